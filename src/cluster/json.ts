@@ -1,0 +1,61 @@
+// Tolerant reading of JSON that others wrote. Nothing here throws: what cannot be read is undefined.
+
+/** Any JSON value. Whole numbers that pass 2^53 are bigint. */
+export type Json = string | number | bigint | boolean | null | readonly Json[] | JsonObject
+export interface JsonObject {
+  readonly [key: string]: Json
+}
+
+/** Parses JSON and keeps whole numbers exact; undefined when the text is no JSON. */
+export function parseJson(text: string): Json | undefined {
+  try {
+    return JSON.parse(text, keepWholeNumbersExact) as Json
+  } catch {
+    return undefined
+  }
+}
+
+function keepWholeNumbersExact(_key: string, value: unknown, context?: { source?: string }): unknown {
+  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value
+  const source = context?.source
+  return source !== undefined && /^-?\d+$/.test(source) ? BigInt(source) : value
+}
+
+/** Parses JSON that must be an object; undefined otherwise. */
+export function parseJsonObject(text: string): JsonObject | undefined {
+  const value = parseJson(text)
+  return isObject(value) ? value : undefined
+}
+
+/** Compact JSON in which bigint values stand as plain whole numbers. */
+export function printJson(value: Json): string {
+  if (typeof value === 'bigint') return value.toString()
+  if (Array.isArray(value)) return `[${value.map(printJson).join(',')}]`
+  if (!isObject(value)) return JSON.stringify(value)
+  const fields = Object.entries(value).filter(([, field]) => field !== undefined)
+  return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${printJson(field)}`).join(',')}}`
+}
+
+export function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+export function asText(value: Json | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+/** A whole number from a JSON number or from decimal text. */
+export function asBigint(value: Json | undefined): bigint | undefined {
+  if (typeof value === 'bigint') return value
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return BigInt(value)
+  if (typeof value === 'string' && /^-?\d+$/.test(value)) return BigInt(value)
+  return undefined
+}
+
+/** A whole number that fits a JavaScript number exactly. */
+export function asInteger(value: Json | undefined): number | undefined {
+  const whole = asBigint(value)
+  if (whole === undefined) return undefined
+  const number = Number(whole)
+  return Number.isSafeInteger(number) ? number : undefined
+}

@@ -1,0 +1,98 @@
+// Runs another program with a deadline and bounded output. For tools (pg_controldata, pg_rewind, ip), not for servers.
+
+import { spawn } from 'node:child_process'
+import type { Deadline } from './deadline.ts'
+
+/** How the program ended. `code` is undefined when a signal or the deadline ended it. */
+export interface ChildResult {
+  readonly code: number | undefined
+  readonly signal: NodeJS.Signals | undefined
+  readonly timedOut: boolean
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface ChildOptions {
+  readonly by: Deadline
+  readonly env?: NodeJS.ProcessEnv
+  readonly cwd?: string
+  readonly input?: string
+  readonly signal?: AbortSignal
+  /** Called with the pid as soon as the program runs. */
+  readonly onStart?: (pid: number) => void
+}
+
+const OUTPUT_BYTES_MAX = 1024 * 1024
+
+/**
+ * Runs `program` in a process group of its own and waits for it. At the deadline, or when the signal aborts, the whole
+ * group gets SIGKILL and the result says so. Output beyond 1 MiB per stream is read and thrown away.
+ * Rejects only when the program cannot be started (ENOENT, EACCES).
+ */
+export function runChild(
+  program: string,
+  args: readonly string[],
+  options: ChildOptions,
+): Promise<ChildResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      detached: true,
+      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      ...(options.env === undefined ? {} : { env: options.env }),
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    })
+    let timedOut = false
+    const killGroup = () => {
+      timedOut = true
+      if (child.pid !== undefined) killQuietly(-child.pid)
+    }
+    const timer = setTimeout(killGroup, Math.min(options.by.remainingMs(), 2 ** 31 - 1))
+    options.signal?.addEventListener('abort', killGroup, { once: true })
+    const stdout = collect(child.stdout)
+    const stderr = collect(child.stderr)
+    const cleanUp = () => {
+      clearTimeout(timer)
+      options.signal?.removeEventListener('abort', killGroup)
+    }
+    child.on('spawn', () => {
+      if (child.pid !== undefined) options.onStart?.(child.pid)
+      if (options.signal?.aborted === true) killGroup()
+    })
+    child.on('error', error => {
+      cleanUp()
+      reject(error)
+    })
+    child.on('close', (code, signal) => {
+      cleanUp()
+      resolve({
+        code: code ?? undefined,
+        signal: signal ?? undefined,
+        timedOut,
+        stdout: stdout(),
+        stderr: stderr(),
+      })
+    })
+    if (options.input !== undefined) {
+      child.stdin?.on('error', () => {})
+      child.stdin?.end(options.input)
+    }
+  })
+}
+
+function collect(stream: NodeJS.ReadableStream | null): () => string {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  stream?.on('data', (chunk: Buffer) => {
+    if (bytes < OUTPUT_BYTES_MAX) chunks.push(chunk)
+    bytes += chunk.length
+  })
+  return () => Buffer.concat(chunks).toString('utf8').slice(0, OUTPUT_BYTES_MAX)
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // The group is already gone: that is what we want.
+  }
+}
