@@ -1,0 +1,115 @@
+// What a patroni.yml means, typed. `LocalConfig` is one node's file plus environment; `DynamicConfig` is the cluster's
+// `config` key with defaults and floors applied; `ServerSettings` is what both say about the PostgreSQL server.
+
+import type { JsonObject } from '../../cluster/json.ts'
+import type { HostPort, Tags } from '../../cluster/member.ts'
+
+/** Something in the file that is accepted but worth telling, with its place. */
+export interface ConfigWarning {
+  readonly file: string
+  readonly line: number | undefined
+  readonly keyPath: string
+  readonly says: string
+}
+
+export interface Credentials {
+  readonly username: string
+  readonly password: string | undefined
+  /** libpq words beside user and password: sslmode, sslcert, channel_binding ... */
+  readonly options: Readonly<Record<string, string>>
+}
+
+export interface EtcdConfig {
+  /** `http://host:port` or `https://host:port`. */
+  readonly endpoints: readonly string[]
+  readonly username: string | undefined
+  readonly password: string | undefined
+  readonly cacert: string | undefined
+  readonly cert: string | undefined
+  readonly key: string | undefined
+}
+
+export interface RestConfig {
+  /** Host may be `*` or empty: all addresses. */
+  readonly listen: HostPort
+  readonly connectAddress: HostPort
+  readonly authentication: { readonly username: string; readonly password: string } | undefined
+}
+
+/** One option of initdb: a bare name or name and value. */
+export type ToolOption = string | Readonly<Record<string, string>>
+
+export interface BootstrapConfig {
+  /** Written to the `config` key by the node that bootstraps. */
+  readonly dcs: JsonObject
+  readonly initdb: readonly ToolOption[]
+  readonly pgHba: readonly string[]
+  readonly postBootstrap: string | undefined
+}
+
+export interface LocalPostgres {
+  /** The addresses of `listen`, comma separated as PostgreSQL takes them. */
+  readonly listenAddresses: string
+  readonly port: number
+  readonly connectAddress: HostPort
+  readonly dataDir: string
+  readonly binDir: string | undefined
+  readonly database: string
+  readonly pgpass: string | undefined
+  readonly superuser: Credentials
+  readonly replication: Credentials
+  readonly rewind: Credentials
+  readonly basebackup: readonly ToolOption[]
+  /** The file's own `parameters`, `pg_hba`, `use_pg_rewind` ...: merged over the dynamic ones. */
+  readonly raw: JsonObject
+}
+
+export interface LocalConfig {
+  readonly file: string
+  readonly name: string
+  readonly scope: string
+  /** As `/service`, without a slash at its end. */
+  readonly namespace: string
+  readonly etcd: EtcdConfig
+  readonly rest: RestConfig
+  readonly bootstrap: BootstrapConfig
+  readonly postgres: LocalPostgres
+  readonly tags: Tags
+  readonly log: { readonly type: 'plain' | 'json'; readonly level: string }
+  readonly warnings: readonly ConfigWarning[]
+}
+
+export interface DynamicConfig {
+  readonly ttlSeconds: number
+  readonly loopWaitSeconds: number
+  readonly retryTimeoutSeconds: number
+  readonly maximumLagOnFailoverBytes: bigint
+  readonly checkTimeline: boolean
+  readonly primaryStartTimeoutSeconds: number
+  readonly primaryStopTimeoutSeconds: number
+  readonly memberSlotsTtlSeconds: number
+  readonly maxTimelinesHistory: number
+  readonly isPaused: boolean
+  /** The floors are lowered by `pgherd: {short_ttl: true}`. */
+  readonly shortTtl: boolean
+  readonly useSlots: boolean
+  /** What was clamped or refused, for one warning each. */
+  readonly warnings: readonly string[]
+  /** The `config` key as it is. */
+  readonly raw: JsonObject
+}
+
+/** The effective wishes about the server: dynamic and local merged, controlled parameters decided. */
+export interface ServerSettings {
+  /** Set on the postmaster's command line, so that ALTER SYSTEM cannot change them. */
+  readonly controlled: Readonly<Record<string, string>>
+  /** Written to postgresql.conf. */
+  readonly parameters: Readonly<Record<string, string>>
+  /** Lines of pg_hba.conf; undefined leaves the file alone. */
+  readonly pgHba: readonly string[] | undefined
+  readonly pgIdent: readonly string[] | undefined
+  readonly usePgRewind: boolean
+  readonly useSlots: boolean
+  readonly removeDataDirectoryOnRewindFailure: boolean
+  readonly removeDataDirectoryOnDivergedTimelines: boolean
+}

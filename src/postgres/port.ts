@@ -1,0 +1,172 @@
+// What the agent may ask of its PostgreSQL server. Real servers stand behind `LocalServer`; simulations model it.
+// No call blocks the process; each has a deadline or a signal; nothing here decides who leads.
+
+import type { HistoryLine } from '../cluster/history.ts'
+import type { Lsn, Timeline } from '../cluster/lsn.ts'
+import type { HostPort } from '../cluster/member.ts'
+import type { ServerSettings } from '../config/agent/types.ts'
+import type { Deadline } from '../platform/deadline.ts'
+
+/** `unknown`: the look itself failed or did not finish in time (hung storage); decide nothing from it. */
+export type ProcessState = 'running' | 'starting' | 'stopping' | 'stopped' | 'unknown'
+export type DataDirectoryState = 'initialized' | 'empty' | 'unreadable' | 'unknown'
+export type ServerRole = 'primary' | 'replica'
+
+/** One connected standby as pg_stat_replication shows it. */
+export interface Sender {
+  readonly username: string
+  readonly applicationName: string
+  readonly clientAddress: string | undefined
+  readonly state: string
+  readonly syncState: string
+  readonly syncPriority: number
+  readonly flushLsn: Lsn | undefined
+}
+
+export interface Slot {
+  readonly name: string
+  readonly isPhysical: boolean
+  readonly isActive: boolean
+  readonly isTemporary: boolean
+  readonly restartLsn: Lsn | undefined
+  readonly holdsXmin: boolean
+  readonly isLost: boolean
+}
+
+/** What the server itself says, from one query. */
+export interface ServerFacts {
+  readonly role: ServerRole
+  readonly systemId: string
+  readonly timeline: Timeline
+  /** 150018 style. */
+  readonly serverVersion: number
+  /** `YYYY-MM-DD HH:MM:SS.ffffff+ZZ:ZZ`. */
+  readonly postmasterStartTime: string
+  /** Written position; primaries only. */
+  readonly writeLsn: Lsn | undefined
+  /** max(written by the receiver, received and flushed), replay position when nothing was received; standbys only. */
+  readonly receivedLsn: Lsn | undefined
+  readonly replayedLsn: Lsn | undefined
+  readonly replayedTimestamp: string | undefined
+  readonly isReplayPaused: boolean
+  /** The upstream's end of WAL as the receiver knows it. */
+  readonly latestEndLsn: Lsn | undefined
+  readonly replicationState: 'streaming' | 'in archive recovery' | undefined
+  readonly senders: readonly Sender[]
+  readonly slots: readonly Slot[]
+  readonly isRestartPending: boolean
+}
+
+export interface ServerStatus {
+  readonly process: ProcessState
+  readonly dataDirectory: DataDirectoryState
+  /** Pid of the running postmaster. */
+  readonly postmasterPid: number | undefined
+  /** Present when the query answered in time. */
+  readonly facts: ServerFacts | undefined
+  /** Why there are no facts though the process runs: for the log. */
+  readonly trouble: string | undefined
+}
+
+/** The control file, by pg_controldata in a child. */
+export interface ControlData {
+  readonly systemId: string
+  /** `in production`, `shut down`, `shut down in recovery`, `in archive recovery`, `in crash recovery`, `shutting down` ... */
+  readonly state: string
+  readonly timeline: Timeline
+  readonly checkpointLsn: Lsn
+  readonly minRecoveryEndLsn: Lsn
+  readonly minRecoveryEndTimeline: Timeline
+  readonly hasChecksums: boolean
+  readonly hasWalLogHints: boolean
+  readonly majorVersion: number
+}
+
+/** Who to stream from. */
+export interface Upstream {
+  readonly member: string
+  readonly address: HostPort
+}
+
+/** How a stop went. `shutdownCheckpointLsn` is known when the control file says `shut down`. */
+export interface StopResult {
+  readonly stopped: boolean
+  readonly shutdownCheckpointLsn: Lsn | undefined
+}
+
+/** Compared with the leader, where does our history stand? `unknown`: the leader could not be asked. */
+export type Divergence =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'diverged'; readonly at: Lsn; readonly localEnd: Lsn }
+  | { readonly kind: 'unknown'; readonly why: string }
+
+export interface RewindResult {
+  readonly ok: boolean
+  /** Bytes of our own WAL after the point where the histories part: they are gone now. */
+  readonly discardedBytes: bigint
+  readonly says: string
+}
+
+export interface Postgres {
+  /** A look from outside plus one query; never throws. `by` bounds the whole look. */
+  status(by: Deadline): Promise<ServerStatus>
+  controlData(by: Deadline): Promise<ControlData | undefined>
+  /** The timeline history file of `timeline` on this server; empty on timeline 1. */
+  historyLines(timeline: Timeline, by: Deadline): Promise<readonly HistoryLine[] | undefined>
+
+  /** initdb, configuration, start, roles, post_bootstrap: ends with a running primary. Returns the system identifier. */
+  bootstrap(signal: AbortSignal): Promise<string>
+  /** pg_basebackup from `source` into the empty data directory, replica configuration; does not start. */
+  clone(source: Upstream, signal: AbortSignal): Promise<void>
+  /** Renames the data directory to `<dir>.failed` (or with a number): nothing is lost. */
+  setAside(by: Deadline): Promise<string>
+
+  /**
+   * Starts the server and waits until it takes connections, fails or `signal` aborts. As replica without upstream it is
+   * read-only and streams from nobody.
+   */
+  start(as: ServerRole, upstream: Upstream | undefined, signal: AbortSignal): Promise<boolean>
+  /**
+   * Stops the server. `fast` after an optional checkpoint, `immediate` without. `onShutDown` is called as soon as the
+   * control file says `shut down`, before slow archiving ends. Goes on to SIGKILL of the whole family at the deadline.
+   */
+  stop(options: StopOptions): Promise<StopResult>
+  /** Asks for promotion and waits until the control file says `in production` or the deadline. */
+  promote(by: Deadline): Promise<boolean>
+  checkpoint(by: Deadline): Promise<boolean>
+  /** Points a standby at another upstream (or none), by reload where the version allows, else by restart. */
+  follow(upstream: Upstream | undefined, by: Deadline): Promise<boolean>
+  /** Does the running or stopped server's configuration already follow this upstream? */
+  isFollowing(upstream: Upstream | undefined): boolean
+
+  divergence(leader: Upstream, by: Deadline): Promise<Divergence>
+  /** pg_rewind from the leader; the server is stopped first. */
+  rewind(leader: Upstream, divergence: Divergence, signal: AbortSignal): Promise<RewindResult>
+  /** Can pg_rewind run here (checksums or wal_log_hints, the tool, the setting)? */
+  canRewind(by: Deadline): Promise<boolean>
+
+  /** Creates missing physical slots, drops unwanted ones, advances inactive ones on a standby. Returns what it did. */
+  syncSlots(
+    wanted: ReadonlyMap<string, Lsn | undefined>,
+    facts: ServerFacts,
+    by: Deadline,
+  ): Promise<readonly string[]>
+  /** Takes new settings: rewrites files, reloads; reports whether a restart is pending. */
+  configure(settings: ServerSettings, by: Deadline): Promise<boolean>
+
+  /** The fence's hand. Sends the signal to the postmaster at once, without waiting for anything. */
+  signalPostmaster(signal: 'SIGINT' | 'SIGQUIT' | 'SIGKILL'): void
+  /**
+   * SIGKILL to every process that has the data directory as its working directory (an orphaned backend outlives its
+   * postmaster and can still acknowledge a commit). Returns how many were found.
+   */
+  killFamily(): Promise<number>
+  close(): Promise<void>
+}
+
+export interface StopOptions {
+  readonly mode: 'fast' | 'immediate'
+  readonly checkpointFirst: boolean
+  readonly by: Deadline
+  readonly onShutDown?: (checkpointLsn: Lsn) => void
+}
