@@ -1,0 +1,85 @@
+// The program as a user gets it: `npm pack`, unpacked with its modules and its Node in a directory that every user of
+// the machine can read. Tests and root's demo run this copy, never the checkout, which may be closed to other users.
+
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { productionPackages } from './modules.js'
+import { projectNode, root } from './paths.js'
+import { runQuiet } from './run.js'
+import { SetupError } from './say.js'
+
+/** @typedef {{ directory: string, node: string, main: string }} Artefact */
+
+/**
+ * A fresh directory that every user can enter, below the first temporary directory whose parents allow that too.
+ * The caller removes it.
+ * @param {string} prefix for example `pgherd-test-`
+ * @returns {string}
+ */
+export function makeSharedDirectory(prefix) {
+  const base = [tmpdir(), '/tmp', '/var/tmp'].find(isOpenToAll)
+  if (base === undefined)
+    throw new SetupError('no temporary directory can be entered by all users (tried TMPDIR, /tmp, /var/tmp)')
+  const directory = mkdtempSync(path.join(base, prefix))
+  chmodSync(directory, 0o755)
+  return directory
+}
+
+/**
+ * Packs the built program into `directory`, which must exist and be empty. `node` and `main` of the result are what to run.
+ * @param {string} directory
+ * @returns {Promise<Artefact>}
+ */
+export async function packArtefact(directory) {
+  const tarball = await pack(directory)
+  const unpacked = await runQuiet('tar', [
+    '-xzf',
+    tarball,
+    '-C',
+    directory,
+    '--strip-components=1',
+    '--no-same-owner',
+  ])
+  if (unpacked.code !== 0)
+    throw new SetupError(`the packed program cannot be unpacked: ${unpacked.stderr.trim()}`)
+  rmSync(tarball)
+  // The runtime is copied alone: its package also carries headers and manuals.
+  const modules = productionPackages().filter(name => !path.basename(name).startsWith('node-linux-'))
+  mkdirSync(path.join(directory, 'bin'))
+  const node = path.join(directory, 'bin/node')
+  await copy(['-a', '--reflink=auto', '--parents', ...modules, directory])
+  await copy(['--reflink=auto', projectNode, node])
+  await runQuiet('chmod', ['-R', 'a+rX,go-w', directory])
+  return { directory, node, main: path.join(directory, 'dist/main.js') }
+}
+
+/** @param {readonly string[]} args */
+async function copy(args) {
+  const copied = await runQuiet('cp', args, { cwd: root })
+  if (copied.code !== 0) throw new SetupError(`the program cannot be copied: ${copied.stderr.trim()}`)
+}
+
+/**
+ * @param {string} directory
+ * @returns {Promise<string>} the tarball's path
+ */
+async function pack(directory) {
+  const npm = process.env['npm_execpath']
+  const args = ['pack', '--ignore-scripts', '--silent', '--pack-destination', directory]
+  const made =
+    npm === undefined
+      ? await runQuiet('npm', args, { cwd: root })
+      : await runQuiet(process.execPath, [npm, ...args], { cwd: root })
+  const tarball = readdirSync(directory).find(name => name.endsWith('.tgz'))
+  if (made.code !== 0 || tarball === undefined) throw new SetupError(`npm pack failed: ${made.stderr.trim()}`)
+  return path.join(directory, tarball)
+}
+
+/** @param {string} directory */
+function isOpenToAll(directory) {
+  for (let at = path.resolve(directory); ; at = path.dirname(at)) {
+    if ((statSync(at).mode & 0o001) === 0) return false
+    if (at === path.dirname(at)) return true
+  }
+}

@@ -1,0 +1,106 @@
+// Which programs each purpose needs, which Debian package brings them, and why. Programs that are there are left alone,
+// whoever installed them.
+
+import { existsSync, readdirSync } from 'node:fs'
+import path from 'node:path'
+import { findProgram } from './paths.js'
+
+/** @typedef {'build' | 'demo' | 'versus' | 'test' | 'bench'} Purpose */
+
+/**
+ * @typedef {object} Need
+ * @property {string} package Debian's name
+ * @property {string} why
+ * @property {readonly Purpose[]} purposes
+ * @property {() => boolean} isThere
+ */
+
+const SERVERS_DIR = '/usr/lib/postgresql'
+
+/** @type {readonly Need[]} */
+const NEEDS = [
+  {
+    package: 'postgresql-15',
+    why: 'the database servers of the cluster',
+    purposes: ['demo', 'versus', 'test', 'bench'],
+    isThere: () => hasServerTools(SERVERS_DIR),
+  },
+  {
+    package: 'etcd-server',
+    why: 'the store that knows who leads',
+    purposes: ['demo', 'versus', 'test', 'bench'],
+    isThere: () => findProgram('etcd') !== undefined,
+  },
+  {
+    package: 'etcd-client',
+    why: 'etcdctl: health of the store, snapshots and their restore',
+    purposes: ['demo', 'versus', 'test', 'bench'],
+    isThere: () => findProgram('etcdctl') !== undefined,
+  },
+  {
+    package: 'iproute2',
+    why: 'ip: addresses and network namespaces',
+    purposes: ['demo', 'versus', 'test', 'bench'],
+    isThere: () => findProgram('ip') !== undefined,
+  },
+  {
+    package: 'patroni',
+    why: 'the real Patroni, which pgherd must get along with',
+    purposes: ['versus', 'test'],
+    isThere: () => findProgram('patroni') !== undefined,
+  },
+  {
+    package: 'haproxy',
+    why: 'the router that pgherd is compared with',
+    purposes: ['versus', 'test', 'bench'],
+    isThere: () => findProgram('haproxy') !== undefined,
+  },
+  {
+    package: 'keepalived',
+    why: 'the address keeper that pgherd is compared with',
+    purposes: ['test'],
+    isThere: () => findProgram('keepalived') !== undefined,
+  },
+  {
+    package: 'pgbouncer',
+    why: 'the pooler that pgherd is measured against',
+    purposes: ['test', 'bench'],
+    isThere: () => findProgram('pgbouncer') !== undefined,
+  },
+  {
+    package: 'nftables',
+    why: 'nft: cuts the network between test hosts, inside their own namespaces',
+    purposes: ['test'],
+    isThere: () => findProgram('nft') !== undefined,
+  },
+]
+
+/**
+ * What this purpose needs and the machine does not have.
+ * @param {Purpose} purpose
+ * @returns {readonly Need[]}
+ */
+export function missingNeeds(purpose) {
+  return NEEDS.filter(need => need.purposes.includes(purpose) && !need.isThere())
+}
+
+/**
+ * The newest server version below `directory` that has every tool that we use, or undefined.
+ * @param {string} directory
+ * @returns {string | undefined} for example `/usr/lib/postgresql/15/bin`
+ */
+export function serverToolsDir(directory) {
+  if (!existsSync(directory)) return undefined
+  return readdirSync(directory)
+    .filter(name => /^\d+$/.test(name))
+    .sort((left, right) => Number(right) - Number(left))
+    .map(major => path.join(directory, major, 'bin'))
+    .find(bin =>
+      ['postgres', 'initdb', 'pg_basebackup', 'pg_rewind'].every(tool => existsSync(path.join(bin, tool))),
+    )
+}
+
+/** @param {string} directory */
+function hasServerTools(directory) {
+  return serverToolsDir(directory) !== undefined
+}

@@ -1,0 +1,206 @@
+// Runs one test file in a process of its own, with a deadline, and says what its tests did. Whatever the file started
+// and left behind is found, named and killed.
+
+import { spawn } from 'node:child_process'
+import { chownSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { projectNode, root } from '../paths.js'
+import { describeProcess, isolation, processesIn } from './isolate.js'
+
+const REPORTER = fileURLToPath(new URL('reporter.js', import.meta.url))
+const GRACE_MS = 8_000
+
+/**
+ * @typedef {object} TestResult
+ * @property {string} name
+ * @property {'passed' | 'failed' | 'skipped' | 'todo' | 'cancelled'} result
+ * @property {number} durationMs
+ * @property {string} [reason] why it was skipped
+ * @property {string} [error]
+ */
+
+/**
+ * @typedef {object} FileResult
+ * @property {string} file
+ * @property {string} tier
+ * @property {readonly TestResult[]} tests
+ * @property {readonly string[]} notes figures and remarks that the tests printed
+ * @property {number} durationMs
+ * @property {string} output what the file printed
+ * @property {string} work the file's directory, with the logs of everything it ran
+ */
+
+/**
+ * @typedef {object} Surroundings
+ * @property {string} directory the run's directory
+ * @property {{ uid: number, gid: number }} account
+ * @property {NodeJS.ProcessEnv} env
+ * @property {AbortSignal} signal
+ */
+
+/**
+ * Runs the file and resolves to its results; a crash, a timeout, an empty file and leftovers are failed tests of their own.
+ * @param {import('./tiers.js').Planned} planned
+ * @param {Surroundings} surroundings
+ * @returns {Promise<FileResult>}
+ */
+export async function runFile(planned, surroundings) {
+  const work = makeWorkDirectory(planned, surroundings)
+  const started = performance.now()
+  const ended = await runProcess(planned, surroundings, work)
+  const durationMs = performance.now() - started
+  const { tests, notes, running } = readEvents(path.join(work, 'events'))
+  const problems = [
+    ...exitProblems(planned, ended, tests, running),
+    ...tests
+      .filter(test => test.result === 'skipped' && !test.reason)
+      .map(test => `skipped without a reason: ${test.name}`),
+    ...(await leftovers(planned, work)),
+  ]
+  const failed = problems.map(text => failure(planned.file, text))
+  const output = readFileSync(path.join(work, 'output'), 'utf8')
+  return {
+    file: planned.file,
+    tier: planned.tier,
+    tests: [...tests, ...failed],
+    notes,
+    durationMs,
+    output,
+    work,
+  }
+}
+
+/**
+ * @param {import('./tiers.js').Planned} planned
+ * @param {Surroundings} surroundings
+ */
+function makeWorkDirectory(planned, surroundings) {
+  const name = planned.file
+    .replace(/^test\//, '')
+    .replace(/\.test\.ts$/, '')
+    .replaceAll('/', '-')
+  const work = path.join(surroundings.directory, name)
+  for (const part of ['', 'data', 'logs', 'tmp']) {
+    mkdirSync(path.join(work, part), { recursive: true })
+    chownSync(path.join(work, part), surroundings.account.uid, surroundings.account.gid)
+  }
+  return work
+}
+
+/**
+ * @param {import('./tiers.js').Planned} planned
+ * @param {Surroundings} surroundings
+ * @param {string} work
+ * @returns {Promise<{ code: number | null, signal: string | null, timedOut: boolean }>}
+ */
+function runProcess(planned, surroundings, work) {
+  const node = [
+    ...[projectNode, '--test-reporter', REPORTER, '--test-reporter-destination', path.join(work, 'events')],
+    ...['--test-reporter', 'spec', '--test-reporter-destination', 'stdout', planned.file],
+  ]
+  const [program = '', ...args] = planned.stage.isolated
+    ? [...isolation(work, surroundings.account), ...node]
+    : node
+  const env = {
+    ...surroundings.env,
+    PGHERD_WORK: work,
+    TMPDIR: path.join(work, 'tmp'),
+    ...(planned.stage.isolated ? { PGHERD_ISOLATED: '1' } : {}),
+  }
+  const output = openSync(path.join(work, 'output'), 'w')
+  return new Promise((resolve, reject) => {
+    // A group of its own: a Ctrl-C at the terminal must reach it through us, once, after which it may clean up.
+    const child = spawn(program, args, { cwd: root, env, detached: true, stdio: ['ignore', output, output] })
+    let timedOut = false
+    const stop = () => {
+      child.kill('SIGTERM')
+      setTimeout(() => child.kill('SIGKILL'), GRACE_MS).unref()
+    }
+    const timer = setTimeout(() => {
+      timedOut = true
+      stop()
+    }, planned.timeoutSeconds * 1000)
+    surroundings.signal.addEventListener('abort', stop, { once: true })
+    child.on('error', reject)
+    child.on('close', (code, signal) => {
+      clearTimeout(timer)
+      surroundings.signal.removeEventListener('abort', stop)
+      closeSync(output)
+      resolve({ code, signal, timedOut })
+    })
+  })
+}
+
+/**
+ * @param {string} file
+ * @returns {{ tests: TestResult[], notes: string[], running: string[] }}
+ */
+function readEvents(file) {
+  /** @type {{ tests: TestResult[], notes: string[], running: string[] }} */
+  const seen = { tests: [], notes: [], running: [] }
+  if (!existsSync(file)) return seen
+  for (const line of readFileSync(file, 'utf8').split('\n')) {
+    if (!line.endsWith('}')) continue
+    const { event, text, ...test } = JSON.parse(line)
+    if (event === 'note') seen.notes.push(text)
+    if (event === 'start') seen.running.push(test.name)
+    if (event !== 'result') continue
+    seen.tests.push(test)
+    seen.running = seen.running.filter(name => name !== test.name)
+  }
+  return seen
+}
+
+/**
+ * @param {import('./tiers.js').Planned} planned
+ * @param {{ code: number | null, signal: string | null, timedOut: boolean }} ended
+ * @param {readonly TestResult[]} tests
+ * @param {readonly string[]} running
+ * @returns {string[]}
+ */
+function exitProblems(planned, ended, tests, running) {
+  const during = running.length === 0 ? '' : ` during: ${running.join(' > ')}`
+  if (ended.timedOut) return [`not finished after ${planned.timeoutSeconds} s${during}`]
+  if (tests.some(test => test.result === 'failed' || test.result === 'cancelled')) return []
+  if (ended.code !== 0) return [`ended with ${ended.signal ?? `exit code ${ended.code}`}${during}`]
+  return tests.length === 0 ? ['has no tests'] : []
+}
+
+/**
+ * What a finished file left behind; processes are killed after they have been named.
+ * @param {import('./tiers.js').Planned} planned
+ * @param {string} work
+ * @returns {Promise<string[]>}
+ */
+async function leftovers(planned, work) {
+  const found = readdirSync(path.join(work, 'tmp')).map(name => `left a temporary file behind: ${name}`)
+  const note = path.join(work, 'namespace')
+  if (!planned.stage.isolated || !existsSync(note)) return found
+  const namespace = readFileSync(note, 'utf8').trim()
+  const pids = processesIn(namespace)
+  for (const pid of pids) found.push(`left a process behind: ${pid} ${describeProcess(pid)}`)
+  for (let round = 0; round < 50 && processesIn(namespace).length > 0; round += 1) {
+    for (const pid of processesIn(namespace)) killQuietly(pid)
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+  return found
+}
+
+/**
+ * @param {string} file
+ * @param {string} text
+ * @returns {TestResult}
+ */
+function failure(file, text) {
+  return { name: `${file} ${text}`, result: 'failed', durationMs: 0, error: text }
+}
+
+/** @param {number} pid */
+function killQuietly(pid) {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // Already gone.
+  }
+}

@@ -1,0 +1,104 @@
+// The tiers of the test suite: which files belong to them, what they need, and how long they may take together.
+
+import path from 'node:path'
+import { filesBelow, root } from '../paths.js'
+import { SetupError } from '../say.js'
+
+/**
+ * Files that run in one go, under one budget.
+ * @typedef {object} Stage
+ * @property {string} name
+ * @property {readonly string[]} tiers folders below test/
+ * @property {number} budgetSeconds
+ * @property {number} filesAtOnce they mostly wait, so more than there are cores
+ * @property {number} fileTimeoutSeconds
+ * @property {boolean} isolated each file in its own network and mount namespace, with the packed program
+ * @property {import('../needs.js').Purpose} purpose
+ */
+
+/** @type {readonly Stage[]} */
+export const STAGES = [
+  stage('unit', ['unit'], 20, { filesAtOnce: 2, fileTimeoutSeconds: 30, purpose: 'build', isolated: false }),
+  stage('contract', ['contract'], 60, { fileTimeoutSeconds: 90, purpose: 'demo' }),
+  stage('simulation', ['simulation'], 180, { filesAtOnce: 2, purpose: 'build', isolated: false }),
+  stage('real', ['integration', 'interop', 'faults'], 600, { fileTimeoutSeconds: 300 }),
+  stage('web', ['web'], 60, {}),
+]
+
+/**
+ * A file with its stage. `timeoutSeconds` is the file's own limit.
+ * @typedef {{ file: string, tier: string, stage: Stage, timeoutSeconds: number }} Planned
+ */
+
+/**
+ * Chooses the files to run: those named, those of one tier, or all. Files named `*.long.test.ts` run only with `long`.
+ * @param {{ tier?: string | undefined, files?: readonly string[], long?: boolean }} wanted
+ * @returns {readonly Planned[]} paths relative to the checkout, in the order of the stages
+ */
+export function planFiles(wanted) {
+  const named = (wanted.files ?? []).map(file => path.relative(root, path.resolve(file)))
+  if (wanted.tier !== undefined) checkTier(wanted.tier)
+  const planned = STAGES.flatMap(stage => stage.tiers.flatMap(tier => filesOfTier(stage, tier)))
+  const unknown = named.filter(name => !planned.some(({ file }) => isWithin(file, name)))
+  if (unknown.length > 0) throw new SetupError(`no test file here: ${unknown.join(', ')}`)
+  return planned.filter(({ file, tier }) => {
+    if (named.length > 0) return named.some(name => isWithin(file, name))
+    if (wanted.tier !== undefined && !tiersOf(wanted.tier).includes(tier)) return false
+    return wanted.long === true || !isLong(file)
+  })
+}
+
+/**
+ * @param {string} name
+ * @param {readonly string[]} tiers
+ * @param {number} budgetSeconds
+ * @param {Partial<Stage>} rest
+ * @returns {Stage}
+ */
+function stage(name, tiers, budgetSeconds, rest) {
+  const defaults = {
+    filesAtOnce: 4,
+    fileTimeoutSeconds: 180,
+    isolated: true,
+    purpose: /** @type {const} */ ('test'),
+  }
+  return { name, tiers, budgetSeconds, ...defaults, ...rest }
+}
+
+/**
+ * @param {Stage} stage
+ * @param {string} tier
+ * @returns {Planned[]}
+ */
+function filesOfTier(stage, tier) {
+  return filesBelow(path.join(root, 'test', tier))
+    .filter(file => file.endsWith('.test.ts'))
+    .map(file => {
+      const timeoutSeconds = stage.fileTimeoutSeconds * (isLong(file) ? 12 : 1)
+      return { file: path.relative(root, file), tier, stage, timeoutSeconds }
+    })
+}
+
+/** @param {string} name a tier or a stage */
+function tiersOf(name) {
+  return STAGES.find(stage => stage.name === name)?.tiers ?? [name]
+}
+
+/** @param {string} name */
+function checkTier(name) {
+  const known = new Set(STAGES.flatMap(stage => [...stage.tiers, stage.name]))
+  if (!known.has(name)) throw new SetupError(`unknown tier ${name}; known are ${[...known].join(', ')}`)
+}
+
+/**
+ * @param {string} file
+ * @param {string} name the file itself or a folder above it
+ */
+function isWithin(file, name) {
+  return file === name || file.startsWith(`${name}${path.sep}`)
+}
+
+/** @param {string} file */
+function isLong(file) {
+  return file.endsWith('.long.test.ts')
+}
