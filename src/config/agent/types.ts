@@ -3,6 +3,7 @@
 
 import type { JsonObject } from '../../cluster/json.ts'
 import type { HostPort, Tags } from '../../cluster/member.ts'
+import type { LogLevel } from '../../platform/log.ts'
 
 /** Something in the file that is accepted but worth telling, with its place. */
 export interface ConfigWarning {
@@ -75,7 +76,7 @@ export interface LocalConfig {
   readonly bootstrap: BootstrapConfig
   readonly postgres: LocalPostgres
   readonly tags: Tags
-  readonly log: { readonly type: 'plain' | 'json'; readonly level: string }
+  readonly log: { readonly type: 'plain' | 'json'; readonly level: LogLevel }
   readonly warnings: readonly ConfigWarning[]
 }
 
@@ -106,10 +107,14 @@ export interface ServerSettings {
   /** Written to postgresql.conf. */
   readonly parameters: Readonly<Record<string, string>>
   /** Lines of pg_hba.conf; undefined leaves the file alone. */
+  /** How a standby recovers (restore_command ...), without where it streams from. */
+  readonly recovery: Readonly<Record<string, string>>
   readonly pgHba: readonly string[] | undefined
   readonly pgIdent: readonly string[] | undefined
   readonly usePgRewind: boolean
   readonly useSlots: boolean
   readonly removeDataDirectoryOnRewindFailure: boolean
   readonly removeDataDirectoryOnDivergedTimelines: boolean
+  /** Values that were refused, for one warning each. */
+  readonly warnings: readonly string[]
 }

@@ -1,0 +1,159 @@
+// The cluster's own configuration (the `config` key) with defaults, floors and the rule between the three times. Pure:
+// every member computes the same from the same key; the key itself is never rewritten.
+
+import { asBigint, isObject, type Json, type JsonObject } from '../../cluster/json.ts'
+import type { DynamicConfig } from './types.ts'
+import { readBoolean, readInteger, readSeconds } from './units.ts'
+
+interface Times {
+  readonly ttl: number
+  readonly loopWait: number
+  readonly retryTimeout: number
+}
+
+const DEFAULTS: Times = { ttl: 30, loopWait: 10, retryTimeout: 10 }
+const FLOORS: Times = { ttl: 20, loopWait: 1, retryTimeout: 3 }
+const SHORT_FLOORS: Times = { ttl: 3, loopWait: 1, retryTimeout: 1 }
+const LAG_BYTES = 1_048_576n
+
+/** Names that count only while the new name is absent. */
+const OLD_NAMES: Readonly<Record<string, string>> = {
+  primary_start_timeout: 'master_start_timeout',
+  primary_stop_timeout: 'master_stop_timeout',
+}
+
+/** Switches that other implementations have and this version does not: silence would be a false promise. */
+const NOT_YET: Readonly<Record<string, string>> = {
+  synchronous_mode: 'a failover may lose commits that no standby has',
+  failsafe_mode: 'the leader stops writing when etcd is lost',
+  standby_cluster: 'this cluster follows nobody',
+}
+
+/**
+ * The effective dynamic configuration. `raw` is the `config` key (undefined: all defaults); short leases count only
+ * when `everyMemberHasPgherd`, because other agents have no fence that is independent of their loop.
+ */
+export function dynamicConfig(raw: JsonObject | undefined, everyMemberHasPgherd: boolean): DynamicConfig {
+  const reading = new Reading(raw ?? {})
+  const shortTtl = readShortTtl(reading, everyMemberHasPgherd)
+  const times = readTimes(reading, shortTtl ? SHORT_FLOORS : FLOORS)
+  const postgresql = reading.raw['postgresql']
+  const useSlots = isObject(postgresql) ? readBoolean(postgresql['use_slots']) : undefined
+  warnNotYet(reading)
+  return {
+    ttlSeconds: times.ttl,
+    loopWaitSeconds: times.loopWait,
+    retryTimeoutSeconds: times.retryTimeout,
+    maximumLagOnFailoverBytes: readLag(reading),
+    checkTimeline: reading.boolean('check_timeline', false),
+    primaryStartTimeoutSeconds: reading.integer('primary_start_timeout', 300, 0),
+    primaryStopTimeoutSeconds: reading.integer('primary_stop_timeout', 0, 0),
+    memberSlotsTtlSeconds: readSlotsTtl(reading),
+    maxTimelinesHistory: reading.integer('max_timelines_history', 0, 0),
+    isPaused: reading.boolean('pause', false),
+    shortTtl,
+    useSlots: useSlots ?? true,
+    warnings: reading.warnings,
+    raw: reading.raw,
+  }
+}
+
+class Reading {
+  readonly raw: JsonObject
+  readonly warnings: string[] = []
+
+  constructor(raw: JsonObject) {
+    this.raw = raw
+  }
+
+  value(name: string): Json | undefined {
+    const value = this.raw[name] ?? undefined
+    const oldName = OLD_NAMES[name]
+    return value !== undefined || oldName === undefined ? value : (this.raw[oldName] ?? undefined)
+  }
+
+  integer(name: string, fallback: number, minimum: number): number {
+    const value = this.value(name)
+    if (value === undefined) return fallback
+    const whole = readInteger(value)
+    if (whole === undefined) return this.#refuse(name, 'a whole number', fallback)
+    if (whole >= minimum) return whole
+    this.warnings.push(`${name}: ${whole} is below the minimum: ${minimum} is used`)
+    return minimum
+  }
+
+  boolean(name: string, fallback: boolean): boolean {
+    const value = this.value(name)
+    if (value === undefined) return fallback
+    return readBoolean(value) ?? this.#refuse(name, 'true or false', fallback)
+  }
+
+  refuse<T>(name: string, expected: string, fallback: T): T {
+    return this.#refuse(name, expected, fallback)
+  }
+
+  #refuse<T>(name: string, expected: string, fallback: T): T {
+    this.warnings.push(`${name}: expected ${expected}: ${String(fallback)} is used`)
+    return fallback
+  }
+}
+
+function readShortTtl(reading: Reading, everyMemberHasPgherd: boolean): boolean {
+  const own = reading.raw['pgherd']
+  const isWanted = isObject(own) && readBoolean(own['short_ttl']) === true
+  if (isWanted && !everyMemberHasPgherd) {
+    reading.warnings.push('pgherd.short_ttl: is refused while a member without pgherd is in the cluster')
+  }
+  return isWanted && everyMemberHasPgherd
+}
+
+/** A leader must be able to miss one turn and to retry twice within its lease: loop_wait + 2 * retry_timeout <= ttl. */
+function readTimes(reading: Reading, floors: Times): Times {
+  const ttl = reading.integer('ttl', DEFAULTS.ttl, floors.ttl)
+  const loopWait = reading.integer('loop_wait', DEFAULTS.loopWait, floors.loopWait)
+  const retryTimeout = reading.integer('retry_timeout', DEFAULTS.retryTimeout, floors.retryTimeout)
+  if (loopWait + 2 * retryTimeout <= ttl) return { ttl, loopWait, retryTimeout }
+  const fitting =
+    1 + 2 * retryTimeout > ttl
+      ? { ttl, loopWait: 1, retryTimeout: Math.floor((ttl - 1) / 2) }
+      : { ttl, loopWait: ttl - 2 * retryTimeout, retryTimeout }
+  reading.warnings.push(
+    `loop_wait ${loopWait} + 2 * retry_timeout ${retryTimeout} is more than ttl ${ttl}: ` +
+      `loop_wait ${fitting.loopWait} and retry_timeout ${fitting.retryTimeout} are used${meantFailsafe(reading, ttl)}`,
+  )
+  return fitting
+}
+
+/** A huge retry_timeout is an old trick to keep the leader through a loss of etcd. */
+function meantFailsafe(reading: Reading, ttl: number): string {
+  const isTrick = reading.integer('retry_timeout', 0, 0) > 100 * ttl
+  return isTrick ? '; to keep the leader while etcd is lost, failsafe_mode: true is what is meant' : ''
+}
+
+function readLag(reading: Reading): bigint {
+  const value = reading.value('maximum_lag_on_failover')
+  if (value === undefined) return LAG_BYTES
+  const lag = asBigint(value)
+  return lag === undefined || lag < 0n
+    ? reading.refuse('maximum_lag_on_failover', 'a number of bytes', LAG_BYTES)
+    : lag
+}
+
+function readSlotsTtl(reading: Reading): number {
+  const value = reading.value('member_slots_ttl')
+  if (value === undefined) return 1800
+  const seconds = readSeconds(value)
+  return seconds === undefined || seconds < 0
+    ? reading.refuse('member_slots_ttl', 'a duration like 30min', 1800)
+    : seconds
+}
+
+function warnNotYet(reading: Reading): void {
+  for (const [name, effect] of Object.entries(NOT_YET)) {
+    const value = reading.raw[name]
+    const isOn = isObject(value)
+      ? Object.keys(value).length > 0
+      : value === 'quorum' || readBoolean(value) === true
+    if (isOn) reading.warnings.push(`${name}: this version does not act on it: ${effect}`)
+  }
+}

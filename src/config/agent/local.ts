@@ -1,0 +1,152 @@
+// One node's configuration: reads the sources and gives each setting its type. Exits by UserError, never by a stack.
+
+import { userInfo } from 'node:os'
+import type { HostPort, Tags } from '../../cluster/member.ts'
+import { UserError } from '../../platform/errors.ts'
+import type { LogLevel } from '../../platform/log.ts'
+import { readEtcd } from './etcd.ts'
+import { logKeys, restKeys, topKeys } from './known.ts'
+import { readBootstrap, readPostgres, warnInert } from './postgres.ts'
+import { type Reading, Section } from './section.ts'
+import { readSource, type Source } from './source.ts'
+import { readTags } from './tags.ts'
+import type { ConfigWarning, LocalConfig, RestConfig } from './types.ts'
+
+const REST_PORT = 8008
+/** Stands for nobody in synchronous_standby_names, so no member may carry it. */
+const PLACEHOLDER = '__patroni_strict_sync_replica_placeholder__'
+
+/**
+ * Reads a node's file (or directory, or PATRONI_CONFIGURATION) and the PATRONI_* variables of `env`, which are removed
+ * from it. Throws UserError `file:line: key.path: expected ...` for a missing or mistyped required setting.
+ */
+export async function loadLocalConfig(
+  path: string | undefined,
+  env: NodeJS.ProcessEnv,
+): Promise<LocalConfig> {
+  return localConfig(await readSource(path, env), systemUser())
+}
+
+/** The typed form of merged sources. Pure. */
+export function localConfig(source: Source, user: string): LocalConfig {
+  const reading: Reading = { file: source.file, places: source.places, warnings: [] }
+  const top = new Section(source.value, [], reading)
+  const known = new Set([...topKeys, ...namesOfOtherStores(source)])
+  top.warnUnknown(known)
+  warnInert(top, '')
+  const name = readName(top)
+  const scope = readScope(top)
+  const tags: Tags = readTags(top.section('tags'))
+  return {
+    file: source.file,
+    name,
+    scope,
+    namespace: readNamespace(top),
+    etcd: readEtcd(top),
+    rest: readRest(top),
+    bootstrap: readBootstrap(top),
+    postgres: readPostgres(top, user),
+    tags,
+    log: readLog(top),
+    warnings: reading.warnings,
+  }
+}
+
+/** A warning as one line: `file:line: key.path says`. */
+export function printWarning(warning: ConfigWarning): string {
+  const place = warning.line === undefined ? warning.file : `${warning.file}:${warning.line}`
+  return `${place}: ${warning.keyPath} ${warning.says}`
+}
+
+function namesOfOtherStores(source: Source): readonly string[] {
+  return ['consul', 'zookeeper', 'exhibitor', 'kubernetes', 'raft'].filter(key => key in source.value)
+}
+
+function readName(top: Section): string {
+  const name = top.requiredText('name', "this member's name")
+  if (name === PLACEHOLDER) throw top.wrong('name', 'another name: this one is reserved')
+  if (name.includes('/')) throw top.wrong('name', 'a name without /')
+  return name
+}
+
+/** The cluster's name; also used by ctl. */
+export function readScope(top: Section): string {
+  const scope = top.requiredText('scope', "the cluster's name")
+  if (scope.includes('/')) throw top.wrong('scope', 'a name without /')
+  return scope
+}
+
+/** `/service`; the root is the empty text. */
+export function readNamespace(top: Section): string {
+  const words = (top.text('namespace') ?? 'service').split('/').filter(word => word !== '')
+  return words.map(word => `/${word}`).join('')
+}
+
+function readRest(top: Section): RestConfig {
+  const section = top.section('restapi')
+  section.warnUnknown(restKeys)
+  warnInert(section, 'restapi')
+  section.requiredText('listen', 'host:port')
+  const listen = section.hostPort('listen', REST_PORT)
+  if (listen === undefined) throw section.wrong('listen', 'host:port')
+  const connectAddress = section.hostPort('connect_address', REST_PORT, 'host:port that others reach')
+  return {
+    listen,
+    connectAddress: connectAddress ?? reachable(section, listen),
+    authentication: readAuthentication(section),
+  }
+}
+
+function reachable(section: Section, listen: HostPort): HostPort {
+  if (!['', '*', '0.0.0.0', '::'].includes(listen.host)) return listen
+  throw section.wrong('connect_address', 'host:port that others reach (`listen` names all addresses)')
+}
+
+/** User and password for unsafe calls; both or none. Also used by ctl. */
+export function readAuthentication(
+  section: Section,
+): { readonly username: string; readonly password: string } | undefined {
+  const account = section.section('authentication')
+  if (!account.has('username') && !account.has('password')) return undefined
+  return {
+    username: account.requiredText('username', 'a user name beside the password'),
+    password: account.requiredText('password', 'a password beside the user name'),
+  }
+}
+
+function readLog(top: Section): { readonly type: 'plain' | 'json'; readonly level: LogLevel } {
+  const section = top.section('log')
+  section.warnUnknown(logKeys)
+  warnInert(section, 'log')
+  const type = section.text('type') ?? 'plain'
+  if (type !== 'plain' && type !== 'json') section.warn('type', 'is neither plain nor json: plain is used')
+  const level = logLevel(section.text('level') ?? 'INFO')
+  if (level === undefined) section.warn('level', 'is no level (DEBUG ... CRITICAL): INFO is used')
+  return { type: type === 'json' ? 'json' : 'plain', level: level ?? 'info' }
+}
+
+const LEVELS: Readonly<Record<string, LogLevel>> = {
+  notset: 'debug',
+  debug: 'debug',
+  info: 'info',
+  warn: 'warning',
+  warning: 'warning',
+  error: 'error',
+  fatal: 'critical',
+  critical: 'critical',
+}
+
+/** A level by its name in any case; undefined when there is none of that name. */
+export function logLevel(name: string): LogLevel | undefined {
+  return LEVELS[name.toLowerCase()]
+}
+
+function systemUser(): string {
+  try {
+    return userInfo().username
+  } catch {
+    throw new UserError(
+      'the user that runs this has no name: name postgresql.authentication.superuser.username',
+    )
+  }
+}

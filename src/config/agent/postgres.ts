@@ -1,0 +1,144 @@
+// The postgresql and bootstrap sections of one node's file.
+
+import { isObject, type Json, type JsonObject } from '../../cluster/json.ts'
+import { controlledNames } from './controlled.ts'
+import { bootstrapKeys, credentialKeys, dcsKeys, inert, postgresKeys } from './known.ts'
+import type { Section } from './section.ts'
+import type { BootstrapConfig, Credentials, LocalPostgres, ToolOption } from './types.ts'
+
+const SERVER_PORT = 5432
+const REFUSED_INITDB = new Set(['pgdata', 'nosync', 'pwfile', 'sync-only', 'version'])
+const REFUSED_BASEBACKUP = new Set([
+  ...['pgdata', 'format', 'wal-method', 'xlog-method', 'gzip', 'version', 'dbname', 'host', 'port'],
+  ...['username', 'password'],
+])
+const ACCOUNTS = ['superuser', 'replication', 'pg_rewind'] as const
+
+/** Reads `postgresql`. `systemUser` is whose name libpq would use when the superuser is not named. */
+export function readPostgres(top: Section, systemUser: string): LocalPostgres {
+  const section = top.section('postgresql')
+  section.warnUnknown(postgresKeys)
+  warnInert(section, 'postgresql')
+  warnControlled(section)
+  const listen = readListen(section)
+  const connectAddress = section.hostPort('connect_address', listen.port, 'host:port that others reach')
+  if (connectAddress === undefined || connectAddress.host === '') {
+    throw section.wrong('connect_address', 'host:port that others reach')
+  }
+  const accounts = section.section('authentication')
+  const superuser = readCredentials(accountSection(section, accounts, 'superuser'), systemUser)
+  return {
+    ...listen,
+    connectAddress,
+    dataDir: section.requiredText('data_dir', "the path of the server's data directory"),
+    binDir: section.text('bin_dir'),
+    database: section.text('database') ?? 'postgres',
+    pgpass: section.text('pgpass'),
+    superuser,
+    replication: readCredentials(accountSection(section, accounts, 'replication'), undefined),
+    rewind: hasAccount(section, accounts, 'rewind')
+      ? readCredentials(accountSection(section, accounts, 'rewind'), undefined)
+      : superuser,
+    basebackup: readToolOptions(section, 'basebackup', REFUSED_BASEBACKUP),
+    raw: withoutSecrets(section.values),
+  }
+}
+
+/** Reads `bootstrap`. Only the node that creates the cluster uses it. */
+export function readBootstrap(top: Section): BootstrapConfig {
+  const section = top.section('bootstrap')
+  const method = section.text('method') ?? 'initdb'
+  section.warnUnknown(new Set([...bootstrapKeys, method]))
+  if (method !== 'initdb')
+    throw section.wrong('method', 'initdb (this version has no custom bootstrap methods)')
+  if (section.has('users')) section.warn('users', 'creates no users: use post_bootstrap')
+  const dcs = section.section('dcs')
+  dcs.warnUnknown(dcsKeys)
+  return {
+    dcs: dcs.values,
+    initdb: readToolOptions(section, 'initdb', REFUSED_INITDB),
+    pgHba: section.lines('pg_hba') ?? [],
+    postBootstrap: section.text('post_bootstrap') ?? section.text('post_init'),
+  }
+}
+
+/** One warning for each setting that is known but has no effect in this version. */
+export function warnInert(section: Section, path: string): void {
+  for (const key of inert[path] ?? []) {
+    if (section.has(key)) section.warn(key, 'is accepted, but this version does not act on it')
+  }
+}
+
+function warnControlled(section: Section): void {
+  const parameters = section.section('parameters')
+  for (const name of Object.keys(parameters.values)) {
+    if (!controlledNames.has(name)) continue
+    parameters.warn(name, "has no effect here: it is decided by the cluster's configuration")
+  }
+}
+
+/** `host[,host...][:port]`; `*` and an empty host mean all addresses. */
+function readListen(section: Section): { readonly listenAddresses: string; readonly port: number } {
+  const expected = 'host[,host...]:port'
+  section.requiredText('listen', expected)
+  const address = section.hostPort('listen', SERVER_PORT, expected)
+  if (address === undefined) throw section.wrong('listen', expected)
+  const hosts = address.host.split(',').map(host => host.replace(/^\[|\]$/g, ''))
+  return { listenAddresses: hosts.join(',') === '' ? '*' : hosts.join(','), port: address.port }
+}
+
+type Account = 'superuser' | 'replication' | 'rewind'
+
+/** Before `authentication` existed, the accounts stood directly under `postgresql`. */
+function accountSection(section: Section, accounts: Section, name: Account): Section {
+  const old = name === 'rewind' ? 'pg_rewind' : name
+  return !accounts.has(name) && section.has(old) ? section.section(old) : accounts.section(name)
+}
+
+function hasAccount(section: Section, accounts: Section, name: Account): boolean {
+  return accounts.has(name) || section.has(name === 'rewind' ? 'pg_rewind' : name)
+}
+
+function readCredentials(section: Section, defaultUser: string | undefined): Credentials {
+  section.warnUnknown(credentialKeys)
+  const options: Record<string, string> = {}
+  for (const key of credentialKeys) {
+    const value = key === 'username' || key === 'password' ? undefined : section.text(key)
+    if (value !== undefined) options[key] = value
+  }
+  const username = section.has('username') ? section.requiredText('username', 'a role name') : defaultUser
+  if (username === undefined) throw section.wrong('username', 'a role name')
+  return { username, password: section.text('password'), options }
+}
+
+/** A list of names and single pairs, or a mapping. Names that would break the tool's run are left out with a warning. */
+function readToolOptions(section: Section, key: string, refused: ReadonlySet<string>): readonly ToolOption[] {
+  const value = section.values[key]
+  if (value === undefined || value === null) return []
+  if (!Array.isArray(value) && !isObject(value)) throw section.wrong(key, 'a list or mapping of options')
+  const entries = Array.isArray(value) ? value : Object.entries(value).map(([name, of]) => ({ [name]: of }))
+  const options: ToolOption[] = []
+  for (const entry of entries) {
+    const option = readToolOption(entry as Json)
+    if (option === undefined) throw section.wrong(key, 'options as `name` or `name: value`')
+    const name = typeof option === 'string' ? option : (Object.keys(option)[0] ?? '')
+    if (refused.has(name)) section.warn(key, `leaves out --${name}: it is set by the agent itself`)
+    else options.push(option)
+  }
+  return options
+}
+
+function readToolOption(entry: Json): ToolOption | undefined {
+  if (typeof entry === 'string') return entry
+  const pairs = isObject(entry) ? Object.entries(entry) : []
+  const [pair] = pairs
+  if (pairs.length !== 1 || pair === undefined) return undefined
+  const [name, value] = pair
+  if (value === null || value === true) return name
+  return typeof value === 'object' ? undefined : { [name]: String(value) }
+}
+
+function withoutSecrets(values: JsonObject): JsonObject {
+  const hidden = new Set<string>(['authentication', ...ACCOUNTS])
+  return Object.fromEntries(Object.entries(values).filter(([key]) => !hidden.has(key)))
+}
