@@ -112,6 +112,6 @@ export function isTagged(tags: Tags, name: string, priorityTag?: string): boolea
 }
 
 /** May this member ever be promoted? */
-export function mayLead(member: Member): boolean {
+export function mayLead(member: Pick<Member, 'tags'>): boolean {
   return !isTagged(member.tags, 'nofailover', 'failover_priority')
 }

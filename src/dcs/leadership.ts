@@ -10,9 +10,10 @@ export function acquireLeader(
   leaseId: bigint,
   by: Deadline,
   also: readonly Write[] = [],
+  conditions: readonly Condition[] = [],
 ): Promise<Written> {
   return dcs.write(
-    [{ kind: 'absent', key: 'leader' }],
+    [{ kind: 'absent', key: 'leader' }, ...conditions],
     [{ kind: 'put', key: 'leader', value: name, leaseId }, ...also],
     by,
   )

@@ -23,10 +23,13 @@ export interface ChildOptions {
 }
 
 const OUTPUT_BYTES_MAX = 1024 * 1024
+/** How long a killed program gets to disappear. One that hangs in the kernel (dead storage) never does. */
+const GONE_GRACE_MS = 100
 
 /**
  * Runs `program` in a process group of its own and waits for it. At the deadline, or when the signal aborts, the whole
- * group gets SIGKILL and the result says so. Output beyond 1 MiB per stream is read and thrown away.
+ * group gets SIGKILL and the result says so, at most 100 ms later, even if the kernel does not let the process go.
+ * Output beyond 1 MiB per stream is read and thrown away.
  * Rejects only when the program cannot be started (ENOENT, EACCES).
  */
 export function runChild(
@@ -42,9 +45,11 @@ export function runChild(
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     })
     let timedOut = false
+    let grace: NodeJS.Timeout | undefined
     const killGroup = () => {
       timedOut = true
       if (child.pid !== undefined) killQuietly(-child.pid)
+      grace ??= setTimeout(() => settle(null, null), GONE_GRACE_MS)
     }
     const timer = setTimeout(killGroup, Math.min(options.by.remainingMs(), 2 ** 31 - 1))
     options.signal?.addEventListener('abort', killGroup, { once: true })
@@ -52,6 +57,7 @@ export function runChild(
     const stderr = collect(child.stderr)
     const cleanUp = () => {
       clearTimeout(timer)
+      clearTimeout(grace)
       options.signal?.removeEventListener('abort', killGroup)
     }
     child.on('spawn', () => {
@@ -62,8 +68,11 @@ export function runChild(
       cleanUp()
       reject(error)
     })
-    child.on('close', (code, signal) => {
+    const settle = (code: number | null, signal: NodeJS.Signals | null) => {
       cleanUp()
+      child.stdout?.destroy()
+      child.stderr?.destroy()
+      child.unref()
       resolve({
         code: code ?? undefined,
         signal: signal ?? undefined,
@@ -71,7 +80,8 @@ export function runChild(
         stdout: stdout(),
         stderr: stderr(),
       })
-    })
+    }
+    child.on('close', settle)
     if (options.input !== undefined) {
       child.stdin?.on('error', () => {})
       child.stdin?.end(options.input)

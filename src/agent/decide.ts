@@ -1,0 +1,38 @@
+// The agent's whole judgement: one snapshot in, one decision out. Pure; no clock, no I/O.
+
+import type { Decision, Rule } from './decision.ts'
+import { dataDirectoryIsEmpty, dataDirectoryIsUnreadable } from './rules/data-directory.ts'
+import { followsLeader } from './rules/follow.ts'
+import { anotherCluster, etcdIsSilent, fenceActs, taskRuns } from './rules/guards.ts'
+import { holdsLeader } from './rules/lead.ts'
+import { leaderRace } from './rules/race.ts'
+import { serverIsDown, serverIsStarting } from './rules/recover.ts'
+import { systemIsUnregistered } from './rules/register.ts'
+import type { Memory, Snapshot } from './snapshot.ts'
+
+/**
+ * Rules are tried in order; the first that speaks wins. The order is part of the safety argument: what ends authority
+ * comes before what uses it, what looks at the data comes before what starts a server on it.
+ */
+export const rules: readonly Rule[] = [
+  fenceActs,
+  taskRuns,
+  etcdIsSilent,
+  anotherCluster,
+  dataDirectoryIsUnreadable,
+  dataDirectoryIsEmpty,
+  systemIsUnregistered,
+  serverIsDown,
+  serverIsStarting,
+  leaderRace,
+  holdsLeader,
+  followsLeader,
+]
+
+export function decide(snapshot: Snapshot, memory: Memory): Decision {
+  for (const rule of rules) {
+    const decision = rule(snapshot, memory)
+    if (decision !== undefined) return decision
+  }
+  return { rule: 'no-rule', says: 'waiting: no rule covers this state', actions: [], memory }
+}

@@ -1,0 +1,62 @@
+// A decision as a value: what to do, under which rule, and the sentence for the log.
+
+import type { Upstream } from '../postgres/port.ts'
+import type { Memory, Snapshot } from './snapshot.ts'
+
+/** Questions: the answer is in the next snapshot of the same turn. */
+export type Ask =
+  | { readonly kind: 'ask-peers'; readonly peers: ReadonlyMap<string, string> }
+  | { readonly kind: 'check-divergence'; readonly leader: Upstream }
+
+/** Why and how a primary gives up. `release`: give the leader key away once it is safe. */
+export interface Demotion {
+  readonly mode: 'graceful' | 'immediate'
+  readonly release: boolean
+  /** The candidate of a switchover, if one was named. */
+  readonly candidate: string | undefined
+}
+
+/** One thing to do. The executor may run it or fail at it; it never adds to it. */
+export type Action =
+  | Ask
+  | { readonly kind: 'acquire-leader' }
+  | { readonly kind: 'reattach-leader' }
+  | { readonly kind: 'release-leader' }
+  | { readonly kind: 'register-system-id'; readonly systemId: string }
+  | { readonly kind: 'write-config' }
+  | { readonly kind: 'clear-request' }
+  | { readonly kind: 'bootstrap' }
+  | { readonly kind: 'clone'; readonly from: Upstream }
+  | { readonly kind: 'start'; readonly as: 'primary' | 'replica'; readonly upstream: Upstream | undefined }
+  | { readonly kind: 'promote' }
+  | { readonly kind: 'demote'; readonly demotion: Demotion }
+  | { readonly kind: 'follow'; readonly upstream: Upstream | undefined }
+  | { readonly kind: 'rewind'; readonly leader: Upstream }
+  | { readonly kind: 'set-aside' }
+  | { readonly kind: 'exit'; readonly code: number }
+
+export interface Decision {
+  /** The rule's name, as logs and metrics show it. */
+  readonly rule: string
+  /** The sentence for the log. */
+  readonly says: string
+  readonly actions: readonly Action[]
+  readonly memory: Memory
+}
+
+/** A rule speaks, or leaves the word to the next. */
+export type Rule = (snapshot: Snapshot, memory: Memory) => Decision | undefined
+
+/** Does the next step of the turn depend on this action's outcome? */
+export function needsAnotherStep(action: Action): boolean {
+  switch (action.kind) {
+    case 'ask-peers':
+    case 'check-divergence':
+    case 'acquire-leader':
+    case 'reattach-leader':
+    case 'register-system-id':
+      return true
+    default:
+      return false
+  }
+}

@@ -1,0 +1,132 @@
+// The turns: observe, decide, act, at most a few steps each, then upkeep. One turn at a time; woken by events, else by
+// the clock. Nothing in here may keep the fence or the lease keeper waiting: they have timers of their own.
+
+import type { Deadline } from '../platform/deadline.ts'
+import { messageOf } from '../platform/errors.ts'
+import { type Answers, Executor } from './act.ts'
+import { decide } from './decide.ts'
+import { type Decision, needsAnotherStep } from './decision.ts'
+import type { Fence } from './fence.ts'
+import type { LeaseKeeper } from './lease-keeper.ts'
+import { Observer } from './observe.ts'
+import type { AgentParts } from './parts.ts'
+import type { AgentState } from './state.ts'
+import type { Tasks } from './tasks.ts'
+import { Upkeep } from './upkeep.ts'
+
+const STEPS_MAX = 8
+const REPEAT_SENTENCE_MS = 60_000
+
+export class Loop {
+  readonly #parts: AgentParts
+  readonly #state: AgentState
+  readonly #keeper: LeaseKeeper
+  readonly #tasks: Tasks
+  readonly #observer: Observer
+  readonly #executor: Executor
+  readonly #upkeep: Upkeep
+  #wake: (() => void) | undefined
+  #isWoken = false
+  #lastSentence = ''
+  #lastSaidAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, fence: Fence, tasks: Tasks) {
+    this.#parts = parts
+    this.#state = state
+    this.#keeper = keeper
+    this.#tasks = tasks
+    this.#observer = new Observer(parts, state, keeper, fence, tasks)
+    this.#executor = new Executor(parts, state, keeper, fence, tasks)
+    this.#upkeep = new Upkeep(parts, state, keeper, tasks)
+  }
+
+  get observer(): Observer {
+    return this.#observer
+  }
+
+  get upkeep(): Upkeep {
+    return this.#upkeep
+  }
+
+  /** The next turn begins now, or right after the one that runs. */
+  wake(): void {
+    this.#isWoken = true
+    this.#wake?.()
+  }
+
+  /** Runs turns until the signal aborts or a decision ends the process (its exit code is in the state). */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#parts
+    while (!signal.aborted && this.#state.exitCode === undefined) {
+      const beganAtMs = clock.monotonicMs()
+      this.#isWoken = false
+      const rule = await this.turn().catch(error => {
+        log.error(`turn failed: ${messageOf(error)}`)
+        return 'turn-failed'
+      })
+      this.#parts.metrics.turn(clock.monotonicMs() - beganAtMs, rule)
+      this.#state.nextTurnAtMs = beganAtMs + this.#state.config.loopWaitSeconds * 1000
+      await this.#sleepUntil(this.#state.nextTurnAtMs, signal)
+    }
+  }
+
+  async #sleepUntil(atMs: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts
+    if (this.#isWoken || signal.aborted || this.#state.exitCode !== undefined) return
+    const nap = new AbortController()
+    const end = () => nap.abort(new Error('woken'))
+    this.#wake = end
+    signal.addEventListener('abort', end, { once: true })
+    await clock.sleep(atMs - clock.monotonicMs(), nap.signal).catch(() => {})
+    signal.removeEventListener('abort', end)
+    this.#wake = undefined
+  }
+
+  /** One turn. Returns the name of the last rule that spoke. */
+  async turn(): Promise<string> {
+    this.#keeper.noteTurn()
+    await Promise.all([this.#observer.readView(), this.#observer.lookAtServer()])
+    this.#applyTaskUpdates()
+    let answers: Answers = {}
+    let decision = this.#decide(answers)
+    for (let step = 1; step < STEPS_MAX; step += 1) {
+      const found = await this.#executor.run(decision.actions)
+      answers = { ...answers, ...found }
+      if (!decision.actions.some(needsAnotherStep) || this.#state.exitCode !== undefined) break
+      if (found.acquired !== undefined || decision.rule === 'register-system-id')
+        await this.#observer.readView()
+      decision = this.#decide(answers)
+    }
+    await this.#upkeep.run()
+    if (this.#state.view !== undefined) this.#state.memory = { ...this.#state.memory, isSettled: true }
+    return decision.rule
+  }
+
+  #applyTaskUpdates(): void {
+    for (const update of this.#tasks.takeUpdates()) this.#state.memory = update(this.#state.memory)
+  }
+
+  #decide(answers: Answers): Decision {
+    const decision = decide(this.#observer.snapshot(answers), this.#state.memory)
+    this.#state.memory = decision.memory
+    this.#tell(decision)
+    return decision
+  }
+
+  /** One sentence a turn, when it changes and once in a while. Decisions that act become events. */
+  #tell({ rule, says, actions }: Decision): void {
+    const { clock, log, events } = this.#parts
+    const nowMs = clock.monotonicMs()
+    const isNew = says !== this.#lastSentence
+    if (!isNew && nowMs - this.#lastSaidAtMs < REPEAT_SENTENCE_MS) return
+    this.#lastSentence = says
+    this.#lastSaidAtMs = nowMs
+    if (isNew && actions.length > 0) events.record({ kind: rule, rule, says, epoch: this.#observer.epoch() })
+    else log.info(says, { rule })
+  }
+
+  /** Refreshes the server's facts between turns, for the REST answers. */
+  async refresh(by: Deadline): Promise<void> {
+    await by.run('server status', () => this.#observer.lookAtServer()).catch(() => {})
+  }
+}

@@ -1,0 +1,91 @@
+// Our own member key: what others read of us. Contract: docs/contracts/dcs.md, "members/<name>".
+
+import { type Json, type JsonObject, printJson } from '../cluster/json.ts'
+import type { HostPort, Tags } from '../cluster/member.ts'
+import type { ServerFacts } from '../postgres/port.ts'
+import { walPosition } from './race.ts'
+
+/** The version that other members parse to know what we can do. */
+export const COMPATIBILITY_VERSION = '4.1.4'
+
+/** How the last promotion went, for the line that the proxies print. Milliseconds. */
+export interface FailoverPhases {
+  /** From the moment the key was seen gone to the moment it was ours. */
+  readonly lockMs: number
+  readonly promoteMs: number
+}
+
+export interface MemberKeyParts {
+  readonly address: HostPort
+  readonly database: string
+  readonly apiUrl: string
+  readonly state: string
+  readonly role: string
+  readonly facts: ServerFacts | undefined
+  readonly tags: Tags
+  readonly isPaused: boolean
+  readonly isRestartPending: boolean
+  /** False from a promotion until its checkpoint is done. */
+  readonly checkpointAfterPromote: boolean
+  readonly version: string
+  readonly phases: FailoverPhases | undefined
+}
+
+/** Prints the key's value. Field order is stable, so that an unchanged member writes nothing. */
+export function printMemberKey(parts: MemberKeyParts): string {
+  const tags = writtenTags(parts.tags)
+  const fields: Record<string, Json> = {
+    conn_url: `postgres://${hostText(parts.address)}:${parts.address.port}/${parts.database}`,
+    api_url: parts.apiUrl,
+    state: parts.state,
+    role: parts.role,
+    version: COMPATIBILITY_VERSION,
+  }
+  if (!parts.checkpointAfterPromote) fields['checkpoint_after_promote'] = false
+  if (Object.keys(tags).length > 0) fields['tags'] = tags
+  if (parts.isRestartPending) fields['pending_restart'] = true
+  if (parts.facts !== undefined) addPositions(fields, parts.facts)
+  if (parts.isPaused) fields['pause'] = true
+  fields['pgherd'] = ownFields(parts)
+  return printJson(fields)
+}
+
+function addPositions(fields: Record<string, Json>, facts: ServerFacts): void {
+  fields['xlog_location'] = walPosition(facts)
+  if (facts.role === 'replica') {
+    if (facts.receivedLsn !== undefined && facts.receivedLsn > 0n) fields['receive_lsn'] = facts.receivedLsn
+    if (facts.replayedLsn !== undefined && facts.replayedLsn > 0n) fields['replay_lsn'] = facts.replayedLsn
+    if (facts.replicationState !== undefined) fields['replication_state'] = facts.replicationState
+  }
+  fields['timeline'] = facts.timeline
+}
+
+function ownFields({ version, phases }: MemberKeyParts): JsonObject {
+  if (phases === undefined) return { version }
+  return {
+    version,
+    phases: { lock_ms: Math.round(phases.lockMs), promote_ms: Math.round(phases.promoteMs) },
+  }
+}
+
+const leftOutWhenFalse = ['clonefrom', 'nofailover', 'noloadbalance', 'nosync', 'nostream']
+const keptBesidePriority: Readonly<Record<string, string>> = {
+  nofailover: 'failover_priority',
+  nosync: 'sync_priority',
+}
+
+/** The tags as others expect to read them: false ones are left out, unless a priority beside them needs the word. */
+export function writtenTags(tags: Tags): Tags {
+  const written: Record<string, Json> = {}
+  for (const [name, value] of Object.entries(tags)) {
+    const priority = keptBesidePriority[name]
+    const isNeeded = priority !== undefined && tags[priority] !== undefined
+    if (value === false && leftOutWhenFalse.includes(name) && !isNeeded) continue
+    written[name] = value
+  }
+  return written
+}
+
+function hostText(address: HostPort): string {
+  return address.host.includes(':') ? `[${address.host}]` : address.host
+}

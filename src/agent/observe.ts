@@ -1,0 +1,180 @@
+// Builds the snapshot that a decision goes by. Asks etcd and the server, each within its own time; judges nothing.
+
+import { type ClusterView, epochOf } from '../cluster/view.ts'
+import { Deadline } from '../platform/deadline.ts'
+import { messageOf } from '../platform/errors.ts'
+import type { Answers } from './act.ts'
+import type { Fence } from './fence.ts'
+import type { LeaseKeeper } from './lease-keeper.ts'
+import type { AgentParts } from './parts.ts'
+import { leaderUpstream } from './rules/say.ts'
+import type { Self, Snapshot } from './snapshot.ts'
+import type { AgentState } from './state.ts'
+import type { Tasks } from './tasks.ts'
+
+const STATUS_TIMEOUT_MS = 2_500
+const CONTROL_TIMEOUT_MS = 5_000
+
+export class Observer {
+  readonly #parts: AgentParts
+  readonly #state: AgentState
+  readonly #keeper: LeaseKeeper
+  readonly #fence: Fence
+  readonly #tasks: Tasks
+  #look: Promise<void> | undefined
+
+  constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, fence: Fence, tasks: Tasks) {
+    this.#parts = parts
+    this.#state = state
+    this.#keeper = keeper
+    this.#fence = fence
+    this.#tasks = tasks
+  }
+
+  /** Reads the scope; on failure the view is undefined and the last one is kept aside. */
+  async readView(): Promise<void> {
+    const { dcs, clock, log } = this.#parts
+    const state = this.#state
+    try {
+      const view = await dcs.read(Deadline.in(clock, state.config.retryTimeoutSeconds * 1000))
+      this.#keeper.verify(view.leader, view.position)
+      state.view = view
+      state.lastView = view
+      state.dcsLastSeenWallMs = clock.wallMs()
+      this.#noteLeader(view)
+      this.#takeConfig(view)
+    } catch (error) {
+      if (state.view !== undefined) log.error(`etcd does not answer: ${messageOf(error)}`)
+      state.view = undefined
+    }
+  }
+
+  #noteLeader(view: ClusterView): void {
+    const state = this.#state
+    if (view.leader !== undefined) {
+      const urls = new Map<string, string>()
+      for (const member of view.members.values()) {
+        if (member.apiUrl !== undefined) urls.set(member.name, member.apiUrl)
+      }
+      state.memory = { ...state.memory, electorate: urls, lastLeader: view.leader.name }
+      if (state.keyGoneAtMs !== undefined && view.leader.name !== this.#parts.local.name)
+        state.phases = undefined
+      state.keyGoneAtMs = undefined
+    } else {
+      state.keyGoneAtMs ??= this.#parts.clock.monotonicMs()
+    }
+  }
+
+  /** The configuration in force follows the `config` key; each new complaint about it is logged once. */
+  #takeConfig(view: ClusterView): void {
+    const state = this.#state
+    const everyoneIsPgherd = [...view.members.values()].every(member => member.pgherd !== undefined)
+    const raw = view.config?.value ?? state.config.raw
+    const config = this.#parts.readDynamic(raw, everyoneIsPgherd)
+    for (const warning of config.warnings) {
+      if (!state.config.warnings.includes(warning)) this.#parts.log.warning(warning)
+    }
+    state.config = config
+    this.#keeper.setTimings({
+      ttlMs: config.ttlSeconds * 1000,
+      loopWaitMs: config.loopWaitSeconds * 1000,
+      retryTimeoutMs: config.retryTimeoutSeconds * 1000,
+    })
+  }
+
+  /** Looks at the server; looks that come at the same time share one. Never throws. */
+  lookAtServer(): Promise<void> {
+    this.#look ??= this.#lookOnce().finally(() => {
+      this.#look = undefined
+    })
+    return this.#look
+  }
+
+  async #lookOnce(): Promise<void> {
+    const { postgres, clock } = this.#parts
+    const state = this.#state
+    const takenAtMs = clock.monotonicMs()
+    const server = await postgres.status(Deadline.in(clock, STATUS_TIMEOUT_MS))
+    const wasUp = state.server.process === 'running'
+    state.server = server
+    state.serverTakenAtMs = takenAtMs
+    const task = this.#tasks.running?.kind
+    if (server.process === 'running') state.isCrashed = false
+    else if (wasUp && server.process === 'stopped' && task === undefined) this.#noteCrash()
+    await this.#learnSystemId()
+    this.#armOrDisarm(task)
+  }
+
+  #noteCrash(): void {
+    this.#state.isCrashed = true
+    this.#parts.events.record({
+      kind: 'server-crashed',
+      says: 'the server is gone without having been stopped',
+    })
+  }
+
+  async #learnSystemId(): Promise<void> {
+    const { postgres, clock } = this.#parts
+    const state = this.#state
+    if (state.server.dataDirectory === 'empty') state.systemId = undefined
+    else if (state.server.facts !== undefined) state.systemId = state.server.facts.systemId
+    else if (state.systemId === undefined && this.#tasks.running === undefined) {
+      state.systemId = (await postgres.controlData(Deadline.in(clock, CONTROL_TIMEOUT_MS)))?.systemId
+    }
+  }
+
+  /** A primary on the strength of our lease is under the fence; a standby or a stopped server needs none. */
+  #armOrDisarm(task: string | undefined): void {
+    const { server } = this.#state
+    if (server.facts?.role === 'primary' && this.#keeper.hold !== undefined) this.#fence.arm()
+    const isHarmless = server.facts?.role === 'replica' || server.process === 'stopped'
+    if (isHarmless && task === undefined && !this.#fence.isActing) this.#fence.disarm()
+  }
+
+  /** The snapshot of this instant, with what the turn has learnt so far. */
+  snapshot(answers: Answers): Snapshot {
+    const { clock, postgres } = this.#parts
+    const state = this.#state
+    const upstream = state.view === undefined ? undefined : leaderUpstream(state.view)
+    return {
+      nowMs: clock.monotonicMs(),
+      wallMs: clock.wallMs(),
+      self: this.#self(),
+      config: state.config,
+      view: state.view,
+      server: state.server,
+      systemId: state.systemId,
+      isFollowingLeader: upstream !== undefined && postgres.isFollowing(upstream),
+      task: this.#tasks.running,
+      lease: {
+        hold: this.#keeper.hold,
+        leftMs: this.#keeper.leftMs(),
+        leaseId: this.#keeper.leaseId,
+        isFencing: this.#fence.isActing,
+      },
+      peers: answers.peers,
+      divergence: answers.divergence,
+      acquired: answers.acquired,
+    }
+  }
+
+  #self(): Self {
+    const { local, settingsFor } = this.#parts
+    const settings = settingsFor(this.#state.config)
+    return {
+      name: local.name,
+      scope: local.scope,
+      address: local.postgres.connectAddress,
+      tags: local.tags,
+      canBootstrap: Object.keys(local.bootstrap.dcs).length > 0,
+      usePgRewind: settings.usePgRewind,
+      removeOnRewindFailure: settings.removeDataDirectoryOnRewindFailure,
+      removeOnDivergence: settings.removeDataDirectoryOnDivergedTimelines,
+    }
+  }
+
+  /** The current epoch, for events. */
+  epoch() {
+    return this.#state.view === undefined ? undefined : epochOf(this.#state.view)
+  }
+}

@@ -1,0 +1,42 @@
+// What the agent is made of; built in `commands/agent.ts`, replaced piece by piece in simulations.
+
+import type { EventDraft } from '../cluster/event.ts'
+import type { JsonObject } from '../cluster/json.ts'
+import type { DynamicConfig, LocalConfig, ServerSettings } from '../config/agent/types.ts'
+import type { Dcs } from '../dcs/dcs.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Deadline } from '../platform/deadline.ts'
+import type { EventLog } from '../platform/event-log.ts'
+import type { Logger } from '../platform/log.ts'
+import type { Postgres } from '../postgres/port.ts'
+import type { PeerAnswer } from './snapshot.ts'
+
+/** Asks members over REST, in parallel, once; a member that does not answer is in the list as not reachable. */
+export type AskPeers = (peers: ReadonlyMap<string, string>, by: Deadline) => Promise<readonly PeerAnswer[]>
+
+/** Turns the `config` key (or nothing) into the configuration in force. */
+export type ReadDynamic = (raw: JsonObject | undefined, everyoneIsPgherd: boolean) => DynamicConfig
+
+export interface AgentParts {
+  readonly local: LocalConfig
+  readonly dcs: Dcs
+  readonly postgres: Postgres
+  readonly clock: Clock
+  readonly log: Logger
+  readonly events: EventLog<EventDraft>
+  readonly askPeers: AskPeers
+  readonly readDynamic: ReadDynamic
+  readonly settingsFor: (config: DynamicConfig) => ServerSettings
+  readonly suspendAwareMs: () => number | undefined
+  readonly version: string
+  readonly apiUrl: string
+  readonly metrics: AgentMetrics
+}
+
+/** What the agent counts; see docs/metrics.md. */
+export interface AgentMetrics {
+  turn(tookMs: number, rule: string): void
+  leaseRenewed(tookMs: number): void
+  fenced(): void
+  taskEnded(kind: string, tookMs: number): void
+}

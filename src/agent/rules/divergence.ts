@@ -1,0 +1,35 @@
+// Our WAL has something that the leader's history does not have.
+
+import type { Upstream } from '../../postgres/port.ts'
+import type { Decision } from '../decision.ts'
+import type { Memory, Snapshot } from '../snapshot.ts'
+import { say } from './say.ts'
+
+/** Rewind if allowed and not yet failed against this leader; else copy anew if allowed; else stay and say so. */
+export function resolveDivergence(
+  { self }: Snapshot,
+  leader: Upstream,
+  epoch: bigint,
+  memory: Memory,
+): Decision {
+  const hasFailed = memory.rewindFailedAgainst === epoch
+  if (self.usePgRewind && !hasFailed) {
+    return say('rewind', `running pg_rewind from ${leader.member}`, memory, { kind: 'rewind', leader })
+  }
+  if (hasFailed ? self.removeOnRewindFailure : self.removeOnDivergence) {
+    return say(
+      'set-aside',
+      'my history parts from the leader: setting the data directory aside to copy anew',
+      memory,
+      {
+        kind: 'set-aside',
+      },
+    )
+  }
+  const why = hasFailed ? 'pg_rewind failed' : 'use_pg_rewind is off'
+  return say(
+    'diverged',
+    `my history parts from (${leader.member}) and ${why}: this server needs reinitialize`,
+    memory,
+  )
+}

@@ -1,0 +1,85 @@
+// Somebody else leads.
+
+import type { ClusterView } from '../../cluster/view.ts'
+import type { ServerFacts, Upstream } from '../../postgres/port.ts'
+import type { Decision, Rule } from '../decision.ts'
+import type { Memory, Snapshot } from '../snapshot.ts'
+import { resolveDivergence } from './divergence.ts'
+import { leaderIsPrimary, leaderUpstream, say } from './say.ts'
+
+/** A primary without the key stops at once; a standby follows, after a look at its history when the leader is new. */
+export const followsLeader: Rule = (snapshot, memory) => {
+  const { view, self, server } = snapshot
+  const leader = view?.leader
+  if (view === undefined || leader === undefined || leader.name === self.name) return undefined
+  const { facts } = server
+  if (facts?.role === 'primary') {
+    return say(
+      'demote-without-lock',
+      `demoting self because ${leader.name} has the leader lock`,
+      { ...memory, role: 'demoted' },
+      { kind: 'demote', demotion: { mode: 'immediate', release: false, candidate: undefined } },
+    )
+  }
+  const upstream = leaderUpstream(view)
+  if (facts === undefined || upstream === undefined) {
+    return say('wait-to-follow', `waiting to follow the leader (${leader.name})`, memory)
+  }
+  return followWith(snapshot, view, facts, upstream, leader.createRevision, { ...memory, role: 'replica' })
+}
+
+function followWith(
+  snapshot: Snapshot,
+  view: ClusterView,
+  facts: ServerFacts,
+  upstream: Upstream,
+  epoch: bigint,
+  memory: Memory,
+): Decision {
+  const checked = checkHistory(snapshot, view, facts, upstream, epoch, memory)
+  if (checked.decision !== undefined) return checked.decision
+  if (!snapshot.isFollowingLeader) {
+    return say('follow', `following the leader (${upstream.member})`, checked.memory, {
+      kind: 'follow',
+      upstream,
+    })
+  }
+  return say(
+    'no-action-replica',
+    `no action. I am (${snapshot.self.name}), a secondary, and following a leader (${upstream.member})`,
+    { ...checked.memory, failedStarts: 0 },
+  )
+}
+
+/** A new leader on another timeline may have parted from us: ask once for each of its terms. */
+function checkHistory(
+  snapshot: Snapshot,
+  view: ClusterView,
+  facts: ServerFacts,
+  upstream: Upstream,
+  epoch: bigint,
+  memory: Memory,
+): { readonly memory: Memory; readonly decision?: Decision } {
+  if (memory.cleanAgainst === epoch || !leaderIsPrimary(view)) return { memory }
+  const { divergence } = snapshot
+  if (divergence === undefined) {
+    if (isStreamingFrom(snapshot, view, facts)) return { memory: { ...memory, cleanAgainst: epoch } }
+    const says = `comparing my history with (${upstream.member})`
+    return {
+      memory,
+      decision: say('check-divergence', says, memory, { kind: 'check-divergence', leader: upstream }),
+    }
+  }
+  if (divergence.kind === 'diverged') {
+    return { memory, decision: resolveDivergence(snapshot, upstream, epoch, memory) }
+  }
+  return { memory: divergence.kind === 'none' ? { ...memory, cleanAgainst: epoch } : memory }
+}
+
+/** Streaming on the leader's own timeline is proof enough of a common history. */
+function isStreamingFrom(snapshot: Snapshot, view: ClusterView, facts: ServerFacts): boolean {
+  const leaderTimeline = view.leader === undefined ? undefined : view.members.get(view.leader.name)?.timeline
+  return (
+    snapshot.isFollowingLeader && facts.replicationState === 'streaming' && leaderTimeline === facts.timeline
+  )
+}

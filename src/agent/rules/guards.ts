@@ -1,0 +1,67 @@
+// What stops every other rule: the fence at work, a task under way, a silent store, the wrong cluster.
+
+import type { Rule } from '../decision.ts'
+import { say } from './say.ts'
+
+/** The fence is ending the server: whatever we would decide about it is out of date. */
+export const fenceActs: Rule = ({ lease }, memory) => {
+  if (!lease.isFencing) return undefined
+  return say('fence-acts', 'the lease is running out, the server is being stopped', {
+    ...memory,
+    role: 'demoted',
+  })
+}
+
+/** One long action at a time. A promotion whose lock is lost is ended by the fence, not here. */
+export const taskRuns: Rule = ({ task, lease, nowMs }, memory) => {
+  if (task === undefined) return undefined
+  const seconds = Math.floor((nowMs - task.startedAtMs) / 1000)
+  const lock = lease.hold === undefined ? '' : 'updated leader lock during '
+  return say('task-runs', `${lock}${task.says} in progress${seconds > 0 ? ` (${seconds} s)` : ''}`, memory)
+}
+
+/**
+ * Without etcd nothing may be taken. A leader keeps serving until its own deadline, which the fence keeps; a primary
+ * that holds nothing stops now; a server that is down comes back read-only, for its readers.
+ */
+export const etcdIsSilent: Rule = ({ view, server, lease, self }, memory) => {
+  if (view !== undefined) return undefined
+  if (server.process === 'stopped' && server.dataDirectory === 'initialized' && memory.isSettled) {
+    return say('etcd-is-silent', 'etcd does not answer: starting read-only without upstream', memory, {
+      kind: 'start',
+      as: 'replica',
+      upstream: undefined,
+    })
+  }
+  if (server.facts?.role !== 'primary') {
+    return say('etcd-is-silent', `etcd does not answer. I am (${self.name}), waiting`, memory)
+  }
+  if (lease.leftMs > 0) {
+    const seconds = (lease.leftMs / 1000).toFixed(1)
+    return say(
+      'etcd-is-silent',
+      `etcd does not answer: demoting in ${seconds} s unless it comes back`,
+      memory,
+    )
+  }
+  return say(
+    'etcd-is-silent',
+    'demoting self because etcd does not answer and I hold no lease',
+    { ...memory, role: 'demoted' },
+    { kind: 'demote', demotion: { mode: 'immediate', release: false, candidate: undefined } },
+  )
+}
+
+/** Two clusters in one scope by mistake: touch nothing, say which is which, end. */
+export const anotherCluster: Rule = ({ view, systemId, self, lease }, memory) => {
+  const registered = view?.initialize?.value ?? ''
+  if (systemId === undefined || !/^\d{10,}$/.test(registered) || registered === systemId) return undefined
+  return say(
+    'another-cluster',
+    `system ID mismatch, node ${self.name} belongs to a different cluster: ${registered} != ${systemId}; ` +
+      `give this cluster another scope, or move its data directory away to join as a replica`,
+    memory,
+    ...(lease.hold === undefined ? [] : [{ kind: 'release-leader' } as const]),
+    { kind: 'exit', code: 1 },
+  )
+}

@@ -1,0 +1,96 @@
+// The server does not run, or not yet.
+
+import type { ClusterView } from '../../cluster/view.ts'
+import type { Decision, Rule } from '../decision.ts'
+import type { Memory, Snapshot } from '../snapshot.ts'
+import { resolveDivergence } from './divergence.ts'
+import { leaderIsPrimary, leaderUpstream, say } from './say.ts'
+
+/** A leader comes back in place; everybody else as a standby, after a look at whether its history is still the leader's. */
+export const serverIsDown: Rule = (snapshot, memory) => {
+  const { server, view, lease } = snapshot
+  if (server.process !== 'stopped' || view === undefined) return undefined
+  if (lease.hold !== undefined && lease.leftMs > 0) return leaderIsDown(memory)
+  return standbyIsDown(snapshot, view, memory)
+}
+
+function leaderIsDown(memory: Memory): Decision {
+  if (memory.failedStarts > 0) {
+    return say(
+      'leader-cannot-start',
+      'released leader key: the server does not start',
+      { ...memory, role: 'demoted', failedStarts: 0 },
+      { kind: 'release-leader' },
+    )
+  }
+  if (memory.role === 'primary') {
+    return say('restart-in-place', 'starting primary after failure', memory, {
+      kind: 'start',
+      as: 'primary',
+      upstream: undefined,
+    })
+  }
+  return say('start-to-promote', 'starting as a standby because I have the lock', memory, {
+    kind: 'start',
+    as: 'replica',
+    upstream: undefined,
+  })
+}
+
+function standbyIsDown(snapshot: Snapshot, view: ClusterView, memory: Memory): Decision {
+  const { leader } = view
+  const upstream = leader?.name === snapshot.self.name ? undefined : leaderUpstream(view)
+  if (upstream === undefined || !leaderIsPrimary(view) || leader === undefined) {
+    return say('start-alone', 'starting as a secondary without a leader to follow', memory, {
+      kind: 'start',
+      as: 'replica',
+      upstream: undefined,
+    })
+  }
+  if (memory.cleanAgainst === leader.createRevision) {
+    return say('start-following', `starting as a secondary of (${leader.name})`, memory, {
+      kind: 'start',
+      as: 'replica',
+      upstream,
+    })
+  }
+  const { divergence } = snapshot
+  if (divergence === undefined) {
+    return say('check-divergence', `comparing my history with (${leader.name})`, memory, {
+      kind: 'check-divergence',
+      leader: upstream,
+    })
+  }
+  if (divergence.kind === 'diverged')
+    return resolveDivergence(snapshot, upstream, leader.createRevision, memory)
+  if (divergence.kind === 'none') {
+    return say(
+      'start-following',
+      `starting as a secondary of (${leader.name})`,
+      { ...memory, cleanAgainst: leader.createRevision },
+      { kind: 'start', as: 'replica', upstream },
+    )
+  }
+  // A crashed server's end of WAL is only known after recovery: it recovers alone, then it is asked again.
+  return say('start-alone', `starting as a secondary to find its end of WAL (${divergence.why})`, memory, {
+    kind: 'start',
+    as: 'replica',
+    upstream: undefined,
+  })
+}
+
+/** A postmaster that does not take connections yet. A leader waits for primary_start_timeout, then gives way. */
+export const serverIsStarting: Rule = ({ server, lease, config, nowMs, task }, memory) => {
+  if (server.process !== 'starting' && server.process !== 'stopping') return undefined
+  const startedAtMs = task?.startedAtMs ?? nowMs
+  const isTooLong = nowMs - startedAtMs > config.primaryStartTimeoutSeconds * 1000
+  if (lease.hold !== undefined && isTooLong) {
+    return say(
+      'start-takes-too-long',
+      'terminated starting primary: primary_start_timeout is over',
+      { ...memory, role: 'demoted' },
+      { kind: 'demote', demotion: { mode: 'immediate', release: true, candidate: undefined } },
+    )
+  }
+  return say('server-is-starting', `PostgreSQL is still ${server.process}`, memory)
+}

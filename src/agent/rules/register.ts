@@ -1,0 +1,20 @@
+// The cluster's identity is missing in etcd: a fresh scope, or a store that was wiped.
+
+import type { Rule } from '../decision.ts'
+import { say } from './say.ts'
+
+/**
+ * Only a node that knows the cluster may name it again: a running primary, or a standby that has seen the cluster's
+ * identity before. A standby that has just started waits, for the primary may live elsewhere.
+ */
+export const systemIsUnregistered: Rule = ({ view, server, systemId }, memory) => {
+  if (view === undefined || view.initialize !== undefined || systemId === undefined) return undefined
+  if (server.facts === undefined) return undefined
+  if (server.facts.role === 'primary' || memory.isSettled) {
+    return say('register-system-id', `writing the cluster's system identifier ${systemId}`, memory, {
+      kind: 'register-system-id',
+      systemId,
+    })
+  }
+  return say('wait-for-primary', 'the initialize key is missing: start the primary first', memory)
+}

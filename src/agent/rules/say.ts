@@ -1,0 +1,26 @@
+// Small words that all rules share.
+
+import { hostPortOf } from '../../cluster/member.ts'
+import type { ClusterView } from '../../cluster/view.ts'
+import type { Upstream } from '../../postgres/port.ts'
+import type { Action, Decision } from '../decision.ts'
+import type { Memory } from '../snapshot.ts'
+
+/** A decision in one line. */
+export function say(rule: string, says: string, memory: Memory, ...actions: readonly Action[]): Decision {
+  return { rule, says, actions, memory }
+}
+
+/** Where to stream from: the leader's server, if its member key tells an address. */
+export function leaderUpstream(view: ClusterView): Upstream | undefined {
+  const { leader } = view
+  if (leader === undefined) return undefined
+  const address = hostPortOf(view.members.get(leader.name)?.connUrl)
+  return address === undefined ? undefined : { member: leader.name, address }
+}
+
+/** Does the leader's own key say that its server is out of recovery? */
+export function leaderIsPrimary(view: ClusterView): boolean {
+  const member = view.leader === undefined ? undefined : view.members.get(view.leader.name)
+  return member?.role === 'primary' && member.state === 'running'
+}

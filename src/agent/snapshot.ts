@@ -1,0 +1,101 @@
+// One immutable look at everything a decision may use. Rules read nothing else.
+
+import type { Lsn, Timeline } from '../cluster/lsn.ts'
+import type { HostPort, Tags } from '../cluster/member.ts'
+import type { ClusterView } from '../cluster/view.ts'
+import type { DynamicConfig } from '../config/agent/types.ts'
+import type { LeaderHold } from '../dcs/dcs.ts'
+import type { Divergence, ServerStatus } from '../postgres/port.ts'
+
+/** What never changes while the process runs (a reload makes a new one). */
+export interface Self {
+  readonly name: string
+  readonly scope: string
+  readonly address: HostPort
+  readonly tags: Tags
+  /** The file has a bootstrap section, so this node may start a new cluster. */
+  readonly canBootstrap: boolean
+  readonly usePgRewind: boolean
+  readonly removeOnRewindFailure: boolean
+  readonly removeOnDivergence: boolean
+}
+
+/** A peer's answer to GET /patroni in this turn. */
+export interface PeerAnswer {
+  readonly name: string
+  readonly isReachable: boolean
+  /** Its server runs out of recovery. */
+  readonly isPrimary: boolean
+  readonly walPosition: Lsn | undefined
+  readonly timeline: Timeline | undefined
+  readonly mayLead: boolean
+  readonly failoverPriority: number
+  readonly watchdogFailed: boolean
+}
+
+export type TaskKind = 'bootstrap' | 'clone' | 'start' | 'promote' | 'demote' | 'rewind'
+
+/** Long work under way; at most one. */
+export interface RunningTask {
+  readonly kind: TaskKind
+  readonly startedAtMs: number
+  readonly says: string
+}
+
+export interface LeaseState {
+  /** Our hold on the leader key, verified against the last read; undefined when we do not have it. */
+  readonly hold: LeaderHold | undefined
+  /** Milliseconds until our own strict deadline; 0 without a hold. */
+  readonly leftMs: number
+  readonly leaseId: bigint | undefined
+  /** The fence is ending the server right now. */
+  readonly isFencing: boolean
+}
+
+export interface Snapshot {
+  readonly nowMs: number
+  readonly wallMs: number
+  readonly self: Self
+  readonly config: DynamicConfig
+  /** Undefined when etcd did not answer in this turn. */
+  readonly view: ClusterView | undefined
+  readonly server: ServerStatus
+  /** Of our data directory, from the server or the control file; undefined while there is none. */
+  readonly systemId: string | undefined
+  /** The server's configuration already streams from the current leader. */
+  readonly isFollowingLeader: boolean
+  readonly task: RunningTask | undefined
+  readonly lease: LeaseState
+  /** Answers to the `ask` actions of this turn. */
+  readonly peers: readonly PeerAnswer[] | undefined
+  readonly divergence: Divergence | undefined
+  /** How the last leadership write of this turn ended. */
+  readonly acquired: 'won' | 'lost' | 'unknown' | undefined
+}
+
+/** What the agent remembers from turn to turn. */
+export interface Memory {
+  /** Our own idea of our role, which survives the server being down. */
+  readonly role: 'primary' | 'replica' | 'demoted' | 'uninitialized' | 'promoted'
+  /** False until a first turn with a cluster view has been finished. */
+  readonly isSettled: boolean
+  /** Members with an API at the last time there was a leader: the race asks these too. */
+  readonly electorate: ReadonlyMap<string, string>
+  /** The epoch (create_revision) against which our history was found clean. */
+  readonly cleanAgainst: bigint | undefined
+  /** Rewind failed against this epoch: do not try for ever. */
+  readonly rewindFailedAgainst: bigint | undefined
+  readonly lastLeader: string | undefined
+  /** Starts that failed in a row. */
+  readonly failedStarts: number
+}
+
+export const firstMemory: Memory = {
+  role: 'uninitialized',
+  isSettled: false,
+  electorate: new Map(),
+  cleanAgainst: undefined,
+  rewindFailedAgainst: undefined,
+  lastLeader: undefined,
+  failedStarts: 0,
+}

@@ -1,0 +1,239 @@
+// The long actions as plans for the task runner: what each does, and what its success or failure teaches.
+
+import { printJson } from '../cluster/json.ts'
+import type { ClusterView } from '../cluster/view.ts'
+import { Deadline } from '../platform/deadline.ts'
+import { HaError, messageOf } from '../platform/errors.ts'
+import type { Upstream } from '../postgres/port.ts'
+import type { Action } from './decision.ts'
+import { demote } from './demote.ts'
+import type { Fence } from './fence.ts'
+import type { LeaseKeeper } from './lease-keeper.ts'
+import type { AgentParts } from './parts.ts'
+import type { AgentState } from './state.ts'
+import { type MemoryUpdate, noUpdate, type TaskPlan } from './tasks.ts'
+
+const PROMOTE_TIMEOUT_MS = 60_000
+const CHECKPOINT_TIMEOUT_MS = 600_000
+const STOP_TIMEOUT_MS = 10_000
+const BOOTSTRAP_WRITE_MS = 10_000
+const SET_ASIDE_TIMEOUT_MS = 60_000
+
+type Long = Extract<
+  Action,
+  { kind: 'bootstrap' | 'clone' | 'start' | 'promote' | 'demote' | 'rewind' | 'set-aside' }
+>
+
+/** Everything that a long action needs. */
+export interface WorkContext {
+  readonly parts: AgentParts
+  readonly state: AgentState
+  readonly keeper: LeaseKeeper
+  readonly fence: Fence
+}
+
+export class Work {
+  readonly #context: WorkContext
+
+  constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, fence: Fence) {
+    this.#context = { parts, state, keeper, fence }
+  }
+
+  plan(action: Long): TaskPlan {
+    const { parts } = this.#context
+    switch (action.kind) {
+      case 'bootstrap':
+        return task('bootstrap', 'bootstrapping a new cluster', signal => this.#bootstrap(signal), noUpdate)
+      case 'clone':
+        return task('clone', `bootstrap from leader '${action.from.member}'`, async signal => {
+          await parts.postgres.clone(action.from, signal)
+          return memory => ({ ...memory, role: 'replica', cleanAgainst: this.#epoch() })
+        })
+      case 'start':
+        return task(
+          'start',
+          `starting as ${action.as}`,
+          signal => this.#start(action, signal),
+          countFailedStart,
+        )
+      case 'promote':
+        return task('promote', 'promote', () => this.#promote(), noUpdate)
+      case 'demote':
+        return task('demote', `demoting (${action.demotion.mode})`, () =>
+          demote(this.#context, action.demotion),
+        )
+      case 'rewind':
+        return task('rewind', `running pg_rewind from ${action.leader.member}`, signal =>
+          this.#rewind(action.leader, signal),
+        )
+      case 'set-aside':
+        return task('clone', 'setting the data directory aside', async () => {
+          await this.#stopQuickly()
+          const where = await parts.postgres.setAside(Deadline.in(parts.clock, SET_ASIDE_TIMEOUT_MS))
+          parts.events.record({ kind: 'set-aside', says: `data directory moved to ${where}` })
+          return noUpdate
+        })
+    }
+  }
+
+  #epoch(): bigint | undefined {
+    return this.#context.state.view?.leader?.createRevision
+  }
+
+  async #stopQuickly(): Promise<void> {
+    const { parts, fence } = this.#context
+    const by = Deadline.in(parts.clock, STOP_TIMEOUT_MS)
+    await parts.postgres.stop({ mode: 'immediate', checkpointFirst: false, by })
+    fence.disarm()
+  }
+
+  /** Whatever is left of a crashed server is ended before a new one touches its files. */
+  async #start(action: Extract<Long, { kind: 'start' }>, signal: AbortSignal): Promise<MemoryUpdate> {
+    const { parts, fence, keeper } = this.#context
+    await parts.postgres.killFamily()
+    if (action.as === 'primary') {
+      if (keeper.leftMs() <= 0) throw new HaError('E_LEASE_LOST', 'the lease was lost before the start')
+      fence.arm()
+    }
+    const isUp = await parts.postgres.start(action.as, action.upstream, signal)
+    return isUp ? memory => ({ ...memory, failedStarts: 0 }) : countFailedStart
+  }
+
+  async #promote(): Promise<MemoryUpdate> {
+    const { parts, state, keeper, fence } = this.#context
+    const beganAtMs = parts.clock.monotonicMs()
+    if (keeper.leftMs() <= 0) throw new HaError('E_LEASE_LOST', 'the lease was lost before the promotion')
+    fence.arm()
+    const isDone = await parts.postgres.promote(Deadline.in(parts.clock, PROMOTE_TIMEOUT_MS))
+    if (!isDone) {
+      await this.#stopQuickly()
+      await keeper.release(Deadline.in(parts.clock, STOP_TIMEOUT_MS))
+      throw new HaError('E_PROMOTE', 'the server did not leave recovery; the leader key is released')
+    }
+    const promoteMs = parts.clock.monotonicMs() - beganAtMs
+    state.phases = { lockMs: state.lockMs ?? 0, promoteMs }
+    parts.events.record({
+      kind: 'promoted',
+      says: `promoted in ${(promoteMs / 1000).toFixed(2)} s`,
+      facts: { lock_ms: Math.round(state.lockMs ?? 0), promote_ms: Math.round(promoteMs) },
+    })
+    this.#checkpointInBackground()
+    return memory => ({ ...memory, role: 'primary', cleanAgainst: undefined })
+  }
+
+  /** Others rewind from us only once our control file shows the new timeline; that takes a checkpoint. */
+  #checkpointInBackground(): void {
+    const { parts, state } = this.#context
+    state.checkpointAfterPromote = false
+    parts.postgres
+      .checkpoint(Deadline.in(parts.clock, CHECKPOINT_TIMEOUT_MS))
+      .then(
+        isDone => {
+          if (!isDone) parts.log.warning('the checkpoint after promotion did not finish')
+        },
+        error => parts.log.warning(`checkpoint after promotion failed: ${messageOf(error)}`),
+      )
+      .finally(() => {
+        state.checkpointAfterPromote = true
+      })
+  }
+
+  async #rewind(leader: Upstream, signal: AbortSignal): Promise<MemoryUpdate> {
+    const { parts, state } = this.#context
+    const epoch = this.#epoch()
+    const failed: MemoryUpdate = memory => ({ ...memory, rewindFailedAgainst: epoch })
+    const { divergence } = state
+    if (divergence?.kind !== 'diverged') return noUpdate
+    const result = await parts.postgres.rewind(leader, divergence, signal)
+    if (!result.ok) {
+      parts.log.error(`pg_rewind from ${leader.member} failed: ${result.says}`)
+      return failed
+    }
+    const { name } = parts.local
+    const kilobytes = (Number(result.discardedBytes) / 1024).toFixed(0)
+    parts.events.record({
+      kind: 'rewind',
+      says: `rewind: ${kilobytes} KB discarded on ${name}`,
+      facts: { discarded_bytes: result.discardedBytes, from: leader.member },
+    })
+    return memory => ({ ...memory, cleanAgainst: epoch })
+  }
+
+  /** Claims the scope, makes the cluster, and takes the leader key in the same transaction that names it. */
+  async #bootstrap(signal: AbortSignal): Promise<MemoryUpdate> {
+    const { parts, state, keeper, fence } = this.#context
+    const { dcs, postgres, clock, local } = parts
+    const claim = await dcs.write(
+      [
+        { kind: 'absent', key: 'initialize' },
+        { kind: 'absent', key: 'leader' },
+      ],
+      [{ kind: 'put', key: 'initialize', value: '' }],
+      Deadline.in(clock, BOOTSTRAP_WRITE_MS),
+    )
+    if (claim.outcome !== 'won' || claim.revision === undefined) return noUpdate
+    const ours = { kind: 'create-revision', key: 'initialize', revision: claim.revision } as const
+    try {
+      const systemId = await postgres.bootstrap(signal)
+      const outcome = await keeper.acquire(
+        Deadline.in(clock, BOOTSTRAP_WRITE_MS),
+        [
+          { kind: 'put', key: 'initialize', value: systemId },
+          { kind: 'put', key: 'config', value: printJson(local.bootstrap.dcs) },
+        ],
+        [ours],
+      )
+      if (outcome !== 'won') throw new HaError('E_BOOTSTRAP', `the leader key was not taken (${outcome})`)
+      fence.arm()
+      state.lockMs = undefined
+      parts.events.record({
+        kind: 'bootstrap',
+        says: 'initialized a new cluster',
+        facts: { system_id: systemId },
+      })
+      return memory => ({ ...memory, role: 'primary' })
+    } catch (error) {
+      await this.#undoBootstrap(ours, messageOf(error))
+      return noUpdate
+    }
+  }
+
+  /** A failed bootstrap gives the scope back and keeps the half-made data for a look; the process ends. */
+  async #undoBootstrap(ours: { kind: 'create-revision'; key: string; revision: bigint }, why: string) {
+    const { parts, state } = this.#context
+    const { dcs, postgres, clock, log } = parts
+    log.critical(`failed to bootstrap cluster: ${why}`)
+    await this.#stopQuickly().catch(error => log.error(`stop after failed bootstrap: ${messageOf(error)}`))
+    await postgres
+      .setAside(Deadline.in(clock, SET_ASIDE_TIMEOUT_MS))
+      .then(where => log.error(`the unfinished data directory is kept as ${where}`))
+      .catch(error => log.error(`could not set the data directory aside: ${messageOf(error)}`))
+    await dcs.write([ours], [{ kind: 'delete', key: 'initialize' }], Deadline.in(clock, BOOTSTRAP_WRITE_MS))
+    state.exitCode = 1
+  }
+}
+
+const countFailedStart: MemoryUpdate = memory => ({ ...memory, failedStarts: memory.failedStarts + 1 })
+
+function task(
+  kind: TaskPlan['kind'],
+  says: string,
+  work: TaskPlan['work'],
+  onFailure: MemoryUpdate = noUpdate,
+): TaskPlan {
+  return { kind, says, work, onFailure }
+}
+
+/** The view's candidates with a REST address, the named one alone if there is one. */
+export function candidateUrls(
+  view: ClusterView,
+  me: string,
+  named: string | undefined,
+): ReadonlyMap<string, string> {
+  const urls = new Map<string, string>()
+  for (const member of view.members.values()) {
+    const isWanted = named === undefined || named === member.name
+    if (isWanted && member.name !== me && member.apiUrl !== undefined) urls.set(member.name, member.apiUrl)
+  }
+  return urls
+}
