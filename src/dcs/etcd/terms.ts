@@ -1,0 +1,36 @@
+// The highest raft term heard, per etcd cluster: tells an answer of a member that lives in the past.
+//
+// Only linearizable answers raise it: a member that is cut off raises its own term again and again by calling
+// elections, and its terms must not make the healthy majority look old.
+
+import type { Position } from '../../cluster/view.ts'
+
+/** What was known at one moment; an answer is judged by what was known when its request left. */
+export interface KnownTerm {
+  readonly clusterId: string
+  readonly raftTerm: bigint
+}
+
+export class RaftTerms {
+  #known: KnownTerm | undefined
+
+  current(): KnownTerm | undefined {
+    return this.#known
+  }
+
+  /** Takes over an answer that was accepted, also after a restore, where the term may be lower. */
+  accept(position: Position): void {
+    this.#known = { clusterId: position.clusterId, raftTerm: position.raftTerm }
+  }
+
+  /** Raises the term after an answer whose own freshness nobody doubts. */
+  raise(position: Position): void {
+    if (this.#known !== undefined && isBehind(position, this.#known)) return
+    this.accept(position)
+  }
+}
+
+/** Is the answer from an older term of the same cluster? Another cluster's terms say nothing. */
+export function isBehind(position: Position, known: KnownTerm | undefined): boolean {
+  return known !== undefined && position.clusterId === known.clusterId && position.raftTerm < known.raftTerm
+}

@@ -1,0 +1,203 @@
+// Keeps one or two watch streams open, each on another member, and makes one ordered sequence of notices of them.
+//
+//   slot 0: stream on member A --+
+//                                +-- drop what is not newer than `lastRevision` --> NoticeQueue --> reader
+//   slot 1: stream on member B --+
+//
+// Every stream begins at or before lastRevision + 1 and delivers whole revisions in order, so the first stream that
+// brings a revision has brought everything before it: one number is enough to drop the other's copies.
+
+import type { Position } from '../../cluster/view.ts'
+import type { Clock, Timer } from '../../platform/clock.ts'
+import { Deadline } from '../../platform/deadline.ts'
+import type { Logger } from '../../platform/log.ts'
+import type { WatchEvent, WatchOptions } from '../dcs.ts'
+import type { DcsMetrics } from '../metrics.ts'
+import { NoticeQueue } from '../notices.ts'
+import type { Calls } from './calls.ts'
+import type { Endpoint, Endpoints } from './endpoints.ts'
+import { type StreamEnd, WatchStream } from './stream.ts'
+import { revisionOf, type Wire } from './wire.ts'
+
+export interface WatcherParts {
+  readonly calls: Calls
+  readonly endpoints: Endpoints
+  readonly wire: Wire
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: DcsMetrics
+  readonly silenceMs: number
+  /** Called once, when the watch is closed by whomever. */
+  readonly onClosed: (watcher: Watcher) => void
+}
+
+/** Constant, never growing: etcd's return must be seen at once, and one small request per pause hurts nobody. */
+const REOPEN_MS = 200
+const ANSWER_MAX_MS = 1_000
+
+interface Slot {
+  stream: WatchStream | undefined
+  /** The revision that the stream was asked to begin at. */
+  from: bigint | undefined
+  isLive: boolean
+  timer: Timer | undefined
+}
+
+/** The history that the notices follow. Replaced by another object when continuity is given up. */
+interface Base {
+  readonly clusterId: string
+  lastRevision: bigint
+}
+
+export class Watcher {
+  readonly notices: NoticeQueue
+  readonly #parts: WatcherParts
+  readonly #slots: readonly Slot[]
+  readonly #answerMs: number
+  readonly #stopListening: () => void
+  #base: Base | undefined
+  #isClosed = false
+
+  constructor(parts: WatcherParts, options: WatchOptions) {
+    this.#parts = parts
+    this.#answerMs = Math.min(parts.calls.attemptMs, ANSWER_MAX_MS)
+    this.notices = new NoticeQueue(() => this.close())
+    const streams = Math.min(options.streams, parts.endpoints.all.length)
+    this.#slots = Array.from({ length: streams }, () => ({
+      stream: undefined,
+      from: undefined,
+      isLive: false,
+      timer: undefined,
+    }))
+    this.#stopListening = parts.endpoints.onFailed(endpoint => this.#probeStreamsAt(endpoint))
+    options.signal.addEventListener('abort', () => this.close(), { once: true })
+    if (options.signal.aborted) this.close()
+    for (const slot of this.#slots) this.#open(slot)
+  }
+
+  /** Ends all streams and the reader's loop. */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#stopListening()
+    for (const slot of this.#slots) {
+      slot.timer?.cancel()
+      slot.stream?.close('the watch was closed')
+    }
+    this.notices.end()
+    this.#parts.onClosed(this)
+  }
+
+  #open(slot: Slot): void {
+    if (this.#isClosed) return
+    const { clock, wire, silenceMs } = this.#parts
+    slot.from = this.#base === undefined ? undefined : this.#base.lastRevision + 1n
+    const endpoint = this.#choose(slot)
+    const stream = new WatchStream(
+      { clock, wire, endpoint, from: slot.from, answerMs: this.#answerMs, silenceMs },
+      {
+        onCreated: position => this.#onCreated(slot, stream, position),
+        onEvents: (position, events) => this.#onEvents(position, events),
+        onAlive: () => this.#parts.endpoints.answered(endpoint),
+        onEnd: end => this.#onEnd(slot, endpoint, end),
+      },
+    )
+    slot.stream = stream
+  }
+
+  /** The best member that no other stream is on. */
+  #choose(slot: Slot): Endpoint {
+    const taken = new Set(this.#slots.filter(other => other !== slot).map(other => other.stream?.endpoint))
+    const order = this.#parts.endpoints.order()
+    const endpoint = order.find(candidate => !taken.has(candidate)) ?? order[0]
+    if (endpoint === undefined) throw new Error('a watch needs at least one endpoint')
+    return endpoint
+  }
+
+  #onCreated(slot: Slot, stream: WatchStream, position: Position): void {
+    const base = this.#base
+    if (base === undefined) {
+      this.#base = { clusterId: position.clusterId, lastRevision: position.revision }
+      slot.isLive = true
+      this.#stale(`watch started at ${stream.endpoint.name}`)
+      return
+    }
+    if (position.clusterId !== base.clusterId) {
+      this.#reset(`etcd cluster ${position.clusterId} answers in place of ${base.clusterId}`)
+      return
+    }
+    const from = slot.from ?? position.revision + 1n
+    if (from > base.lastRevision + 1n) {
+      stream.close('began after what the other stream has told')
+      return
+    }
+    const wasBlind = !this.#slots.some(other => other.isLive)
+    slot.isLive = true
+    if (wasBlind) this.#stale(`watch resumed at ${stream.endpoint.name}`)
+    if (position.revision < base.lastRevision) this.#checkForRestore(base, stream).catch(() => {})
+  }
+
+  #onEvents(position: Position, events: readonly WatchEvent[]): void {
+    const base = this.#base
+    if (base === undefined || position.clusterId !== base.clusterId) return
+    const fresh = events.filter(event => revisionOf(event) > base.lastRevision)
+    const newest = fresh.at(-1)
+    if (newest === undefined) return
+    base.lastRevision = revisionOf(newest)
+    this.notices.push({ kind: 'events', position, events: fresh })
+  }
+
+  #onEnd(slot: Slot, endpoint: Endpoint, end: StreamEnd): void {
+    const wasLive = slot.isLive
+    slot.isLive = false
+    slot.stream = undefined
+    if (this.#isClosed) return
+    this.#parts.metrics.watchRestart(endpoint.name)
+    const tell = `the etcd watch at ${endpoint.name} ended: ${end.why}`
+    if (wasLive) this.#parts.logger.info(tell, { event: 'dcs-watch-ended' })
+    else this.#parts.logger.debug(tell, { event: 'dcs-watch-failed' })
+    slot.timer = this.#parts.clock.setTimer(REOPEN_MS, () => this.#open(slot))
+    const base = this.#base
+    if (end.compactRevision === undefined) this.#parts.endpoints.failed(endpoint)
+    else if (base !== undefined && end.compactRevision > base.lastRevision + 1n) this.#reset(end.why)
+    if (wasLive && !this.#slots.some(other => other.isLive)) this.#stale(`watch lost: ${tell}`)
+  }
+
+  /**
+   * The member stands before what we have seen. A follower that lags will catch up; after a restore from a backup it
+   * never would, and a watch from a future revision stays silent without an error. A linearizable read tells which.
+   */
+  async #checkForRestore(base: Base, stream: WatchStream): Promise<void> {
+    const { calls, clock, wire } = this.#parts
+    const seen = base.lastRevision
+    try {
+      const by = Deadline.in(clock, calls.attemptMs * 2)
+      const { position } = await calls.read('check the revision', by, (client, options) =>
+        client.kv.range({ key: wire.key('leader'), keys_only: true }, options),
+      )
+      if (this.#base !== base) return
+      if (position.clusterId === base.clusterId && position.revision >= seen) return
+      this.#reset(`etcd went back from revision ${seen} to ${position.revision}`)
+    } catch (error) {
+      stream.close(`cannot tell whether etcd was restored: ${String(error)}`)
+    }
+  }
+
+  /** Gives up continuity: all streams begin anew from now, and the reader must read everything. */
+  #reset(why: string): void {
+    if (this.#base === undefined) return
+    this.#base = undefined
+    this.#parts.logger.warning(`the etcd watch starts over: ${why}`, { event: 'dcs-watch-reset' })
+    for (const slot of this.#slots) slot.stream?.close(why)
+    this.#stale(why)
+  }
+
+  #stale(why: string): void {
+    this.#parts.metrics.watchStale()
+    this.notices.push({ kind: 'stale', why })
+  }
+
+  #probeStreamsAt(endpoint: Endpoint): void {
+    for (const slot of this.#slots) if (slot.stream?.endpoint === endpoint) slot.stream.probe()
+  }
+}

@@ -1,0 +1,71 @@
+// What the store's clients count. An interface, so that tests and short-lived commands count nothing.
+
+import { Counter, Histogram, type Registry } from 'prom-client'
+
+/** How one request to one endpoint ended; `ok` is any answer. */
+export type CallResult = 'ok' | 'not-sent' | 'unanswered' | 'rejected' | 'lease-gone' | 'auth' | 'stale'
+
+export interface DcsMetrics {
+  /** One attempt of a call at one endpoint. */
+  call(what: string, endpoint: string, result: CallResult, seconds: number): void
+  /** A watch stream ended and is opened again. */
+  watchRestart(endpoint: string): void
+  /** A notice replaced by `stale`, by reason of the streams or of a slow reader. */
+  watchStale(): void
+  /** A whole lease renewal, hedges included. */
+  keepAlive(outcome: string, seconds: number): void
+}
+
+export const noDcsMetrics: DcsMetrics = {
+  call: () => {},
+  watchRestart: () => {},
+  watchStale: () => {},
+  keepAlive: () => {},
+}
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+/** Registers the store's metrics. Call once per registry. */
+export function createDcsMetrics(registry: Registry): DcsMetrics {
+  const registers = [registry]
+  const calls = new Counter({
+    name: 'pgherd_dcs_calls_total',
+    help: 'Requests to etcd by call, endpoint and result',
+    labelNames: ['call', 'endpoint', 'result'],
+    registers,
+  })
+  const callSeconds = new Histogram({
+    name: 'pgherd_dcs_call_seconds',
+    help: 'Time until an etcd endpoint answered or was given up',
+    labelNames: ['endpoint'],
+    buckets: SECONDS,
+    registers,
+  })
+  const restarts = new Counter({
+    name: 'pgherd_dcs_watch_restarts_total',
+    help: 'Watch streams that ended and were opened again',
+    labelNames: ['endpoint'],
+    registers,
+  })
+  const stale = new Counter({
+    name: 'pgherd_dcs_watch_stale_total',
+    help: 'Times that the watch asked its reader to read everything again',
+    registers,
+  })
+  const keepAlives = new Histogram({
+    name: 'pgherd_dcs_keepalive_seconds',
+    help: 'Time of a lease renewal by outcome',
+    labelNames: ['outcome'],
+    buckets: SECONDS,
+    registers,
+  })
+  return {
+    call: (call, endpoint, result, seconds) => {
+      calls.inc({ call, endpoint, result })
+      callSeconds.observe({ endpoint }, seconds)
+    },
+    watchRestart: endpoint => restarts.inc({ endpoint }),
+    watchStale: () => stale.inc(),
+    keepAlive: (outcome, seconds) => keepAlives.observe({ outcome }, seconds),
+  }
+}
