@@ -1,0 +1,245 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { Fence } from '../../../src/agent/fence.ts'
+import { LeaseKeeper } from '../../../src/agent/lease-keeper.ts'
+import type { Dcs, Outcome, Renewal, Write, Written } from '../../../src/dcs/dcs.ts'
+import { silentLogger } from '../../../src/platform/log.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+
+const TTL_MS = 5_000
+const timings = { ttlMs: TTL_MS, loopWaitMs: 1_000, retryTimeoutMs: 1_000 }
+const MARGIN_MS = 500
+const position = (revision: bigint, clusterId = 'c1') => ({ clusterId, revision, raftTerm: 1n })
+
+/** A store of one lease and one key whose answers a test chooses. */
+class ScriptedStore {
+  readonly clock: FakeClock
+  answer: 'won' | 'lost' | 'unreachable' | 'unknown' = 'won'
+  latencyMs = 0
+  keepAlives = 0
+  writes: (readonly Write[])[] = []
+  #lease = 1n
+
+  constructor(clock: FakeClock) {
+    this.clock = clock
+  }
+
+  async grantLease(ttlSeconds: number) {
+    this.#lease += 1n
+    return { id: this.#lease, ttlSeconds, sentAtMs: this.clock.monotonicMs() }
+  }
+
+  async keepAlive(id: bigint): Promise<Renewal> {
+    this.keepAlives += 1
+    const sentAtMs = this.clock.monotonicMs()
+    if (this.latencyMs > 0) await this.clock.sleep(this.latencyMs)
+    if (this.answer !== 'won') return { outcome: this.answer }
+    return { outcome: 'won', lease: { id, ttlSeconds: TTL_MS / 1000, sentAtMs } }
+  }
+
+  async write(_conditions: unknown, writes: readonly Write[]): Promise<Written> {
+    this.writes.push(writes)
+    const outcome: Outcome = this.answer
+    return { outcome, revision: outcome === 'won' ? 50n : undefined }
+  }
+}
+
+function scene() {
+  const clock = new FakeClock()
+  const store = new ScriptedStore(clock)
+  const lost: string[] = []
+  const signals: string[] = []
+  const server = { family: 3 }
+  const keeper = new LeaseKeeper(
+    {
+      dcs: store as unknown as Dcs,
+      name: 'pg1',
+      clock,
+      log: silentLogger,
+      onLost: why => {
+        lost.push(why)
+        fence.shorten()
+      },
+      onRenewed: () => {},
+    },
+    timings,
+  )
+  let suspendedMs = 0
+  const fenced: string[] = []
+  const fence = new Fence({
+    keeper,
+    clock,
+    log: silentLogger,
+    suspendAwareMs: () => clock.monotonicMs() + suspendedMs,
+    onFenced: says => fenced.push(says),
+    postgres: {
+      signalPostmaster: signal => void signals.push(`${Math.round(clock.monotonicMs())} ${signal}`),
+      killFamily: async () => {
+        const found = server.family
+        server.family = 0
+        return found
+      },
+    },
+  })
+  const lead = async () => {
+    keeper.start()
+    fence.start()
+    const by = { remainingMs: () => 1_000 } as never
+    assert.equal(await keeper.acquire(by), 'won')
+    fence.arm()
+  }
+  const suspend = (forMs: number) => {
+    suspendedMs += forMs
+  }
+  return { clock, store, keeper, fence, lost, signals, fenced, server, lead, suspend }
+}
+
+/** The loop lives: it begins a turn each second. */
+async function runLoop(clock: FakeClock, keeper: LeaseKeeper, forMs: number): Promise<void> {
+  for (let passedMs = 0; passedMs < forMs; passedMs += 500) {
+    keeper.noteTurn()
+    await clock.advance(Math.min(500, forMs - passedMs))
+  }
+}
+
+test('the lease is renewed every ttl/6 and the fence stays calm for a minute', async () => {
+  const { clock, keeper, store, signals, lead } = scene()
+  await lead()
+  await runLoop(clock, keeper, 60_000)
+  assert.deepEqual(signals, [])
+  assert.ok(store.keepAlives >= 60 && store.keepAlives <= 75, `${store.keepAlives} renewals in 60 s`)
+})
+
+test('the deadline counts from before the renewal left, however slow the answer', async () => {
+  const { clock, keeper, store, lead } = scene()
+  await lead()
+  store.latencyMs = 400
+  await runLoop(clock, keeper, 3_000)
+  const sentAtLatestMs = clock.monotonicMs() - 400
+  assert.ok(keeper.safeUntilMs <= sentAtLatestMs + TTL_MS - MARGIN_MS)
+})
+
+for (const answer of ['unreachable', 'unknown'] as const) {
+  test(`renewals that end ${answer} do not move the deadline: fast, immediate, kill, in time`, async () => {
+    const { clock, keeper, store, signals, fenced, lead } = scene()
+    await lead()
+    const safeUntilMs = keeper.safeUntilMs
+    store.answer = answer
+    await runLoop(clock, keeper, 10_000)
+    const times = signals.map(line => [Number(line.split(' ')[0]), line.split(' ')[1]] as const)
+    const first = (name: string) => times.find(([, signal]) => signal === name)?.[0] ?? Number.NaN
+    assert.ok(first('SIGINT') - (safeUntilMs - TTL_MS / 6) <= 100, 'fast stop begins ttl/6 before')
+    assert.ok(first('SIGQUIT') - (safeUntilMs - MARGIN_MS / 2) <= 20, 'immediate stop half a margin before')
+    assert.ok(first('SIGKILL') - safeUntilMs <= 20, 'kill at the deadline')
+    assert.ok(first('SIGKILL') >= safeUntilMs)
+    assert.equal(fenced.length, 1)
+  })
+}
+
+test('killing goes on until no process of the server is left', async () => {
+  const { clock, store, server, fence, lead } = scene()
+  await lead()
+  store.answer = 'unreachable'
+  server.family = 5
+  await clock.advance(5_000)
+  assert.equal(server.family, 0)
+  assert.equal(fence.isActing, false, 'disarmed once a look found nothing')
+})
+
+test('a lease that etcd no longer knows leaves one margin for an orderly stop', async () => {
+  const { clock, keeper, store, signals, lost, lead } = scene()
+  await lead()
+  await runLoop(clock, keeper, 2_000)
+  store.answer = 'lost'
+  await runLoop(clock, keeper, 1_000)
+  assert.deepEqual(lost, ['the lease ended in etcd'])
+  await runLoop(clock, keeper, 1_000)
+  assert.ok(signals.some(line => line.endsWith('SIGKILL')))
+})
+
+test('a hung loop loses the lease though etcd answers', async () => {
+  const { clock, keeper, signals, lead } = scene()
+  await lead()
+  keeper.noteTurn()
+  await clock.advance(4_000)
+  assert.deepEqual(signals, [], 'within loop_wait + retry_timeout + 2 s renewing goes on')
+  await clock.advance(6_000)
+  assert.ok(signals.some(line => line.endsWith('SIGKILL')))
+})
+
+test('a process that was frozen past its deadline kills first and is no leader', async () => {
+  const { clock, keeper, signals, store, lead } = scene()
+  await lead()
+  await runLoop(clock, keeper, 2_000)
+  store.answer = 'unknown'
+  clock.freeze(15_000)
+  assert.equal(keeper.leftMs(), 0)
+  await clock.advance(1)
+  assert.match(signals[0] ?? '', /SIGKILL$/, 'nothing gentler comes first')
+})
+
+test('a freeze shorter than the lease puts leadership in doubt until the key is read', async () => {
+  const { clock, keeper, signals, lead } = scene()
+  await lead()
+  await runLoop(clock, keeper, 2_000)
+  clock.freeze(1_500)
+  await clock.advance(1)
+  assert.equal(keeper.leftMs(), 0)
+  const { hold } = keeper
+  assert.ok(hold)
+  keeper.verify(hold, position(60n))
+  assert.ok(keeper.leftMs() > 0)
+  assert.deepEqual(signals, [])
+})
+
+test('suspend ends the lease though the monotonic clock stood still', async () => {
+  const { clock, keeper, signals, store, lead, suspend } = scene()
+  await lead()
+  await runLoop(clock, keeper, 1_000)
+  store.answer = 'unknown'
+  suspend(60_000)
+  await clock.advance(200)
+  assert.ok(signals.some(line => line.endsWith('SIGKILL')))
+})
+
+test('the wall clock moved by an hour either way changes nothing', async () => {
+  const { clock, keeper, signals, lead } = scene()
+  await lead()
+  for (const shiftMs of [3_600_000, -7_200_000]) {
+    clock.shiftWall(shiftMs)
+    await runLoop(clock, keeper, 10_000)
+  }
+  assert.deepEqual(signals, [])
+  assert.ok(keeper.leftMs() > 0)
+})
+
+test('another name in the key ends the hold; an answer older than our own write does not', async () => {
+  const { keeper, lost, lead } = scene()
+  await lead()
+  keeper.verify(undefined, position(40n))
+  assert.deepEqual(lost, [], 'revision 40 is from before our key was written at 50')
+  keeper.verify({ name: 'pg2', createRevision: 70n, modRevision: 70n, leaseId: 9n }, position(70n))
+  assert.deepEqual(lost, ['the leader key belongs to pg2 now'])
+})
+
+test('another cluster id or a smaller revision than read before ends the hold', async () => {
+  for (const after of [position(70n, 'c2'), position(60n)]) {
+    const { keeper, lost, lead } = scene()
+    await lead()
+    const { hold } = keeper
+    assert.ok(hold)
+    keeper.verify(hold, position(70n))
+    keeper.verify(hold, after)
+    assert.deepEqual(lost, ['etcd was restored or replaced'])
+  }
+})
+
+test('release deletes the key once and the hold is gone whatever the answer', async () => {
+  const { keeper, store, lead } = scene()
+  await lead()
+  store.answer = 'unknown'
+  const by = { remainingMs: () => 1_000 } as never
+  assert.equal(await keeper.release(by), 'unknown')
+  assert.equal(keeper.hold, undefined)
+  assert.deepEqual(store.writes.at(-1), [{ kind: 'delete', key: 'leader' }])
+})

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { type MemberKeyParts, printMemberKey, writtenTags } from '../../../src/agent/member-key.ts'
+import { wantedSlots } from '../../../src/agent/slots.ts'
+import { parseMember } from '../../../src/cluster/member.ts'
+import { facts, view } from './scene.ts'
+
+const parts: MemberKeyParts = {
+  address: { host: '10.0.0.1', port: 5432 },
+  database: 'postgres',
+  apiUrl: 'http://10.0.0.1:8008/patroni',
+  state: 'running',
+  role: 'primary',
+  facts: facts({ role: 'primary', writeLsn: 83886432n }),
+  tags: {},
+  isPaused: false,
+  isRestartPending: false,
+  checkpointAfterPromote: true,
+  version: '0.1.0',
+  phases: undefined,
+}
+
+test('a leader’s key carries what Patroni’s readers expect', () => {
+  assert.equal(
+    printMemberKey(parts),
+    '{"conn_url":"postgres://10.0.0.1:5432/postgres","api_url":"http://10.0.0.1:8008/patroni","state":"running",' +
+      '"role":"primary","version":"4.1.4","xlog_location":83886432,"timeline":1,"pgherd":{"version":"0.1.0"}}',
+  )
+})
+
+test('a standby’s key carries its positions and how it replicates', () => {
+  const value = printMemberKey({
+    ...parts,
+    role: 'replica',
+    facts: facts({ receivedLsn: 7n, replayedLsn: 5n }),
+  })
+  const member = parseMember('pg1', value, 1n)
+  assert.equal(member.walPosition, 7n)
+  assert.equal(member.receiveLsn, 7n)
+  assert.equal(member.replayLsn, 5n)
+  assert.equal(member.replicationState, 'streaming')
+})
+
+test('what we print we read back, positions beyond 2^53 and IPv6 included', () => {
+  const lsn = 2n ** 60n + 1n
+  const value = printMemberKey({
+    ...parts,
+    address: { host: 'fd00::1', port: 5433 },
+    facts: facts({ role: 'primary', writeLsn: lsn }),
+    checkpointAfterPromote: false,
+    isPaused: true,
+    isRestartPending: true,
+    phases: { lockMs: 10.4, promoteMs: 190.6 },
+  })
+  const member = parseMember('pg1', value, 1n)
+  assert.equal(member.connUrl, 'postgres://[fd00::1]:5433/postgres')
+  assert.equal(member.walPosition, lsn)
+  assert.equal(member.checkpointAfterPromote, false)
+  assert.equal(member.pause, true)
+  assert.equal(member.pendingRestart, true)
+  assert.deepEqual(member.pgherd, { version: '0.1.0', phases: { lock_ms: 10, promote_ms: 191 } })
+})
+
+test('false tags are left out, unless a priority stands beside them; other tags keep their types', () => {
+  assert.deepEqual(
+    writtenTags({ nofailover: false, noloadbalance: false, clonefrom: true, dc: 'a', rank: 3 }),
+    {
+      clonefrom: true,
+      dc: 'a',
+      rank: 3,
+    },
+  )
+  assert.deepEqual(writtenTags({ nofailover: false, failover_priority: '1' }), {
+    nofailover: false,
+    failover_priority: '1',
+  })
+})
+
+test('every other member gets a slot, and one that left keeps its slot for a while', () => {
+  const seen = view({ tags: { pg3: { nostream: true } } })
+  const first = wantedSlots(seen, 'pg1', new Map([['pg9', 900_000]]), 1_000_000, 200_000)
+  assert.deepEqual([...first.slots.keys()].sort(), ['pg2', 'pg9'])
+  const later = wantedSlots(seen, 'pg1', first.memory, 1_200_001, 200_000)
+  assert.deepEqual([...later.slots.keys()], ['pg2'])
+})
+
+test('a promoted leader inherits the names that its predecessor retained', () => {
+  const seen = view({ members: ['pg1'], status: '{"optime":1,"slots":{"pg7":55},"retain_slots":["pg7"]}' })
+  const wanted = wantedSlots(seen, 'pg1', new Map(), 1_000, 1_800_000)
+  assert.deepEqual([...wanted.slots], [['pg7', 55n]])
+})
