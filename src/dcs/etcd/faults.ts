@@ -78,7 +78,7 @@ const CURES: Readonly<Record<FaultKind, string>> = {
 export function haErrorOf(what: string, faults: readonly EtcdFault[]): HaError {
   const kinds = new Set(faults.map(fault => fault.kind))
   const kind = (['auth', 'rejected', 'lease-gone', 'stale', 'unanswered'] as const).find(k => kinds.has(k))
-  const worst = kind ?? 'not-sent'
+  const worst = kind ?? (faults.length === 0 ? 'unanswered' : 'not-sent')
   const list = faults.map(fault => fault.message).join('; ')
   return new HaError(CODES[worst], `etcd: ${what} failed: ${list || 'no time left'}; ${CURES[worst]}`, {
     retryable: worst !== 'auth' && worst !== 'rejected',
