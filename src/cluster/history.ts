@@ -34,10 +34,11 @@ function parseLine(line: Json): HistoryLine | undefined {
 }
 
 export function printHistory(lines: readonly HistoryLine[]): string {
-  return printJson(lines.map(printLine))
+  return printJson(lines.map(printHistoryLine))
 }
 
-function printLine(line: HistoryLine): readonly Json[] {
+/** A line in the form of the `history` key and of `GET /history`. */
+export function printHistoryLine(line: HistoryLine): readonly Json[] {
   const fields: Json[] = [line.timeline, line.switchLsn, line.reason]
   if (line.time !== undefined) fields.push(line.time)
   if (line.time !== undefined && line.newLeader !== undefined) fields.push(line.newLeader)

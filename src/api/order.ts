@@ -1,0 +1,80 @@
+// What a POST /switchover or /failover asks for, and whether its words alone can be accepted. Pure.
+
+import { asText, type JsonObject } from '../cluster/json.ts'
+import type { FailoverRequest } from '../cluster/request.ts'
+import { type Answer, text } from './answer.ts'
+
+/** A failover that names the leader is a switchover. */
+export interface Order {
+  readonly action: 'switchover' | 'failover'
+  readonly request: FailoverRequest
+}
+
+export type Ordered = { readonly order: Order } | { readonly refusal: Answer }
+
+const ZONE = /(Z|[+-]\d{2}(:?\d{2})?)$/i
+
+/** Reads the body. `wallMs` judges a schedule; the texts are those that scripts look for. */
+export function readOrder(
+  endpoint: 'switchover' | 'failover',
+  body: JsonObject,
+  isPaused: boolean,
+  wallMs: number,
+): Ordered {
+  const leader = nonEmpty(asText(body['leader']))
+  const candidate = nonEmpty(asText(body['candidate'])) ?? nonEmpty(asText(body['member']))
+  const scheduledAt = nonEmpty(asText(body['scheduled_at']))
+  const action = endpoint === 'failover' && leader === undefined ? 'failover' : 'switchover'
+  const refusal =
+    refuseNames(action, leader, candidate, isPaused) ??
+    (scheduledAt === undefined ? undefined : refuseSchedule(action, endpoint, scheduledAt, isPaused, wallMs))
+  if (refusal !== undefined) return { refusal }
+  return { order: { action, request: { leader, candidate, scheduledAt } } }
+}
+
+function refuseNames(
+  action: Order['action'],
+  leader: string | undefined,
+  candidate: string | undefined,
+  isPaused: boolean,
+): Answer | undefined {
+  if (action === 'failover' && candidate === undefined) {
+    return text(400, 'Failover could be performed only to a specific candidate')
+  }
+  if (action === 'switchover' && leader === undefined) {
+    return text(400, 'Switchover could be performed only from a specific leader')
+  }
+  if (candidate !== undefined && candidate === leader) {
+    return text(400, 'Switchover target and source are the same')
+  }
+  if (isPaused && candidate === undefined) {
+    return text(400, 'Switchover is possible only to a specific candidate in a paused state')
+  }
+  return undefined
+}
+
+function refuseSchedule(
+  action: Order['action'],
+  endpoint: string,
+  scheduledAt: string,
+  isPaused: boolean,
+  wallMs: number,
+): Answer | undefined {
+  if (action === 'failover' || endpoint === 'failover') return text(400, "Failover can't be scheduled")
+  if (isPaused) return text(400, "Can't schedule switchover in the paused state")
+  const atMs = Date.parse(scheduledAt)
+  if (Number.isNaN(atMs)) {
+    return text(
+      422,
+      'Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601',
+    )
+  }
+  if (!ZONE.test(scheduledAt)) {
+    return text(400, 'Timezone information is mandatory for the scheduled switchover')
+  }
+  return atMs < wallMs ? text(422, 'Cannot schedule switchover in the past') : undefined
+}
+
+function nonEmpty(value: string | undefined): string | undefined {
+  return value === '' ? undefined : value
+}
