@@ -6,11 +6,17 @@ import path from 'node:path'
 /** A file's tail is enough: what led to a failure stands at its end. */
 const FILE_BYTES_MAX = 4 * 1024 * 1024
 
+const LINE_CHARACTERS_MAX = 240
+
 interface Entry {
   readonly atMs: number
   readonly source: string
   readonly lines: readonly string[]
 }
+
+/** What etcd says at level info is mostly about its own connections; of those lines only these matter to a failover. */
+const ETCD_NEWS =
+  /elected leader|leader changed|lost leader|became leader|starting etcd|closed etcd|snapshot|serving client/
 
 /**
  * The lines of all `*.log` files below `directory`, oldest first, as `HH:MM:SS.mmm source | text` in local time. A line
@@ -32,12 +38,21 @@ export async function mergedTimeline(directory: string): Promise<readonly string
     )
 }
 
+/** A line as people read it: JSON becomes its level and message with the fields behind; noise becomes undefined. */
+export function readableLine(line: string): string | undefined {
+  if (!line.startsWith('{"level":"')) return line
+  const { level, ts: _ts, caller: _caller, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
+  if (level === 'info' && !ETCD_NEWS.test(String(msg))) return undefined
+  return `${level} ${msg} ${JSON.stringify(fields)}`.slice(0, LINE_CHARACTERS_MAX)
+}
+
 /** Splits one log into entries: a line with a time stamp and the lines without one that follow it. */
 export function parseLog(source: string, text: string): readonly Entry[] {
   const entries: { atMs: number; source: string; lines: string[] }[] = []
-  for (const line of text.split('\n')) {
-    if (line === '') continue
-    const atMs = timestampMs(line)
+  for (const written of text.split('\n')) {
+    const line = written === '' ? undefined : readableLine(written)
+    if (line === undefined) continue
+    const atMs = timestampMs(written)
     const last = entries.at(-1)
     // Equal stamps share an entry: the order within one file is the order in which it was written.
     if (last !== undefined && (atMs === undefined || atMs <= last.atMs)) last.lines.push(line)

@@ -56,7 +56,7 @@ export async function runFile(planned, surroundings) {
     ...tests
       .filter(test => test.result === 'skipped' && !test.reason)
       .map(test => `skipped without a reason: ${test.name}`),
-    ...(await leftovers(planned, work)),
+    ...(await leftovers(planned, work, ended.timedOut || surroundings.signal.aborted)),
   ]
   const failed = problems.map(text => failure(planned.file, text))
   const output = readFileSync(path.join(work, 'output'), 'utf8')
@@ -171,12 +171,13 @@ function exitProblems(planned, ended, tests, running) {
  * What a finished file left behind; processes are killed after they have been named.
  * @param {import('./tiers.js').Planned} planned
  * @param {string} work
+ * @param {boolean} wasStopped then it had no chance to clean up: what is left is removed without a word
  * @returns {Promise<string[]>}
  */
-async function leftovers(planned, work) {
+async function leftovers(planned, work, wasStopped) {
   const found = readdirSync(path.join(work, 'tmp')).map(name => `left a temporary file behind: ${name}`)
   const note = path.join(work, 'namespace')
-  if (!planned.stage.isolated || !existsSync(note)) return found
+  if (!planned.stage.isolated || !existsSync(note)) return wasStopped ? [] : found
   const namespace = readFileSync(note, 'utf8').trim()
   const pids = processesIn(namespace)
   for (const pid of pids) found.push(`left a process behind: ${pid} ${describeProcess(pid)}`)
@@ -184,7 +185,7 @@ async function leftovers(planned, work) {
     for (const pid of processesIn(namespace)) killQuietly(pid)
     await new Promise(resolve => setTimeout(resolve, 20))
   }
-  return found
+  return wasStopped ? [] : found
 }
 
 /**

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import test from 'node:test'
-import { mergedTimeline, timestampMs } from '../../support/timeline.ts'
+import { mergedTimeline, readableLine, timestampMs } from '../../support/timeline.ts'
 
 const utc = Date.UTC(2026, 4, 7, 10, 11, 12, 345)
 const local = new Date(2026, 4, 7, 10, 11, 12, 345).getTime()
@@ -38,6 +38,17 @@ test('logs are merged by time and unstamped lines stay with their predecessor', 
   } finally {
     await rm(directory, { recursive: true })
   }
+})
+
+test('of what etcd says, elections and warnings are shown and its talk about connections is not', () => {
+  const line = (level: string, msg: string) =>
+    JSON.stringify({ level, ts: '2026-05-07T10:11:12Z', caller: 'x.go:1', msg, id: 7 })
+  assert.equal(readableLine(line('info', 'set message encoder')), undefined)
+  assert.equal(
+    readableLine(line('info', 'raft.node: 1 elected leader 2')),
+    'info raft.node: 1 elected leader 2 {"id":7}',
+  )
+  assert.equal(readableLine(line('warn', 'slow fdatasync')), 'warn slow fdatasync {"id":7}')
 })
 
 test('a directory that does not exist is an empty timeline', async () => {

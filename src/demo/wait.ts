@@ -1,0 +1,67 @@
+// Waiting for something to become true, with a deadline and a reason. The failure says what was last seen.
+
+import { performance } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { messageOf } from '../platform/errors.ts'
+
+/** How long to wait and how often to look. */
+export interface WaitLimits {
+  readonly withinMs: number
+  /** Default 50. */
+  readonly everyMs?: number
+  readonly signal?: AbortSignal
+}
+
+/** Notes what the probe sees now, for the message of a wait that fails. */
+export type Note = (seen: string) => void
+
+/** Looks once. `undefined` and `false` mean "not yet"; so does an error, whose message is noted. */
+export type Probe<T> = (note: Note) => T | undefined | false | Promise<T | undefined | false>
+
+/** Thrown when a wait ran out: "waited 5.0 s for WHAT; last seen: ...". */
+export class WaitError extends Error {
+  constructor(what: string, waitedMs: number, seen: string) {
+    super(`waited ${(waitedMs / 1000).toFixed(1)} s for ${what}; last seen: ${seen}`)
+    this.name = 'WaitError'
+  }
+}
+
+/**
+ * Looks again and again until the probe answers, and resolves to its answer. A look that hangs is abandoned at the
+ * deadline. Rejects with WaitError after `withinMs`, or with the signal's reason when it aborts.
+ */
+export async function waitFor<T>(what: string, limits: WaitLimits, probe: Probe<T>): Promise<T> {
+  const started = performance.now()
+  const remainingMs = () => limits.withinMs - (performance.now() - started)
+  let seen = 'nothing'
+  for (;;) {
+    limits.signal?.throwIfAborted()
+    const found = await look(probe, remainingMs(), text => {
+      seen = text
+    })
+    if (found !== undefined && found !== false) return found
+    if (remainingMs() <= 0) throw new WaitError(what, performance.now() - started, seen)
+    await sleep(Math.min(limits.everyMs ?? 50, Math.max(remainingMs(), 0)), undefined, {
+      ...(limits.signal === undefined ? {} : { signal: limits.signal }),
+    })
+  }
+}
+
+async function look<T>(probe: Probe<T>, limitMs: number, note: Note): Promise<T | undefined | false> {
+  const timeout = new AbortController()
+  const looking = (async () => probe(note))().catch((error: unknown) => {
+    note(messageOf(error))
+    return undefined
+  })
+  const tooLate = sleep(Math.max(limitMs, 0), 'too-late' as const, { signal: timeout.signal }).catch(
+    () => undefined,
+  )
+  try {
+    const first = await Promise.race([looking.then(answer => ({ answer })), tooLate])
+    if (typeof first === 'object') return first.answer
+    note('a look that has not ended')
+    return undefined
+  } finally {
+    timeout.abort()
+  }
+}
