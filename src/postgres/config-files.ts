@@ -1,0 +1,120 @@
+// Writes the server's configuration files: which file gets what, in which order. Every write is atomic.
+
+import type { ServerSettings } from '../config/agent/types.ts'
+import type { Deadline } from '../platform/deadline.ts'
+import { DataDirectory } from './data-directory.ts'
+import {
+  linesFile,
+  postgresqlConf,
+  type RecoverySource,
+  recoveryConf,
+  standbySettings,
+  withoutRecoveryParameters,
+} from './settings-text.ts'
+
+/** What the files should make of the server. A primary has no source. */
+export type Intent =
+  | { readonly role: 'primary' }
+  | { readonly role: 'replica'; readonly source: RecoverySource }
+
+/** Recovery settings live in postgresql.conf from this version on. */
+const RECOVERY_IN_MAIN_FILE = 12
+const STANDBY_SIGNAL = 'standby.signal'
+const SIGNALS = [STANDBY_SIGNAL, 'recovery.signal', 'recovery.conf', 'promote']
+
+export interface ConfigFilesOptions {
+  readonly data: DataDirectory
+  /** `postgresql.config_dir`; the data directory unless it is set. */
+  readonly configDir: string
+  /** `postgresql.config_base_name`. */
+  readonly baseName: string
+  /** `postgresql.custom_conf`: included in place of the base file. */
+  readonly customConf: string | undefined
+}
+
+/** The configuration files of one server. */
+export class ConfigFiles {
+  readonly mainFile: string
+  readonly #data: DataDirectory
+  readonly #config: DataDirectory
+  readonly #options: ConfigFilesOptions
+
+  constructor(options: ConfigFilesOptions) {
+    this.#options = options
+    this.#data = options.data
+    this.#config =
+      options.configDir === options.data.path ? options.data : new DataDirectory(options.configDir)
+    this.mainFile = `${options.configDir}/${options.baseName}.conf`
+  }
+
+  get isBesideData(): boolean {
+    return this.#config !== this.#data
+  }
+
+  /**
+   * Writes everything for `intent` except the signal file: the running server reads these at its next reload. The file
+   * that initdb or a package left becomes the base file, once.
+   */
+  async write(settings: ServerSettings, intent: Intent, majorVersion: number, by: Deadline): Promise<void> {
+    const { baseName, customConf } = this.#options
+    const baseFile = `${baseName}.base.conf`
+    if (customConf === undefined) await this.#config.keepOriginal(`${baseName}.conf`, baseFile, by)
+    const isOneFile = majorVersion >= RECOVERY_IN_MAIN_FILE
+    const recovery =
+      intent.role === 'replica' ? standbySettings(intent.source, settings.recovery) : settings.recovery
+    const files = this.isBesideData ? this.#accessFiles(settings) : {}
+    const tail = isOneFile ? { ...files, ...knownRecovery(recovery, intent) } : files
+    const main = postgresqlConf(customConf ?? baseFile, settings.parameters, tail)
+    await this.#config.write(`${baseName}.conf`, main, by)
+    if (!isOneFile && intent.role === 'replica')
+      await this.#data.write('recovery.conf', recoveryConf(recovery), by)
+    await this.#writeAccess(settings, by)
+    await this.#cleanAutoConf(by)
+  }
+
+  /** Makes the next start a standby's or a primary's. Call it with the server down. */
+  async writeSignals(intent: Intent, majorVersion: number, by: Deadline): Promise<void> {
+    const isOneFile = majorVersion >= RECOVERY_IN_MAIN_FILE
+    const keep = intent.role === 'primary' ? undefined : isOneFile ? STANDBY_SIGNAL : 'recovery.conf'
+    await this.#data.remove(
+      SIGNALS.filter(name => name !== keep),
+      by,
+    )
+    if (keep === STANDBY_SIGNAL) await this.#data.write(STANDBY_SIGNAL, '', by)
+  }
+
+  /** Adds lines to the pg_hba.conf that initdb wrote. */
+  async appendHba(lines: readonly string[], by: Deadline): Promise<void> {
+    const now = (await this.#config.read('pg_hba.conf', by)) ?? ''
+    await this.#config.write('pg_hba.conf', `${now}\n${lines.map(line => `${line}\n`).join('')}`, by)
+  }
+
+  /** Outside the data directory the server has to be told; a path that the operator chose stays. */
+  #accessFiles(settings: ServerSettings): Readonly<Record<string, string>> {
+    const { configDir } = this.#options
+    const files = { hba_file: `${configDir}/pg_hba.conf`, ident_file: `${configDir}/pg_ident.conf` }
+    return Object.fromEntries(
+      Object.entries(files).filter(([name]) => settings.parameters[name] === undefined),
+    )
+  }
+
+  async #writeAccess(settings: ServerSettings, by: Deadline): Promise<void> {
+    if (settings.pgHba !== undefined) await this.#config.write('pg_hba.conf', linesFile(settings.pgHba), by)
+    if (settings.pgIdent !== undefined)
+      await this.#config.write('pg_ident.conf', linesFile(settings.pgIdent), by)
+  }
+
+  async #cleanAutoConf(by: Deadline): Promise<void> {
+    const cleaned = withoutRecoveryParameters((await this.#data.read('postgresql.auto.conf', by)) ?? '')
+    if (cleaned !== undefined) await this.#data.write('postgresql.auto.conf', cleaned, by)
+  }
+}
+
+/** A primary keeps restore_command and the like, so that a later demotion needs no other file; targets never. */
+function knownRecovery(
+  recovery: Readonly<Record<string, string>>,
+  intent: Intent,
+): Readonly<Record<string, string>> {
+  if (intent.role === 'replica') return recovery
+  return Object.fromEntries(Object.entries(recovery).filter(([name]) => !name.startsWith('recovery_target')))
+}

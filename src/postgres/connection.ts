@@ -1,0 +1,185 @@
+// One SQL connection to a server, ours or the leader's. Every call has a deadline; at the deadline the socket is
+// destroyed, because a late answer must not be taken for the answer to the next question.
+
+import { readFile } from 'node:fs/promises'
+import { Socket } from 'node:net'
+import type { ConnectionOptions } from 'node:tls'
+import pg from 'pg'
+import type { Credentials } from '../config/agent/types.ts'
+import type { Deadline } from '../platform/deadline.ts'
+import type { Door } from './ping.ts'
+
+/** All values arrive as PostgreSQL prints them: 64-bit numbers and LSNs do not fit a JavaScript number. */
+export type Row = Readonly<Record<string, string | null>>
+
+export interface Target {
+  readonly door: Door
+  readonly who: Credentials
+  readonly database: string
+  /** A walsender connection: IDENTIFY_SYSTEM and the like. */
+  readonly isReplication: boolean
+  /** Server parameters for the session. */
+  readonly session: Readonly<Record<string, string>>
+}
+
+const CONNECT_MS_MAX = 3000
+const APPLICATION_NAME = 'pgherd'
+const NO_HBA_ENTRY = '28000'
+
+/** What every session of ours sets: no foreign functions, no endless statements. */
+export const SESSION: Readonly<Record<string, string>> = {
+  search_path: 'pg_catalog',
+  statement_timeout: '2000',
+}
+/** For work that takes as long as it takes: checkpoints, slot advances. */
+export const PATIENT_SESSION: Readonly<Record<string, string>> = { ...SESSION, statement_timeout: '0' }
+
+/** An open connection. */
+export class Connection {
+  readonly #client: pg.Client
+  readonly #socket: Socket
+  #isOpen = true
+
+  private constructor(client: pg.Client, socket: Socket) {
+    this.#client = client
+    this.#socket = socket
+    // Without a listener a server that goes away would end the process.
+    client.on('error', () => this.close())
+    client.on('end', () => this.close())
+  }
+
+  /** Connects, with TLS as `sslmode` says. Rejects with the server's or the socket's error. */
+  static async open(target: Target, by: Deadline): Promise<Connection> {
+    const modes = tlsModes(target)
+    for (const [index, mode] of modes.entries()) {
+      try {
+        return await Connection.#attempt(target, mode, by)
+      } catch (error) {
+        if (index === modes.length - 1 || !isAboutEncryption(error)) throw error
+      }
+    }
+    throw new Error('no way to connect was tried')
+  }
+
+  static async #attempt(target: Target, mode: 'plain' | 'tls', by: Deadline): Promise<Connection> {
+    const socket = new Socket()
+    const settings = {
+      ...('path' in target.door ? socketAddress(target.door.path) : target.door),
+      user: target.who.username,
+      // A function: otherwise a missing password would be searched for in the user's home directory.
+      password: () => target.who.password ?? '',
+      database: target.database,
+      application_name: APPLICATION_NAME,
+      options: sessionOptions(target.session),
+      ssl: mode === 'tls' ? await tlsOptions(target.who.options) : false,
+      connectionTimeoutMillis: Math.max(1, Math.min(CONNECT_MS_MAX, by.remainingMs())),
+      stream: () => socket,
+      types: { getTypeParser: () => (value: string) => value },
+      ...(target.isReplication ? { replication: 'true' } : {}),
+    }
+    const client = new pg.Client(settings as unknown as pg.ClientConfig)
+    const connection = new Connection(client, socket)
+    try {
+      await client.connect()
+      return connection
+    } catch (error) {
+      connection.close()
+      throw error
+    }
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** Runs one statement. Rejects with the server's error, or with DeadlineError, after which the connection is closed. */
+  async query(sql: string, by: Deadline, values: readonly string[] = []): Promise<readonly Row[]> {
+    try {
+      const work = async () =>
+        values.length === 0 ? this.#client.query(sql) : this.#client.query(sql, [...values])
+      return (await by.run('the query', work)).rows as Row[]
+    } catch (error) {
+      if (sqlStateOf(error) === undefined) this.close()
+      throw error
+    }
+  }
+
+  /** Closes at once; idempotent. */
+  close(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    // `end` says goodbye when it still can; the socket goes whatever happens.
+    this.#client.end().catch(() => {})
+    setTimeout(() => this.#socket.destroy(), 50).unref()
+  }
+}
+
+/** Opens, works, closes. */
+export async function withConnection<T>(
+  target: Target,
+  by: Deadline,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  const connection = await Connection.open(target, by)
+  try {
+    return await work(connection)
+  } finally {
+    connection.close()
+  }
+}
+
+/** The five characters that PostgreSQL gives an error; undefined for errors of the socket and of ours. */
+export function sqlStateOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined
+  return /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined
+}
+
+function socketAddress(path: string): { readonly host: string; readonly port: number } {
+  const match = /^(.*)\/\.s\.PGSQL\.(\d+)$/.exec(path)
+  return { host: match?.[1] ?? path, port: Number(match?.[2] ?? 5432) }
+}
+
+function sessionOptions(session: Readonly<Record<string, string>>): string {
+  return Object.entries(session)
+    .map(([name, value]) => `-c ${name}=${value.replace(/[\\ ]/g, '\\$&')}`)
+    .join(' ')
+}
+
+function tlsModes(target: Target): readonly ('plain' | 'tls')[] {
+  if ('path' in target.door) return ['plain']
+  switch (target.who.options['sslmode'] ?? 'prefer') {
+    case 'disable':
+      return ['plain']
+    case 'require':
+    case 'verify-ca':
+    case 'verify-full':
+      return ['tls']
+    case 'allow':
+      return ['plain', 'tls']
+    default:
+      // On our own machine there is nobody to hide from, and a look each second should be cheap.
+      return target.door.host.startsWith('127.') ? ['plain', 'tls'] : ['tls', 'plain']
+  }
+}
+
+function isAboutEncryption(error: unknown): boolean {
+  if (sqlStateOf(error) === NO_HBA_ENTRY) return true
+  return error instanceof Error && /SSL connection/.test(error.message)
+}
+
+async function tlsOptions(words: Readonly<Record<string, string>>): Promise<ConnectionOptions> {
+  const mode = words['sslmode'] ?? 'prefer'
+  const file = async (name: string) => {
+    const path = words[name]
+    return path === undefined ? undefined : await readFile(path)
+  }
+  const [ca, cert, key] = await Promise.all([file('sslrootcert'), file('sslcert'), file('sslkey')])
+  return {
+    rejectUnauthorized: mode === 'verify-ca' || mode === 'verify-full',
+    ...(mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(words['sslpassword'] === undefined ? {} : { passphrase: words['sslpassword'] }),
+  }
+}

@@ -1,0 +1,159 @@
+// What all parts of one server share: its settings, its files, its programs, the ways to reach it and its upstreams.
+
+import { createHash } from 'node:crypto'
+import { chmod, rename, writeFile } from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { HostPort } from '../cluster/member.ts'
+import type { Credentials, LocalConfig, ServerSettings } from '../config/agent/types.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Deadline } from '../platform/deadline.ts'
+import { messageOf, UserError } from '../platform/errors.ts'
+import type { Logger } from '../platform/log.ts'
+import { type Binaries, findBinaries } from './binaries.ts'
+import { ConfigFiles } from './config-files.ts'
+import { SESSION, type Target } from './connection.ts'
+import { DataDirectory } from './data-directory.ts'
+import type { Door } from './ping.ts'
+import { passwordFile } from './settings-text.ts'
+
+/** The part of a node's file that is about its server. */
+export type ServerConfig = Pick<LocalConfig, 'name' | 'scope' | 'file' | 'postgres' | 'bootstrap'>
+
+export interface ServerOptions {
+  readonly config: ServerConfig
+  readonly settings: ServerSettings
+  readonly clock: Clock
+  readonly log: Logger
+  /** Where the server's stdout and stderr go; `<data_dir>.log` unless it is given. */
+  readonly logFile?: string
+}
+
+/** Compiled into Debian's and the PGDG's packages. */
+const DEFAULT_SOCKET_DIR = '/var/run/postgresql'
+
+/** Sessions on our own server: they must not wait for a standby, and must not show in statement statistics. */
+const LOCAL_SESSION: Readonly<Record<string, string>> = {
+  ...SESSION,
+  synchronous_commit: 'local',
+  'pg_stat_statements.track': 'none',
+}
+
+/** Shared by the parts of one LocalServer. */
+export class Context {
+  readonly config: ServerConfig
+  readonly clock: Clock
+  readonly log: Logger
+  readonly data: DataDirectory
+  readonly files: ConfigFiles
+  readonly passfile: string
+  readonly logFile: string
+  readonly spareLogFile: string
+  settings: ServerSettings
+  #binaries: Binaries | undefined
+
+  constructor(options: ServerOptions) {
+    const { config } = options
+    this.config = config
+    this.clock = options.clock
+    this.log = options.log
+    this.settings = options.settings
+    const { dataDir } = config.postgres
+    this.data = new DataDirectory(dataDir)
+    this.files = new ConfigFiles({
+      data: this.data,
+      configDir: this.#text('config_dir') ?? dataDir,
+      baseName: this.#text('config_base_name') ?? 'postgresql',
+      customConf: this.#text('custom_conf'),
+    })
+    // Several servers may share a home directory; each has a password file of its own.
+    const mark = createHash('sha256').update(dataDir).digest('hex').slice(0, 8)
+    this.passfile = config.postgres.pgpass ?? join(homedir(), `.pgherd-${mark}.pgpass`)
+    this.logFile = options.logFile ?? `${dataDir}.log`
+    this.spareLogFile = join(tmpdir(), `pgherd-${mark}.postgres.log`)
+  }
+
+  /** PostgreSQL's programs; found once. UserError when they are missing. */
+  async binaries(by: Deadline, dataMajor?: number): Promise<Binaries> {
+    this.#binaries ??= await findBinaries(
+      { binDir: this.config.postgres.binDir, names: this.#names(), preferMajor: dataMajor },
+      by,
+    )
+    return this.#binaries
+  }
+
+  /** Where our own server listens for us. */
+  door(): Door {
+    const { listenAddresses, port } = this.config.postgres
+    if (this.config.postgres.raw['use_unix_socket'] === true) {
+      const directories = this.settings.parameters['unix_socket_directories'] ?? DEFAULT_SOCKET_DIR
+      return { path: `${directories.split(',')[0]?.trim() ?? DEFAULT_SOCKET_DIR}/.s.PGSQL.${port}` }
+    }
+    const addresses = listenAddresses.split(',').map(address => address.trim())
+    if (addresses.some(address => ['*', '0.0.0.0', 'localhost', '127.0.0.1'].includes(address))) {
+      return { host: '127.0.0.1', port }
+    }
+    const [first = '127.0.0.1'] = addresses
+    return { host: first === '::' ? '::1' : first, port }
+  }
+
+  /** Our own server, as superuser. */
+  local(session: Readonly<Record<string, string>> = {}): Target {
+    const { superuser, database } = this.config.postgres
+    return {
+      door: this.door(),
+      who: superuser,
+      database,
+      isReplication: false,
+      session: { ...LOCAL_SESSION, ...session },
+    }
+  }
+
+  /** Our own server's walsender. */
+  localReplication(): Target {
+    const { replication, database } = this.config.postgres
+    return { door: this.door(), who: replication, database, isReplication: true, session: SESSION }
+  }
+
+  /** Another member's server. */
+  remote(address: HostPort, who: Credentials, isReplication: boolean): Target {
+    return {
+      door: { host: address.host, port: address.port },
+      who,
+      database: this.config.postgres.database,
+      isReplication,
+      session: SESSION,
+    }
+  }
+
+  /** Writes the password file that tools and a standby's receiver read (0600). UserError when it cannot be written. */
+  async writePassfile(by: Deadline): Promise<void> {
+    const { superuser, replication, rewind } = this.config.postgres
+    const text = passwordFile([replication, rewind, superuser])
+    try {
+      await by.run('writing the password file', async () => {
+        const fresh = `${this.passfile}.${process.pid}`
+        await writeFile(fresh, text, { mode: 0o600 })
+        await chmod(fresh, 0o600)
+        await rename(fresh, this.passfile)
+      })
+    } catch (error) {
+      throw new UserError(
+        `cannot write the password file ${this.passfile}: ${messageOf(error)}; set postgresql.pgpass to a path that this user may write`,
+      )
+    }
+  }
+
+  #names(): Readonly<Record<string, string>> {
+    const names = this.config.postgres.raw['bin_name']
+    if (typeof names !== 'object' || names === null || Array.isArray(names)) return {}
+    return Object.fromEntries(
+      Object.entries(names).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+    )
+  }
+
+  #text(key: string): string | undefined {
+    const value = this.config.postgres.raw[key]
+    return typeof value === 'string' && value !== '' ? value : undefined
+  }
+}

@@ -1,0 +1,171 @@
+// The data directory, reached only through short-lived children: its storage may hang, and then a child hangs, not us.
+// Also the only place that says what the files in it mean for us. No other module opens a path below it.
+
+import { type ChildResult, runChild } from '../platform/child.ts'
+import type { Deadline } from '../platform/deadline.ts'
+import { HaError } from '../platform/errors.ts'
+import { toolEnvironment } from './environment.ts'
+import { type PostmasterPid, parsePostmasterPid } from './postmaster-pid.ts'
+import { statOf } from './procfs.ts'
+
+/**
+ * `unfinished`: a clone or initdb that was interrupted. `foreign`: files, but no PostgreSQL cluster. `unreadable`: not
+ * ours, no permission, or no directory.
+ */
+export type DirectoryState = 'absent' | 'empty' | 'unfinished' | 'foreign' | 'unreadable' | 'initialized'
+
+export interface DirectoryLook {
+  readonly state: DirectoryState
+  /** 15, as PG_VERSION says. */
+  readonly majorVersion: number | undefined
+  readonly hasStandbySignal: boolean
+  /** The path without symbolic links: what the kernel calls it in /proc. */
+  readonly realPath: string | undefined
+  readonly postmaster: PostmasterPid | undefined
+}
+
+const STATES: readonly string[] = ['absent', 'empty', 'unfinished', 'foreign', 'unreadable', 'initialized']
+/** More children than this that do not come back, and we stop sending new ones. */
+const STUCK_MAX = 4
+const SHELL = '/bin/sh'
+
+const LOOK = `
+say() { echo "$1"; exit 0; }
+[ -e "$1" ] || say absent
+[ -d "$1" ] && [ -r "$1" ] && [ -x "$1" ] && [ -O "$1" ] && cd "$1" 2>/dev/null || say unreadable
+if [ -f PG_VERSION ] && [ -f global/pg_control ]; then echo initialized
+elif [ -f PG_VERSION ] || [ -f backup_label ] || [ -d base ]; then echo unfinished
+elif ls -A | grep -v -x -e 'lost+found' | grep -q -v '^[.]'; then echo foreign
+else echo empty; fi
+echo "$(cat PG_VERSION 2>/dev/null)"
+if [ -f standby.signal ] || [ -f recovery.conf ]; then echo standby; else echo; fi
+pwd -P
+cat postmaster.pid 2>/dev/null
+exit 0`
+
+const WRITE = `
+cd "$1" || exit 1
+case "$(stat -c %a .)" in *50) umask 027;; *) umask 077;; esac
+cat > "$2.pgherd" || exit 1
+if cmp -s "$2.pgherd" "$2"; then rm -f "$2.pgherd"; exit 0; fi
+sync "$2.pgherd" && mv -f "$2.pgherd" "$2" && sync .`
+
+const MOVE_ASIDE = `
+real=$(readlink -f "$1") || exit 1
+target="$real.failed"; n=1
+while [ -e "$target" ]; do n=$((n + 1)); target="$real.failed$n"; done
+mv -T "$real" "$target" && mkdir -m 700 "$real" && echo "$target"`
+
+/** One data directory. Calls reject with E_STORAGE when the child fails or its deadline passes. */
+export class DataDirectory {
+  readonly path: string
+  #stuck: number[] = []
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  /** What is there. Undefined when the look did not come back in time. */
+  async look(by: Deadline): Promise<DirectoryLook | undefined> {
+    const result = await this.#shell(LOOK, [this.path], by)
+    return result === undefined || result.code !== 0 ? undefined : parseLook(result.stdout)
+  }
+
+  /** A file's text; undefined when it does not exist. */
+  async read(name: string, by: Deadline): Promise<string | undefined> {
+    const script = 'cd "$1" || exit 1; [ -e "$2" ] || exit 3; cat "$2"'
+    const result = await this.#must(`read ${name}`, script, [this.path, name], by, [0, 3])
+    return result.code === 3 ? undefined : result.stdout
+  }
+
+  /** The last `bytes` of any file beside or below the directory; empty when it does not exist. */
+  async tail(path: string, bytes: number, by: Deadline): Promise<string> {
+    const script = '[ -e "$1" ] || exit 0; tail -c "$2" "$1"'
+    return (await this.#must(`read ${path}`, script, [path, String(bytes)], by)).stdout
+  }
+
+  /** Replaces a file: written beside it, flushed, renamed. Left alone when the content is the same already. */
+  async write(name: string, content: string, by: Deadline): Promise<void> {
+    await this.#must(`write ${name}`, WRITE, [this.path, name], by, [0], content)
+  }
+
+  /** Removes files; those that do not exist do not matter. */
+  async remove(names: readonly string[], by: Deadline): Promise<void> {
+    const script = 'cd "$1" || exit 1; shift; rm -f -- "$@"'
+    await this.#must(`remove ${names.join(', ')}`, script, [this.path, ...names], by)
+  }
+
+  /** Renames `from` to `to` once: nothing happens when `to` exists or `from` does not. */
+  async keepOriginal(from: string, to: string, by: Deadline): Promise<void> {
+    const script = 'cd "$1" || exit 1; [ -e "$3" ] || [ ! -e "$2" ] || mv "$2" "$3"'
+    await this.#must(`keep ${from}`, script, [this.path, from, to], by)
+  }
+
+  /** Renames the directory to `<path>.failed`, with a number when that exists, and makes an empty one. Returns the new path. */
+  async moveAside(by: Deadline): Promise<string> {
+    return (await this.#must('set aside', MOVE_ASIDE, [this.path], by)).stdout.trim()
+  }
+
+  /** Removes everything in it. Only for a copy that this process has just made and that failed. */
+  async discardContents(by: Deadline): Promise<void> {
+    const script = '[ -d "$1" ] || exit 0; find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +'
+    await this.#must('remove the unfinished copy in', script, [this.path], by)
+  }
+
+  async #must(
+    what: string,
+    script: string,
+    args: readonly string[],
+    by: Deadline,
+    codes: readonly number[] = [0],
+    input?: string,
+  ): Promise<ChildResult> {
+    const result = await this.#shell(script, args, by, input)
+    if (result?.code !== undefined && codes.includes(result.code)) return result
+    const why =
+      result === undefined || result.timedOut ? 'the storage did not answer in time' : result.stderr.trim()
+    throw new HaError('E_STORAGE', `cannot ${what} in ${this.path}: ${why}`, { retryable: true })
+  }
+
+  async #shell(
+    script: string,
+    args: readonly string[],
+    by: Deadline,
+    input?: string,
+  ): Promise<ChildResult | undefined> {
+    if (await this.#isStuck()) return undefined
+    let pid: number | undefined
+    const result = await runChild(SHELL, ['-c', script, 'sh', ...args], {
+      by,
+      env: toolEnvironment(),
+      cwd: '/',
+      ...(input === undefined ? {} : { input }),
+      onStart: started => {
+        pid = started
+      },
+    })
+    if (result.timedOut && pid !== undefined) this.#stuck.push(pid)
+    return result.timedOut ? undefined : result
+  }
+
+  /** Children that were killed and still exist hang in the kernel: no sense in adding to them without limit. */
+  async #isStuck(): Promise<boolean> {
+    if (this.#stuck.length === 0) return false
+    const alive = await Promise.all(this.#stuck.map(async pid => (await statOf(pid)) !== undefined))
+    this.#stuck = this.#stuck.filter((_, index) => alive[index])
+    return this.#stuck.length >= STUCK_MAX
+  }
+}
+
+function parseLook(text: string): DirectoryLook | undefined {
+  const [state, version = '', standby = '', realPath = '', ...pidFile] = text.split('\n')
+  if (state === undefined || !STATES.includes(state)) return undefined
+  const majorVersion = Number.parseInt(version, 10)
+  return {
+    state: state as DirectoryState,
+    majorVersion: Number.isNaN(majorVersion) ? undefined : majorVersion,
+    hasStandbySignal: standby === 'standby',
+    realPath: realPath === '' ? undefined : realPath,
+    postmaster: parsePostmasterPid(pidFile.join('\n')),
+  }
+}

@@ -1,0 +1,76 @@
+// Every process of one data directory, found by its working directory. A backend outlives a killed postmaster and can
+// still acknowledge a commit, so a fence has to find backends without the postmaster's help.
+
+import type { Clock } from '../platform/clock.ts'
+import type { Deadline } from '../platform/deadline.ts'
+import { listPids, type ProcessStat, sendSignal, statOf, ticksNow, workingDirectoryOf } from './procfs.ts'
+
+const REPEAT_MS = 20
+const SERVER_COMMANDS = new Set(['postgres', 'postmaster'])
+
+/**
+ * Does this process belong to the server in `directory` (its real path)? A person's shell that stands there has a
+ * terminal and is no server: it is spared. The kernel marks a directory that was removed under a process.
+ */
+export function belongsTo(
+  directory: string,
+  workingDirectory: string | undefined,
+  stat: Pick<ProcessStat, 'command' | 'terminal'>,
+): boolean {
+  if (workingDirectory !== directory && workingDirectory !== `${directory} (deleted)`) return false
+  return stat.terminal === 0 || SERVER_COMMANDS.has(stat.command)
+}
+
+/** The pids of all processes that work in `directory`, ourselves left out. */
+export async function familyOf(directory: string): Promise<readonly number[]> {
+  const pids = await listPids()
+  const found = await Promise.all(pids.map(async pid => ((await isMember(directory, pid)) ? [pid] : [])))
+  return found.flat()
+}
+
+async function isMember(
+  directory: string,
+  pid: number,
+  startedBefore = Number.POSITIVE_INFINITY,
+): Promise<boolean> {
+  if (pid === process.pid) return false
+  const workingDirectory = await workingDirectoryOf(pid)
+  if (workingDirectory === undefined || !workingDirectory.startsWith(directory)) return false
+  const stat = await statOf(pid)
+  if (stat === undefined || Number(stat.startTicks) >= startedBefore) return false
+  return belongsTo(directory, workingDirectory, stat)
+}
+
+/** SIGKILL to each of them, each as soon as it is found. Returns how many there were: 0 means that none is left. */
+export async function killFamily(
+  directory: string,
+  startedBefore = Number.POSITIVE_INFINITY,
+): Promise<number> {
+  const pids = await listPids()
+  const killed = await Promise.all(
+    pids.map(async pid => (await isMember(directory, pid, startedBefore)) && sendSignal(pid, 'SIGKILL')),
+  )
+  return killed.filter(Boolean).length
+}
+
+/**
+ * Ends what a dead postmaster left behind. A server that somebody starts by hand at this moment began later than the
+ * call and is spared.
+ */
+export async function endOrphans(directory: string, clock: Clock, by: Deadline): Promise<boolean> {
+  const startedBefore = await ticksNow()
+  while ((await killFamily(directory, startedBefore)) > 0) {
+    if (by.isOver()) return false
+    await clock.sleep(REPEAT_MS)
+  }
+  return true
+}
+
+/** Kills again and again until nobody is left. False when somebody still is at the deadline (stuck in the kernel). */
+export async function endFamily(directory: string, clock: Clock, by: Deadline): Promise<boolean> {
+  while ((await killFamily(directory)) > 0) {
+    if (by.isOver()) return false
+    await clock.sleep(REPEAT_MS)
+  }
+  return true
+}

@@ -1,0 +1,94 @@
+// Which upstream a standby follows, and taking new settings into a running server.
+
+import { slotNameOf } from '../cluster/slot-name.ts'
+import { Deadline } from '../platform/deadline.ts'
+import type { Intent } from './config-files.ts'
+import type { Context } from './context.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import type { Monitor } from './monitor.ts'
+import type { ServerRole, Upstream } from './port.ts'
+import { connectionWords, conninfo, NO_SOURCE, type RecoverySource } from './settings-text.ts'
+
+/** From this version on a reload is enough to follow somebody else. */
+const CONNINFO_BY_RELOAD = 13
+const STOP_MS = 30_000
+const RELOAD_WAIT_MS = 1000
+const RELOAD_POLL_MS = 20
+
+/** The two settings with which this member follows `upstream`: under its own name, through its own slot. */
+export function sourceOf(context: Context, upstream: Upstream | undefined): RecoverySource {
+  if (upstream === undefined) return NO_SOURCE
+  const { config, settings, passfile } = context
+  const words = connectionWords(upstream.address, config.postgres.replication, passfile)
+  return {
+    primaryConninfo: conninfo({ ...words, application_name: config.name }),
+    primarySlotName: settings.useSlots ? slotNameOf(config.name) : '',
+  }
+}
+
+/** What a start as `role` should make of the server. */
+export function intentOf(context: Context, role: ServerRole, upstream: Upstream | undefined): Intent {
+  return role === 'primary' ? { role } : { role, source: sourceOf(context, upstream) }
+}
+
+/** Writes the new source and makes the running standby take it: by reload from 13 on, else by a restart. */
+export async function follow(
+  context: Context,
+  lifecycle: Lifecycle,
+  monitor: Monitor,
+  upstream: Upstream | undefined,
+  by: Deadline,
+): Promise<boolean> {
+  const intent = intentOf(context, 'replica', upstream)
+  const { majorVersion } = await context.binaries(by)
+  await context.writePassfile(by)
+  await context.files.write(context.settings, intent, majorVersion, by)
+  if (majorVersion >= CONNINFO_BY_RELOAD) {
+    if (!lifecycle.reload()) return false
+    monitor.noteSource(intent.role === 'replica' ? intent.source : undefined)
+    return true
+  }
+  const stopBy = Deadline.in(context.clock, STOP_MS)
+  await lifecycle.stop({ mode: 'fast', checkpointFirst: false, by: stopBy }, undefined)
+  return by.run('restarting to follow', signal => lifecycle.start(intent, signal))
+}
+
+/** Does the running server stream from (or, `undefined`, from nobody but) this upstream? */
+export function isFollowing(context: Context, monitor: Monitor, upstream: Upstream | undefined): boolean {
+  const now = monitor.source
+  const wanted = sourceOf(context, upstream)
+  return (
+    now !== undefined &&
+    now.primaryConninfo === wanted.primaryConninfo &&
+    now.primarySlotName === wanted.primarySlotName
+  )
+}
+
+/** Writes files for the context's settings and reloads. True when a restart is needed for some of them. */
+export async function reconfigure(
+  context: Context,
+  lifecycle: Lifecycle,
+  monitor: Monitor,
+  by: Deadline,
+): Promise<boolean> {
+  const pid = lifecycle.pid
+  if (pid === undefined) return false
+  const before = await monitor.look(pid, by)
+  if (before.facts === undefined) return false
+  const source = monitor.source ?? NO_SOURCE
+  const intent: Intent = before.facts.role === 'primary' ? { role: 'primary' } : { role: 'replica', source }
+  const { majorVersion } = await context.binaries(by)
+  await context.files.write(context.settings, intent, majorVersion, by)
+  await reload(context, lifecycle, monitor, by)
+  return (await monitor.look(pid, by)).facts?.isRestartPending ?? false
+}
+
+/** SIGHUP, then waits until our own session has seen the new files (its load time moves). */
+async function reload(context: Context, lifecycle: Lifecycle, monitor: Monitor, by: Deadline): Promise<void> {
+  const loadedAt = async () =>
+    (await monitor.query('SELECT pg_conf_load_time()::text AS at', by).catch(() => []))[0]?.['at']
+  const before = await loadedAt()
+  if (!lifecycle.reload()) return
+  const until = by.within(RELOAD_WAIT_MS)
+  while (!until.isOver() && (await loadedAt()) === before) await context.clock.sleep(RELOAD_POLL_MS)
+}

@@ -1,0 +1,176 @@
+// The kept connection to our own server and the one question asked over it at each look.
+
+import type { Timeline } from '../cluster/lsn.ts'
+import type { Deadline } from '../platform/deadline.ts'
+import { messageOf } from '../platform/errors.ts'
+import { Connection, type Row, sqlStateOf, withConnection } from './connection.ts'
+import type { Context } from './context.ts'
+import {
+  IDENTITY_SQL,
+  type Observation,
+  observationSql,
+  parseIdentity,
+  parseObservation,
+  type ServerIdentity,
+} from './facts.ts'
+import { connectionTrouble } from './mistakes.ts'
+import type { ServerFacts } from './port.ts'
+import { NO_SOURCE, type RecoverySource } from './settings-text.ts'
+
+const QUERY_MS = 2000
+/** A standby without receiver is asked for its timeline this often at most. */
+const TIMELINE_AGE_MS = 5000
+const CANNOT_CONNECT_NOW = '57P03'
+
+/** The answer to one look. Without facts, `trouble` says why; `isGoingDown` and `isComingUp` are the server's own words. */
+export interface MonitorLook {
+  readonly facts: ServerFacts | undefined
+  readonly trouble: string | undefined
+  readonly isComingUp: boolean
+  readonly isGoingDown: boolean
+}
+
+/** Asks one postmaster; forgets everything when another one runs. */
+export class Monitor {
+  readonly #context: Context
+  #connection: Connection | undefined
+  #pid: number | undefined
+  #identity: ServerIdentity | undefined
+  #source: RecoverySource | undefined
+  #controlledNow: Readonly<Record<string, string>> = {}
+  #timeline: { readonly value: Timeline; readonly atMs: number } | undefined
+
+  constructor(context: Context) {
+    this.#context = context
+  }
+
+  get identity(): ServerIdentity | undefined {
+    return this.#identity
+  }
+
+  /** Where the running server streams from, as it said itself at the last look. */
+  get source(): RecoverySource | undefined {
+    return this.#source
+  }
+
+  /** A reload was sent that changes the source: do not wait for the next look to believe it. */
+  noteSource(source: RecoverySource | undefined): void {
+    this.#source = source
+  }
+
+  /** The newest facts of the postmaster `pid`. A broken connection is replaced once within the look. Never rejects. */
+  async look(pid: number, by: Deadline): Promise<MonitorLook> {
+    if (this.#pid !== pid) this.forget()
+    this.#pid = pid
+    const hadConnection = this.#connection?.isOpen === true
+    try {
+      return found(await this.#observe(by))
+    } catch (error) {
+      if (!hadConnection || sqlStateOf(error)?.startsWith('57') === false || by.isOver())
+        return this.#failed(error)
+    }
+    try {
+      return found(await this.#observe(by))
+    } catch (error) {
+      return this.#failed(error)
+    }
+  }
+
+  /** Runs one statement over the kept connection. */
+  async query(sql: string, by: Deadline): Promise<readonly Row[]> {
+    return (await this.#open(by)).query(sql, by.within(QUERY_MS))
+  }
+
+  /** Drops the connection and all that was learnt over it. */
+  forget(): void {
+    this.#connection?.close()
+    this.#connection = undefined
+    this.#identity = undefined
+    this.#source = undefined
+    this.#timeline = undefined
+  }
+
+  async #open(by: Deadline): Promise<Connection> {
+    if (this.#connection?.isOpen === true) return this.#connection
+    const connection = await Connection.open(this.#context.local(), by)
+    this.#connection?.close()
+    this.#connection = connection
+    this.#identity = undefined
+    return connection
+  }
+
+  async #observe(by: Deadline): Promise<ServerFacts> {
+    const connection = await this.#open(by)
+    const identity = this.#identity ?? (await this.#identify(connection, by))
+    const [row] = await connection.query(observationSql(identity.serverVersion), by.within(QUERY_MS))
+    const observation = parseObservation(row, identity)
+    if (observation === undefined) throw new Error('the monitoring query answered in an unknown shape')
+    this.#source = observation.facts.role === 'replica' ? observation.source : NO_SOURCE
+    const timeline = await this.#timelineOf(observation, by)
+    const isRestartPending = observation.hasPendingSetting || this.#hasControlledChanged()
+    return { ...observation.facts, timeline, isRestartPending }
+  }
+
+  async #identify(connection: Connection, by: Deadline): Promise<ServerIdentity> {
+    const identity = parseIdentity((await connection.query(IDENTITY_SQL, by.within(QUERY_MS)))[0])
+    if (identity === undefined) throw new Error('the server did not tell its system identifier')
+    const rows = await connection.query('SELECT name, setting FROM pg_settings', by.within(QUERY_MS))
+    this.#controlledNow = Object.fromEntries(rows.map(row => [row['name'] ?? '', row['setting'] ?? '']))
+    this.#identity = identity
+    return identity
+  }
+
+  /** A parameter on the command line cannot change by a reload; PostgreSQL itself does not tell that it should. */
+  #hasControlledChanged(): boolean {
+    return Object.entries(this.#context.settings.controlled).some(([name, wanted]) => {
+      const now = this.#controlledNow[name]
+      return now !== undefined && now !== wanted
+    })
+  }
+
+  /** The receiver knows the timeline; without one the walsender does (IDENTIFY_SYSTEM tells that of the replay). */
+  async #timelineOf(observation: Observation, by: Deadline): Promise<Timeline> {
+    const { clock } = this.#context
+    if (observation.timeline !== undefined) {
+      if (observation.facts.role === 'replica')
+        this.#timeline = { value: observation.timeline, atMs: clock.monotonicMs() }
+      return observation.timeline
+    }
+    const known = this.#timeline
+    if (known !== undefined && clock.monotonicMs() - known.atMs < TIMELINE_AGE_MS) return known.value
+    const value = await this.#replayTimeline(by).catch(() => known?.value ?? this.#checkpointTimeline(by))
+    this.#timeline = { value, atMs: clock.monotonicMs() }
+    return value
+  }
+
+  async #replayTimeline(by: Deadline): Promise<Timeline> {
+    const target = this.#context.localReplication()
+    const [row] = await withConnection(target, by, walsender => walsender.query('IDENTIFY_SYSTEM', by))
+    const timeline = Number(row?.['timeline'])
+    if (!Number.isSafeInteger(timeline) || timeline < 1) throw new Error('IDENTIFY_SYSTEM told no timeline')
+    return timeline
+  }
+
+  /** When no walsender lets us in: what the control file says, which may be late after a change of timeline. */
+  async #checkpointTimeline(by: Deadline): Promise<Timeline> {
+    const sql =
+      'SELECT greatest(c.timeline_id, r.min_recovery_end_timeline) AS timeline FROM pg_control_checkpoint() c, pg_control_recovery() r'
+    return Number((await this.query(sql, by))[0]?.['timeline'] ?? 1)
+  }
+
+  #failed(error: unknown): MonitorLook {
+    const target = this.#context.local()
+    const text = messageOf(error)
+    const isWaiting = sqlStateOf(error) === CANNOT_CONNECT_NOW
+    return {
+      facts: undefined,
+      trouble: isWaiting ? text : connectionTrouble(error, target, 'superuser', this.#context.config.file),
+      isComingUp: isWaiting && !/shutting down/.test(text),
+      isGoingDown: isWaiting && /shutting down/.test(text),
+    }
+  }
+}
+
+function found(facts: ServerFacts): MonitorLook {
+  return { facts, trouble: undefined, isComingUp: false, isGoingDown: false }
+}

@@ -1,0 +1,76 @@
+// What /proc tells about processes. Never reads `cmdline`: that can wait for a process that is stuck in the kernel.
+
+import { readdir, readFile, readlink } from 'node:fs/promises'
+
+/** USER_HZ: fixed by the kernel's interface on every architecture that Node runs on. */
+const TICKS_PER_SECOND = 100
+
+export interface ProcessStat {
+  readonly pid: number
+  readonly command: string
+  /** One letter: R, S, D, T, Z ... */
+  readonly state: string
+  readonly parentPid: number
+  /** Number of the controlling terminal; 0 when there is none. */
+  readonly terminal: number
+  /** Clock ticks between boot and start: with the pid it names one process for ever. */
+  readonly startTicks: string
+}
+
+/** Reads one line of `/proc/<pid>/stat`; undefined when it has another shape. */
+export function parseStat(line: string): ProcessStat | undefined {
+  const open = line.indexOf('(')
+  const close = line.lastIndexOf(')')
+  if (open < 0 || close < open) return undefined
+  const rest = line.slice(close + 2).split(' ')
+  const [state, parentPid, , , terminal] = rest
+  const startTicks = rest[19]
+  if (state === undefined || startTicks === undefined) return undefined
+  return {
+    pid: Number(line.slice(0, open).trim()),
+    command: line.slice(open + 1, close),
+    state,
+    parentPid: Number(parentPid),
+    terminal: Number(terminal),
+    startTicks,
+  }
+}
+
+/** The process as it is now; undefined when there is none (or it may not be looked at). */
+export async function statOf(pid: number): Promise<ProcessStat | undefined> {
+  try {
+    return parseStat(await readFile(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+/** The process's working directory as the kernel prints it; undefined for zombies and for other users' processes. */
+export async function workingDirectoryOf(pid: number): Promise<string | undefined> {
+  try {
+    return await readlink(`/proc/${pid}/cwd`)
+  } catch {
+    return undefined
+  }
+}
+
+/** All process ids of our pid namespace. */
+export async function listPids(): Promise<readonly number[]> {
+  const names = await readdir('/proc')
+  return names.filter(name => /^\d+$/.test(name)).map(Number)
+}
+
+/** Sends a signal. False when the process is gone or not ours to signal. */
+export function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal)
+  } catch {
+    return false
+  }
+}
+
+/** The kernel's clock ticks since boot: comparable with `startTicks`. */
+export async function ticksNow(): Promise<number> {
+  const uptimeSeconds = Number((await readFile('/proc/uptime', 'utf8')).split(' ')[0])
+  return Math.floor(uptimeSeconds * TICKS_PER_SECOND)
+}

@@ -1,0 +1,120 @@
+// The texts that PostgreSQL reads: configuration files, connection strings, password files. Pure: no file is touched.
+
+import type { HostPort } from '../cluster/member.ts'
+import type { Credentials } from '../config/agent/types.ts'
+
+/** Where a standby streams from, as the server's two parameters say it. Both empty: from nobody. */
+export interface RecoverySource {
+  readonly primaryConninfo: string
+  readonly primarySlotName: string
+}
+
+export const NO_SOURCE: RecoverySource = { primaryConninfo: '', primarySlotName: '' }
+
+/** Set by us alone; anybody else's value for them in a parameter list is left out. */
+const OURS = /^(primary_conninfo|primary_slot_name|standby_mode|recovery_target.*)$/
+/** What must not stay in postgresql.auto.conf: it would win over our own file. */
+const RECOVERY_PARAMETER =
+  /^\s*'?(primary_conninfo|primary_slot_name|recovery_target\w*|promote_trigger_file|restore_command|archive_cleanup_command|recovery_end_command|recovery_min_apply_delay)\b/i
+
+export const CONFIG_HEADER =
+  '# Written by pgherd: changes here are lost. Change the cluster configuration, or postgresql.base.conf.\n'
+
+/** A value as postgresql.conf wants it: in single quotes, quotes and backslashes doubled. */
+export function quoteSetting(value: string): string {
+  return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "''").replaceAll('\n', ' ')}'`
+}
+
+/** A value as libpq's connection strings want it. */
+export function quoteConninfo(value: string): string {
+  if (/^[A-Za-z0-9_.:/*-]+$/.test(value)) return value
+  return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
+}
+
+/** `name=value` words in the order given; words without a value are left out. */
+export function conninfo(words: Readonly<Record<string, string | undefined>>): string {
+  return Object.entries(words)
+    .flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${quoteConninfo(value)}`]))
+    .join(' ')
+}
+
+/** The words with which a tool or a standby reaches a server as `who`. The password stays in the password file. */
+export function connectionWords(
+  address: HostPort,
+  who: Credentials,
+  passfile: string,
+): Readonly<Record<string, string>> {
+  return {
+    host: address.host,
+    port: String(address.port),
+    user: who.username,
+    passfile,
+    sslmode: 'prefer',
+    gssencmode: 'prefer',
+    channel_binding: 'prefer',
+    ...who.options,
+  }
+}
+
+/** The whole postgresql.conf: the base file first, then what we were told, then where a standby streams from. */
+export function postgresqlConf(
+  baseFile: string,
+  parameters: Readonly<Record<string, string>>,
+  recovery: Readonly<Record<string, string>>,
+): string {
+  const own = Object.entries(parameters).filter(([name]) => !OURS.test(name))
+  return [
+    `${CONFIG_HEADER}include ${quoteSetting(baseFile)}\n`,
+    settingLines(own),
+    settingLines(Object.entries(recovery)),
+  ].join('\n')
+}
+
+function settingLines(entries: readonly (readonly [string, string])[]): string {
+  return entries.map(([name, value]) => `${name} = ${quoteSetting(value)}\n`).join('')
+}
+
+/** The recovery part of a standby's settings. Targets are left out: a standby follows to the end. */
+export function standbySettings(
+  source: RecoverySource,
+  wishes: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const kept = Object.entries(wishes).filter(([name]) => !OURS.test(name))
+  return {
+    ...Object.fromEntries(kept),
+    recovery_target_timeline: 'latest',
+    primary_conninfo: source.primaryConninfo,
+    primary_slot_name: source.primarySlotName,
+  }
+}
+
+/** recovery.conf of servers below 12: the same settings in a file of their own. */
+export function recoveryConf(settings: Readonly<Record<string, string>>): string {
+  const filled = Object.entries(settings).filter(([, value]) => value !== '')
+  return `${CONFIG_HEADER}${settingLines([['standby_mode', 'on'], ...filled])}`
+}
+
+/** postgresql.auto.conf without recovery parameters; undefined when there are none in it. */
+export function withoutRecoveryParameters(autoConf: string): string | undefined {
+  const lines = autoConf.split('\n')
+  const kept = lines.filter(line => !RECOVERY_PARAMETER.test(line))
+  return kept.length === lines.length ? undefined : kept.join('\n')
+}
+
+/** pg_hba.conf or pg_ident.conf. */
+export function linesFile(lines: readonly string[]): string {
+  return `${CONFIG_HEADER}${lines.map(line => `${line}\n`).join('')}`
+}
+
+/**
+ * A password file for every host: the same roles and passwords hold in the whole cluster, so it need not change with the
+ * leader. Roles without a password are left out; the first line of a user counts.
+ */
+export function passwordFile(users: readonly Pick<Credentials, 'username' | 'password'>[]): string {
+  const field = (text: string) => text.replaceAll('\\', '\\\\').replaceAll(':', '\\:')
+  return users
+    .flatMap(({ username, password }) =>
+      password === undefined ? [] : [`*:*:*:${field(username)}:${field(password)}\n`],
+    )
+    .join('')
+}

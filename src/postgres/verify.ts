@@ -1,0 +1,32 @@
+// The check before the agent begins its work: mistakes of configuration are told at once, in one line each.
+
+import type { Deadline } from '../platform/deadline.ts'
+import { UserError } from '../platform/errors.ts'
+import { withConnection } from './connection.ts'
+import type { Context } from './context.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import { connectionTrouble, directoryMistake, isConnectionMistake } from './mistakes.ts'
+
+/**
+ * Programs there, data directory usable and of their version, a running server's password right. Returns the major
+ * version. Storage that does not answer and a server that is merely starting are no mistakes.
+ */
+export async function verify(context: Context, lifecycle: Lifecycle, by: Deadline): Promise<number> {
+  const look = await context.data.look(by)
+  const binaries = await context.binaries(by, look?.majorVersion)
+  const mistake =
+    look === undefined ? undefined : directoryMistake(look, context.config, binaries.majorVersion)
+  if (mistake !== undefined) throw new UserError(mistake)
+  if ((await lifecycle.look(by)).process === 'running') await verifyLogin(context, by)
+  return binaries.majorVersion
+}
+
+async function verifyLogin(context: Context, by: Deadline): Promise<void> {
+  const target = context.local()
+  try {
+    await withConnection(target, by, connection => connection.query('SELECT 1', by))
+  } catch (error) {
+    if (!isConnectionMistake(error)) return
+    throw new UserError(connectionTrouble(error, target, 'superuser', context.config.file), 1)
+  }
+}
