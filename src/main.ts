@@ -1,3 +1,6 @@
 #!/usr/bin/env node
 // Reads the command word and hands over; nothing else.
-export {}
+
+import { runProgram } from './commands/program.ts'
+
+await runProgram(process.argv)

@@ -1,0 +1,70 @@
+// The table of commands, and what becomes of an error: a mistake of the user is one line, never a stack.
+
+import { Command, CommanderError } from 'commander'
+import { HaError, messageOf, UserError } from '../platform/errors.ts'
+import { FATAL_EXIT_CODE } from '../platform/lifecycle.ts'
+import { version } from '../platform/version.ts'
+
+interface Entry {
+  readonly says: string
+  readonly load: () => Promise<Command>
+}
+
+/** Each command is loaded only when it is called, so that a small one starts fast. */
+const commands: Readonly<Record<string, Entry>> = {
+  agent: {
+    says: 'keep one PostgreSQL server in its cluster',
+    load: async () => (await import('./agent.ts')).agentCommand(),
+  },
+  check: {
+    says: 'read a configuration file and say what is wrong with it',
+    load: async () => (await import('./check.ts')).checkCommand(),
+  },
+}
+
+const USAGE_EXIT_CODE = 2
+
+/** Runs the command that `argv` names (argv[0] is node, argv[1] the program) and sets the process's exit code. */
+export async function runProgram(argv: readonly string[]): Promise<void> {
+  const isDebug = argv.includes('--debug') || process.env['PGHERD_DEBUG'] === '1'
+  try {
+    await runPgherd(argv.slice(2).filter(word => word !== '--debug'))
+  } catch (error) {
+    process.exitCode = report(error, isDebug)
+  }
+}
+
+async function runPgherd(words: readonly string[]): Promise<void> {
+  const program = new Command('pgherd')
+    .description('keeps a PostgreSQL cluster writable and reachable')
+    .version(version, '-V, --version')
+  const word = words.find(candidate => !candidate.startsWith('-'))
+  for (const [name, { says, load }] of Object.entries(commands)) {
+    if (name === word) program.addCommand(await load())
+    else program.command(name).description(says)
+  }
+  prepare(program)
+  if (words.length === 0) program.help({ error: true })
+  await program.parseAsync([...words], { from: 'user' })
+}
+
+/** Usage errors become exceptions with commander's message already printed, for all commands below. */
+function prepare(command: Command): Command {
+  command.exitOverride()
+  for (const inner of command.commands) prepare(inner)
+  return command
+}
+
+/** Prints what went wrong and returns the exit code. */
+function report(error: unknown, isDebug: boolean): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_EXIT_CODE
+  if (isDebug && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+  if (error instanceof UserError) {
+    process.stderr.write(`pgherd: ${error.message}\n`)
+    return error.exitCode
+  }
+  const code = error instanceof HaError ? error.code : 'E_INTERNAL'
+  const hint = isDebug ? '' : ' (PGHERD_DEBUG=1 shows where)'
+  process.stderr.write(`pgherd: ${code}: ${messageOf(error)}${hint}\n`)
+  return error instanceof HaError ? 1 : FATAL_EXIT_CODE
+}

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { EventEmitter } from 'node:events'
+import test from 'node:test'
+import { FATAL_EXIT_CODE, Lifecycle } from '../../../src/platform/lifecycle.ts'
+import { silentLogger } from '../../../src/platform/log.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+
+class FakeProcess extends EventEmitter {
+  readonly exits: number[] = []
+  exit(code: number): void {
+    this.exits.push(code)
+  }
+}
+
+function start(): {
+  process: FakeProcess
+  clock: FakeClock
+  lifecycle: Lifecycle
+  did: string[]
+  said: string[]
+} {
+  const process = new FakeProcess()
+  const clock = new FakeClock()
+  const said: string[] = []
+  const log = {
+    ...silentLogger,
+    error: (line: string) => void said.push(line),
+    critical: (line: string) => void said.push(line),
+  }
+  const lifecycle = new Lifecycle({ clock, log, process })
+  lifecycle.install()
+  return { process, clock, lifecycle, did: [], said }
+}
+
+test('SIGTERM stops in the reverse order of the start, each step after the one before it', async () => {
+  const { process, lifecycle, did } = start()
+  for (const name of ['dcs', 'server', 'api']) {
+    lifecycle.onStop(name, 1_000, async () => {
+      did.push(`${name} begins`)
+      await Promise.resolve()
+      did.push(`${name} ends`)
+    })
+  }
+  process.emit('SIGTERM')
+  await lifecycle.stop('again')
+  assert.deepEqual(did, ['api begins', 'api ends', 'server begins', 'server ends', 'dcs begins', 'dcs ends'])
+  assert.equal(lifecycle.signal.aborted, true)
+  assert.deepEqual(process.exits, [])
+})
+
+test('a step that hangs or fails does not keep the others from stopping', async () => {
+  const { clock, lifecycle, did, said } = start()
+  lifecycle.onStop('last', 1_000, async () => void did.push('last'))
+  lifecycle.onStop('fails', 1_000, () => Promise.reject(new Error('disk gone')))
+  lifecycle.onStop('hangs', 500, () => new Promise(() => {}))
+  const stopped = lifecycle.stop('test')
+  await clock.advance(500)
+  await stopped
+  assert.deepEqual(did, ['last'])
+  assert.match(said.join('\n'), /stopping hangs: .*deadline[\s\S]*stopping fails: disk gone/)
+})
+
+test('a second signal leaves at once', () => {
+  const { process, lifecycle } = start()
+  lifecycle.onStop('hangs', 60_000, () => new Promise(() => {}))
+  process.emit('SIGINT')
+  process.emit('SIGINT')
+  assert.deepEqual(process.exits, [130])
+})
+
+test('an unhandled rejection runs the last acts first, then exits, once', () => {
+  const { process, lifecycle, did, said } = start()
+  lifecycle.onFatal(() => {
+    did.push('fence')
+    throw new Error('no pid')
+  })
+  lifecycle.onFatal(() => void did.push('second'))
+  process.emit('unhandledRejection', new Error('boom'))
+  process.emit('uncaughtException', new Error('boom again'))
+  assert.deepEqual(did, ['fence', 'second'])
+  assert.deepEqual(process.exits, [FATAL_EXIT_CODE])
+  assert.deepEqual(said, ['unhandled rejection: boom'])
+})
+
+test('SIGHUP reloads and stops nothing', () => {
+  const { process, lifecycle, did } = start()
+  process.emit('SIGHUP')
+  lifecycle.onReload(() => void did.push('reload'))
+  process.emit('SIGHUP')
+  assert.deepEqual(did, ['reload'])
+  assert.equal(lifecycle.signal.aborted, false)
+})
+
+test('the signals can be given back', () => {
+  const { process, lifecycle } = start()
+  lifecycle.uninstall()
+  assert.deepEqual(process.eventNames(), [])
+})
