@@ -48,13 +48,15 @@ export class Agent {
   readonly #loop: Loop
   readonly #stopping = new AbortController()
   #refreshTimer: Timer | undefined
-  #lastPid: number | undefined
 
   constructor(parts: AgentParts, config: DynamicConfig) {
     const { clock, log, dcs, postgres, local } = parts
     this.#parts = parts
     this.#state = new AgentState(config)
-    this.#tasks = new Tasks(clock, log, () => this.wake())
+    this.#tasks = new Tasks(clock, log, (kind, tookMs) => {
+      parts.metrics.taskEnded(kind, tookMs)
+      this.wake()
+    })
     this.#keeper = new LeaseKeeper(
       {
         dcs,
@@ -131,18 +133,12 @@ export class Agent {
     }
   }
 
-  /** Facts for the REST server at a steady pace; a postmaster that died is noticed at the same time. */
+  /** Facts for the REST server at a steady pace. */
   #armRefresh(): void {
-    this.#refreshTimer = this.#parts.clock.setTimer(REFRESH_MS / 10, () => {
+    this.#refreshTimer = this.#parts.clock.setTimer(REFRESH_MS / 4, () => {
       this.#armRefresh()
       const ageMs = this.#parts.clock.monotonicMs() - this.#state.serverTakenAtMs
-      const pid = this.#state.server.postmasterPid
-      if (pid !== undefined && pid !== this.#lastPid && !isAlive(pid)) {
-        this.#lastPid = pid
-        this.#loop.wake()
-      } else if (ageMs > REFRESH_MS) {
-        void this.#loop.observer.lookAtServer()
-      }
+      if (ageMs > REFRESH_MS) void this.#loop.observer.lookAtServer()
     })
   }
 
@@ -200,13 +196,4 @@ const wakingKeys = ['leader', 'failover', 'config', 'initialize', 'sync']
 function wakes(notice: Notice): boolean {
   if (notice.kind === 'stale') return true
   return notice.events.some(event => wakingKeys.includes(event.kind === 'put' ? event.kv.key : event.key))
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }

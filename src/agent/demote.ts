@@ -11,12 +11,14 @@ import { candidateUrls, type WorkContext } from './work.ts'
 const IMMEDIATE_STOP_MS = 5_000
 const FAST_STOP_MS = 3_600_000
 const HANDOVER_POLL_MS = 50
-const HANDOVER_WAIT_MS = 10_000
+const HANDOVER_ASK_MS = 1_000
 const RELEASE_MS = 5_000
 
 /** Stops the server and, if asked to, gives the leader key away as soon as that is safe. */
 export async function demote(context: WorkContext, demotion: Demotion): Promise<MemoryUpdate> {
   const { parts, state, fence } = context
+  const stopped = new AbortController()
+  state.isStopExpected = true
   const isGraceful = demotion.mode === 'graceful'
   let handedOver: Promise<void> | undefined
   const positionBefore = state.server.facts === undefined ? undefined : walPosition(state.server.facts)
@@ -27,11 +29,13 @@ export async function demote(context: WorkContext, demotion: Demotion): Promise<
     ...(isGraceful && demotion.release
       ? {
           onShutDown: checkpointLsn => {
-            handedOver = handOver(context, demotion, checkpointLsn, positionBefore)
+            handedOver = handOver(context, demotion, checkpointLsn, positionBefore, stopped.signal)
           },
         }
       : {}),
   })
+  // A server that ends in order has sent everything, the checkpoint included, to each standby that was connected.
+  stopped.abort(new Error('the server has stopped'))
   await handedOver
   if (result.stopped) {
     fence.disarm()
@@ -46,21 +50,21 @@ async function handOver(
   demotion: Demotion,
   checkpointLsn: Lsn,
   positionBefore: Lsn | undefined,
+  stopped: AbortSignal,
 ): Promise<void> {
   const { parts, state, fence } = context
-  const by = Deadline.in(parts.clock, HANDOVER_WAIT_MS)
-  while (!by.isOver()) {
+  while (!stopped.aborted) {
     const view = state.lastView
     if (view === undefined) return
     const urls = candidateUrls(view, parts.local.name, demotion.candidate)
-    const answers = await parts.askPeers(urls, by.within(1_000))
+    const answers = await parts.askPeers(urls, Deadline.in(parts.clock, HANDOVER_ASK_MS))
     if (answers.some(peer => peer.isReachable && (peer.walPosition ?? 0n) > checkpointLsn)) {
       // The control file says "shut down": no backend is left that could acknowledge anything.
       fence.disarm()
       await release(context, positionBefore)
       return
     }
-    await parts.clock.sleep(HANDOVER_POLL_MS)
+    await parts.clock.sleep(HANDOVER_POLL_MS, stopped).catch(() => {})
   }
 }
 

@@ -15,6 +15,7 @@ import type { Tasks } from './tasks.ts'
 import { Upkeep } from './upkeep.ts'
 
 const STEPS_MAX = 8
+const LOOKS_MAX = 3
 const REPEAT_SENTENCE_MS = 60_000
 
 export class Loop {
@@ -66,7 +67,12 @@ export class Loop {
       })
       this.#parts.metrics.turn(clock.monotonicMs() - beganAtMs, rule)
       this.#state.nextTurnAtMs = beganAtMs + this.#state.config.loopWaitSeconds * 1000
-      await this.#sleepUntil(this.#state.nextTurnAtMs, signal)
+      const { nextStartAtMs } = this.#state.memory
+      const isStartDue = nextStartAtMs > beganAtMs && this.#state.server.process === 'stopped'
+      await this.#sleepUntil(
+        Math.min(this.#state.nextTurnAtMs, isStartDue ? nextStartAtMs : Infinity),
+        signal,
+      )
     }
   }
 
@@ -85,7 +91,7 @@ export class Loop {
   /** One turn. Returns the name of the last rule that spoke. */
   async turn(): Promise<string> {
     this.#keeper.noteTurn()
-    await Promise.all([this.#observer.readView(), this.#observer.lookAtServer()])
+    await Promise.all([this.#observer.readView(), this.#lookWithoutTaskEnd()])
     this.#applyTaskUpdates()
     let answers: Answers = {}
     let decision = this.#decide(answers)
@@ -100,6 +106,15 @@ export class Loop {
     await this.#upkeep.run()
     if (this.#state.view !== undefined) this.#state.memory = { ...this.#state.memory, isSettled: true }
     return decision.rule
+  }
+
+  /** A look during which a task ended may show the server before the task's effect: it is taken again. */
+  async #lookWithoutTaskEnd(): Promise<void> {
+    for (let attempt = 0; attempt < LOOKS_MAX; attempt += 1) {
+      const { endedCount } = this.#tasks
+      await this.#observer.lookAgain()
+      if (this.#tasks.endedCount === endedCount) return
+    }
   }
 
   #applyTaskUpdates(): void {

@@ -1,12 +1,10 @@
 // Our own member key: what others read of us. Contract: docs/contracts/dcs.md, "members/<name>".
 
+import { COMPATIBILITY_VERSION } from '../cluster/compatibility.ts'
 import { type Json, type JsonObject, printJson } from '../cluster/json.ts'
 import type { HostPort, Tags } from '../cluster/member.ts'
 import type { ServerFacts } from '../postgres/port.ts'
 import { walPosition } from './race.ts'
-
-/** The version that other members parse to know what we can do. */
-export const COMPATIBILITY_VERSION = '4.1.4'
 
 /** How the last promotion went, for the line that the proxies print. Milliseconds. */
 export interface FailoverPhases {

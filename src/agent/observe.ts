@@ -90,6 +90,12 @@ export class Observer {
     return this.#look
   }
 
+  /** A look that begins now: one that is under way may have begun before a task ended. */
+  async lookAgain(): Promise<void> {
+    await this.#look
+    await this.lookAtServer()
+  }
+
   async #lookOnce(): Promise<void> {
     const { postgres, clock } = this.#parts
     const state = this.#state
@@ -99,8 +105,10 @@ export class Observer {
     state.server = server
     state.serverTakenAtMs = takenAtMs
     const task = this.#tasks.running?.kind
-    if (server.process === 'running') state.isCrashed = false
-    else if (wasUp && server.process === 'stopped' && task === undefined) this.#noteCrash()
+    if (server.process === 'running') {
+      state.isCrashed = false
+      if (task === undefined) state.isStopExpected = this.#fence.isActing
+    } else if (wasUp && server.process === 'stopped' && !state.isStopExpected) this.#noteCrash()
     await this.#learnSystemId()
     this.#armOrDisarm(task)
   }

@@ -88,6 +88,8 @@ export interface Memory {
   readonly lastLeader: string | undefined
   /** Starts that failed in a row. */
   readonly failedStarts: number
+  /** After a failed start the next one waits until this instant. */
+  readonly nextStartAtMs: number
 }
 
 export const firstMemory: Memory = {
@@ -98,4 +100,5 @@ export const firstMemory: Memory = {
   rewindFailedAgainst: undefined,
   lastLeader: undefined,
   failedStarts: 0,
+  nextStartAtMs: Number.NEGATIVE_INFINITY,
 }

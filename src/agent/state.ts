@@ -34,10 +34,14 @@ export class AgentState {
   slots: SlotMemory = new Map()
   writtenMember: { readonly value: string; readonly leaseId: bigint } | undefined
   writtenStatus: string | undefined
+  /** The server settings last handed over, as text. */
+  appliedSettings: string | undefined
   /** The divergence that the running rewind goes by. */
   divergence: Divergence | undefined
   exitCode: number | undefined
   isCrashed = false
+  /** The server is being stopped, or was, by our own will. */
+  isStopExpected = false
 
   constructor(config: DynamicConfig) {
     this.config = config

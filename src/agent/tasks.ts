@@ -21,16 +21,22 @@ export interface TaskPlan {
 export class Tasks {
   readonly #clock: Clock
   readonly #log: Logger
-  readonly #onDone: () => void
+  readonly #onDone: (kind: TaskKind, tookMs: number) => void
   #running:
     | { readonly task: RunningTask; readonly done: Promise<void>; readonly abort: AbortController }
     | undefined
   #updates: MemoryUpdate[] = []
+  #endedCount = 0
 
-  constructor(clock: Clock, log: Logger, onDone: () => void) {
+  constructor(clock: Clock, log: Logger, onDone: (kind: TaskKind, tookMs: number) => void) {
     this.#clock = clock
     this.#log = log
     this.#onDone = onDone
+  }
+
+  /** Grows when a task ends. */
+  get endedCount(): number {
+    return this.#endedCount
   }
 
   get running(): RunningTask | undefined {
@@ -45,7 +51,8 @@ export class Tasks {
     const done = this.#run(plan, abort.signal).then(update => {
       this.#updates.push(update)
       this.#running = undefined
-      this.#onDone()
+      this.#endedCount += 1
+      this.#onDone(task.kind, this.#clock.monotonicMs() - task.startedAtMs)
     })
     this.#running = { task, done, abort }
     return true

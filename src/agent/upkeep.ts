@@ -20,6 +20,7 @@ import { type AgentState, memberRole, memberState } from './state.ts'
 import type { Tasks } from './tasks.ts'
 
 const SLOTS_TIMEOUT_MS = 5_000
+const CONFIGURE_TIMEOUT_MS = 10_000
 
 export class Upkeep {
   readonly #parts: AgentParts
@@ -41,6 +42,7 @@ export class Upkeep {
     const { hold } = this.#keeper
     const { facts } = server
     if (view === undefined || facts === undefined || this.#tasks.running !== undefined) return
+    await this.#quietly('configuration', () => this.#configure())
     if (this.#state.config.useSlots) await this.#quietly('slots', () => this.#syncSlots(view, facts))
     if (
       hold !== undefined &&
@@ -102,6 +104,20 @@ export class Upkeep {
       version,
       phases: state.phases,
     })
+  }
+
+  /** The server gets its settings again when the cluster's configuration changed what they are. */
+  async #configure(): Promise<void> {
+    const { postgres, settingsFor, clock } = this.#parts
+    const state = this.#state
+    const settings = settingsFor(state.config)
+    const text = JSON.stringify(settings)
+    if (text === state.appliedSettings) return
+    const isFirst = state.appliedSettings === undefined
+    state.appliedSettings = text
+    // The server was started, or taken over, with the settings of that moment.
+    if (isFirst) return
+    state.isRestartPending = await postgres.configure(settings, Deadline.in(clock, CONFIGURE_TIMEOUT_MS))
   }
 
   async #syncSlots(view: ClusterView, facts: ServerFacts): Promise<void> {

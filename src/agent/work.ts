@@ -10,6 +10,7 @@ import { demote } from './demote.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import type { AgentParts } from './parts.ts'
+import type { Memory } from './snapshot.ts'
 import type { AgentState } from './state.ts'
 import { type MemoryUpdate, noUpdate, type TaskPlan } from './tasks.ts'
 
@@ -54,7 +55,7 @@ export class Work {
           'start',
           `starting as ${action.as}`,
           signal => this.#start(action, signal),
-          countFailedStart,
+          memory => countFailedStart(memory, parts.clock.monotonicMs()),
         )
       case 'promote':
         return task('promote', 'promote', () => this.#promote(), noUpdate)
@@ -81,22 +82,22 @@ export class Work {
   }
 
   async #stopQuickly(): Promise<void> {
-    const { parts, fence } = this.#context
+    const { parts, fence, state } = this.#context
+    state.isStopExpected = true
     const by = Deadline.in(parts.clock, STOP_TIMEOUT_MS)
     await parts.postgres.stop({ mode: 'immediate', checkpointFirst: false, by })
     fence.disarm()
   }
 
-  /** Whatever is left of a crashed server is ended before a new one touches its files. */
   async #start(action: Extract<Long, { kind: 'start' }>, signal: AbortSignal): Promise<MemoryUpdate> {
     const { parts, fence, keeper } = this.#context
-    await parts.postgres.killFamily()
     if (action.as === 'primary') {
       if (keeper.leftMs() <= 0) throw new HaError('E_LEASE_LOST', 'the lease was lost before the start')
       fence.arm()
     }
     const isUp = await parts.postgres.start(action.as, action.upstream, signal)
-    return isUp ? memory => ({ ...memory, failedStarts: 0 }) : countFailedStart
+    if (isUp) return memory => ({ ...memory, failedStarts: 0, nextStartAtMs: Number.NEGATIVE_INFINITY })
+    throw new HaError('E_START', 'the server did not come up')
   }
 
   async #promote(): Promise<MemoryUpdate> {
@@ -144,6 +145,7 @@ export class Work {
     const failed: MemoryUpdate = memory => ({ ...memory, rewindFailedAgainst: epoch })
     const { divergence } = state
     if (divergence?.kind !== 'diverged') return noUpdate
+    state.isStopExpected = true
     const result = await parts.postgres.rewind(leader, divergence, signal)
     if (!result.ok) {
       parts.log.error(`pg_rewind from ${leader.member} failed: ${result.says}`)
@@ -213,7 +215,15 @@ export class Work {
   }
 }
 
-const countFailedStart: MemoryUpdate = memory => ({ ...memory, failedStarts: memory.failedStarts + 1 })
+const START_PAUSE_MS = 250
+const START_PAUSE_MAX_MS = 10_000
+
+/** Each failure doubles the pause before the next attempt. */
+function countFailedStart(memory: Memory, nowMs: number): Memory {
+  const failedStarts = memory.failedStarts + 1
+  const pauseMs = Math.min(START_PAUSE_MS * 2 ** (failedStarts - 1), START_PAUSE_MAX_MS)
+  return { ...memory, failedStarts, nextStartAtMs: nowMs + pauseMs }
+}
 
 function task(
   kind: TaskPlan['kind'],

@@ -6,20 +6,31 @@ import type { Memory, Snapshot } from '../snapshot.ts'
 import { resolveDivergence } from './divergence.ts'
 import { leaderIsPrimary, leaderUpstream, say } from './say.ts'
 
+/** A leader gives way after this many starts that failed at once: somebody else may be able to serve. */
+const LEADER_STARTS_MAX = 3
+
 /** A leader comes back in place; everybody else as a standby, after a look at whether its history is still the leader's. */
 export const serverIsDown: Rule = (snapshot, memory) => {
-  const { server, view, lease } = snapshot
+  const { server, view, lease, nowMs } = snapshot
   if (server.process !== 'stopped' || view === undefined) return undefined
+  const isPatient = lease.hold === undefined || memory.failedStarts < LEADER_STARTS_MAX
+  if (isPatient && nowMs < memory.nextStartAtMs) {
+    return say(
+      'wait-to-start',
+      `the server did not start ${memory.failedStarts} times: waiting to try again`,
+      memory,
+    )
+  }
   if (lease.hold !== undefined && lease.leftMs > 0) return leaderIsDown(memory)
   return standbyIsDown(snapshot, view, memory)
 }
 
 function leaderIsDown(memory: Memory): Decision {
-  if (memory.failedStarts > 0) {
+  if (memory.failedStarts >= LEADER_STARTS_MAX) {
     return say(
       'leader-cannot-start',
       'released leader key: the server does not start',
-      { ...memory, role: 'demoted', failedStarts: 0 },
+      { ...memory, role: 'demoted' },
       { kind: 'release-leader' },
     )
   }

@@ -144,9 +144,16 @@ const rows: readonly Row[] = [
   {
     situation: 'the server of the leader does not start: give the key away',
     seen: { view: ledByUs(), lease: holding, server: down() },
-    remembers: { role: 'primary', failedStarts: 1 },
+    remembers: { role: 'primary', failedStarts: 3 },
     rule: 'leader-cannot-start',
     actions: ['release-leader'],
+  },
+  {
+    situation: 'a start failed a moment ago: wait before the next',
+    seen: { server: down() },
+    remembers: { failedStarts: 1, nextStartAtMs: 1_000_200 },
+    rule: 'wait-to-start',
+    actions: [],
   },
   {
     situation: 'a standby died and its history is known to be the leader’s: start it following',

@@ -1,0 +1,48 @@
+// What the agent counts, registered once per process. Names and meanings: docs/metrics.md.
+
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { AgentMetrics } from './parts.ts'
+
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+/** Registers the agent's metrics; `leaseLeftSeconds` is read at each scrape. */
+export function createAgentMetrics(registry: Registry, leaseLeftSeconds: () => number): AgentMetrics {
+  const registers = [registry]
+  const turns = new Histogram({
+    name: 'pgherd_agent_turn_seconds',
+    help: 'Duration of a turn of the loop by the rule that spoke last',
+    labelNames: ['rule'],
+    buckets: SECONDS,
+    registers,
+  })
+  const renewals = new Histogram({
+    name: 'pgherd_agent_lease_renewal_seconds',
+    help: 'Duration of successful lease renewals',
+    buckets: SECONDS,
+    registers,
+  })
+  const fences = new Counter({
+    name: 'pgherd_agent_fenced_total',
+    help: 'Times that the fence ended the server because the lease ran out',
+    registers,
+  })
+  const tasks = new Histogram({
+    name: 'pgherd_agent_task_seconds',
+    help: 'Duration of long actions by kind',
+    labelNames: ['kind'],
+    buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
+    registers,
+  })
+  const leaseLeft: Gauge = new Gauge({
+    name: 'pgherd_agent_lease_left_seconds',
+    help: 'Leadership left by the agent’s own strict clock; 0 when not the leader',
+    registers,
+    collect: (): void => leaseLeft.set(leaseLeftSeconds()),
+  })
+  return {
+    turn: (tookMs, rule) => turns.observe({ rule }, tookMs / 1000),
+    leaseRenewed: tookMs => renewals.observe(tookMs / 1000),
+    fenced: () => fences.inc(),
+    taskEnded: (kind, tookMs) => tasks.observe({ kind }, tookMs / 1000),
+  }
+}

@@ -1,0 +1,219 @@
+// `pgherd agent FILE`: builds the real parts of one member and runs them until a signal or a decision ends it.
+
+import { readFile } from 'node:fs/promises'
+import { uptime } from 'node:os'
+import { Command } from 'commander'
+import type { Registry } from 'prom-client'
+import { Agent } from '../agent/agent.ts'
+import { createAgentMetrics } from '../agent/metrics.ts'
+import type { AgentParts } from '../agent/parts.ts'
+import { ApiServer } from '../api/server.ts'
+import { printEpoch } from '../cluster/epoch.ts'
+import type { EventDraft } from '../cluster/event.ts'
+import type { ClusterView } from '../cluster/view.ts'
+import { dynamicConfig } from '../config/agent/dynamic.ts'
+import { loadLocalConfig, printWarning } from '../config/agent/local.ts'
+import { serverSettings } from '../config/agent/settings.ts'
+import type { EtcdConfig, LocalConfig } from '../config/agent/types.ts'
+import type { Dcs } from '../dcs/dcs.ts'
+import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
+import type { EtcdOptions } from '../dcs/etcd/options.ts'
+import { createDcsMetrics } from '../dcs/metrics.ts'
+import { PeerClient } from '../health/peer.ts'
+import { realClock } from '../platform/clock.ts'
+import { Deadline } from '../platform/deadline.ts'
+import { messageOf, UserError } from '../platform/errors.ts'
+import { EventLog } from '../platform/event-log.ts'
+import { type Logger, type LogLevel, openLog } from '../platform/log.ts'
+import { createRegistry } from '../platform/metrics.ts'
+import { version } from '../platform/version.ts'
+import { LocalServer } from '../postgres/server.ts'
+
+const FIRST_READ_MS = 3_000
+const RETRY_MS = 1_000
+const REPEAT_WAITING_MS = 10_000
+
+/** The command as the program's table wants it. */
+export function agentCommand(): Command {
+  return new Command('agent')
+    .description('keep one PostgreSQL server in its cluster: elect, promote, demote, repair')
+    .argument('[FILE]', 'patroni.yml, or a directory of them; PATRONI_* variables override')
+    .action(async (file: string | undefined) => {
+      process.exitCode = await runAgent(file)
+    })
+}
+
+/** Runs the agent; returns the exit code. Throws UserError for what the operator must change first. */
+export async function runAgent(file: string | undefined): Promise<number> {
+  refuseRoot()
+  const local = await loadLocalConfig(file, process.env)
+  const log = openLog({ type: local.log.type, level: local.log.level as LogLevel, fd: 2 })
+  for (const warning of local.warnings) log.warning(printWarning(warning))
+  const registry = createRegistry()
+  const dcs = createEtcdDcs(await etcdOptions(local, log, registry))
+  const peers = new PeerClient()
+  const stopping = new AbortController()
+  onStopSignals(() => stopping.abort(new Error('stopping')))
+  try {
+    const view = await firstView(dcs, local, log, stopping.signal)
+    await refuseSecondMember(view, local, log)
+    return await runMember({ local, log, registry, dcs, peers, view, stopping: stopping.signal })
+  } finally {
+    await peers.close()
+    await dcs.close()
+  }
+}
+
+interface Member {
+  readonly local: LocalConfig
+  readonly log: Logger
+  readonly registry: Registry
+  readonly dcs: Dcs
+  readonly peers: PeerClient
+  readonly view: ClusterView
+  readonly stopping: AbortSignal
+}
+
+async function runMember(member: Member): Promise<number> {
+  const { local, log, registry, dcs, peers, view, stopping } = member
+  const config = dynamicConfig(view.config?.value ?? local.bootstrap.dcs, true)
+  const postgres = new LocalServer({
+    config: local,
+    settings: serverSettings(local, config),
+    clock: realClock,
+    log,
+  })
+  const major = await postgres.verify(Deadline.in(realClock, FIRST_READ_MS * 2))
+  const parts: AgentParts = {
+    local,
+    dcs,
+    postgres,
+    clock: realClock,
+    log,
+    events: openEvents(local, log),
+    askPeers: (urls, by) => peers.askAll(urls, by),
+    readDynamic: dynamicConfig,
+    settingsFor: dynamic => serverSettings(local, dynamic, major),
+    suspendAwareMs: () => uptime() * 1000,
+    version,
+    apiUrl: apiUrl(local),
+    metrics: createAgentMetrics(registry, () => agent.status().leaseLeftMs / 1000),
+  }
+  const agent: Agent = new Agent(parts, config)
+  const askPeers = (urls: ReadonlyMap<string, string>, by: Deadline) => peers.askAll(urls, by)
+  postgres.onGone(() => agent.wake())
+  const api = new ApiServer({ rest: local.rest, agent, askPeers, clock: realClock, log, registry, version })
+  await api.listen()
+  if (stopping.aborted) agent.stop()
+  stopping.addEventListener('abort', () => agent.stop(), { once: true })
+  const code = await agent.run()
+  await api.close()
+  return code
+}
+
+function refuseRoot(): void {
+  if (process.getuid?.() !== 0) return
+  throw new UserError(
+    'pgherd agent must not run as root, because PostgreSQL does not: start it as the user that owns the data directory, ' +
+      'for example: runuser -u postgres -- pgherd agent FILE',
+  )
+}
+
+async function etcdOptions(local: LocalConfig, logger: Logger, registry: Registry): Promise<EtcdOptions> {
+  const { etcd, namespace, scope } = local
+  const { username, password } = etcd
+  const tls = await readTls(etcd)
+  return {
+    endpoints: etcd.endpoints,
+    namespace,
+    scope,
+    clock: realClock,
+    logger,
+    metrics: createDcsMetrics(registry),
+    ...(tls === undefined ? {} : { tls }),
+    ...(username === undefined || password === undefined ? {} : { auth: { username, password } }),
+  }
+}
+
+async function readTls({ cacert, cert, key }: EtcdConfig): Promise<EtcdOptions['tls'] | undefined> {
+  if (cacert === undefined) return undefined
+  const read = (path: string) =>
+    readFile(path).catch(error => {
+      throw new UserError(`cannot read ${path} for etcd: ${messageOf(error)}`)
+    })
+  return {
+    ca: await read(cacert),
+    ...(cert === undefined ? {} : { cert: await read(cert) }),
+    ...(key === undefined ? {} : { key: await read(key) }),
+  }
+}
+
+/** Waits for etcd as long as it takes, and says so. */
+async function firstView(
+  dcs: Dcs,
+  local: LocalConfig,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<ClusterView> {
+  let saidAtMs = Number.NEGATIVE_INFINITY
+  for (;;) {
+    try {
+      return await dcs.read(Deadline.in(realClock, FIRST_READ_MS))
+    } catch (error) {
+      if (signal.aborted) throw new UserError('stopped while waiting for etcd', 0)
+      const nowMs = realClock.monotonicMs()
+      if (nowMs - saidAtMs > REPEAT_WAITING_MS) {
+        saidAtMs = nowMs
+        const where = local.etcd.endpoints.join(', ')
+        log.warning(
+          `waiting for etcd at ${where}: ${messageOf(error)}; check that etcd runs and the address is right`,
+        )
+      }
+    }
+    await realClock.sleep(RETRY_MS, signal).catch(() => {})
+  }
+}
+
+/** Two members with one name would fight for one key: whoever answers under our name was here first. */
+async function refuseSecondMember(view: ClusterView, local: LocalConfig, log: Logger): Promise<void> {
+  const url = view.members.get(local.name)?.apiUrl
+  if (url === undefined || !(await answersAtAll(url))) return
+  log.critical(`Can't start; there is already a node named '${local.name}' running`)
+  throw new UserError(
+    `${local.file}: name: there is already a member named '${local.name}' running at ${url}: stop it, or give this one another name`,
+  )
+}
+
+const LIVENESS_MS = 3_000
+
+async function answersAtAll(apiUrl: string): Promise<boolean> {
+  const url = apiUrl.replace(/\/patroni$/, '/liveness')
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(LIVENESS_MS) })
+    await answer.body?.cancel()
+    return true
+  } catch {
+    return false
+  }
+}
+
+function openEvents(local: LocalConfig, log: Logger): EventLog<EventDraft> {
+  return new EventLog<EventDraft>({
+    source: local.name,
+    clock: realClock,
+    file: `${local.postgres.dataDir}.events.jsonl`,
+    onEvent: event => {
+      const { kind, rule, epoch } = event
+      log.info(event.says, { event: kind, rule, epoch: epoch === undefined ? undefined : printEpoch(epoch) })
+    },
+  })
+}
+
+function apiUrl(local: LocalConfig): string {
+  const { host, port } = local.rest.connectAddress
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}/patroni`
+}
+
+function onStopSignals(stop: () => void): void {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop)
+}
