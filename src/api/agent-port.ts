@@ -5,6 +5,7 @@ import type { Tags } from '../cluster/member.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
+import type { Deadline } from '../platform/deadline.ts'
 import type { ServerFacts } from '../postgres/port.ts'
 
 /** The loop's last known state of this member, taken at `takenAtMs` (monotonic). */
@@ -34,6 +35,11 @@ export interface AgentStatus {
 export interface AgentPort {
   /** `leaseLeftMs` and the age are computed at the call. */
   status(): AgentStatus
+  /**
+   * Looks at the server now and waits for it, at most until `by`. For callers that compare WAL positions (the race): a
+   * position from memory could make a member look behind that has the last acknowledged commit.
+   */
+  freshStatus(by: Deadline): Promise<AgentStatus>
   /** Wakes the loop: something was written that it should act on now. */
   wake(): void
   readonly dcs: Dcs

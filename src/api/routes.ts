@@ -34,6 +34,8 @@ interface Call {
 }
 
 const ACTIONS_MAX = 8
+/** How long `/patroni` waits for a new look at the server before it answers with the last one. */
+const FRESH_MS = 1_000
 
 export class Router {
   readonly #parts: RouterParts
@@ -64,11 +66,16 @@ export class Router {
     return believable(agent.status(), clock.monotonicMs())
   }
 
+  async #freshStatus(): Promise<AgentStatus> {
+    const { agent, clock } = this.#parts
+    return believable(await agent.freshStatus(Deadline.in(clock, FRESH_MS)), clock.monotonicMs())
+  }
+
   async #get({ path, query }: Call): Promise<Answer> {
     const status = this.#status()
     switch (firstSegment(path)) {
       case 'patroni':
-        return json(200, statusDocument(status))
+        return json(200, statusDocument(await this.#freshStatus()))
       case 'cluster':
         return this.#withView('fresh', view => json(200, clusterDocument(view, status.scope)))
       case 'history':
