@@ -100,7 +100,11 @@ export class Executor {
   }
 
   async #acquire(): Promise<Answers> {
-    const outcome = await this.#keeper.acquire(this.#writeDeadline())
+    const request = this.#state.view?.request?.value
+    // The request that brought us here is done with; a scheduled one is still to come.
+    const isAnswered = request !== undefined && request.scheduledAt === undefined
+    const also = isAnswered ? [{ kind: 'put', key: 'failover', value: emptyRequest } as const] : []
+    const outcome = await this.#keeper.acquire(this.#writeDeadline(), also)
     if (outcome !== 'won') return { acquired: outcome === 'lost' ? 'lost' : 'unknown' }
     const { keyGoneAtMs } = this.#state
     const nowMs = this.#parts.clock.monotonicMs()

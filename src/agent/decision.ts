@@ -42,6 +42,8 @@ export interface Decision {
   readonly says: string
   readonly actions: readonly Action[]
   readonly memory: Memory
+  /** Look again this soon, because what stands in the way is likely to pass at once. */
+  readonly againInMs?: number
 }
 
 /** A rule speaks, or leaves the word to the next. */

@@ -74,6 +74,8 @@ async function release(
   positionBefore: Lsn | undefined,
 ): Promise<void> {
   if (keeper.hold === undefined) return
+  // Whoever asks us from now on must not take us for a primary that still runs.
+  state.server = { ...state.server, process: 'stopping', facts: undefined }
   const status = state.lastView?.status
   const writes =
     status === undefined || positionBefore === undefined

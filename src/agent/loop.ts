@@ -28,6 +28,7 @@ export class Loop {
   readonly #upkeep: Upkeep
   #wake: (() => void) | undefined
   #isWoken = false
+  #againInMs: number | undefined
   #lastSentence = ''
   #lastSaidAtMs = Number.NEGATIVE_INFINITY
 
@@ -69,10 +70,9 @@ export class Loop {
       this.#state.nextTurnAtMs = beganAtMs + this.#state.config.loopWaitSeconds * 1000
       const { nextStartAtMs } = this.#state.memory
       const isStartDue = nextStartAtMs > beganAtMs && this.#state.server.process === 'stopped'
-      await this.#sleepUntil(
-        Math.min(this.#state.nextTurnAtMs, isStartDue ? nextStartAtMs : Infinity),
-        signal,
-      )
+      const againAtMs = this.#againInMs === undefined ? Infinity : clock.monotonicMs() + this.#againInMs
+      const dueAtMs = Math.min(this.#state.nextTurnAtMs, againAtMs, isStartDue ? nextStartAtMs : Infinity)
+      await this.#sleepUntil(dueAtMs, signal)
     }
   }
 
@@ -124,6 +124,7 @@ export class Loop {
   #decide(answers: Answers): Decision {
     const decision = decide(this.#observer.snapshot(answers), this.#state.memory)
     this.#state.memory = decision.memory
+    this.#againInMs = decision.againInMs
     this.#tell(decision)
     return decision
   }
@@ -142,6 +143,6 @@ export class Loop {
 
   /** Refreshes the server's facts between turns, for the REST answers. */
   async refresh(by: Deadline): Promise<void> {
-    await by.run('server status', () => this.#observer.lookAtServer()).catch(() => {})
+    await by.run('server status', () => this.#observer.lookAgain()).catch(() => {})
   }
 }

@@ -150,6 +150,7 @@ export class Observer {
       self: this.#self(),
       config: state.config,
       view: state.view,
+      leaderlessMs: state.keyGoneAtMs === undefined ? 0 : clock.monotonicMs() - state.keyGoneAtMs,
       server: state.server,
       systemId: state.systemId,
       isFollowingLeader: upstream !== undefined && postgres.isFollowing(upstream),

@@ -59,6 +59,8 @@ export interface Snapshot {
   readonly config: DynamicConfig
   /** Undefined when etcd did not answer in this turn. */
   readonly view: ClusterView | undefined
+  /** How long the leader key has been missing, as far as we saw; 0 while there is one. */
+  readonly leaderlessMs: number
   readonly server: ServerStatus
   /** Of our data directory, from the server or the control file; undefined while there is none. */
   readonly systemId: string | undefined

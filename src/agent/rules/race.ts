@@ -2,7 +2,7 @@
 
 import type { Rule } from '../decision.ts'
 import { compare, gate, peersToAsk } from '../race.ts'
-import type { Memory } from '../snapshot.ts'
+import type { Memory, Snapshot } from '../snapshot.ts'
 import { say } from './say.ts'
 
 /** Take the key if nobody better answers; a primary that may not take it stops being one. */
@@ -25,7 +25,7 @@ export const leaderRace: Rule = (snapshot, memory) => {
     )
   }
   const allowed = gate(snapshot, view, facts)
-  if (!allowed.mayLead) return stayBack(allowed.because, facts.role === 'primary', memory)
+  if (!allowed.mayLead) return stayBack(allowed.because, snapshot, memory)
   if (peers === undefined) {
     const asked = peersToAsk(view, memory.electorate, self.name)
     if (asked.size > 0) {
@@ -36,14 +36,21 @@ export const leaderRace: Rule = (snapshot, memory) => {
     }
   }
   const healthiest = compare(snapshot, facts, peers ?? [])
-  if (!healthiest.mayLead) return stayBack(healthiest.because, facts.role === 'primary', memory)
+  if (!healthiest.mayLead) return stayBack(healthiest.because, snapshot, memory)
   return say('acquire-leader', 'I am the healthiest: taking the leader key', memory, {
     kind: 'acquire-leader',
   })
 }
 
-function stayBack(because: string, isPrimary: boolean, memory: Memory): ReturnType<Rule> {
-  if (!isPrimary) return say('race-stay-back', because, memory)
+/** In the first moments a lost race is run again soon: the old leader may just be stopping, the winner may fail. */
+const HURRY_FOR_MS = 5_000
+const HURRY_MS = 200
+
+function stayBack(because: string, { server, leaderlessMs }: Snapshot, memory: Memory): ReturnType<Rule> {
+  if (server.facts?.role !== 'primary') {
+    const decision = say('race-stay-back', because, memory)
+    return leaderlessMs < HURRY_FOR_MS ? { ...decision, againInMs: HURRY_MS } : decision
+  }
   return say(
     'demote-without-lock',
     `demoting self because I may not take the leader key: ${because}`,

@@ -140,6 +140,7 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
     },
     config: dynamicConfig({}, true),
     view: view(),
+    leaderlessMs: 0,
     server: running(),
     systemId: SYSTEM_ID,
     isFollowingLeader: true,
