@@ -11,7 +11,7 @@ import type { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 import { type Binaries, findBinaries } from './binaries.ts'
-import { ConfigFiles } from './config-files.ts'
+import { ConfigFiles, type Intent } from './config-files.ts'
 import { SESSION, type Target } from './connection.ts'
 import { DataDirectory } from './data-directory.ts'
 import type { Door } from './ping.ts'
@@ -80,6 +80,27 @@ export class Context {
       by,
     )
     return this.#binaries
+  }
+
+  /** What stands on the postmaster's command line. */
+  commandLine(): Readonly<Record<string, string>> {
+    const { config, settings } = this
+    return {
+      ...settings.controlled,
+      listen_addresses: config.postgres.listenAddresses,
+      port: String(config.postgres.port),
+      cluster_name: config.scope,
+    }
+  }
+
+  /**
+   * Writes the configuration files for `intent`. What stands on the command line is written too: otherwise PostgreSQL
+   * compares the command line with older files at each reload and calls for a restart for ever.
+   */
+  async writeFiles(intent: Intent, by: Deadline): Promise<void> {
+    const { majorVersion } = await this.binaries(by)
+    const parameters = { ...this.settings.parameters, ...this.commandLine() }
+    await this.files.write({ ...this.settings, parameters }, intent, majorVersion, by)
   }
 
   /** Where our own server listens for us. */

@@ -42,7 +42,7 @@ export async function follow(
   const intent = intentOf(context, 'replica', upstream)
   const { majorVersion } = await context.binaries(by)
   await context.writePassfile(by)
-  await context.files.write(context.settings, intent, majorVersion, by)
+  await context.writeFiles(intent, by)
   if (majorVersion >= CONNINFO_BY_RELOAD) {
     if (!lifecycle.reload()) return false
     monitor.noteSource(intent.role === 'replica' ? intent.source : undefined)
@@ -77,8 +77,7 @@ export async function reconfigure(
   if (before.facts === undefined) return false
   const source = monitor.source ?? NO_SOURCE
   const intent: Intent = before.facts.role === 'primary' ? { role: 'primary' } : { role: 'replica', source }
-  const { majorVersion } = await context.binaries(by)
-  await context.files.write(context.settings, intent, majorVersion, by)
+  await context.writeFiles(intent, by)
   await reload(context, lifecycle, monitor, by)
   return (await monitor.look(pid, by)).facts?.isRestartPending ?? false
 }

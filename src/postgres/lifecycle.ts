@@ -45,6 +45,7 @@ export class Lifecycle {
   #dataDirectory: DataDirectoryState = 'unknown'
   #forgetWatch: () => void = () => {}
   #onGone: () => void = () => {}
+  #hasRaisedMinima = false
   #controlFile: Promise<ControlFile | undefined> | undefined
 
   constructor(context: Context) {
@@ -113,7 +114,7 @@ export class Lifecycle {
     await context.data.remove(['postmaster.pid'], files)
     const binaries = await context.binaries(files)
     await context.writePassfile(files)
-    await context.files.write(context.settings, intent, binaries.majorVersion, files)
+    await context.writeFiles(intent, files)
     await context.files.writeSignals(intent, binaries.majorVersion, files)
     const parameters = await this.#commandLine(intent, files)
     if (signal.aborted) return false
@@ -128,7 +129,10 @@ export class Lifecycle {
       }),
       'starting',
     )
-    return this.#waitReady(signal)
+    const isReady = await this.#waitReady(signal)
+    // Only at a reload does PostgreSQL notice that the files want another value than it was started with.
+    if (isReady && this.#hasRaisedMinima) this.reload()
+    return isReady
   }
 
   /** As Postgres.stop, after the checkpoint. `checkpointerPid` tells when the shutdown checkpoint is written (below 18). */
@@ -238,13 +242,9 @@ export class Lifecycle {
 
   /** A standby with smaller values than its last primary had would refuse to start: the larger ones are used. */
   async #commandLine(intent: Intent, by: Deadline): Promise<Readonly<Record<string, string>>> {
-    const { config, settings, log } = this.#context
-    const parameters: Record<string, string> = {
-      ...settings.controlled,
-      listen_addresses: config.postgres.listenAddresses,
-      port: String(config.postgres.port),
-      cluster_name: config.scope,
-    }
+    const { log } = this.#context
+    const parameters: Record<string, string> = { ...this.#context.commandLine() }
+    this.#hasRaisedMinima = false
     if (intent.role === 'primary') return parameters
     const minima = (await this.controlFile(by))?.primarySettings ?? {}
     for (const [name, minimum] of Object.entries(minima)) {
@@ -254,6 +254,7 @@ export class Lifecycle {
         `starting with ${name} = ${minimum} instead of ${value}: the primary had it, a standby needs it`,
       )
       parameters[name] = String(minimum)
+      this.#hasRaisedMinima = true
     }
     return parameters
   }

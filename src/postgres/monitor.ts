@@ -37,7 +37,6 @@ export class Monitor {
   #pid: number | undefined
   #identity: ServerIdentity | undefined
   #source: RecoverySource | undefined
-  #controlledNow: Readonly<Record<string, string>> = {}
   #timeline: { readonly value: Timeline; readonly atMs: number } | undefined
 
   constructor(context: Context) {
@@ -107,25 +106,14 @@ export class Monitor {
     if (observation === undefined) throw new Error('the monitoring query answered in an unknown shape')
     this.#source = observation.facts.role === 'replica' ? observation.source : NO_SOURCE
     const timeline = await this.#timelineOf(observation, by)
-    const isRestartPending = observation.hasPendingSetting || this.#hasControlledChanged()
-    return { ...observation.facts, timeline, isRestartPending }
+    return { ...observation.facts, timeline, isRestartPending: observation.hasPendingSetting }
   }
 
   async #identify(connection: Connection, by: Deadline): Promise<ServerIdentity> {
     const identity = parseIdentity((await connection.query(IDENTITY_SQL, by.within(QUERY_MS)))[0])
     if (identity === undefined) throw new Error('the server did not tell its system identifier')
-    const rows = await connection.query('SELECT name, setting FROM pg_settings', by.within(QUERY_MS))
-    this.#controlledNow = Object.fromEntries(rows.map(row => [row['name'] ?? '', row['setting'] ?? '']))
     this.#identity = identity
     return identity
-  }
-
-  /** A parameter on the command line cannot change by a reload; PostgreSQL itself does not tell that it should. */
-  #hasControlledChanged(): boolean {
-    return Object.entries(this.#context.settings.controlled).some(([name, wanted]) => {
-      const now = this.#controlledNow[name]
-      return now !== undefined && now !== wanted
-    })
   }
 
   /** The receiver knows the timeline; without one the walsender does (IDENTIFY_SYSTEM tells that of the replay). */

@@ -2,24 +2,40 @@
 
 import type { HistoryLine } from '../cluster/history.ts'
 import { parseHistoryFile } from '../cluster/history.ts'
-import type { Timeline } from '../cluster/lsn.ts'
+import type { Lsn, Timeline } from '../cluster/lsn.ts'
 import type { ServerSettings } from '../config/agent/types.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { bootstrap } from './bootstrap.ts'
-import { PATIENT_SESSION, withConnection } from './connection.ts'
+import { clone } from './clone.ts'
+import { Connection, PATIENT_SESSION, withConnection } from './connection.ts'
 import { Context, type ServerOptions } from './context.ts'
+import { divergence, historyFileName } from './divergence.ts'
 import { follow, intentOf, isFollowing, reconfigure } from './following.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Monitor } from './monitor.ts'
-import type { ControlData, ServerRole, ServerStatus, StopOptions, StopResult, Upstream } from './port.ts'
+import type {
+  ControlData,
+  Divergence,
+  Postgres,
+  RewindResult,
+  ServerFacts,
+  ServerRole,
+  ServerStatus,
+  StopOptions,
+  StopResult,
+  Upstream,
+} from './port.ts'
 import { promote } from './promotion.ts'
+import { canRewind, rewind } from './rewind.ts'
+import { applySlotChanges, slotChanges } from './slots.ts'
 import { verify } from './verify.ts'
 
 /** One real server. Built in `commands/` and in tests. */
-export class LocalServer {
+export class LocalServer implements Postgres {
   readonly #context: Context
   readonly #lifecycle: Lifecycle
   readonly #monitor: Monitor
+  #slotConnection: Connection | undefined
 
   constructor(options: ServerOptions) {
     this.#context = new Context(options)
@@ -60,13 +76,17 @@ export class LocalServer {
 
   async historyLines(timeline: Timeline, by: Deadline): Promise<readonly HistoryLine[] | undefined> {
     if (timeline <= 1) return []
-    const name = `${timeline.toString(16).toUpperCase().padStart(8, '0')}.history`
-    const text = await this.#context.data.read(`pg_wal/${name}`, by).catch(() => undefined)
+    const path = `pg_wal/${historyFileName(timeline)}`
+    const text = await this.#context.data.read(path, by).catch(() => undefined)
     return text === undefined ? undefined : parseHistoryFile(text)
   }
 
   bootstrap(signal: AbortSignal): Promise<string> {
     return bootstrap(this.#context, this.#lifecycle, signal)
+  }
+
+  clone(source: Upstream, signal: AbortSignal): Promise<void> {
+    return clone(this.#context, source, signal)
   }
 
   setAside(by: Deadline): Promise<string> {
@@ -113,6 +133,32 @@ export class LocalServer {
     }
   }
 
+  divergence(leader: Upstream, by: Deadline): Promise<Divergence> {
+    return divergence(this.#context, this.#lifecycle, leader, by)
+  }
+
+  async rewind(leader: Upstream, divergence: Divergence, signal: AbortSignal): Promise<RewindResult> {
+    this.#monitor.forget()
+    return rewind(this.#context, this.#lifecycle, leader, divergence, signal)
+  }
+
+  canRewind(by: Deadline): Promise<boolean> {
+    return canRewind(this.#context, this.#lifecycle, by)
+  }
+
+  async syncSlots(
+    wanted: ReadonlyMap<string, Lsn | undefined>,
+    facts: ServerFacts,
+    by: Deadline,
+  ): Promise<readonly string[]> {
+    const changes = slotChanges(wanted, facts)
+    if (changes.length === 0) return []
+    // Kept: on a standby there is something to advance at nearly every turn.
+    if (this.#slotConnection?.isOpen !== true)
+      this.#slotConnection = await Connection.open(this.#context.local(PATIENT_SESSION), by)
+    return applySlotChanges(changes, this.#slotConnection, this.#context.log, by)
+  }
+
   signalPostmaster(signal: 'SIGINT' | 'SIGQUIT' | 'SIGKILL'): void {
     this.#lifecycle.signalPostmaster(signal)
   }
@@ -124,6 +170,7 @@ export class LocalServer {
   close(): Promise<void> {
     this.#lifecycle.close()
     this.#monitor.forget()
+    this.#slotConnection?.close()
     return Promise.resolve()
   }
 }

@@ -1,0 +1,91 @@
+// Copies a running member's data directory with pg_basebackup and makes a standby of it.
+
+import { runChild } from '../platform/child.ts'
+import { Deadline } from '../platform/deadline.ts'
+import { HaError, UserError } from '../platform/errors.ts'
+import { makeRoom } from './bootstrap.ts'
+import type { Context } from './context.ts'
+import { toolEnvironment } from './environment.ts'
+import { intentOf } from './following.ts'
+import type { Upstream } from './port.ts'
+import { connectionWords, conninfo } from './settings-text.ts'
+import { BASEBACKUP_REFUSED, optionArguments, optionList, splitRefused } from './tool-options.ts'
+
+const TRIES = 2
+const PAUSE_MS = 5000
+/** A copy is ended by its signal; this only bounds a wait that nobody aborts. */
+const CLONE_MS = 30 * 24 * 3_600_000
+const FILES_MS = 30_000
+
+/**
+ * Fills the empty data directory from `source`, in at most two tries, and writes a standby's configuration. A failed or
+ * aborted copy leaves the directory empty. UserError when the source does not let us in.
+ */
+export async function clone(context: Context, source: Upstream, signal: AbortSignal): Promise<void> {
+  const { clock, log, data, files } = context
+  await makeRoom(context, Deadline.in(clock, FILES_MS))
+  await context.writePassfile(Deadline.in(clock, FILES_MS))
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await copy(context, source, signal)
+      break
+    } catch (error) {
+      await data.discardContents(Deadline.in(clock, FILES_MS))
+      if (attempt === TRIES || signal.aborted || error instanceof UserError) throw error
+      log.warning(
+        `${String(error instanceof Error ? error.message : error)}; trying again in ${PAUSE_MS / 1000} s`,
+      )
+      await clock.sleep(PAUSE_MS, signal)
+    }
+  }
+  const by = Deadline.in(clock, FILES_MS)
+  const intent = intentOf(context, 'replica', source)
+  const { majorVersion } = await context.binaries(by)
+  await context.writeFiles(intent, by)
+  await files.writeSignals(intent, majorVersion, by)
+}
+
+async function copy(context: Context, source: Upstream, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  const { config, clock, passfile } = context
+  const binaries = await context.binaries(Deadline.in(clock, FILES_MS))
+  const words = connectionWords(source.address, config.postgres.replication, passfile)
+  const result = await runChild(
+    binaries.path('pg_basebackup'),
+    [
+      `--pgdata=${config.postgres.dataDir}`,
+      '--wal-method=stream',
+      `--dbname=${conninfo({ ...words, application_name: config.name })}`,
+      '--no-password',
+      ...userArguments(context),
+    ],
+    { by: Deadline.in(clock, CLONE_MS), env: toolEnvironment(), cwd: '/', signal },
+  )
+  signal.throwIfAborted()
+  if (result.code === 0) return
+  const why = result.stderr.trim().split('\n').slice(-2).join(' / ')
+  const { host, port } = source.address
+  const what = `pg_basebackup from ${source.member} (${host}:${port}) failed: ${why}`
+  if (
+    !/password authentication failed|no pg_hba\.conf entry|no password supplied|role ".*" does not exist/.test(
+      why,
+    )
+  ) {
+    throw new HaError('E_CLONE', what, { retryable: true })
+  }
+  throw new UserError(
+    `${what}: correct postgresql.authentication.replication in ${config.file}, or let this host in through postgresql.pg_hba`,
+  )
+}
+
+/** The operator's own options; without a word from them the copy does not wait for a slow checkpoint. */
+function userArguments(context: Context): readonly string[] {
+  const { allowed, refused } = splitRefused(
+    optionList(context.config.postgres.basebackup),
+    BASEBACKUP_REFUSED,
+  )
+  if (refused.length > 0)
+    context.log.warning(`postgresql.basebackup: ${refused.join(', ')} is set by us and left out`)
+  const checkpoint = allowed.some(({ name }) => name === 'checkpoint') ? [] : ['--checkpoint=fast']
+  return [...optionArguments(allowed), ...checkpoint]
+}

@@ -1,0 +1,158 @@
+// Takes a diverged server back to the point where the histories part, with pg_rewind.
+
+import { runChild } from '../platform/child.ts'
+import { Deadline } from '../platform/deadline.ts'
+import { messageOf } from '../platform/errors.ts'
+import { PATIENT_SESSION, withConnection } from './connection.ts'
+import type { Context } from './context.ts'
+import { leaderLineage } from './divergence.ts'
+import { toolEnvironment } from './environment.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import type { Divergence, RewindResult, Upstream } from './port.ts'
+import { connectionWords, conninfo } from './settings-text.ts'
+
+/** A rewind is ended by its signal; this only bounds a wait that nobody aborts. */
+const REWIND_MS = 24 * 3_600_000
+const STOP_MS = 60_000
+const FILES_MS = 30_000
+const LEADER_MS = 600_000
+/** These say where the server ended; in any other state it crashed. */
+const CLEAN_STATES = ['shut down', 'shut down in recovery']
+
+/** As Postgres.rewind. The server ends up stopped. Rejects only when `signal` aborts. */
+export async function rewind(
+  context: Context,
+  lifecycle: Lifecycle,
+  leader: Upstream,
+  divergence: Divergence,
+  signal: AbortSignal,
+): Promise<RewindResult> {
+  const { clock } = context
+  try {
+    const stopBy = Deadline.in(clock, STOP_MS)
+    const { stopped } = await lifecycle.stop({ mode: 'fast', checkpointFirst: false, by: stopBy }, undefined)
+    if (!stopped) return failed('our own server could not be stopped')
+    await context.files.writeSignals(
+      { role: 'primary' },
+      await majorVersion(context),
+      Deadline.in(clock, FILES_MS),
+    )
+    await endCrash(context, lifecycle, signal)
+    const leaderTimeline = await checkpointOnLeader(context, leader)
+    const output = await runRewind(context, leader, signal)
+    const before = divergence.kind === 'diverged' ? divergence : undefined
+    if (/no rewind required/.test(output)) return await notNeeded(lifecycle, leaderTimeline, clock)
+    const discardedBytes = before === undefined ? 0n : before.localEnd - before.at
+    return { ok: true, discardedBytes, says: `rewound to the history of ${leader.member}` }
+  } catch (error) {
+    signal.throwIfAborted()
+    return failed(messageOf(error))
+  }
+}
+
+/** Can pg_rewind run here: wanted, installed, and the data says which pages changed? */
+export async function canRewind(context: Context, lifecycle: Lifecycle, by: Deadline): Promise<boolean> {
+  if (!context.settings.usePgRewind) return false
+  const binaries = await context.binaries(by).catch(() => undefined)
+  if (binaries === undefined || !(await binaries.has('pg_rewind'))) return false
+  const control = await lifecycle.controlFile(by)
+  return control !== undefined && (control.hasChecksums || control.hasWalLogHints)
+}
+
+async function majorVersion(context: Context): Promise<number> {
+  return (await context.binaries(Deadline.in(context.clock, FILES_MS))).majorVersion
+}
+
+/**
+ * pg_rewind wants a server that ended cleanly. It can see to that itself, but not with the parameters that we give on the
+ * command line. Nothing is archived in this run: what is rewound must not reach the archive.
+ */
+async function endCrash(context: Context, lifecycle: Lifecycle, signal: AbortSignal): Promise<void> {
+  const { clock, config } = context
+  const control = await lifecycle.controlFile(Deadline.in(clock, FILES_MS))
+  if (control === undefined || CLEAN_STATES.includes(control.state)) return
+  context.log.info(`ending the crash (control file: ${control.state}) in single-user mode before the rewind`)
+  const binaries = await context.binaries(Deadline.in(clock, FILES_MS))
+  const parameters = {
+    ...context.settings.controlled,
+    ...control.primarySettings,
+    archive_mode: 'on',
+    archive_command: 'false',
+  }
+  const result = await runChild(
+    binaries.path('postgres'),
+    [
+      '--single',
+      '-D',
+      config.postgres.dataDir,
+      `--config_file=${context.files.mainFile}`,
+      ...Object.entries(parameters).map(([name, value]) => `--${name}=${value}`),
+      'template1',
+    ],
+    { by: Deadline.in(clock, REWIND_MS), env: toolEnvironment(), cwd: '/', signal },
+  )
+  signal.throwIfAborted()
+  if (result.code !== 0) throw new Error(`single-user recovery failed: ${lastLine(result.stderr)}`)
+}
+
+/**
+ * pg_rewind reads the leader's timeline from its control file, which shows a new one only after the first checkpoint:
+ * before it pg_rewind would find nothing to do and say so with success.
+ */
+async function checkpointOnLeader(context: Context, leader: Upstream): Promise<number> {
+  const by = Deadline.in(context.clock, LEADER_MS)
+  const { timeline } = await leaderLineage(context, leader, by)
+  const target = {
+    ...context.remote(leader.address, context.config.postgres.superuser, false),
+    session: PATIENT_SESSION,
+  }
+  await withConnection(target, by, async connection => {
+    const [row] = await connection.query('SELECT timeline_id FROM pg_control_checkpoint()', by)
+    if (Number(row?.['timeline_id']) < timeline) await connection.query('CHECKPOINT', by)
+  })
+  return timeline
+}
+
+async function runRewind(context: Context, leader: Upstream, signal: AbortSignal): Promise<string> {
+  const { clock, config, files, settings } = context
+  const binaries = await context.binaries(Deadline.in(clock, FILES_MS))
+  await context.writePassfile(Deadline.in(clock, FILES_MS))
+  const words = connectionWords(leader.address, config.postgres.rewind, context.passfile)
+  const source = conninfo({ ...words, dbname: config.postgres.database, options: '-c statement_timeout=0' })
+  const args = [`--target-pgdata=${config.postgres.dataDir}`, `--source-server=${source}`]
+  if (files.isBesideData && binaries.majorVersion >= 15) args.push(`--config-file=${files.mainFile}`)
+  if (settings.recovery['restore_command'] !== undefined && binaries.majorVersion >= 13)
+    args.push('--restore-target-wal')
+  const result = await runChild(binaries.path('pg_rewind'), args, {
+    by: Deadline.in(clock, REWIND_MS),
+    env: toolEnvironment(),
+    cwd: '/',
+    signal,
+  })
+  signal.throwIfAborted()
+  const output = `${result.stdout}\n${result.stderr}`
+  if (result.code !== 0) throw new Error(lastLine(result.stderr))
+  return output
+}
+
+/** Right when our history is a part of the leader's; wrong when both stand on the same number by different ways. */
+async function notNeeded(
+  lifecycle: Lifecycle,
+  leaderTimeline: number,
+  clock: Context['clock'],
+): Promise<RewindResult> {
+  const control = await lifecycle.controlFile(Deadline.in(clock, FILES_MS))
+  if (control === undefined || control.timeline >= leaderTimeline)
+    return failed(
+      `pg_rewind cannot compare two histories of the same timeline ${leaderTimeline}: clone this member again`,
+    )
+  return { ok: true, discardedBytes: 0n, says: 'pg_rewind found nothing to do' }
+}
+
+function failed(says: string): RewindResult {
+  return { ok: false, discardedBytes: 0n, says }
+}
+
+function lastLine(text: string): string {
+  return text.trim().split('\n').at(-1) ?? ''
+}
