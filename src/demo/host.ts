@@ -25,7 +25,8 @@ export class Host {
   readonly directory: string
   readonly account: Account
   readonly enter: readonly string[]
-  readonly #logs: string
+  /** The folder of all logs, which the host's programs may write to. */
+  readonly logs: string
   readonly #belonging: Belonging
 
   constructor(place: Place, account: Account) {
@@ -34,13 +35,13 @@ export class Host {
     this.directory = place.directory
     this.enter = place.enter
     this.account = account
-    this.#logs = place.logs
+    this.logs = place.logs
     this.#belonging = { directory: place.directory, mark: `PGHERD_HOST=${place.directory}` }
   }
 
   /** Makes the host's directories, owned by its account. */
   async prepare(): Promise<void> {
-    for (const directory of [this.directory, path.join(this.directory, 'run'), this.#logs]) {
+    for (const directory of [this.directory, path.join(this.directory, 'run'), this.logs]) {
       await mkdir(directory, { recursive: true })
       await chown(directory, this.account.uid, this.account.gid)
     }
@@ -53,7 +54,7 @@ export class Host {
       account: this.account,
       enter: this.enter,
       directory: this.directory,
-      logFile: path.join(this.#logs, file),
+      logFile: path.join(this.logs, file),
       env: { PGHERD_HOST: this.directory, HOME: this.directory },
     })
   }

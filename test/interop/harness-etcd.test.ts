@@ -10,7 +10,7 @@ import { makeWorkplace } from '../support/workplace.ts'
 
 const work = await makeWorkplace({ after })
 const etcd = await EtcdCluster.create(new LoopbackLayout(work.data, work.logs), 3)
-after(() => etcd.remove())
+work.defer(() => etcd.remove())
 await etcd.start()
 
 const get = async (key: string) => (await etcd.ctl(['get', '--print-value-only', key])).trim()

@@ -23,6 +23,8 @@ export interface Workplace {
   readonly logs: string
   /** Command words of the program under test: `[node, main]`. */
   readonly program: readonly string[]
+  /** Runs at the end, the latest first, before the place itself is removed. */
+  defer(run: () => unknown): void
 }
 
 let made = 0
@@ -36,11 +38,14 @@ export async function makeWorkplace(scope: Scope): Promise<Workplace> {
   const data = path.join(base, 'data', String(made))
   const logs = path.join(base, 'logs', String(made))
   for (const directory of [data, logs]) await mkdir(directory, { recursive: true })
+  const deferred: (() => unknown)[] = []
   scope.after(async () => {
+    // The runner calls hooks in the order of their registration; what was built last must go first.
+    for (const run of deferred.reverse()) await run()
     if (given === undefined && scope.passed === false) await printTimeline(logs)
     await rm(given === undefined ? base : data, { recursive: true, force: true })
   })
-  return { data, logs, program: programWords() }
+  return { data, logs, program: programWords(), defer: run => void deferred.push(run) }
 }
 
 /**
