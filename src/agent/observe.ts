@@ -12,7 +12,8 @@ import type { Self, Snapshot } from './snapshot.ts'
 import type { AgentState } from './state.ts'
 import type { Tasks } from './tasks.ts'
 
-const STATUS_TIMEOUT_MS = 2_500
+const STATUS_TIMEOUT_MIN_MS = 1_000
+const STATUS_TIMEOUT_MAX_MS = 2_500
 const CONTROL_TIMEOUT_MS = 5_000
 
 export class Observer {
@@ -100,7 +101,9 @@ export class Observer {
     const { postgres, clock } = this.#parts
     const state = this.#state
     const takenAtMs = clock.monotonicMs()
-    const server = await postgres.status(Deadline.in(clock, STATUS_TIMEOUT_MS))
+    // A server that hangs must not make the loop look hung: the lease is renewed only while turns begin in time.
+    const patienceMs = Math.max(state.config.retryTimeoutSeconds * 1000, STATUS_TIMEOUT_MIN_MS)
+    const server = await postgres.status(Deadline.in(clock, Math.min(patienceMs, STATUS_TIMEOUT_MAX_MS)))
     const wasUp = state.server.process === 'running'
     state.server = server
     state.serverTakenAtMs = takenAtMs
