@@ -1,5 +1,6 @@
 // The table of commands, and what becomes of an error: a mistake of the user is one line, never a stack.
 
+import { basename } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { HaError, messageOf, UserError } from '../platform/errors.ts'
 import { FATAL_EXIT_CODE } from '../platform/lifecycle.ts'
@@ -16,22 +17,36 @@ const commands: Readonly<Record<string, Entry>> = {
     says: 'keep one PostgreSQL server in its cluster',
     load: async () => (await import('./agent.ts')).agentCommand(),
   },
+  ctl: {
+    says: 'look at a cluster and change it',
+    load: async () => (await import('./ctl.ts')).ctlCommand(),
+  },
   check: {
     says: 'read a configuration file and say what is wrong with it',
     load: async () => (await import('./check.ts')).checkCommand(),
   },
 }
 
+/** Called by this name, the program is ctl alone. */
+const CTL_NAME = 'pgherdctl'
 const USAGE_EXIT_CODE = 2
 
 /** Runs the command that `argv` names (argv[0] is node, argv[1] the program) and sets the process's exit code. */
 export async function runProgram(argv: readonly string[]): Promise<void> {
   const isDebug = argv.includes('--debug') || process.env['PGHERD_DEBUG'] === '1'
   try {
-    await runPgherd(argv.slice(2).filter(word => word !== '--debug'))
+    const words = argv.slice(2).filter(word => word !== '--debug')
+    await (basename(argv[1] ?? '') === CTL_NAME ? runCtl(words) : runPgherd(words))
   } catch (error) {
     process.exitCode = report(error, isDebug)
   }
+}
+
+async function runCtl(words: readonly string[]): Promise<void> {
+  const ctl = prepare((await import('./ctl.ts')).ctlCommand())
+    .name(CTL_NAME)
+    .version(version, '--version')
+  await ctl.parseAsync([...words], { from: 'user' })
 }
 
 async function runPgherd(words: readonly string[]): Promise<void> {

@@ -19,10 +19,16 @@ const WHOLE_TEXT = 'PATRONI_CONFIGURATION'
 /**
  * Reads `path` (a file or a directory of *.yml and *.yaml in name order), else PATRONI_CONFIGURATION, else the
  * environment alone; PATRONI_* override what a file says and are removed from `env` afterwards.
+ * `missingFile` says whether the environment may stand in for a file that does not exist.
  * Throws UserError when there is nothing to read or it is no mapping.
  */
-export async function readSource(path: string | undefined, env: NodeJS.ProcessEnv): Promise<Source> {
+export async function readSource(
+  path: string | undefined,
+  env: NodeJS.ProcessEnv,
+  missingFile: 'environment' | 'error' = 'environment',
+): Promise<Source> {
   const base = await readBase(path, env)
+  if (base === undefined && path !== undefined && missingFile === 'error') throw noSuchFile(path)
   const overrides = readEnvironment(env)
   const wholeText = env[WHOLE_TEXT]
   removeVariables(env)
@@ -78,6 +84,10 @@ export function mergeDeep(base: JsonObject, over: JsonObject): JsonObject {
     merged.set(key, isObject(before) && isObject(value) ? mergeDeep(before, value) : value)
   }
   return Object.fromEntries(merged)
+}
+
+function noSuchFile(path: string): UserError {
+  return new UserError(`${path}: no such file or directory`)
 }
 
 function nothingToRead(path: string | undefined, wholeText: string | undefined): UserError {

@@ -1,0 +1,112 @@
+// The configuration of ctl: an ordinary patroni.yml, the PATRONI_* variables, or a URL; nothing of the server is needed.
+
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { UserError } from '../../platform/errors.ts'
+import { bracketed, readEtcd } from './etcd.ts'
+import { readAuthentication, readNamespace } from './local.ts'
+import { Places } from './places.ts'
+import { parseHostPort, type Reading, Section } from './section.ts'
+import { readSource, type Source } from './source.ts'
+import type { EtcdConfig, RestConfig } from './types.ts'
+
+export interface CtlConfig {
+  readonly scope: string | undefined
+  /** As `/service`, without a slash at its end. */
+  readonly namespace: string
+  readonly etcd: EtcdConfig
+  /** For REST calls: of the `ctl` section, else of `restapi`. */
+  readonly authentication: RestConfig['authentication']
+}
+
+export interface CtlSources {
+  /** Of -c; undefined: PATRONICTL_CONFIG_FILE, else patronictl.yaml of the user, which may be missing. */
+  readonly file: string | undefined
+  /** Of -d; undefined: DCS_URL. Replaces what the file says about the store. */
+  readonly dcsUrl: string | undefined
+}
+
+/** Reads it all; PATRONI_* variables are removed from `env`. Throws UserError for what is missing or unreadable. */
+export async function loadCtlConfig(sources: CtlSources, env: NodeJS.ProcessEnv): Promise<CtlConfig> {
+  const named = sources.file ?? nonEmpty(env['PATRONICTL_CONFIG_FILE'])
+  const dcsUrl = sources.dcsUrl ?? nonEmpty(env['DCS_URL'])
+  return ctlConfig(await readSources(named, dcsUrl !== undefined, env), dcsUrl)
+}
+
+async function readSources(
+  named: string | undefined,
+  mayBeEmpty: boolean,
+  env: NodeJS.ProcessEnv,
+): Promise<Source> {
+  if (named !== undefined) return readSource(named, env, 'error')
+  try {
+    return await readSource(defaultFile(env), env)
+  } catch (error) {
+    const isMissing = error instanceof UserError && error.message.includes('no such file')
+    if (!isMissing) throw error
+    if (mayBeEmpty) return { file: 'environment', value: {}, places: new Places() }
+    throw new UserError(
+      'no configuration: give -c FILE or -d URL, or set PATRONICTL_CONFIG_FILE, DCS_URL or PATRONI_*',
+    )
+  }
+}
+
+function defaultFile(env: NodeJS.ProcessEnv): string {
+  const base = nonEmpty(env['XDG_CONFIG_HOME']) ?? join(homedir(), '.config')
+  return join(base, 'patroni', 'patronictl.yaml')
+}
+
+/** The typed form. Pure. */
+export function ctlConfig(source: Source, dcsUrl: string | undefined): CtlConfig {
+  const reading: Reading = { file: source.file, places: source.places, warnings: [] }
+  const top = new Section(source.value, [], reading)
+  const url = dcsUrl === undefined ? undefined : readDcsUrl(dcsUrl)
+  return {
+    scope: top.text('scope'),
+    namespace: url?.namespace ?? readNamespace(top),
+    etcd: url === undefined ? readEtcd(top) : { ...credentialsOf(top), endpoints: [url.endpoint] },
+    authentication: readAuthentication(top.section('ctl')) ?? readAuthentication(top.section('restapi')),
+  }
+}
+
+interface DcsUrl {
+  readonly endpoint: string
+  /** Undefined when the URL has no path. */
+  readonly namespace: string | undefined
+}
+
+/** `[scheme://]host[:port][/namespace]`; etcd, etcd3, http and https mean etcd. */
+export function readDcsUrl(text: string): DcsUrl {
+  const match = /^(?:([a-z0-9]+):\/\/)?([^/]*)(\/.*)?$/i.exec(text.trim())
+  const scheme = (match?.[1] ?? 'etcd').toLowerCase()
+  const address = parseHostPort(match?.[2] ?? '', 2379)
+  if (!['etcd', 'etcd3', 'http', 'https'].includes(scheme)) {
+    throw new UserError(
+      `${text}: expected the URL of an etcd: etcd is the store here (see docs/other-stores.md)`,
+    )
+  }
+  if (address === undefined || address.host === '') {
+    throw new UserError(`${text}: expected [etcd3://]host:port[/namespace]`)
+  }
+  const words = (match?.[3] ?? '').split('/').filter(word => word !== '')
+  return {
+    endpoint: `${scheme === 'https' ? 'https' : 'http'}://${bracketed(address.host)}:${address.port}`,
+    namespace: words.length === 0 ? undefined : words.map(word => `/${word}`).join(''),
+  }
+}
+
+/** User and certificates of the file still count when only the address comes from the URL. */
+function credentialsOf(top: Section): Omit<EtcdConfig, 'endpoints'> {
+  const section = top.section(top.has('etcd3') ? 'etcd3' : 'etcd')
+  return {
+    username: section.text('username'),
+    password: section.text('password'),
+    cacert: section.text('cacert'),
+    cert: section.text('cert'),
+    key: section.text('key'),
+  }
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text
+}

@@ -1,0 +1,79 @@
+// `list` and `topology`: prints the members once, or again and again.
+
+import { scheduledSwitchover } from '../cluster/summary.ts'
+import type { ClusterView } from '../cluster/view.ts'
+import { readBoolean } from '../config/agent/units.ts'
+import { plainTimestamp } from '../platform/log.ts'
+import { type CtlContext, readCluster, scopeOf } from './context.ts'
+import { type Format, printPlain, printPretty } from './formats.ts'
+import { memberTable, topologyTable } from './members.ts'
+
+export interface ListOptions {
+  readonly format: Format
+  readonly extended: boolean
+  readonly timestamp: boolean
+  readonly topology: boolean
+  /** Print again every so often until interrupted; undefined: once. */
+  readonly everySeconds: number | undefined
+}
+
+/** Prints the members of the named clusters (default: the configured one). */
+export async function list(
+  context: CtlContext,
+  names: readonly string[],
+  options: ListOptions,
+): Promise<void> {
+  const scopes = names.length > 0 ? names : [scopeOf(context, undefined)]
+  const { clock, terminal, signal } = context
+  for (;;) {
+    const clusters: [string, ClusterView][] = []
+    for (const scope of scopes) clusters.push([scope, await readCluster(context, scope)])
+    if (options.everySeconds !== undefined) terminal.clear()
+    if (options.timestamp) terminal.print(`${plainTimestamp(clock.wallMs()).slice(0, 19)}\n`)
+    terminal.print(printClusters(clusters, options))
+    if (options.everySeconds === undefined) return
+    const isOver = await clock.sleep(options.everySeconds * 1000, signal).then(
+      () => false,
+      () => true,
+    )
+    if (isOver) return
+  }
+}
+
+/** All clusters in one format. Pure. */
+export function printClusters(
+  clusters: readonly (readonly [string, ClusterView])[],
+  { format, extended, topology }: ListOptions,
+): string {
+  if (format !== 'pretty') {
+    return printPlain(
+      format,
+      clusters.map(([scope, view]) => [scope, memberTable(view, extended)]),
+    )
+  }
+  return clusters
+    .map(([scope, view]) => {
+      const table = topology ? topologyTable(view) : memberTable(view, extended)
+      return printPretty(table, titleOf(scope, view), topology) + notes(view)
+    })
+    .join('')
+}
+
+function titleOf(scope: string, view: ClusterView): string {
+  const systemId = view.initialize?.value
+  const shown = systemId === undefined ? 'uninitialized' : systemId === '' ? 'initializing' : systemId
+  return ` Cluster: ${scope} (${shown}) `
+}
+
+/** What concerns the whole cluster, below its table. */
+function notes(view: ClusterView): string {
+  const lines: string[] = []
+  if (readBoolean(view.config?.value['pause']) === true) lines.push(' Maintenance mode: on')
+  const scheduled = scheduledSwitchover(view)
+  if (scheduled !== undefined) {
+    lines.push(` Switchover scheduled at: ${scheduled.at}`)
+    if (scheduled.from !== undefined) lines.push(`${'from'.padStart(24)}: ${scheduled.from}`)
+    if (scheduled.to !== undefined) lines.push(`${'to'.padStart(24)}: ${scheduled.to}`)
+  }
+  return lines.map(line => `${line}\n`).join('')
+}

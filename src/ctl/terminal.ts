@@ -1,0 +1,23 @@
+// What a command needs of the terminal: printing and asking. The end of the input in a question is an abort.
+
+import { UserError } from '../platform/errors.ts'
+
+export interface Terminal {
+  print(text: string): void
+  /** A sentence for people beside the output, on standard error. */
+  warn(text: string): void
+  /** Asks `question [fallback]: ` and returns the answer, or the fallback for an empty one. */
+  ask(question: string, fallback: string): Promise<string>
+  /** Asks `question [y/N]: ` until the answer is one. */
+  confirm(question: string): Promise<boolean>
+  /** Clears the screen when there is one. */
+  clear(): void
+}
+
+/** The input ended in the middle of a question. */
+export class AbortedError extends UserError {
+  constructor() {
+    super('Aborted!')
+    this.name = 'AbortedError'
+  }
+}
