@@ -1,0 +1,110 @@
+// etcd members frozen and killed under an agent and a proxy. For each choice of members: no stale view, no event lost or
+// told twice, outcomes that tell the truth, and a lease that is held as long as a majority is well.
+
+import assert from 'node:assert/strict'
+import { after, describe, test } from 'node:test'
+import type { EtcdCluster, EtcdMember } from '../../src/demo/etcd.ts'
+import { makeWorkplace } from '../support/workplace.ts'
+import { Load } from './dcs-load.ts'
+import { connect, heal, startEtcd } from './dcs-rig.ts'
+
+interface Case {
+  readonly who: string
+  /** A majority stays well, so the lease must survive. */
+  readonly isMinority: boolean
+  choose(etcd: EtcdCluster): Promise<readonly EtcdMember[]>
+}
+
+/** The client prefers the first of its endpoints (`startAt: 0`), so that is the member in use. */
+const cases: readonly Case[] = [
+  { who: 'the member in use', isMinority: true, choose: async etcd => etcd.members.slice(0, 1) },
+  { who: 'the raft leader', isMinority: true, choose: async etcd => [await etcd.leader()] },
+  { who: 'a follower', isMinority: true, choose: async etcd => [await follower(etcd)] },
+  { who: 'two of three', isMinority: false, choose: async etcd => etcd.members.slice(0, 2) },
+  { who: 'all members', isMinority: false, choose: async etcd => etcd.members },
+]
+
+const FAULT_MS = 3_000
+
+const work = await makeWorkplace({ after })
+
+describe('etcd members under faults', { concurrency: true }, () => {
+  for (const [index, each] of cases.entries()) {
+    test(`${each.who} frozen and thawed, then killed and restarted: nothing stale, nothing lost`, async () => {
+      const etcd = await startEtcd(work, 10 + index, 3)
+      await underFault(etcd, each, 'frozen')
+      await underFault(etcd, each, 'killed')
+    })
+  }
+})
+
+async function follower(etcd: EtcdCluster): Promise<EtcdMember> {
+  const leader = await etcd.leader()
+  const found = etcd.members.findLast(member => member !== leader)
+  assert.ok(found !== undefined)
+  return found
+}
+
+async function underFault(etcd: EtcdCluster, each: Case, fault: 'frozen' | 'killed'): Promise<void> {
+  const chosen = await each.choose(etcd)
+  const [agent, proxy] = [
+    connect(etcd.endpoints, { scope: fault }),
+    connect(etcd.endpoints, { scope: fault }),
+  ]
+  const load = new Load(agent, proxy)
+  try {
+    await load.start()
+    await pause(500)
+    await Promise.all(chosen.map(({ server }) => (fault === 'frozen' ? server.freeze() : server.kill())))
+    await pause(FAULT_MS)
+    await heal(etcd, chosen)
+    await pause(1_000)
+    await load.stop()
+    await judge(load, each, `${each.who} ${fault}`)
+  } finally {
+    await load.watch.close()
+    await Promise.all([agent.close(), proxy.close()])
+  }
+}
+
+async function judge(load: Load, each: Case, what: string): Promise<void> {
+  const present = await load.present()
+  const count = (outcome: string) => load.writes.filter(write => write.outcome === outcome).length
+  await load.watch.until(() => numbersSeen(load).length >= present.size, 'the watch to catch up')
+  const delaysMs = [...load.noticeDelaysMs()].sort((a, b) => a - b)
+  const worstMs = delaysMs.at(-1) ?? 0
+  console.log(
+    `${what}: won ${count('won')}, unknown ${count('unknown')}, unreachable ${count('unreachable')}; ` +
+      `${load.reads} reads; renewals at most ${ms(load.renewalGapMs)} apart; notice after the write's answer: ` +
+      `median ${ms(delaysMs[delaysMs.length >> 1] ?? 0)}, worst ${ms(worstMs)}; stale told ${load.watch.stale.length}`,
+  )
+  assert.equal(load.staleViews, 0, 'a read showed less than a write had already reached')
+  for (const { number, outcome } of load.writes) {
+    if (outcome === 'won') assert.ok(present.has(number), `write ${number} won and is not there`)
+    if (outcome === 'unreachable') assert.ok(!present.has(number), `write ${number} was called unreachable`)
+    assert.notEqual(outcome, 'lost')
+  }
+  assert.deepEqual(
+    numbersSeen(load),
+    [...present].sort((a, b) => a - b),
+    'each write is told once, in order',
+  )
+  if (!each.isMinority) return
+  assert.ok(await load.holdsLeader(), 'the lease was held')
+  assert.ok(load.renewalGapMs < 4_500, `renewals ${load.renewalGapMs} ms apart, with a lease of 5 s`)
+  assert.deepEqual(load.watch.stale.slice(1), [], 'one of two streams went on')
+  assert.ok(worstMs < 250, `a notice came ${worstMs} ms after the write's answer`)
+}
+
+/** Numbers of the written keys as the watch told them: a late write comes after its successors. */
+function numbersSeen(load: Load): readonly number[] {
+  return load.watch.seen.filter(event => event.key.startsWith('pgherd/')).map(event => Number(event.value))
+}
+
+function ms(value: number): string {
+  return `${value.toFixed(1)} ms`
+}
+
+function pause(durationMs: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, durationMs))
+}
