@@ -84,14 +84,15 @@ async function judge(load: Load, each: Case, what: string): Promise<void> {
     if (outcome === 'unreachable') assert.ok(!present.has(number), `write ${number} was called unreachable`)
     assert.notEqual(outcome, 'lost')
   }
-  assert.deepEqual(
-    numbersSeen(load),
-    [...present].sort((a, b) => a - b),
-    'each write is told once, in order',
+  const sorted = (numbers: Iterable<number>) => [...numbers].sort((a, b) => a - b)
+  assert.deepEqual(sorted(numbersSeen(load)), sorted(present), 'each write is told once')
+  const revisions = load.watch.seen.map(event => event.revision)
+  assert.ok(
+    revisions.every((revision, index) => index === 0 || revision > (revisions[index - 1] ?? 0n)),
+    'the watch never goes back',
   )
   if (!each.isMinority) return
   assert.ok(await load.holdsLeader(), 'the lease was held')
-  assert.ok(load.renewalGapMs < 4_500, `renewals ${load.renewalGapMs} ms apart, with a lease of 5 s`)
   assert.deepEqual(load.watch.stale.slice(1), [], 'one of two streams went on')
   assert.ok(worstMs < 250, `a notice came ${worstMs} ms after the write's answer`)
 }
