@@ -165,13 +165,14 @@ export class EtcdCluster {
   /** Replaces a wiped member by a new one of the same name that fetches the data from the others. */
   async rejoin(member: EtcdMember): Promise<void> {
     const others = this.members.filter(other => other !== member)
-    const list = await this.ctl(['member', 'list'], others)
-    const old = list.split('\n').find(line => line.split(', ')[2] === member.name)
-    if (old !== undefined) await this.ctl(['member', 'remove', old.split(',')[0] ?? ''], others)
-    // The members refuse to change while they have not all been seen for a few seconds: try until they agree.
-    await waitFor(`${member.name} to be added`, { withinMs: READY_WITHIN_MS, everyMs: 200 }, () =>
-      this.ctl(['member', 'add', member.name, `--peer-urls=${member.peerUrl}`], others),
-    )
+    // The members refuse to change until they have a leader and have seen each other for a few seconds.
+    await waitFor(`${member.name} to be replaced`, { withinMs: READY_WITHIN_MS, everyMs: 200 }, async () => {
+      const list = await this.ctl(['member', 'list'], others)
+      const old = list.split('\n').find(line => line.split(', ')[3] === member.peerUrl)
+      if (old?.includes(', unstarted,') === true) return true
+      if (old !== undefined) await this.ctl(['member', 'remove', old.split(',')[0] ?? ''], others)
+      return this.ctl(['member', 'add', member.name, `--peer-urls=${member.peerUrl}`], others)
+    })
     await member.server.start(this.#arguments(member, 'existing'))
   }
 

@@ -1,0 +1,92 @@
+// The harness's network: hosts in namespaces, and cuts that lose packets in silence.
+
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import test, { after } from 'node:test'
+import type { Host } from '../../src/demo/host.ts'
+import { Network } from '../support/netns.ts'
+import { makeWorkplace } from '../support/workplace.ts'
+
+const work = await makeWorkplace({ after })
+// The account that hosts run as may not be able to read the checkout and its Node.
+const node = work.program[0] ?? process.execPath
+const network = await Network.create(work, { addresses: { b: 202 }, interfaceName: 'ens33' })
+const [a, b, c] = [await network.host('a'), await network.host('b'), await network.host('c')]
+for (const host of [a, b, c]) await startEcho(host)
+
+test('hosts have the addresses asked for and reach each other and the test', async () => {
+  assert.equal(a.address, '10.77.0.11')
+  assert.equal(b.address, '10.77.0.202')
+  assert.equal(await answers(a, b), true)
+  assert.equal(await answers(b, c), true)
+  assert.equal(await fetchFromTest(c), 'c')
+})
+
+test('a cut separates two hosts and nobody else, until it is healed', async () => {
+  await network.cut(a, b)
+  assert.equal(await answers(a, b), false)
+  assert.equal(await answers(b, a), false)
+  assert.equal(await answers(a, c), true)
+  await network.heal()
+  assert.equal(await answers(a, b), true)
+})
+
+test('a cut in one direction lets datagrams pass in the other', async () => {
+  await network.cut(a, b, 'forward')
+  assert.equal(await datagramArrives(a, b), false)
+  assert.equal(await datagramArrives(b, a), true)
+  await network.heal()
+  assert.equal(await datagramArrives(a, b), true)
+})
+
+test('an isolated host keeps its loopback and its link', async () => {
+  await network.isolate(a)
+  assert.equal(await answers(a, c), false)
+  assert.equal(await answers(a, a), true)
+  assert.match(await network.inside(a, ['ip', '-br', 'link', 'show', 'ens33']), /LOWER_UP/)
+  await network.heal()
+})
+
+test('an unplugged host loses its carrier', async () => {
+  await network.unplug(b)
+  assert.equal(await answers(a, b), false)
+  assert.match(await network.inside(b, ['ip', '-br', 'link', 'show', 'ens33']), /NO-CARRIER/)
+  await network.plug(b)
+  assert.equal(await answers(a, b), true)
+})
+
+/** A web server that answers with its host's name, and a datagram port that notes what came. */
+async function startEcho(host: Host): Promise<void> {
+  const script = `
+    require('node:http').createServer((_, answer) => answer.end('${host.name}')).listen(8080, '${host.address}')
+    const socket = require('node:dgram').createSocket('udp4')
+    socket.on('message', text => console.log('got ' + text)).bind(9090, '${host.address}')`
+  await host.server({ name: 'echo', command: [node, '-e', script] }).start()
+  for (let tries = 0; tries < 100 && !(await answers(host, host)); tries += 1);
+}
+
+async function answers(from: Host, to: Host): Promise<boolean> {
+  const script = `fetch('http://${to.address}:8080', { signal: AbortSignal.timeout(700) })
+    .then(answer => process.exit(answer.ok ? 0 : 1), () => process.exit(1))`
+  const client = from.server({ name: 'client', command: [node, '-e', script] })
+  await client.start()
+  return (await client.exit).code === 0
+}
+
+async function fetchFromTest(host: Host): Promise<string> {
+  return (await fetch(`http://${host.address}:8080`, { signal: AbortSignal.timeout(1_000) })).text()
+}
+
+let sent = 0
+
+async function datagramArrives(from: Host, to: Host): Promise<boolean> {
+  sent += 1
+  const text = `datagram-${sent}-`
+  const script = `const socket = require('node:dgram').createSocket('udp4')
+    socket.send('${text}', 9090, '${to.address}', () => socket.close())`
+  const client = from.server({ name: 'sender', command: [node, '-e', script] })
+  await client.start()
+  await client.exit
+  await new Promise(resolve => setTimeout(resolve, 300))
+  return (await readFile(`${work.logs}/${to.name}-echo.log`, 'utf8')).includes(text)
+}
