@@ -1,5 +1,6 @@
 // What a POST /switchover or /failover asks for, and whether its words alone can be accepted. Pure.
 
+import { parseInstant } from '../cluster/instant.ts'
 import { asText, type JsonObject } from '../cluster/json.ts'
 import type { FailoverRequest } from '../cluster/request.ts'
 import { type Answer, text } from './answer.ts'
@@ -11,8 +12,6 @@ export interface Order {
 }
 
 export type Ordered = { readonly order: Order } | { readonly refusal: Answer }
-
-const ZONE = /(Z|[+-]\d{2}(:?\d{2})?)$/i
 
 /** Reads the body. `wallMs` judges a schedule; the texts are those that scripts look for. */
 export function readOrder(
@@ -62,17 +61,17 @@ function refuseSchedule(
 ): Answer | undefined {
   if (action === 'failover' || endpoint === 'failover') return text(400, "Failover can't be scheduled")
   if (isPaused) return text(400, "Can't schedule switchover in the paused state")
-  const atMs = Date.parse(scheduledAt)
-  if (Number.isNaN(atMs)) {
+  const instant = parseInstant(scheduledAt)
+  if (instant === undefined) {
     return text(
       422,
       'Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601',
     )
   }
-  if (!ZONE.test(scheduledAt)) {
+  if (instant.zoneMinutes === undefined) {
     return text(400, 'Timezone information is mandatory for the scheduled switchover')
   }
-  return atMs < wallMs ? text(422, 'Cannot schedule switchover in the past') : undefined
+  return instant.epochMs < wallMs ? text(422, 'Cannot schedule switchover in the past') : undefined
 }
 
 function nonEmpty(value: string | undefined): string | undefined {

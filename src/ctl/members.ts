@@ -66,10 +66,9 @@ function tableOf(members: readonly MemberSummary[], extended: boolean): MemberTa
 
 /** Ports are shown as soon as one is unusual or two members share a host. */
 function needsPort(members: readonly MemberSummary[]): boolean {
-  const hosts = new Set(members.map(member => member.host))
-  return (
-    hosts.size !== members.length || members.some(({ port }) => port !== undefined && port !== POSTGRES_PORT)
-  )
+  const hosts = members.map(({ host }) => host).filter(host => host !== undefined)
+  const isShared = new Set(hosts).size !== hosts.length
+  return isShared || members.some(({ port }) => port !== undefined && port !== POSTGRES_PORT)
 }
 
 function memberRow(row: MemberSummary, withPort: boolean): JsonObject {

@@ -167,10 +167,10 @@ async function confirmOrder(
   throw new UserError(`Aborting ${scheduledAt === undefined ? '' : 'scheduled '}${action}`)
 }
 
-/** Asks the leader's REST server (the candidate's when there is no leader); undefined when it does not answer. */
+/** Asks the leader's REST server (the candidate's when the leader has none); undefined when it does not answer. */
 async function send(context: CtlContext, view: ClusterView, order: Order): Promise<RestAnswer | undefined> {
   const { callMember, clock, terminal } = context
-  const target = view.members.get(view.leader?.name ?? order.candidate ?? '')
+  const target = view.members.get(view.leader?.name ?? '') ?? view.members.get(order.candidate ?? '')
   const body = {
     ...(order.leader === undefined ? {} : { leader: order.leader }),
     ...(order.candidate === undefined ? {} : { candidate: order.candidate }),

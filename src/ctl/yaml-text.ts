@@ -53,8 +53,9 @@ function printNumber(value: number | bigint | boolean): string {
   const text = String(value)
   if (typeof value !== 'number' || !text.includes('e')) return text
   const [mantissa = '', exponent = ''] = text.split('e')
-  const sign = /^[+-]/.test(exponent) ? '' : '+'
-  return `${mantissa.includes('.') ? mantissa : `${mantissa}.0`}e${sign}${exponent}`
+  const sign = exponent.startsWith('-') ? '-' : '+'
+  const digits = exponent.replace(/^[+-]/, '').padStart(2, '0')
+  return `${mantissa.includes('.') ? mantissa : `${mantissa}.0`}e${sign}${digits}`
 }
 
 const OTHER_TYPE =

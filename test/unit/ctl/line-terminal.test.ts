@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict'
+import { PassThrough } from 'node:stream'
+import test from 'node:test'
+import { LineTerminal } from '../../../src/ctl/line-terminal.ts'
+
+function open(): { input: PassThrough; terminal: LineTerminal; printed: () => string } {
+  const input = new PassThrough()
+  const output = new PassThrough()
+  const terminal = new LineTerminal(input, output, new PassThrough())
+  return { input, terminal, printed: () => String(output.read() ?? '') }
+}
+
+test('answers that come in one piece go to one question each', async () => {
+  const { input, terminal, printed } = open()
+  input.end('pg1\n\r\nmaybe\ny\n')
+  assert.equal(await terminal.ask('Primary', 'pg0'), 'pg1')
+  assert.equal(await terminal.ask('Candidate', 'best'), 'best')
+  assert.equal(await terminal.confirm('Sure?'), true)
+  assert.equal(printed(), 'Primary [pg0]: Candidate [best]: Sure? [y/N]: Error: invalid input\nSure? [y/N]: ')
+})
+
+test('nothing typed means no', async () => {
+  const { input, terminal } = open()
+  input.end('\n')
+  assert.equal(await terminal.confirm('Sure?'), false)
+})
+
+test('the end of the input aborts the question', async () => {
+  const { input, terminal } = open()
+  input.end()
+  await assert.rejects(terminal.ask('Primary', ''), { message: 'Aborted!', exitCode: 1 })
+})
+
+test('an interrupt while a question waits aborts it', async () => {
+  const { terminal } = open()
+  const question = terminal.confirm('Sure?')
+  terminal.close()
+  await assert.rejects(question, { message: 'Aborted!' })
+})
