@@ -1,0 +1,234 @@
+// etcd's sharper edges, each on real members: late writes, silent members, compaction, restores, a replaced cluster.
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import path from 'node:path'
+import { after, describe, type TestContext, test } from 'node:test'
+import { type Dcs, holdOf } from '../../src/dcs/dcs.ts'
+import { acquireLeader, releaseLeader } from '../../src/dcs/leadership.ts'
+import { HaError } from '../../src/platform/errors.ts'
+import { makeWorkplace } from '../support/workplace.ts'
+import { Relay } from './dcs-relay.ts'
+import { by, connect as open, startEtcd } from './dcs-rig.ts'
+import { SingleEtcd } from './dcs-single.ts'
+import { WatchReader } from './dcs-watch-reader.ts'
+
+const work = await makeWorkplace({ after })
+
+const put = (key: string, value: string) => ({ kind: 'put', key, value }) as const
+/** A client that is closed with its test, however that ends. */
+function connect(t: TestContext, ...args: Parameters<typeof open>): Dcs {
+  const dcs = open(...args)
+  t.after(() => dcs.close())
+  return dcs
+}
+
+async function relayTo(t: TestContext, ...args: Parameters<typeof Relay.to>): Promise<Relay> {
+  const relay = await Relay.to(...args)
+  t.after(() => relay.close())
+  return relay
+}
+
+const pause = (durationMs: number) => new Promise(resolve => setTimeout(resolve, durationMs))
+
+describe('edges of etcd', { concurrency: true }, () => {
+  test('a write to a frozen member is unknown, comes late after the thaw, and is refused by its compare', async t => {
+    const etcd = await startEtcd(work, 30, 3)
+    const [member] = etcd.members
+    assert.ok(member !== undefined)
+    const [late, other] = [connect(t, [member.endpoint]), connect(t, etcd.endpoints.slice(1))]
+    const lease = await other.grantLease(60, by(5_000))
+    await acquireLeader(late, 'pg1', lease.id, by(5_000))
+    const { leader } = await late.read(by(5_000))
+    assert.ok(leader !== undefined)
+
+    // Each request stands behind an answer that is younger than the time in which a member counts as alive.
+    await late.read(by(5_000))
+    await member.server.freeze()
+    const numbers = Array.from({ length: 20 }, (_, number) => number)
+    const guarded = numbers.map(() => releaseLeader(late, holdOf(leader), by(1_500)))
+    const plain = numbers.map(number => late.write([], [put(`pgherd/late${number}`, 'x')], by(1_500)))
+    for (const { outcome } of await Promise.all([...guarded, ...plain])) assert.equal(outcome, 'unknown')
+    await releaseLeader(other, holdOf(leader), by(8_000))
+    assert.equal((await acquireLeader(other, 'pg2', lease.id, by(8_000))).outcome, 'won')
+    member.server.thaw()
+    await etcd.ready()
+    await pause(1_000)
+    const view = await other.read(by(5_000))
+    assert.equal(view.leader?.name, 'pg2')
+    console.log(
+      `of ${numbers.length} unconditional writes that were given up, ${view.own.size} came after the thaw`,
+    )
+  })
+
+  test('with one member frozen, a watch on two members still tells a deletion within milliseconds', async t => {
+    const etcd = await startEtcd(work, 31, 3)
+    for (const frozen of etcd.members) {
+      // The watcher prefers this member and the next; writes go through the others.
+      const proxy = connect(t, etcd.endpoints, { startAt: etcd.members.indexOf(frozen) })
+      const others = etcd.members.filter(member => member !== frozen)
+      const agent = connect(
+        t,
+        others.map(member => member.endpoint),
+      )
+      const watch = new WatchReader(proxy, 2)
+      await watch.begun()
+      await pause(300)
+      await agent.write([], [put('leader', 'pg1')], by(5_000))
+      await watch.events(1)
+      await frozen.server.freeze()
+      // If that was the raft leader, a write would be lost in the election: wait until reads are answered again.
+      await agent.read(by(8_000))
+      const started = performance.now()
+      assert.equal((await agent.write([], [{ kind: 'delete', key: 'leader' }], by(8_000))).outcome, 'won')
+      const answeredMs = performance.now()
+      await watch.events(2)
+      const delayMs = (watch.seenAtMs[1] ?? Number.NaN) - answeredMs
+      console.log(
+        `${frozen.name} frozen: delete answered after ${(answeredMs - started).toFixed(1)} ms, ` +
+          `told ${delayMs.toFixed(1)} ms after the answer`,
+      )
+      assert.ok(delayMs < 250, `told after ${delayMs} ms`)
+      await watch.until(() => watch.stale.length === 1, 'no further stale')
+      frozen.server.thaw()
+      await etcd.ready()
+    }
+  })
+
+  test('a member that falls silent without closing is left within seconds, and nothing is lost', async t => {
+    const etcd = await startEtcd(work, 32, 3)
+    const [first, second] = etcd.members
+    assert.ok(first !== undefined && second !== undefined)
+    const relay = await relayTo(t, first.host.address, first.clientPort)
+    const dcs = connect(t, [relay.endpoint, second.endpoint], { watchSilenceMs: 500 })
+    const writer = connect(t, [second.endpoint])
+    const watch = new WatchReader(dcs, 1)
+    await watch.begun()
+    relay.mute()
+    const startedMs = performance.now()
+    await writer.write([], [put('leader', 'pg1')], by(5_000))
+    await watch.events(1)
+    const tookMs = (watch.seenAtMs[0] ?? 0) - startedMs
+    console.log(`watch on one member that fell silent: the event came after ${tookMs.toFixed(0)} ms`)
+    assert.ok(tookMs < 8_500)
+  })
+
+  test('a watch whose history was compacted starts over and says so', async t => {
+    const etcd = await SingleEtcd.start(work, 33)
+    const relay = await relayTo(t, etcd.address, etcd.port)
+    const [dcs, writer] = [connect(t, [relay.endpoint]), connect(t, [etcd.endpoint])]
+    const watch = new WatchReader(dcs, 2)
+    await watch.begun()
+    await writer.write([], [put('leader', 'pg1')], by(5_000))
+    await watch.events(1)
+    await relay.cut()
+    for (let count = 0; count < 10; count += 1)
+      await writer.write([], [put('config', `{"n":${count}}`)], by(5_000))
+    const { revision } = await writer.write([], [put('leader', 'pg2')], by(5_000))
+    await etcd.ctl('compact', String(revision))
+    await relay.heal()
+    await watch.until(() => watch.stale.some(why => why.includes('compacted')), 'the compaction to be told')
+    await watch.until(() => watch.stale.at(-1)?.includes('started') === true, 'the watch to start over')
+    const after = await writer.write([], [{ kind: 'delete', key: 'leader' }], by(5_000))
+    await watch.events(2)
+    assert.deepEqual(watch.seen.at(-1), { kind: 'delete', key: 'leader', revision: after.revision })
+  })
+
+  test('etcd restored as itself, with an older revision and term, is believed again', async t => {
+    const etcd = await SingleEtcd.start(work, 34)
+    const dcs = connect(t, [etcd.endpoint])
+    await dcs.write([], [put('leader', 'pg1')], by(5_000))
+    const file = await etcd.snapshot()
+    // Each restart of a lone member is an election: the term rises above what it will be after the restore.
+    for (let count = 0; count < 3; count += 1) await etcd.restart()
+    const watch = new WatchReader(dcs, 2)
+    await watch.begun()
+    for (let count = 0; count < 5; count += 1) await dcs.write([], [put('leader', 'pg2')], by(5_000))
+    const before = (await dcs.read(by(5_000))).position
+    await etcd.restore(file)
+    const view = await dcs.read(by(10_000))
+    assert.equal(view.position.clusterId, before.clusterId, 'the case is about the same cluster id')
+    assert.ok(
+      view.position.raftTerm < before.raftTerm,
+      `term ${view.position.raftTerm} after ${before.raftTerm}`,
+    )
+    assert.ok(view.position.revision < before.revision)
+    assert.equal(view.leader?.name, 'pg1')
+    await watch.until(() => watch.stale.some(why => why.includes('went back')), 'the restore to be told')
+    await toldAfterwards(dcs, watch)
+  })
+
+  test('another etcd cluster behind the same address is noticed, and its events are told', async t => {
+    const old = await SingleEtcd.start(work, 35, ['--initial-cluster-token=old'])
+    const fresh = await SingleEtcd.start(work, 36, ['--initial-cluster-token=new'])
+    const relay = await relayTo(t, old.address, old.port)
+    const port = Number(relay.endpoint.split(':')[1])
+    const dcs = connect(t, [relay.endpoint])
+    const watch = new WatchReader(dcs, 1)
+    await watch.begun()
+    await dcs.write([], [put('leader', 'pg1')], by(5_000))
+    const before = (await dcs.read(by(5_000))).position
+    await relay.close()
+    await relayTo(t, fresh.address, fresh.port, port)
+    const view = await dcs.read(by(10_000))
+    assert.notEqual(view.position.clusterId, before.clusterId)
+    assert.equal(view.leader, undefined)
+    await watch.until(
+      () => watch.stale.some(why => why.includes('in place of')),
+      'the new cluster to be told',
+    )
+    await toldAfterwards(dcs, watch)
+  })
+
+  test('a wrong password is an authentication error, and the right one works', async t => {
+    const etcd = await SingleEtcd.start(work, 37)
+    await etcd.ctl('user', 'add', 'root:secret')
+    await etcd.ctl('user', 'grant-role', 'root', 'root')
+    await etcd.ctl('auth', 'enable')
+    const auth = { username: 'root', password: 'wrong' }
+    const [wrong, none] = [connect(t, [etcd.endpoint], { auth }), connect(t, [etcd.endpoint])]
+    const right = connect(t, [etcd.endpoint], { auth: { ...auth, password: 'secret' } })
+    for (const dcs of [wrong, none]) {
+      await assert.rejects(
+        dcs.read(by(3_000)),
+        error => error instanceof HaError && error.code === 'E_DCS_AUTH',
+      )
+      assert.equal((await dcs.write([], [put('leader', 'x')], by(3_000))).outcome, 'unreachable')
+    }
+    const watch = new WatchReader(right, 1)
+    await watch.begun()
+    assert.equal((await right.write([], [put('leader', 'pg1')], by(3_000))).outcome, 'won')
+    await watch.events(1)
+    const lease = await right.grantLease(10, by(3_000))
+    assert.equal((await right.keepAlive(lease.id, by(3_000))).outcome, 'won')
+  })
+
+  test('after close a process with a frozen and a dead endpoint ends by itself', async () => {
+    const etcd = await startEtcd(work, 38, 3)
+    const [frozen, dead] = etcd.members
+    await frozen?.server.freeze()
+    await dead?.server.kill()
+    const script = path.resolve(import.meta.dirname, 'dcs-exit.ts')
+    const child = spawn(process.execPath, [script, ...etcd.endpoints], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let printed = ''
+    child.stdout.on('data', chunk => {
+      printed += String(chunk)
+    })
+    const code = await new Promise(resolve => child.on('exit', resolve))
+    const closedForMs = /closed for (\d+) ms/.exec(printed)?.[1]
+    console.log(`a process ended ${closedForMs} ms after close: ${code}`)
+    assert.equal(code, 0)
+    assert.ok(Number(closedForMs) < 2_500, printed)
+    frozen?.server.thaw()
+  })
+})
+
+/** After continuity was given up, the next change is told again. */
+async function toldAfterwards(dcs: Dcs, watch: WatchReader): Promise<void> {
+  await watch.until(() => watch.stale.at(-1)?.includes('started') === true, 'the watch to start over')
+  const { revision } = await dcs.write([], [put('leader', 'pg9')], by(5_000))
+  await watch.until(() => watch.seen.at(-1)?.value === 'pg9', 'the change to be told')
+  assert.equal(watch.seen.at(-1)?.revision, revision)
+}
