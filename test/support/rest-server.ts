@@ -1,0 +1,62 @@
+// The real REST server on a free loopback port with a fake agent behind it, and raw requests to it.
+
+import { connect, type Socket } from 'node:net'
+import { Registry } from 'prom-client'
+import { ApiServer } from '../../src/api/server.ts'
+import type { RestConfig } from '../../src/config/agent/types.ts'
+import { PeerClient } from '../../src/health/peer.ts'
+import { realClock } from '../../src/platform/clock.ts'
+import { silentLogger } from '../../src/platform/log.ts'
+import { leaderStatus } from './agent-status.ts'
+import { FakeAgent } from './fake-agent.ts'
+
+export interface RestServer {
+  readonly agent: FakeAgent
+  readonly port: number
+  readonly server: ApiServer
+  /** Everything that comes back for these bytes until the server closes. */
+  readonly raw: (bytes: string) => Promise<string>
+  readonly close: () => Promise<void>
+}
+
+/** Starts it; `deferred` is told how to stop it (`t.after`, or `after` of node:test). */
+export async function startRestServer(
+  deferred: (close: () => Promise<void>) => void,
+  rest: Partial<RestConfig> = {},
+): Promise<RestServer> {
+  const agent = new FakeAgent(realClock, leaderStatus({ nextTurnAtMs: realClock.monotonicMs() + 10_000 }))
+  const peers = new PeerClient()
+  const server = new ApiServer({
+    rest: {
+      listen: { host: '127.0.0.1', port: 0 },
+      connectAddress: { host: '127.0.0.1', port: 1 },
+      authentication: undefined,
+      ...rest,
+    },
+    agent,
+    askPeers: (urls, by, signal) => peers.askAll(urls, by, signal),
+    clock: realClock,
+    log: silentLogger,
+    registry: new Registry(),
+    version: '0.1.0',
+  })
+  const port = await server.listen()
+  const close = async () => {
+    await server.close()
+    await peers.close()
+  }
+  deferred(close)
+  return { agent, port, server, raw: bytes => rawRequest(port, bytes), close }
+}
+
+/** Sends bytes and collects the answer until the other side closes. Rejects after five seconds. */
+export function rawRequest(port: number, bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    const socket: Socket = connect(port, '127.0.0.1', () => socket.write(bytes))
+    socket.setTimeout(5_000, () => socket.destroy(new Error('no end of the answer within 5 s')))
+    socket.on('data', chunk => chunks.push(chunk))
+    socket.on('error', reject)
+    socket.on('close', () => resolve(Buffer.concat(chunks).toString('utf8')))
+  })
+}
