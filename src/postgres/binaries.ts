@@ -2,7 +2,7 @@
 
 import { constants } from 'node:fs'
 import { access, readdir, realpath } from 'node:fs/promises'
-import { delimiter, dirname, join } from 'node:path'
+import { delimiter, dirname, join, resolve } from 'node:path'
 import { runChild } from '../platform/child.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { UserError } from '../platform/errors.ts'
@@ -20,7 +20,7 @@ const VERSIONED = [
 export interface BinaryOptions {
   /** `postgresql.bin_dir`; undefined searches. */
   readonly binDir: string | undefined
-  /** `postgresql.bin_name`: other names for the tools. */
+  /** `postgresql.bin_name`: other names for the tools, or paths. */
   readonly names: Readonly<Record<string, string>>
   /** Major version of the data directory, to choose among several installed ones. */
   readonly preferMajor: number | undefined
@@ -41,7 +41,7 @@ export class Binaries {
   }
 
   path(tool: Tool): string {
-    return join(this.directory, this.#names[tool] ?? tool)
+    return resolve(this.directory, this.#names[tool] ?? tool)
   }
 
   async has(tool: Tool): Promise<boolean> {
@@ -59,14 +59,14 @@ export async function findBinaries(options: BinaryOptions, by: Deadline): Promis
     )
   }
   for (const tool of REQUIRED) {
-    const path = join(directory, options.names[tool] ?? tool)
+    const path = resolve(directory, options.names[tool] ?? tool)
     if (!(await isExecutable(path))) {
       throw new UserError(
         `PostgreSQL's program ${path} is missing or may not be executed: install the server package or correct postgresql.bin_dir`,
       )
     }
   }
-  const postgres = join(directory, options.names['postgres'] ?? 'postgres')
+  const postgres = resolve(directory, options.names['postgres'] ?? 'postgres')
   return new Binaries(directory, await majorVersionOf(postgres, by), options.names)
 }
 

@@ -12,6 +12,7 @@ import { serverEnvironment, toolEnvironment } from './environment.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { createRoles } from './roles.ts'
 import { conninfo } from './settings-text.ts'
+import { lastWords, startServer } from './startup.ts'
 import { INITDB_REFUSED, initdbDefaults, optionArguments, optionList, splitRefused } from './tool-options.ts'
 
 /** A bootstrap is ended by its signal; this only bounds a wait that nobody aborts. */
@@ -35,9 +36,9 @@ export async function bootstrap(
   if (settings.pgHba === undefined && config.bootstrap.pgHba.length > 0) {
     await context.files.appendHba(config.bootstrap.pgHba, Deadline.in(clock, FILES_MS))
   }
-  if (!(await lifecycle.start({ role: 'primary' }, signal))) {
-    const why = await lifecycle.lastWords(Deadline.in(clock, FILES_MS))
-    throw new HaError('E_BOOTSTRAP', `the new server did not start: ${why === '' ? context.logFile : why}`)
+  if (!(await startServer(context, lifecycle, { role: 'primary' }, signal))) {
+    signal.throwIfAborted()
+    throw new HaError('E_BOOTSTRAP', `the new server did not start: ${await lastWords(context)}`)
   }
   await createRoles(context, Deadline.in(clock, FILES_MS))
   await runPostBootstrap(context, signal)

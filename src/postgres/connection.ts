@@ -39,6 +39,7 @@ export class Connection {
   readonly #client: pg.Client
   readonly #socket: Socket
   #isOpen = true
+  #last: Promise<unknown> = Promise.resolve()
 
   private constructor(client: pg.Client, socket: Socket) {
     this.#client = client
@@ -92,12 +93,19 @@ export class Connection {
     return this.#isOpen
   }
 
-  /** Runs one statement. Rejects with the server's error, or with DeadlineError, after which the connection is closed. */
+  /**
+   * Runs one statement, after those that were asked for earlier. Rejects with the server's error, or with DeadlineError,
+   * after which the connection is closed.
+   */
   async query(sql: string, by: Deadline, values: readonly string[] = []): Promise<readonly Row[]> {
+    const turn = this.#last
+    const answer = by.run('the query', async () => {
+      await turn
+      return values.length === 0 ? this.#client.query(sql) : this.#client.query(sql, [...values])
+    })
+    this.#last = answer.catch(() => {})
     try {
-      const work = async () =>
-        values.length === 0 ? this.#client.query(sql) : this.#client.query(sql, [...values])
-      return (await by.run('the query', work)).rows as Row[]
+      return (await answer).rows as Row[]
     } catch (error) {
       if (sqlStateOf(error) === undefined) this.close()
       throw error

@@ -107,8 +107,7 @@ export class Context {
   door(): Door {
     const { listenAddresses, port } = this.config.postgres
     if (this.config.postgres.raw['use_unix_socket'] === true) {
-      const directories = this.settings.parameters['unix_socket_directories'] ?? DEFAULT_SOCKET_DIR
-      return { path: `${directories.split(',')[0]?.trim() ?? DEFAULT_SOCKET_DIR}/.s.PGSQL.${port}` }
+      return { path: `${this.socketDirectories()[0] ?? DEFAULT_SOCKET_DIR}/.s.PGSQL.${port}` }
     }
     const addresses = listenAddresses.split(',').map(address => address.trim())
     if (addresses.some(address => ['*', '0.0.0.0', 'localhost', '127.0.0.1'].includes(address))) {
@@ -116,6 +115,15 @@ export class Context {
     }
     const [first = '127.0.0.1'] = addresses
     return { host: first === '::' ? '::1' : first, port }
+  }
+
+  /** Where our server puts its sockets; abstract ones (@...) have no directory and no lock file. */
+  socketDirectories(): readonly string[] {
+    const directories = this.settings.parameters['unix_socket_directories'] ?? DEFAULT_SOCKET_DIR
+    return directories
+      .split(',')
+      .map(directory => directory.trim())
+      .filter(directory => directory.startsWith('/'))
   }
 
   /** Our own server, as superuser. */

@@ -8,6 +8,8 @@ import type { Lifecycle } from './lifecycle.ts'
 import type { Monitor } from './monitor.ts'
 import type { ServerRole, Upstream } from './port.ts'
 import { connectionWords, conninfo, NO_SOURCE, type RecoverySource } from './settings-text.ts'
+import { stopServer } from './shutdown.ts'
+import { startServer } from './startup.ts'
 
 /** From this version on a reload is enough to follow somebody else. */
 const CONNINFO_BY_RELOAD = 13
@@ -48,9 +50,9 @@ export async function follow(
     monitor.noteSource(intent.role === 'replica' ? intent.source : undefined)
     return true
   }
-  const stopBy = Deadline.in(context.clock, STOP_MS)
-  await lifecycle.stop({ mode: 'fast', checkpointFirst: false, by: stopBy }, undefined)
-  return by.run('restarting to follow', signal => lifecycle.start(intent, signal))
+  const stop = { mode: 'fast', checkpointFirst: false, by: Deadline.in(context.clock, STOP_MS) } as const
+  await stopServer(context, lifecycle, stop, undefined)
+  return by.run('restarting to follow', signal => startServer(context, lifecycle, intent, signal))
 }
 
 /** Does the running server stream from (or, `undefined`, from nobody but) this upstream? */

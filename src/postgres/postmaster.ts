@@ -6,7 +6,7 @@ import type { Deadline } from '../platform/deadline.ts'
 import { HaError } from '../platform/errors.ts'
 import { serverEnvironment } from './environment.ts'
 import type { PostmasterPid } from './postmaster-pid.ts'
-import { sendSignal, statOf, workingDirectoryOf } from './procfs.ts'
+import { sendSignal, sharesMounts, statOf, workingDirectoryOf } from './procfs.ts'
 
 const SHELL = '/bin/sh'
 const POLL_MS = 20
@@ -91,6 +91,15 @@ export class Postmaster {
     if (stat === undefined || stat.state === 'Z' || !SERVER_COMMANDS.has(stat.command)) return undefined
     if ((await workingDirectoryOf(file.pid)) !== realPath) return undefined
     return new Postmaster(file.pid, stat.startTicks, undefined)
+  }
+
+  /** Surely no server of this directory: gone, another program, or a server that works elsewhere in our own file tree. */
+  static async isForeign(file: PostmasterPid, realPath: string): Promise<boolean> {
+    const stat = await statOf(file.pid)
+    if (stat === undefined || stat.state === 'Z' || !SERVER_COMMANDS.has(stat.command)) return true
+    if (!(await sharesMounts(file.pid))) return false
+    const workingDirectory = await workingDirectoryOf(file.pid)
+    return workingDirectory !== undefined && workingDirectory !== realPath
   }
 
   /** Does this very process still exist? A zombie does not. */

@@ -54,6 +54,16 @@ export async function workingDirectoryOf(pid: number): Promise<string | undefine
   }
 }
 
+/** Does the process see the same file tree as we do? In another container one path can be another directory. */
+export async function sharesMounts(pid: number): Promise<boolean> {
+  try {
+    const [ours, theirs] = await Promise.all(['self', pid].map(name => readlink(`/proc/${name}/ns/mnt`)))
+    return ours === theirs
+  } catch {
+    return false
+  }
+}
+
 /** All process ids of our pid namespace. */
 export async function listPids(): Promise<readonly number[]> {
   const names = await readdir('/proc')

@@ -10,6 +10,7 @@ import { toolEnvironment } from './environment.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Divergence, RewindResult, Upstream } from './port.ts'
 import { connectionWords, conninfo } from './settings-text.ts'
+import { stopServer } from './shutdown.ts'
 
 /** A rewind is ended by its signal; this only bounds a wait that nobody aborts. */
 const REWIND_MS = 24 * 3_600_000
@@ -29,8 +30,8 @@ export async function rewind(
 ): Promise<RewindResult> {
   const { clock } = context
   try {
-    const stopBy = Deadline.in(clock, STOP_MS)
-    const { stopped } = await lifecycle.stop({ mode: 'fast', checkpointFirst: false, by: stopBy }, undefined)
+    const stop = { mode: 'fast', checkpointFirst: false, by: Deadline.in(clock, STOP_MS) } as const
+    const { stopped } = await stopServer(context, lifecycle, stop, undefined)
     if (!stopped) return failed('our own server could not be stopped')
     await context.files.writeSignals(
       { role: 'primary' },

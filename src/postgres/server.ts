@@ -27,7 +27,9 @@ import type {
 } from './port.ts'
 import { promote } from './promotion.ts'
 import { canRewind, rewind } from './rewind.ts'
+import { stopServer } from './shutdown.ts'
 import { applySlotChanges, slotChanges } from './slots.ts'
+import { startServer } from './startup.ts'
 import { verify } from './verify.ts'
 
 /** One real server. Built in `commands/` and in tests. */
@@ -95,13 +97,13 @@ export class LocalServer implements Postgres {
 
   async start(as: ServerRole, upstream: Upstream | undefined, signal: AbortSignal): Promise<boolean> {
     this.#monitor.forget()
-    return this.#lifecycle.start(intentOf(this.#context, as, upstream), signal)
+    return startServer(this.#context, this.#lifecycle, intentOf(this.#context, as, upstream), signal)
   }
 
   async stop(options: StopOptions): Promise<StopResult> {
     if (options.checkpointFirst) await this.checkpoint(options.by)
     const checkpointerPid = this.#monitor.identity?.checkpointerPid
-    const result = await this.#lifecycle.stop(options, checkpointerPid)
+    const result = await stopServer(this.#context, this.#lifecycle, options, checkpointerPid)
     this.#monitor.forget()
     return result
   }

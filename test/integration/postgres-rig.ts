@@ -52,6 +52,7 @@ export class Rig {
     const directory = await mkdtemp(join(tmpdir(), 'pgherd-postgres-'))
     await becomeOrdinaryUser(directory)
     process.env['HOME'] = directory
+    process.env['TMPDIR'] = directory
     return new Rig(directory)
   }
 
