@@ -1,6 +1,7 @@
 // The local cluster: etcd, members, routers. It starts them in order, waits for each step, and finds who leads.
 
 import { EtcdCluster } from './etcd.ts'
+import type { Host } from './host.ts'
 import type { Layout } from './loopback.ts'
 import { type Keeper, Member, type MemberStatus } from './member.ts'
 import type { Settings } from './member-config.ts'
@@ -31,6 +32,8 @@ export interface ClusterOptions {
   /** Laid over every patroni.yml. */
   readonly overrides?: Settings
   readonly binDir?: string
+  /** Default: `data` in the member's host's directory. */
+  readonly dataDir?: (host: Host) => Promise<string>
   /** Prefix of the hosts' names, for two clusters in one layout. Default none. */
   readonly prefix?: string
 }

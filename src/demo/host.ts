@@ -1,7 +1,7 @@
 // A machine of the local cluster: a name, an address, a directory, and the words that bring a program into its network.
 // On loopback all hosts share one network and differ by their 127.0.0.x; tests can give each its own network namespace.
 
-import { chown, mkdir, rm } from 'node:fs/promises'
+import { chown, mkdir, readdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import type { Account } from './account.ts'
 import { type Belonging, freezeAll, killAll, processesOf, thawAll } from './proctable.ts'
@@ -69,9 +69,11 @@ export class Host {
     return processesOf(this.#belonging)
   }
 
-  /** Power off: SIGKILL to everything; resolves when nothing is left. */
-  kill(): Promise<void> {
-    return killAll(this.#belonging)
+  /** Power off: SIGKILL to everything; resolves when nothing is left. As after a reboot, `run` is empty. */
+  async kill(): Promise<void> {
+    await killAll(this.#belonging)
+    const names = await readdir(this.path('run')).catch(() => [])
+    for (const name of names) await rm(this.path('run', name), { recursive: true, force: true })
   }
 
   /** Every process stops where it is, as when a virtual machine is paused. */

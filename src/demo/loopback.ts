@@ -41,22 +41,27 @@ export class LoopbackLayout implements Layout {
 
 /**
  * `preferred` if nobody listens there on this address, otherwise a port that the kernel calls free. Another program may
- * take it before it is used: ask shortly before, and never twice for one purpose.
+ * take it before it is used: ask shortly before, and never twice for one purpose. An address of another network namespace
+ * cannot be tried from here; its host is ours alone, so the preferred port is free.
  */
 export async function freePort(address: string, preferred: number): Promise<number> {
-  if (await canListen(address, preferred)) return preferred
-  const port = await canListen(address, 0)
-  if (!port) throw new UserError(`cannot listen on ${address}: the address does not belong to this machine`)
+  const wanted = await tryListen(address, preferred)
+  if (wanted.port !== undefined || wanted.code === 'EADDRNOTAVAIL') return preferred
+  const { port } = await tryListen(address, 0)
+  if (port === undefined) throw new UserError(`cannot listen on ${address}: no port is free`)
   return port
 }
 
-function canListen(address: string, port: number): Promise<number | undefined> {
+function tryListen(
+  address: string,
+  port: number,
+): Promise<{ readonly port?: number; readonly code?: string }> {
   return new Promise(resolve => {
     const server = createServer()
-    server.once('error', () => resolve(undefined))
+    server.once('error', (error: NodeJS.ErrnoException) => resolve({ code: error.code ?? 'unknown' }))
     server.listen({ host: address, port, exclusive: true }, () => {
       const bound = server.address()
-      server.close(() => resolve(typeof bound === 'object' && bound !== null ? bound.port : undefined))
+      server.close(() => resolve(typeof bound === 'object' && bound !== null ? { port: bound.port } : {}))
     })
   })
 }

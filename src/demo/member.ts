@@ -25,7 +25,10 @@ export interface MemberOptions {
   readonly dcs?: Settings
   readonly parameters?: Settings
   readonly overrides?: Settings
+  /** Default: the tools of the newest server on this machine. */
   readonly binDir?: string
+  /** Default: `data` in the host's directory. */
+  readonly dataDir?: (host: Host) => Promise<string>
 }
 
 /** What `/patroni` says, as far as the harness reads it. */
@@ -64,7 +67,7 @@ export class Member {
       address: host.address,
       postgresPort: await freePort(host.address, 5432),
       restPort: await freePort(host.address, 8008),
-      dataDir: host.path('data'),
+      dataDir: (await options.dataDir?.(host)) ?? host.path('data'),
       binDir: options.binDir ?? (await serverBinDir()),
       runDir: host.path('run'),
       serverLog: { directory: host.logs, file: `${host.name}-postgres.log` },

@@ -12,6 +12,8 @@ export interface ServerSpec {
   readonly name: string
   readonly command: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** Keeps our own user and rights: only for what changes the network itself. Default false. */
+  readonly privileged?: boolean
 }
 
 /** Where it runs; given by its host. */
@@ -68,7 +70,7 @@ export class Server {
     if (this.#child !== undefined) throw new Error(`${this.name} runs already (pid ${this.#child.pid})`)
     const [program = '', ...args] = [
       ...this.#place.enter,
-      ...asAccount(this.#place.account),
+      ...(this.#spec.privileged === true ? [] : asAccount(this.#place.account)),
       ...this.#spec.command,
       ...extra,
     ]

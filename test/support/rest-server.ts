@@ -1,6 +1,5 @@
 // The real REST server on a free loopback port with a fake agent behind it, and raw requests to it.
 
-import { connect, type Socket } from 'node:net'
 import { Registry } from 'prom-client'
 import { ApiServer } from '../../src/api/server.ts'
 import type { RestConfig } from '../../src/config/agent/types.ts'
@@ -9,6 +8,7 @@ import { realClock } from '../../src/platform/clock.ts'
 import { silentLogger } from '../../src/platform/log.ts'
 import { leaderStatus } from './agent-status.ts'
 import { FakeAgent } from './fake-agent.ts'
+import { rawExchange } from './raw-http.ts'
 
 export interface RestServer {
   readonly agent: FakeAgent
@@ -46,17 +46,5 @@ export async function startRestServer(
     await peers.close()
   }
   deferred(close)
-  return { agent, port, server, raw: bytes => rawRequest(port, bytes), close }
-}
-
-/** Sends bytes and collects the answer until the other side closes. Rejects after five seconds. */
-export function rawRequest(port: number, bytes: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    const socket: Socket = connect(port, '127.0.0.1', () => socket.write(bytes))
-    socket.setTimeout(5_000, () => socket.destroy(new Error('no end of the answer within 5 s')))
-    socket.on('data', chunk => chunks.push(chunk))
-    socket.on('error', reject)
-    socket.on('close', () => resolve(Buffer.concat(chunks).toString('utf8')))
-  })
+  return { agent, port, server, raw: bytes => rawExchange('127.0.0.1', port, bytes), close }
 }

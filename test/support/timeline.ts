@@ -70,11 +70,17 @@ export function timestampMs(line: string): number | undefined {
   const stamp = /^(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?(?: ?(UTC|GMT|Z)\b)?/.exec(
     line,
   )
-  if (stamp === null) return undefined
+  if (stamp === null) return unixDateMs(line)
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = stamp.slice(1, 7).map(Number)
   const fractionMs = Number(`0.${stamp[7] ?? '0'}`) * 1000
   const parts = [year, month - 1, day, hour, minute, second] as const
   return (stamp[8] === undefined ? new Date(...parts).getTime() : Date.UTC(...parts)) + fractionMs
+}
+
+/** `Tue Nov 24 04:47:36 2026: ...`, as keepalived writes it. */
+function unixDateMs(line: string): number | undefined {
+  const stamp = /^[A-Z][a-z]{2} ([A-Z][a-z]{2} [ \d]\d) (\d\d:\d\d:\d\d) (\d{4}):/.exec(line)
+  return stamp === null ? undefined : Date.parse(`${stamp[1]} ${stamp[3]} ${stamp[2]}`)
 }
 
 function jsonTimestampMs(line: string): number | undefined {

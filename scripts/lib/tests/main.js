@@ -10,6 +10,7 @@ import { say } from '../say.js'
 import { runFile } from './file.js'
 import { checkIsolation } from './isolate.js'
 import { runPool } from './pool.js'
+import { promisesOfRun } from './promises.js'
 import { budgetLine, fileLines, isFailure, totals, writeRecord } from './summary.js'
 import { STAGES } from './tiers.js'
 import { leftTraces, traces } from './traces.js'
@@ -41,6 +42,7 @@ export async function runTests(plan, options) {
   try {
     const surroundings = await prepare(plan, directory, options, stopped.signal)
     const { files, problems } = await runStages(plan, surroundings)
+    if (options.complete && !stopped.signal.aborted) files.push(checkedPromises(files))
     const left = await leftTraces(before, runMark)
     return report(files, [...problems, ...left], { ...options, started, interrupted: stopped.signal.aborted })
   } finally {
@@ -116,6 +118,16 @@ async function runStages(plan, surroundings) {
     if (budget.failed) problems.push(budget.text)
   }
   return { files, problems }
+}
+
+/**
+ * Only a complete run can tell whether every promised test ran.
+ * @param {readonly import('./file.js').FileResult[]} files
+ */
+function checkedPromises(files) {
+  const result = promisesOfRun(files)
+  process.stdout.write(`${fileLines(result)}\n`)
+  return result
 }
 
 /**

@@ -14,6 +14,7 @@ const stamps: readonly (readonly [string, string, number | undefined])[] = [
   ['etcd with microseconds', '2026-05-07 10:11:12.345678 I | raft: became leader', local + 0.678],
   ['etcd in JSON', '{"level":"info","ts":"2026-05-07T10:11:12.345Z","msg":"x"}', utc],
   ['pino', `{"level":30,"time":${utc},"msg":"x"}`, utc],
+  ['keepalived', 'Thu May  7 10:11:12 2026: Entering MASTER STATE', local - 345],
   ['a program without stamps', '[NOTICE]   (12) : New worker', undefined],
 ]
 
