@@ -17,6 +17,10 @@ const commands: Readonly<Record<string, Entry>> = {
     says: 'keep one PostgreSQL server in its cluster',
     load: async () => (await import('./agent.ts')).agentCommand(),
   },
+  proxy: {
+    says: 'route sessions: writes to the leader, reads to the replicas',
+    load: async () => (await import('./proxy.ts')).proxyCommand(),
+  },
   ctl: {
     says: 'look at a cluster and change it',
     load: async () => (await import('./ctl.ts')).ctlCommand(),

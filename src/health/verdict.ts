@@ -1,0 +1,110 @@
+// What a member's answers prove, and until when. Pure: every deadline is a monotonic time, counted from before the
+// request left. Silence is never turned into a statement.
+
+import { isTagged } from '../cluster/member.ts'
+import { type CounterLimits, type CounterState, initialCounter, step } from './counter.ts'
+import type { Answer, ProbeResult } from './document.ts'
+
+/** All that is known about a member from probing it. */
+export interface MemberHealth {
+  readonly counter: CounterState
+  /** The last answer that said something about the server, however old. */
+  readonly answer: Answer | undefined
+  /** Why the last probe brought nothing; undefined when it brought an answer. */
+  readonly silence: string | undefined
+  /** Monotonic time of the last probe's departure. */
+  readonly probedAtMs: number | undefined
+  /** A connection to the server itself failed at this monotonic time: older answers no longer count as proof. */
+  readonly refusedAtMs: number | undefined
+  /** Until when its own answers prove that it leads; -Infinity without proof. */
+  readonly leadsUntilMs: number
+}
+
+export const unknownHealth: MemberHealth = {
+  counter: initialCounter,
+  answer: undefined,
+  silence: undefined,
+  probedAtMs: undefined,
+  refusedAtMs: undefined,
+  leadsUntilMs: Number.NEGATIVE_INFINITY,
+}
+
+/** Probe timing that verdicts depend on. */
+export interface ProbeTiming {
+  readonly intervalMs: number
+  readonly timeoutMs: number
+}
+
+/** The next health after one probe. */
+export function judge(
+  health: MemberHealth,
+  result: ProbeResult,
+  limits: CounterLimits,
+  timing: ProbeTiming,
+): MemberHealth {
+  if (result.kind === 'silent') {
+    return {
+      ...health,
+      counter: step(health.counter, false, limits),
+      silence: result.why,
+      probedAtMs: result.sentAtMs,
+    }
+  }
+  const { answer } = result
+  return {
+    counter: step(health.counter, isServing(answer), limits),
+    answer: isStatement(answer) ? answer : health.answer,
+    silence: undefined,
+    probedAtMs: answer.sentAtMs,
+    refusedAtMs: health.refusedAtMs,
+    leadsUntilMs: leadsUntil(answer, timing),
+  }
+}
+
+/** The next health after a connection to the server itself failed: that counts at once. */
+export function judgeRefusal(health: MemberHealth, atMs: number, limits: CounterLimits): MemberHealth {
+  return { ...health, counter: step(health.counter, false, limits), refusedAtMs: atMs }
+}
+
+/** State `unknown` means that the agent could not ask its server in time: that says nothing, the last word stays. */
+function isStatement(answer: Answer): boolean {
+  return answer.state !== 'unknown'
+}
+
+function isServing(answer: Answer): boolean {
+  return answer.state === 'running'
+}
+
+/**
+ * Until when this answer alone proves leadership. An agent of ours says how long; a 200 of any other counts until the
+ * next probe is due plus its timeout. An answer that does not claim leadership takes the proof away at once.
+ */
+export function leadsUntil(answer: Answer, timing: ProbeTiming): number {
+  if (!isRunningPrimary(answer) || answer.statusCode !== 200) return Number.NEGATIVE_INFINITY
+  if (answer.leaseLeftMs !== undefined) return answer.sentAtMs + Math.max(0, answer.leaseLeftMs)
+  return answer.sentAtMs + timing.intervalMs + timing.timeoutMs
+}
+
+/** Does the server itself say that it left recovery and takes connections? */
+export function isRunningPrimary(answer: Answer): boolean {
+  return answer.role === 'primary' && isServing(answer)
+}
+
+/** What a member said about being a primary since `sinceMs`. `unknown`: nothing that counts. */
+export type PrimaryVerdict = 'primary' | 'not-primary' | 'unknown'
+
+/** Is this member's server a primary that takes connections, by an answer that was asked for after `sinceMs`? */
+export function primaryVerdict(health: MemberHealth, sinceMs: number): PrimaryVerdict {
+  const { answer, refusedAtMs } = health
+  if (answer === undefined || answer.sentAtMs < sinceMs) return 'unknown'
+  if (refusedAtMs !== undefined && answer.sentAtMs <= refusedAtMs) return 'unknown'
+  return isRunningPrimary(answer) ? 'primary' : 'not-primary'
+}
+
+/** May reads go there: it answers, its server runs as a replica, and nobody asked to leave it out? */
+export function servesReads(health: MemberHealth, memberTags: Answer['tags']): boolean {
+  const { answer } = health
+  if (answer === undefined || !health.counter.isUp) return false
+  if (answer.role !== 'replica' || !isServing(answer)) return false
+  return !isTagged(answer.tags, 'noloadbalance') && !isTagged(memberTags, 'noloadbalance')
+}

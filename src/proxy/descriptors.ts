@@ -1,0 +1,44 @@
+// Keeps the sum of all sessions below the process's limit of open files, so that probes, etcd and the status port
+// always find a descriptor. Pure.
+
+/** What sessions may not take: probes, etcd, the status port, listeners, files. */
+export const RESERVED_DESCRIPTORS = 300
+/** Client and server; a retry has its old one closed before. */
+const PER_SESSION = 2
+
+interface Limited {
+  readonly name: string
+  readonly connectionsMax: number
+}
+
+export interface SessionLimits {
+  /** One for each listener, in order. */
+  readonly sessionsMax: readonly number[]
+  /** What to tell the operator when a limit had to be lowered. */
+  readonly says: string | undefined
+}
+
+/** Lowers the listeners' limits in proportion when all of them together would need more descriptors than there are. */
+export function sessionLimits(
+  listeners: readonly Limited[],
+  descriptorsMax: number | undefined,
+): SessionLimits {
+  const wanted = listeners.map(listener => listener.connectionsMax)
+  const sum = wanted.reduce((total, one) => total + one, 0)
+  if (descriptorsMax === undefined) return { sessionsMax: wanted, says: undefined }
+  const possible = Math.max(1, Math.floor((descriptorsMax - RESERVED_DESCRIPTORS) / PER_SESSION))
+  if (sum <= possible) return { sessionsMax: wanted, says: undefined }
+  const sessionsMax = wanted.map(one => Math.max(1, Math.floor((one / sum) * possible)))
+  const limits = listeners.map(({ name }, index) => `${name} ${sessionsMax[index]}`).join(', ')
+  const needed = sum * PER_SESSION + RESERVED_DESCRIPTORS
+  const says =
+    `the limit of ${descriptorsMax} open files allows fewer sessions than max_connections: ${limits} ` +
+    `(raise LimitNOFILE to ${needed}, or lower max_connections)`
+  return { sessionsMax, says }
+}
+
+/** The soft limit of open files in a text like /proc/self/limits; undefined when it is not there or unlimited. */
+export function parseDescriptorsMax(limits: string): number | undefined {
+  const match = /^Max open files\s+(\d+)/m.exec(limits)
+  return match === null ? undefined : Number(match[1])
+}

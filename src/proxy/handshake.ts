@@ -1,0 +1,145 @@
+// Looks over the shoulder of a connection's start, until the server is ready for queries or encryption begins.
+// Bytes only; it changes nothing. What it learns: the cancel key, and whether the server says that it is a standby.
+
+import { FIRST_PACKET_BYTES_MAX, type FirstPacket, readFirstPacket } from './startup.ts'
+
+/** Bodies longer than this are skipped, not kept. */
+const KEPT_BODY_BYTES_MAX = 8 * 1024
+const HEADER_BYTES = 5
+
+/**
+ * `answer`: the server's one-byte answer to an encryption request is due. `packet`: the client's next packet is due.
+ * `messages`: the server's messages up to ReadyForQuery. `clear`: over, in clear text. `opaque`: over, nothing can be read.
+ */
+export type HandshakePhase = 'answer' | 'packet' | 'messages' | 'clear' | 'opaque'
+
+export class Handshake {
+  #phase: HandshakePhase
+  #fromClient: Buffer = Buffer.alloc(0)
+  #header: Buffer = Buffer.alloc(0)
+  #bodyBytesLeft = 0
+  #body: Buffer[] = []
+  #cancelKey: string | undefined
+  #isStandby = false
+  #refusal: string | undefined
+
+  constructor(first: FirstPacket) {
+    this.#phase = phaseAfter(first)
+  }
+
+  get phase(): HandshakePhase {
+    return this.#phase
+  }
+
+  /** Is there nothing more to see? */
+  get isOver(): boolean {
+    return this.#phase === 'clear' || this.#phase === 'opaque'
+  }
+
+  /** Process id and secret as the server gave them, in the form of `cancelKeyOf`. */
+  get cancelKey(): string | undefined {
+    return this.#cancelKey
+  }
+
+  /** Has the server reported `in_hot_standby` (PostgreSQL 14 and later, in clear text only)? */
+  get isStandby(): boolean {
+    return this.#isStandby
+  }
+
+  /** SQLSTATE of the error with which the server refused; undefined when it did not or when nobody could read it. */
+  get refusal(): string | undefined {
+    return this.#refusal
+  }
+
+  /** Does the server's next byte begin a message? Only then may the proxy put in a message of its own. */
+  get isAtBoundary(): boolean {
+    return this.#phase === 'messages' && this.#bodyBytesLeft === 0 && this.#header.length === 0
+  }
+
+  /** Takes what the client sends after its first packet. */
+  fromClient(chunk: Buffer): void {
+    if (this.#phase === 'answer') this.#phase = 'opaque'
+    if (this.#phase !== 'packet') return
+    this.#fromClient = Buffer.concat([this.#fromClient, chunk])
+    const packet = readFirstPacket(this.#fromClient)
+    if (packet === undefined) {
+      if (this.#fromClient.length > FIRST_PACKET_BYTES_MAX) this.#phase = 'opaque'
+      return
+    }
+    this.#fromClient = Buffer.alloc(0)
+    this.#phase = phaseAfter(packet)
+  }
+
+  /** Takes what the server sends. */
+  fromServer(chunk: Buffer): void {
+    let rest = chunk
+    if (this.#phase === 'answer' && rest.length > 0) {
+      this.#phase = phaseAfterAnswer(rest[0])
+      rest = this.#phase === 'messages' ? rest : rest.subarray(1)
+    }
+    while (this.#phase === 'messages' && rest.length > 0) rest = this.#takeMessage(rest)
+  }
+
+  /** Takes bytes up to the end of the present header or body; returns the rest. */
+  #takeMessage(chunk: Buffer): Buffer {
+    if (this.#header.length < HEADER_BYTES) return this.#takeHeader(chunk)
+    const taken = chunk.subarray(0, this.#bodyBytesLeft)
+    if (this.#isKept()) this.#body.push(taken)
+    this.#bodyBytesLeft -= taken.length
+    if (this.#bodyBytesLeft === 0) this.#finishMessage()
+    return chunk.subarray(taken.length)
+  }
+
+  #takeHeader(chunk: Buffer): Buffer {
+    const missing = HEADER_BYTES - this.#header.length
+    const taken = chunk.subarray(0, missing)
+    this.#header = Buffer.concat([this.#header, taken])
+    if (taken.length === missing) {
+      const length = this.#header.readUInt32BE(1)
+      if (length < 4) {
+        this.#phase = 'opaque'
+        return chunk.subarray(taken.length)
+      }
+      this.#bodyBytesLeft = length - 4
+      if (this.#bodyBytesLeft === 0) this.#finishMessage()
+    }
+    return chunk.subarray(taken.length)
+  }
+
+  #isKept(): boolean {
+    return 'KSE'.includes(this.#type()) && this.#header.readUInt32BE(1) <= KEPT_BODY_BYTES_MAX
+  }
+
+  #type(): string {
+    return String.fromCharCode(this.#header[0] ?? 0)
+  }
+
+  #finishMessage(): void {
+    const type = this.#type()
+    const body = Buffer.concat(this.#body)
+    this.#header = Buffer.alloc(0)
+    this.#body = []
+    if (type === 'K' && body.length >= 8) {
+      this.#cancelKey = cancelKeyOf(body.readUInt32BE(0), body.toString('hex', 4))
+    }
+    if (type === 'S' && body.toString('latin1') === 'in_hot_standby\0on\0') this.#isStandby = true
+    if (type === 'E') this.#refusal = /(?:^|\0)C(\w{5})\0/.exec(body.toString('latin1'))?.[1]
+    if (type === 'Z') this.#phase = 'clear'
+  }
+}
+
+/** The name of a cancel key in maps and logs of this process. */
+export function cancelKeyOf(processId: number, secret: string): string {
+  return `${processId}:${secret}`
+}
+
+function phaseAfter(packet: FirstPacket): HandshakePhase {
+  if (packet.kind === 'startup') return 'messages'
+  return packet.kind === 'ssl-request' || packet.kind === 'gss-request' ? 'answer' : 'opaque'
+}
+
+/** `N` means: go on in clear. An error message may come instead of the one byte. */
+function phaseAfterAnswer(byte: number | undefined): HandshakePhase {
+  if (byte === 0x4e) return 'packet'
+  return byte === 0x45 ? 'messages' : 'opaque'
+}

@@ -1,0 +1,80 @@
+// Sessions that wait for a backend: in order of their arrival, bounded in number and in time.
+
+import type { Clock, Timer } from '../platform/clock.ts'
+
+export interface HoldOptions<T> {
+  readonly clock: Clock
+  readonly capacity: number
+  readonly holdMs: number
+  /** Called once for each item whose time is up, after it left the queue. */
+  readonly onExpired: (item: T) => void
+}
+
+interface Place<T> {
+  readonly item: T
+  readonly sinceMs: number
+}
+
+/** A bounded queue with one deadline for all: the longer an item has waited, the sooner it is served or expires. */
+export class HoldQueue<T> {
+  readonly #options: HoldOptions<T>
+  #places: Place<T>[] = []
+  #timer: Timer | undefined
+
+  constructor(options: HoldOptions<T>) {
+    this.#options = options
+  }
+
+  get size(): number {
+    return this.#places.length
+  }
+
+  /**
+   * Puts an item where its `sinceMs` belongs, so that one which comes back keeps its turn. False: the queue is full or
+   * its time is already up, nothing was queued.
+   */
+  offer(item: T, sinceMs: number): boolean {
+    const { capacity, holdMs, clock } = this.#options
+    if (this.#places.length >= capacity || clock.monotonicMs() >= sinceMs + holdMs) return false
+    let at = this.#places.length
+    while (at > 0 && (this.#places[at - 1]?.sinceMs ?? 0) > sinceMs) at -= 1
+    this.#places.splice(at, 0, { item, sinceMs })
+    if (at === 0) this.#arm()
+    return true
+  }
+
+  /** Takes an item out, for example because its client hung up. False: it was not there. */
+  leave(item: T): boolean {
+    const at = this.#places.findIndex(place => place.item === item)
+    if (at < 0) return false
+    this.#places.splice(at, 1)
+    if (at === 0) this.#arm()
+    return true
+  }
+
+  /** Empties the queue and returns all items in order. */
+  takeAll(): readonly T[] {
+    const items = this.#places.map(place => place.item)
+    this.#places = []
+    this.#arm()
+    return items
+  }
+
+  #arm(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    const first = this.#places[0]
+    if (first === undefined) return
+    const { clock, holdMs } = this.#options
+    this.#timer = clock.setTimer(first.sinceMs + holdMs - clock.monotonicMs(), () => this.#expire())
+  }
+
+  #expire(): void {
+    const { clock, holdMs, onExpired } = this.#options
+    const limitMs = clock.monotonicMs() - holdMs
+    const firstKept = this.#places.findIndex(place => place.sinceMs > limitMs)
+    const expired = this.#places.splice(0, firstKept < 0 ? this.#places.length : firstKept)
+    this.#arm()
+    for (const place of expired) onExpired(place.item)
+  }
+}

@@ -1,0 +1,42 @@
+// Binds a server to its address, or says in one line what is in the way.
+
+import type { Server } from 'node:net'
+import { type Bind, printBind } from '../config/proxy/types.ts'
+import { messageOf, UserError } from '../platform/errors.ts'
+
+const BACKLOG = 4096
+
+/** Resolves when the server listens. Throws UserError naming the address, the setting and the cure. */
+export function listen(server: Server, bind: Bind, setting: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onError = (error: NodeJS.ErrnoException) => reject(explain(error, bind, setting))
+    server.once('error', onError)
+    server.listen(
+      { port: bind.port, backlog: BACKLOG, ...(bind.host === undefined ? {} : { host: bind.host }) },
+      () => {
+        server.off('error', onError)
+        // A later error (too many open files) must not end the process: the next accept may work again.
+        server.on('error', () => {})
+        resolve()
+      },
+    )
+  })
+}
+
+function explain(error: NodeJS.ErrnoException, bind: Bind, setting: string): UserError {
+  const where = `cannot listen on ${printBind(bind)} (${setting})`
+  if (error.code === 'EADDRINUSE') {
+    return new UserError(
+      `${where}: another program listens there; stop it or give another port (ss -ltnp shows who)`,
+    )
+  }
+  if (error.code === 'EACCES') {
+    return new UserError(
+      `${where}: not permitted; ports below 1024 need CAP_NET_BIND_SERVICE, or take a higher one`,
+    )
+  }
+  if (error.code === 'EADDRNOTAVAIL') {
+    return new UserError(`${where}: this host does not have that address`)
+  }
+  return new UserError(`${where}: ${messageOf(error)}`)
+}

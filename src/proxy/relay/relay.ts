@@ -1,0 +1,64 @@
+// How a session moves bytes. A session does not know which relay carries it.
+
+import type { Socket } from 'node:net'
+
+/** Which side closed its direction first, in order; the other direction goes on. */
+export type HalfClose = 'client-closed' | 'server-closed'
+
+/** Why a relay ended otherwise than by both sides closing. */
+export type RelayEnd = 'client-reset' | 'server-reset' | 'gate-closed' | 'refused' | 'cut'
+
+/**
+ * `finish`: deliver what was read, then FIN to both. `cut`: nothing more passes, the client gets the last words (if the
+ * stream allows them) and FIN, the server a reset, so that none of its processes is left with a connection of ours.
+ * `reset`: RST to both.
+ */
+export type CloseKind = 'finish' | 'cut' | 'reset'
+
+export interface RelayCounters {
+  readonly toServerBytes: number
+  readonly toClientBytes: number
+  /** Monotonic time of the last byte in either direction. */
+  readonly lastActivityMs: number
+}
+
+/** Asked for every piece of data before it is forwarded; false means that nothing may pass any more. */
+export interface Passage {
+  isOpen(): boolean
+}
+
+/** Sees the bytes of a connection's start. `fromServer` returns false to stop that piece and the session. */
+export interface Observer {
+  fromClient(chunk: Buffer): void
+  fromServer(chunk: Buffer): boolean
+  /** True as soon as there is nothing more to see: the relay then drops its observer. */
+  isOver(): boolean
+  /** Can the proxy put in a message before the next byte of the server? Asked while the observer is in place. */
+  isAtBoundary(): boolean
+  /** Asked once, when the observer is dropped: is the rest of the stream clear text? */
+  isClear(): boolean
+}
+
+export interface RelayOptions {
+  readonly client: Socket
+  readonly server: Socket
+  readonly passage: Passage
+  readonly observer: Observer
+  readonly monotonicMs: () => number
+  readonly onHalfClosed: (why: HalfClose) => void
+  /** The first thing that ended it out of order; told once at most, before `onClosed`. */
+  readonly onEnding: (why: RelayEnd) => void
+  /** Both sockets are closed; told once. */
+  readonly onClosed: () => void
+}
+
+export interface Relay {
+  /** Begins to move bytes; `early` is what the client has sent already. */
+  start(early: Buffer): void
+  /** Stops reading from both sides until `resume`; what is already on its way is delivered. */
+  pause(): void
+  resume(): void
+  counters(): RelayCounters
+  /** Ends the relay; calls after the first do nothing. */
+  close(kind: CloseKind, lastWords?: Buffer): void
+}
