@@ -5,7 +5,8 @@ import { connect, type Socket } from 'node:net'
 import test, { after } from 'node:test'
 import { ApiServer } from '../../src/api/server.ts'
 import { leaderStatus, replicaStatus, threeMembers } from '../support/agent-status.ts'
-import { rawRequest, startRestServer } from '../support/rest-server.ts'
+import { rawExchange } from '../support/raw-http.ts'
+import { startRestServer } from '../support/rest-server.ts'
 
 const { agent, port, raw } = await startRestServer(after)
 await agent.put(threeMembers)
@@ -215,6 +216,8 @@ test('a closed server leaves no connection behind', async () => {
   const closed = new Promise(resolve => socket.on('close', resolve))
   await short.close()
   await closed
-  await assert.rejects(rawRequest(short.port, 'OPTIONS / HTTP/1.0\r\n\r\n'), { code: 'ECONNREFUSED' })
+  await assert.rejects(rawExchange('127.0.0.1', short.port, 'OPTIONS / HTTP/1.0\r\n\r\n'), {
+    code: 'ECONNREFUSED',
+  })
   assert.ok(short.server instanceof ApiServer)
 })

@@ -1,13 +1,19 @@
-// An agent for tests of the REST server: a status that the test sets, a store in memory.
+// An agent for tests of the REST server: a status that the test sets, a store in memory or a real one.
 
 import type { AgentPort, AgentStatus } from '../../src/api/agent-port.ts'
+import type { Dcs } from '../../src/dcs/dcs.ts'
 import { MemoryDcs } from '../../src/dcs/memory.ts'
 import { MemoryStore } from '../../src/dcs/memory-store.ts'
 import type { Clock } from '../../src/platform/clock.ts'
 import { Deadline } from '../../src/platform/deadline.ts'
 
-export class FakeAgent implements AgentPort {
-  readonly dcs: MemoryDcs
+/** With an empty store in memory. */
+export function fakeAgent(clock: Clock, current: AgentStatus): FakeAgent {
+  return new FakeAgent(clock, current, new MemoryDcs(new MemoryStore({ clock })))
+}
+
+export class FakeAgent<Store extends Dcs = MemoryDcs> implements AgentPort {
+  readonly dcs: Store
   readonly #clock: Clock
   /** What the loop knows; its times are on the test's clock. */
   current: AgentStatus
@@ -17,10 +23,10 @@ export class FakeAgent implements AgentPort {
   /** What is thrown by `onWake` is kept here. */
   trouble: unknown
 
-  constructor(clock: Clock, current: AgentStatus) {
+  constructor(clock: Clock, current: AgentStatus, dcs: Store) {
     this.#clock = clock
-    this.dcs = new MemoryDcs(new MemoryStore({ clock }))
     this.current = current
+    this.dcs = dcs
   }
 
   status(): AgentStatus {

@@ -3,15 +3,17 @@
 import { Registry } from 'prom-client'
 import { ApiServer } from '../../src/api/server.ts'
 import type { RestConfig } from '../../src/config/agent/types.ts'
+import type { Dcs } from '../../src/dcs/dcs.ts'
+import type { MemoryDcs } from '../../src/dcs/memory.ts'
 import { PeerClient } from '../../src/health/peer.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { silentLogger } from '../../src/platform/log.ts'
 import { leaderStatus } from './agent-status.ts'
-import { FakeAgent } from './fake-agent.ts'
+import { type FakeAgent, fakeAgent } from './fake-agent.ts'
 import { rawExchange } from './raw-http.ts'
 
-export interface RestServer {
-  readonly agent: FakeAgent
+export interface RestServer<Store extends Dcs = MemoryDcs> {
+  readonly agent: FakeAgent<Store>
   readonly port: number
   readonly server: ApiServer
   /** Everything that comes back for these bytes until the server closes. */
@@ -20,11 +22,20 @@ export interface RestServer {
 }
 
 /** Starts it; `deferred` is told how to stop it (`t.after`, or `after` of node:test). */
-export async function startRestServer(
+export function startRestServer(
   deferred: (close: () => Promise<void>) => void,
   rest: Partial<RestConfig> = {},
 ): Promise<RestServer> {
-  const agent = new FakeAgent(realClock, leaderStatus({ nextTurnAtMs: realClock.monotonicMs() + 10_000 }))
+  const status = leaderStatus({ nextTurnAtMs: realClock.monotonicMs() + 10_000 })
+  return serveRest(fakeAgent(realClock, status), deferred, rest)
+}
+
+/** The same for an agent that the test made. */
+export async function serveRest<Store extends Dcs>(
+  agent: FakeAgent<Store>,
+  deferred: (close: () => Promise<void>) => void,
+  rest: Partial<RestConfig> = {},
+): Promise<RestServer<Store>> {
   const peers = new PeerClient()
   const server = new ApiServer({
     rest: {

@@ -5,7 +5,7 @@ import { carryOut } from '../../../src/api/switchover.ts'
 import { type PeerAnswer, parsePeerAnswer, unreachable } from '../../../src/health/peer.ts'
 import { Deadline } from '../../../src/platform/deadline.ts'
 import { leaderStatus, threeMembers } from '../../support/agent-status.ts'
-import { FakeAgent } from '../../support/fake-agent.ts'
+import { type FakeAgent, fakeAgent } from '../../support/fake-agent.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
 const order: Order = {
@@ -23,7 +23,7 @@ interface Scene {
 
 async function scene(answer: (name: string) => PeerAnswer = good): Promise<Scene> {
   const clock = new FakeClock()
-  const agent = new FakeAgent(clock, leaderStatus())
+  const agent = fakeAgent(clock, leaderStatus())
   await agent.put(threeMembers)
   const askPeers = async (urls: ReadonlyMap<string, string>) => [...urls.keys()].map(answer)
   const run = async (what: Order = order, passMs = 1_000) => {
