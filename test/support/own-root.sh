@@ -26,6 +26,8 @@ done
 mkdir -p "$root/usr/pgsql-12" "$root/pgsql"
 ln -s "$bin" "$root/usr/pgsql-12/bin"
 mount --bind "$pgsql" "$root/pgsql"
+# Servers of several hosts share one machine here: each gets a socket directory of its own.
+mount -t tmpfs -o mode=1777 tmpfs "$root/run/postgresql"
 # The locale is compiled into a directory that lies over the machine's own for this host alone.
 mkdir "$root/locale"
 cp -a /usr/lib/locale/. "$root/locale/"

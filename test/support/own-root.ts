@@ -2,7 +2,7 @@
 // own. The machine's file system is untouched.
 
 import { spawn } from 'node:child_process'
-import { access, chown, mkdir } from 'node:fs/promises'
+import { chown, mkdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { Host } from '../../src/demo/host.ts'
 import { serverBinDir } from '../../src/demo/member.ts'
@@ -27,7 +27,8 @@ export async function withOwnRoot(host: Host, work: Workplace, locale: string): 
   if (pid === undefined) throw new Error('unshare cannot be started')
   work.defer(() => process.kill(pid, 'SIGKILL'))
   await waitFor(`the root directory of ${host.name}`, { withinMs: READY_WITHIN_MS }, async () => {
-    await access(`/proc/${pid}/root/ready`)
+    // Not `access`: that ignores our rights in a user namespace, and the link may only be followed with them.
+    await stat(`/proc/${pid}/root/ready`)
     return true
   })
   const { name, address, directory, logs, account } = host
