@@ -122,8 +122,7 @@ export class DataDirectory {
   ): Promise<ChildResult> {
     const result = await this.#shell(script, args, by, input)
     if (result?.code !== undefined && codes.includes(result.code)) return result
-    const why =
-      result === undefined || result.timedOut ? 'the storage did not answer in time' : result.stderr.trim()
+    const why = result === undefined ? 'the storage did not answer in time' : result.stderr.trim()
     throw new HaError('E_STORAGE', `cannot ${what} in ${this.path}: ${why}`, { retryable: true })
   }
 
@@ -135,7 +134,7 @@ export class DataDirectory {
   ): Promise<ChildResult | undefined> {
     if (await this.#isStuck()) return undefined
     let pid: number | undefined
-    const result = await runChild(SHELL, ['-c', script, 'sh', ...args], {
+    const run = runChild(SHELL, ['-c', script, 'sh', ...args], {
       by,
       env: toolEnvironment(),
       cwd: '/',
@@ -144,6 +143,9 @@ export class DataDirectory {
         pid = started
       },
     })
+    // A child that cannot be started (no process or descriptor left) tells nothing about the directory.
+    const result = await run.catch(() => undefined)
+    if (result === undefined) return undefined
     if (result.timedOut && pid !== undefined) this.#stuck.push(pid)
     return result.timedOut ? undefined : result
   }
@@ -151,7 +153,8 @@ export class DataDirectory {
   /** Children that were killed and still exist hang in the kernel: no sense in adding to them without limit. */
   async #isStuck(): Promise<boolean> {
     if (this.#stuck.length === 0) return false
-    const alive = await Promise.all(this.#stuck.map(async pid => (await statOf(pid)) !== undefined))
+    const look = async (pid: number) => (await statOf(pid).catch(() => 'unknown')) !== undefined
+    const alive = await Promise.all(this.#stuck.map(look))
     this.#stuck = this.#stuck.filter((_, index) => alive[index])
     return this.#stuck.length >= STUCK_MAX
   }

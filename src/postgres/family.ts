@@ -41,14 +41,21 @@ async function isMember(
   return belongsTo(directory, workingDirectory, stat)
 }
 
-/** SIGKILL to each of them, each as soon as it is found. Returns how many there were: 0 means that none is left. */
+/**
+ * SIGKILL to each of them, each as soon as it is found. Returns how many there were: 0 means that none is left. One that
+ * could not be looked at counts.
+ */
 export async function killFamily(
   directory: string,
   startedBefore = Number.POSITIVE_INFINITY,
 ): Promise<number> {
   const pids = await listPids()
   const killed = await Promise.all(
-    pids.map(async pid => (await isMember(directory, pid, startedBefore)) && sendSignal(pid, 'SIGKILL')),
+    pids.map(async pid => {
+      const mayBeMember = await isMember(directory, pid, startedBefore).catch(() => 'unknown' as const)
+      if (mayBeMember === true) sendSignal(pid, 'SIGKILL')
+      return mayBeMember !== false
+    }),
   )
   return killed.filter(Boolean).length
 }

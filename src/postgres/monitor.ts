@@ -22,10 +22,12 @@ const QUERY_MS = 2000
 const TIMELINE_AGE_MS = 5000
 const CANNOT_CONNECT_NOW = '57P03'
 
-/** The answer to one look. Without facts, `trouble` says why; `isGoingDown` and `isComingUp` are the server's own words. */
+/** The answer to one look. Without facts, `trouble` says why; the rest is what the server itself said about its state. */
 export interface MonitorLook {
   readonly facts: ServerFacts | undefined
   readonly trouble: string | undefined
+  /** It takes connections, be it to refuse ours. */
+  readonly isUp: boolean
   readonly isComingUp: boolean
   readonly isGoingDown: boolean
 }
@@ -153,6 +155,7 @@ export class Monitor {
     return {
       facts: undefined,
       trouble: isWaiting ? text : connectionTrouble(error, target, 'superuser', this.#context.config.file),
+      isUp: !isWaiting && sqlStateOf(error) !== undefined,
       isComingUp: isWaiting && !/shutting down/.test(text),
       isGoingDown: isWaiting && /shutting down/.test(text),
     }
@@ -160,5 +163,5 @@ export class Monitor {
 }
 
 function found(facts: ServerFacts): MonitorLook {
-  return { facts, trouble: undefined, isComingUp: false, isGoingDown: false }
+  return { facts, trouble: undefined, isUp: true, isComingUp: false, isGoingDown: false }
 }

@@ -102,12 +102,17 @@ export class Postmaster {
     return workingDirectory !== undefined && workingDirectory !== realPath
   }
 
-  /** Does this very process still exist? A zombie does not. */
+  /** Does this very process still exist? A zombie does not; one that could not be looked at does. */
   async isAlive(): Promise<boolean> {
     if (this.#isGone) return false
-    const stat = await statOf(this.pid)
-    this.#startTicks ??= stat?.startTicks
-    if (stat === undefined || stat.state === 'Z' || stat.startTicks !== this.#startTicks) this.#isGone = true
+    try {
+      const stat = await statOf(this.pid)
+      this.#startTicks ??= stat?.startTicks
+      if (stat === undefined || stat.state === 'Z' || stat.startTicks !== this.#startTicks)
+        this.#isGone = true
+    } catch {
+      // No news is not bad news: the next look tells.
+    }
     return !this.#isGone
   }
 

@@ -36,21 +36,27 @@ export function parseStat(line: string): ProcessStat | undefined {
   }
 }
 
-/** The process as it is now; undefined when there is none (or it may not be looked at). */
+/**
+ * The process as it is now; undefined when there is none. Rejects when the look itself fails (no file descriptor left):
+ * a process that could not be looked at must not count as dead.
+ */
 export async function statOf(pid: number): Promise<ProcessStat | undefined> {
-  try {
-    return parseStat(await readFile(`/proc/${pid}/stat`, 'utf8'))
-  } catch {
-    return undefined
-  }
+  const line = await unlessGone(readFile(`/proc/${pid}/stat`, 'utf8'))
+  return line === undefined ? undefined : parseStat(line)
 }
 
 /** The process's working directory as the kernel prints it; undefined for zombies and for other users' processes. */
-export async function workingDirectoryOf(pid: number): Promise<string | undefined> {
+export function workingDirectoryOf(pid: number): Promise<string | undefined> {
+  return unlessGone(readlink(`/proc/${pid}/cwd`))
+}
+
+async function unlessGone<T>(look: Promise<T>): Promise<T | undefined> {
   try {
-    return await readlink(`/proc/${pid}/cwd`)
-  } catch {
-    return undefined
+    return await look
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return undefined
+    throw error
   }
 }
 

@@ -5,6 +5,7 @@ import { parseHistoryFile } from '../cluster/history.ts'
 import type { Lsn, Timeline } from '../cluster/lsn.ts'
 import type { ServerSettings } from '../config/agent/types.ts'
 import type { Deadline } from '../platform/deadline.ts'
+import { messageOf } from '../platform/errors.ts'
 import { bootstrap } from './bootstrap.ts'
 import { clone } from './clone.ts'
 import { Connection, PATIENT_SESSION, withConnection } from './connection.ts'
@@ -59,17 +60,12 @@ export class LocalServer implements Postgres {
   }
 
   async status(by: Deadline): Promise<ServerStatus> {
-    const look = await this.#lifecycle.look(by)
-    const base = { process: look.process, dataDirectory: look.dataDirectory, postmasterPid: look.pid }
-    if (look.pid === undefined) {
-      this.#monitor.forget()
-      return { ...base, facts: undefined, trouble: look.trouble }
+    try {
+      return await this.#look(by)
+    } catch (error) {
+      const nothing = { process: 'unknown', dataDirectory: 'unknown', facts: undefined } as const
+      return { ...nothing, postmasterPid: this.#lifecycle.pid, trouble: messageOf(error) }
     }
-    const { facts, trouble, isComingUp, isGoingDown } = await this.#monitor.look(look.pid, by)
-    if (facts !== undefined) this.#lifecycle.noteReady()
-    const process =
-      this.#lifecycle.phase ?? (isGoingDown ? 'stopping' : isComingUp ? 'starting' : look.process)
-    return { ...base, process, facts, trouble }
   }
 
   controlData(by: Deadline): Promise<ControlData | undefined> {
@@ -174,5 +170,19 @@ export class LocalServer implements Postgres {
     this.#monitor.forget()
     this.#slotConnection?.close()
     return Promise.resolve()
+  }
+
+  async #look(by: Deadline): Promise<ServerStatus> {
+    const look = await this.#lifecycle.look(by)
+    const base = { process: look.process, dataDirectory: look.dataDirectory, postmasterPid: look.pid }
+    if (look.pid === undefined) {
+      this.#monitor.forget()
+      return { ...base, facts: undefined, trouble: look.trouble }
+    }
+    const { facts, trouble, isUp, isComingUp, isGoingDown } = await this.#monitor.look(look.pid, by)
+    if (isUp) this.#lifecycle.noteReady()
+    const said = isGoingDown ? 'stopping' : isComingUp ? 'starting' : undefined
+    const known = this.#lifecycle.phase ?? (isUp && look.process === 'starting' ? 'running' : look.process)
+    return { ...base, process: said ?? known, facts, trouble }
   }
 }

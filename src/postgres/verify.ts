@@ -1,5 +1,8 @@
 // The check before the agent begins its work: mistakes of configuration are told at once, in one line each.
 
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { Deadline } from '../platform/deadline.ts'
 import { UserError } from '../platform/errors.ts'
 import { withConnection } from './connection.ts'
@@ -17,8 +20,19 @@ export async function verify(context: Context, lifecycle: Lifecycle, by: Deadlin
   const mistake =
     look === undefined ? undefined : directoryMistake(look, context.config, binaries.majorVersion)
   if (mistake !== undefined) throw new UserError(mistake)
+  await verifyPassfile(context.passfile)
   if ((await lifecycle.look(by)).process === 'running') await verifyLogin(context, by)
   return binaries.majorVersion
+}
+
+async function verifyPassfile(path: string): Promise<void> {
+  try {
+    await access(dirname(path), constants.W_OK)
+  } catch {
+    throw new UserError(
+      `the directory ${dirname(path)} for the password file cannot be written: set postgresql.pgpass to a path that this user may write`,
+    )
+  }
 }
 
 async function verifyLogin(context: Context, by: Deadline): Promise<void> {

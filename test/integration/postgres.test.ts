@@ -1,6 +1,7 @@
 // The life of one real server: made, found again, stopped in every way, crashed.
 
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
@@ -76,6 +77,49 @@ test('an agent that comes back takes over the running server and does not restar
   assert.equal(status.postmasterPid, pid)
   assert.equal(status.facts?.postmasterStartTime, before.postmasterStartTime)
   pg1 = again
+})
+
+test('a server that lets only TLS in is reached by TLS, unless that is forbidden', async () => {
+  const { dataDir, superuser } = pg1.config.postgres
+  const names = [
+    '-keyout',
+    join(dataDir, 'server.key'),
+    '-out',
+    join(dataDir, 'server.crt'),
+    '-subj',
+    '/CN=test',
+  ]
+  execFileSync('openssl', ['req', '-new', '-x509', '-nodes', '-days', '2', ...names], { stdio: 'ignore' })
+  const strict = {
+    ...pg1.settings,
+    parameters: { ...pg1.settings.parameters, ssl: 'on' },
+    pgHba: ['hostssl all all 127.0.0.1/32 scram-sha-256'],
+  }
+  assert.equal(await pg1.server.configure(strict, within(5000)), false)
+  const again = rig.build(pg1.config, strict)
+  assert.equal((await factsOf(again)).role, 'primary')
+  const plain = { ...superuser, options: { sslmode: 'disable' } }
+  const forbidden = rig.build(
+    { ...pg1.config, postgres: { ...pg1.config.postgres, superuser: plain } },
+    strict,
+  )
+  const status = await forbidden.server.status(within(5000))
+  assert.match(status.trouble ?? '', /does not let user "postgres" in .*no encryption.*pg_hba/)
+  assert.equal(status.process, 'running')
+  for (const { server } of [again, forbidden]) await server.close()
+  await pg1.server.configure(pg1.settings, within(5000))
+})
+
+test('the server is reached through its socket where the configuration says so', async () => {
+  const raw = { use_unix_socket: true }
+  const bySocket = rig.build({ ...pg1.config, postgres: { ...pg1.config.postgres, raw } }, pg1.settings)
+  assert.equal((await factsOf(bySocket)).role, 'primary')
+  const [row] = await sql(
+    pg1,
+    "SELECT client_addr FROM pg_stat_activity WHERE application_name = 'pgherd' AND client_addr IS NULL",
+  )
+  assert.deepEqual(row, { client_addr: null })
+  await bySocket.server.close()
 })
 
 test('a stale postmaster.pid that names a foreign process is not taken for a server', async () => {
