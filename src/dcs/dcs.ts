@@ -78,8 +78,8 @@ export interface LeaseLeft {
 
 export interface Dcs {
   /**
-   * Reads the whole scope, linearizable. Throws HaError: `E_DCS_UNREACHABLE`, `E_DCS_TIMEOUT`, `E_DCS_AUTH`, and
-   * `E_DCS_STALE` when the answering member's raft term is lower than one seen before.
+   * Reads the whole scope, linearizable. Throws HaError: `E_DCS_UNREACHABLE`, `E_DCS_TIMEOUT`, `E_DCS_AUTH`,
+   * `E_DCS_REJECTED`, and `E_DCS_STALE` when only members with a lower raft term than seen before answered in time.
    */
   read(by: Deadline): Promise<ClusterView>
   grantLease(ttlSeconds: number, by: Deadline): Promise<Lease>

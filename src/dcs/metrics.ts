@@ -10,7 +10,7 @@ export interface DcsMetrics {
   call(what: string, endpoint: string, result: CallResult, seconds: number): void
   /** A watch stream ended and is opened again. */
   watchRestart(endpoint: string): void
-  /** A notice replaced by `stale`, by reason of the streams or of a slow reader. */
+  /** The watch asked its reader to read everything again. */
   watchStale(): void
   /** A whole lease renewal, hedges included. */
   keepAlive(outcome: string, seconds: number): void

@@ -79,11 +79,16 @@ export class Calls {
   }
 
   /**
-   * A linearizable request that may be repeated: asks member after member until one answers or the deadline is over.
-   * Throws HaError. An answer of an older raft term is passed over; only when all members that answer agree on the
-   * older term is it taken: then etcd was restored, and refusing it would refuse it for ever.
+   * A request that may be repeated: asks member after member until one answers or the deadline is over. Throws HaError.
+   * An answer of an older raft term is passed over. Only a `linearizable` one that all members that answer agree on is
+   * taken in spite of its term: then etcd was restored, and refusing it would refuse it for ever.
    */
-  async read<T extends Answered>(what: string, by: Deadline, send: Send<T>): Promise<Answer<T>> {
+  async read<T extends Answered>(
+    what: string,
+    by: Deadline,
+    send: Send<T>,
+    kind: 'linearizable' | 'local' = 'linearizable',
+  ): Promise<Answer<T>> {
     const faults = new Map<Endpoint, EtcdFault>()
     for (let attemptMs = this.attemptMs; !by.isOver(); attemptMs *= 2) {
       let behind: Answer<T> | undefined
@@ -91,14 +96,14 @@ export class Calls {
         if (by.isOver()) break
         const result = await this.#tryRead(endpoint, what, by.within(attemptMs), send)
         if (!(result instanceof EtcdFault)) {
-          if (!result.isBehind) return result.answer
+          if (!result.isBehind) return this.#believe(endpoint, result.answer, kind)
           behind = this.#passOver(endpoint, result.answer, faults)
           continue
         }
         if (!isEndpointFault(result.kind)) throw haErrorOf(what, [result])
         faults.set(endpoint, result)
       }
-      if (behind !== undefined && !by.isOver()) return this.#takeRestored(behind)
+      if (behind !== undefined && kind === 'linearizable' && !by.isOver()) return this.#takeRestored(behind)
       await this.#pause(by)
     }
     throw haErrorOf(what, [...faults.values()])
@@ -137,13 +142,16 @@ export class Calls {
     try {
       const value = await this.attempt(endpoint, what, by, send)
       const answer = { value, position: positionOf(value.header), sentAtMs }
-      if (isBehind(answer.position, known)) return { answer, isBehind: true }
-      this.#parts.terms.raise(answer.position)
-      this.#parts.endpoints.prefer(endpoint)
-      return { answer, isBehind: false }
+      return { answer, isBehind: isBehind(answer.position, known) }
     } catch (error) {
       return faultOf(error, endpoint.name)
     }
+  }
+
+  #believe<T>(endpoint: Endpoint, answer: Answer<T>, kind: 'linearizable' | 'local'): Answer<T> {
+    if (kind === 'linearizable') this.#parts.terms.raise(answer.position)
+    this.#parts.endpoints.prefer(endpoint)
+    return answer
   }
 
   #passOver<T>(endpoint: Endpoint, answer: Answer<T>, faults: Map<Endpoint, EtcdFault>): Answer<T> {
@@ -180,8 +188,8 @@ export class Calls {
   }
 
   #isFresh(endpoint: Endpoint): boolean {
-    const sinceMs = this.#parts.clock.monotonicMs() - FRESH_MS
-    return endpoint.okAtMs > sinceMs && endpoint.okAtMs > endpoint.failedAtMs
+    const isRecent = endpoint.okAtMs > this.#parts.clock.monotonicMs() - FRESH_MS
+    return isRecent && endpoint.failedAtMs === Number.NEGATIVE_INFINITY
   }
 
   /** Undefined when the member answered: a read of one key from its own copy. */

@@ -5,15 +5,27 @@ import type { Clock } from '../../platform/clock.ts'
 import { Addresses } from './addresses.ts'
 import { openClient } from './client.ts'
 import { EtcdFault } from './faults.ts'
-import { type EndpointAddress, type EtcdOptions, parseEndpoint } from './options.ts'
+import type { EndpointAddress, EtcdOptions } from './options.ts'
 
 /** A member that failed is asked last for this long. */
 const FAILED_FOR_MS = 3_000
 
-/** One configured member with its client. */
-export class Endpoint {
+/** One configured member. */
+export interface Endpoint {
   readonly name: string
-  /** Monotonic time of its last answer and of its last failure. */
+  /** Monotonic time of its last answer, and of its last failure since then; minus infinity for never. */
+  okAtMs: number
+  failedAtMs: number
+  /** The client for the host's current address. Rejects when the name has no address yet. */
+  client(): Promise<Etcd3>
+  /** A host may have several addresses: after a refused connection the next one gets its turn. */
+  nextAddress(): Promise<void>
+  close(): void
+}
+
+/** A member with a real client behind cached addresses. */
+export class EtcdEndpoint implements Endpoint {
+  readonly name: string
   okAtMs = Number.NEGATIVE_INFINITY
   failedAtMs = Number.NEGATIVE_INFINITY
   readonly #address: EndpointAddress
@@ -31,7 +43,6 @@ export class Endpoint {
     this.#addresses = new Addresses(address.host, options.clock)
   }
 
-  /** The client for the host's current address. Rejects when the name has no address yet. */
   async client(): Promise<Etcd3> {
     const known = await this.#addresses.get()
     if (this.#closed) throw new EtcdFault('not-sent', this.name, 'closed')
@@ -43,7 +54,6 @@ export class Endpoint {
     return this.#client
   }
 
-  /** A host may have several addresses: after a refused connection the next one gets its turn. */
   async nextAddress(): Promise<void> {
     const known = await this.#addresses.get()
     if (known.length < 2) return
@@ -65,18 +75,18 @@ export class Endpoints {
   readonly #listeners = new Set<(endpoint: Endpoint) => void>()
   #preferred: number
 
-  constructor(options: EtcdOptions) {
-    this.all = options.endpoints.map(text => new Endpoint(parseEndpoint(text), options))
-    this.#clock = options.clock
-    this.#preferred = (options.startAt ?? Math.floor(Math.random() * this.all.length)) % this.all.length
+  /** `startAt` is the place of the member to begin with. */
+  constructor(all: readonly Endpoint[], clock: Clock, startAt: number) {
+    this.all = all
+    this.#clock = clock
+    this.#preferred = startAt % all.length
   }
 
   /** The preferred member first, then the others in turn; at the end those that failed lately, longest ago first. */
   order(): readonly Endpoint[] {
     const turned = [...this.all.slice(this.#preferred), ...this.all.slice(0, this.#preferred)]
     const failedSinceMs = this.#clock.monotonicMs() - FAILED_FOR_MS
-    const isFailing = (endpoint: Endpoint) =>
-      endpoint.failedAtMs > failedSinceMs && endpoint.failedAtMs > endpoint.okAtMs
+    const isFailing = (endpoint: Endpoint) => endpoint.failedAtMs > failedSinceMs
     const failing = turned.filter(isFailing).sort((a, b) => a.failedAtMs - b.failedAtMs)
     return [...turned.filter(endpoint => !isFailing(endpoint)), ...failing]
   }
@@ -88,6 +98,7 @@ export class Endpoints {
 
   answered(endpoint: Endpoint): void {
     endpoint.okAtMs = this.#clock.monotonicMs()
+    endpoint.failedAtMs = Number.NEGATIVE_INFINITY
   }
 
   failed(endpoint: Endpoint): void {

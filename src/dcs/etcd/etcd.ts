@@ -19,10 +19,10 @@ import type {
 import { noDcsMetrics } from '../metrics.ts'
 import { scopePrefix } from '../prefix.ts'
 import { Calls } from './calls.ts'
-import { Endpoints } from './endpoints.ts'
+import { Endpoints, EtcdEndpoint } from './endpoints.ts'
 import { faultOf } from './faults.ts'
 import { Leases, outcomeOf } from './lease.ts'
-import type { EtcdOptions } from './options.ts'
+import { type EtcdOptions, parseEndpoint } from './options.ts'
 import { RaftTerms } from './terms.ts'
 import { Watcher } from './watcher.ts'
 import { Wire } from './wire.ts'
@@ -39,6 +39,11 @@ export function createEtcdDcs(options: EtcdOptions): Dcs {
   return new EtcdDcs(options)
 }
 
+function endpointsOf(options: EtcdOptions): Endpoints {
+  const all = options.endpoints.map(text => new EtcdEndpoint(parseEndpoint(text), options))
+  return new Endpoints(all, options.clock, options.startAt ?? Math.floor(Math.random() * all.length))
+}
+
 class EtcdDcs implements Dcs {
   readonly #options: EtcdOptions
   readonly #wire: Wire
@@ -52,7 +57,7 @@ class EtcdDcs implements Dcs {
     const { clock, logger, metrics = noDcsMetrics, retryTimeoutMs = RETRY_TIMEOUT_MS } = options
     this.#options = options
     this.#wire = new Wire(scopePrefix(options.namespace, options.scope))
-    this.#endpoints = new Endpoints(options)
+    this.#endpoints = endpointsOf(options)
     const shared = { endpoints: this.#endpoints, terms: new RaftTerms(), clock, logger, metrics }
     this.#calls = new Calls({ ...shared, wire: this.#wire, retryTimeoutMs })
     this.#leases = new Leases({ ...shared, calls: this.#calls })

@@ -4,7 +4,7 @@ import type { Clock } from '../../platform/clock.ts'
 
 /**
  * Starts `first`, and `second` after `delayMs` or as soon as `first` failed; settles with the first success. Rejects
- * with the second's error when both failed. The slower one goes on until its own deadline.
+ * with the later error when both failed. The slower one goes on until its own deadline.
  */
 export function hedge<T>(
   clock: Clock,

@@ -1,7 +1,7 @@
 // Leases by raw calls. Renewing is the most urgent request of all: it may be sent twice, so a second member is asked
 // when the first has been silent for half of its time.
 
-import type { ILeaseKeepAliveResponse, IResponseHeader } from 'etcd3'
+import type { ILeaseKeepAliveResponse, ILeaseTimeToLiveResponse, IResponseHeader } from 'etcd3'
 import type { Clock } from '../../platform/clock.ts'
 import type { Deadline } from '../../platform/deadline.ts'
 import type { Lease, LeaseLeft, Outcome, Renewal } from '../dcs.ts'
@@ -48,9 +48,9 @@ export class Leases {
   }
 
   async left(leaseId: bigint, by: Deadline): Promise<LeaseLeft> {
-    const { value, sentAtMs } = await this.#parts.calls.read('read a lease', by, (client, options) =>
-      client.leaseClient.leaseTimeToLive({ ID: leaseId.toString() }, options),
-    )
+    const send: Send<ILeaseTimeToLiveResponse> = (client, options) =>
+      client.leaseClient.leaseTimeToLive({ ID: leaseId.toString() }, options)
+    const { value, sentAtMs } = await this.#parts.calls.read('read a lease', by, send, 'local')
     const leftSeconds = Number(value.TTL)
     return {
       leftSeconds: leftSeconds < 0 ? undefined : leftSeconds,

@@ -14,6 +14,8 @@ import { positionOf, type Wire } from './wire.ts'
 export interface StreamEnd {
   readonly why: string
   readonly compactRevision: bigint | undefined
+  /** The member is to blame, not we or the history. */
+  readonly isFailure: boolean
 }
 
 /** What a stream tells. `onEnd` comes exactly once, and nothing after it. */
@@ -53,7 +55,7 @@ export class WatchStream {
     this.#handlers = handlers
     this.endpoint = parts.endpoint
     this.#timer = this.#endAfter(parts.answerMs, 'did not open')
-    this.#open().catch((error: unknown) => this.#end(faultOf(error, parts.endpoint.name).detail))
+    this.#open().catch((error: unknown) => this.#fail(faultOf(error, parts.endpoint.name).detail))
   }
 
   /** Asks for a sign of life now; without one the stream ends. */
@@ -66,15 +68,15 @@ export class WatchStream {
 
   /** Ends the stream; `onEnd` is told. */
   close(why: string): void {
-    this.#end(why)
+    this.#end({ why, compactRevision: undefined, isFailure: false })
   }
 
   async #open(): Promise<void> {
     const client = await this.#parts.endpoint.client()
     const duplex = await client.watchClient.watch(callOptions(this.#cancel.signal))
     duplex.on('data', response => this.#onData(response))
-    duplex.on('error', error => this.#end(faultOf(error, this.#parts.endpoint.name).detail))
-    duplex.on('end', () => this.#end('was closed by the member'))
+    duplex.on('error', error => this.#fail(faultOf(error, this.#parts.endpoint.name).detail))
+    duplex.on('end', () => this.#fail('was closed by the member'))
     this.#duplex = duplex
     if (this.#isEnded) {
       duplex.cancel()
@@ -96,7 +98,8 @@ export class WatchStream {
       const compactRevision = BigInt(response.compact_revision)
       const reason = response.cancel_reason === '' ? 'canceled by etcd' : response.cancel_reason
       const why = compactRevision > 0n ? `asks for history compacted at ${compactRevision}` : reason
-      this.#end(why, compactRevision > 0n ? compactRevision : undefined)
+      if (compactRevision > 0n) this.#end({ why, compactRevision, isFailure: false })
+      else this.#fail(why)
       return
     }
     this.#timer.cancel()
@@ -113,15 +116,19 @@ export class WatchStream {
   }
 
   #endAfter(delayMs: number, why: string): Timer {
-    return this.#parts.clock.setTimer(delayMs, () => this.#end(why))
+    return this.#parts.clock.setTimer(delayMs, () => this.#fail(why))
   }
 
-  #end(why: string, compactRevision?: bigint): void {
+  #fail(why: string): void {
+    this.#end({ why, compactRevision: undefined, isFailure: true })
+  }
+
+  #end(end: StreamEnd): void {
     if (this.#isEnded) return
     this.#isEnded = true
     this.#timer.cancel()
     this.#cancel.abort()
     this.#duplex?.cancel()
-    this.#handlers.onEnd({ why, compactRevision })
+    this.#handlers.onEnd(end)
   }
 }

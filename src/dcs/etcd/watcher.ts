@@ -158,9 +158,9 @@ export class Watcher {
     else this.#parts.logger.debug(tell, { event: 'dcs-watch-failed' })
     slot.timer = this.#parts.clock.setTimer(REOPEN_MS, () => this.#open(slot))
     const base = this.#base
-    if (end.compactRevision === undefined) this.#parts.endpoints.failed(endpoint)
-    else if (base !== undefined && end.compactRevision > base.lastRevision + 1n) this.#reset(end.why)
-    if (wasLive && !this.#slots.some(other => other.isLive)) this.#stale(`watch lost: ${tell}`)
+    if (end.isFailure) this.#parts.endpoints.failed(endpoint)
+    if (base !== undefined && (end.compactRevision ?? 0n) > base.lastRevision + 1n) this.#reset(end.why)
+    else if (wasLive && !this.#slots.some(other => other.isLive)) this.#stale(`watch lost: ${tell}`)
   }
 
   /**

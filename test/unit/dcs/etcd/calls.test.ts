@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { Send } from '../../../../src/dcs/etcd/calls.ts'
+import { EtcdFault } from '../../../../src/dcs/etcd/faults.ts'
+import { Deadline } from '../../../../src/platform/deadline.ts'
+import { HaError } from '../../../../src/platform/errors.ts'
+import { FakeClock } from '../../../support/fake-clock.ts'
+import { type FakeMember, fakeEtcd, type Manner } from './fake-members.ts'
+
+const range: Send<Awaited<ReturnType<Parameters<Send<never>>[0]['kv']['range']>>> = (client, options) =>
+  client.kv.range({}, options)
+const txn: Send<Awaited<ReturnType<Parameters<Send<never>>[0]['kv']['txn']>>> = (client, options) =>
+  client.kv.txn({}, options)
+
+const frozen: Manner = { delayMs: 1_000_000 }
+const refused: Manner = { error: '9 FAILED_PRECONDITION: gRPC 14: No connection established' }
+
+function rig(...manners: readonly Manner[]) {
+  const clock = new FakeClock()
+  const etcd = fakeEtcd(clock, manners.length)
+  manners.forEach((manner, index) => {
+    const member = etcd.members[index]
+    if (member !== undefined) member.manner = manner
+  })
+  const by = (durationMs: number) => Deadline.in(clock, durationMs)
+  const asked = () => etcd.members.map((member: FakeMember) => member.requests.length)
+  return { ...etcd, clock, by, asked }
+}
+
+/** Runs a call while time goes on, and returns what came of it and when. */
+async function timed<T>(clock: FakeClock, work: Promise<T>): Promise<{ result: T | Error; ms: number }> {
+  let ms = Number.NaN
+  const settled = work
+    .catch((error: Error) => error)
+    .finally(() => {
+      ms = clock.monotonicMs()
+    })
+  for (let step = 0; step < 2_000 && Number.isNaN(ms); step += 1) await clock.advance(10)
+  return { result: await settled, ms }
+}
+
+test('a read stays with the member that answered', async () => {
+  const { calls, by, asked } = rig({}, {}, {})
+  for (let count = 0; count < 5; count += 1) await calls.read('read', by(1_000), range)
+  assert.deepEqual(asked(), [5, 0, 0])
+})
+
+test('a read leaves a frozen member after one attempt and does not come back to it', async () => {
+  const { calls, by, asked, clock } = rig(frozen, {}, {})
+  const first = await timed(clock, calls.read('read', by(5_000), range))
+  assert.ok(first.ms >= 1_000 && first.ms < 1_100, `${first.ms}`)
+  await calls.read('read', by(5_000), range)
+  assert.deepEqual(asked(), [1, 2, 0])
+})
+
+test('a read at dead members goes on until its deadline and names them all', async () => {
+  const { calls, by, clock, asked } = rig(refused, refused, refused)
+  const { result, ms } = await timed(clock, calls.read('read', by(3_000), range))
+  assert.ok(result instanceof HaError && result.code === 'E_DCS_UNREACHABLE')
+  for (const name of ['m0', 'm1', 'm2']) assert.ok(result.message.includes(name))
+  assert.ok(ms >= 3_000 && ms < 3_100, `${ms}`)
+  assert.ok(asked().every(count => count > 5))
+})
+
+test('a slow etcd gets more time in each round', async () => {
+  const { calls, by, clock } = rig({ delayMs: 1_700 })
+  const { result, ms } = await timed(clock, calls.read('read', by(10_000), range))
+  assert.ok(!(result instanceof Error))
+  assert.ok(ms < 3_000, `${ms}`)
+})
+
+test('an answer of an older raft term is passed over for another member', async () => {
+  const { calls, by, members, endpoints } = rig({ term: 5 }, { term: 5 }, {})
+  await calls.read('read', by(1_000), range)
+  const [old, other] = members
+  assert.ok(old !== undefined && other !== undefined)
+  old.manner = { term: 4, revision: 900 }
+  const answer = await calls.read('read', by(1_000), range)
+  assert.equal(answer.position.raftTerm, 5n)
+  assert.equal(endpoints.order()[0], other)
+})
+
+test('when every member that answers is in the older term, etcd was restored: it is believed', async () => {
+  const { calls, by, members, terms, clock } = rig({ term: 9 }, { term: 9 }, { term: 9 })
+  await calls.read('read', by(1_000), range)
+  members.forEach((member, index) => {
+    member.manner = index === 1 ? refused : { term: 2, revision: 3 }
+  })
+  const { result } = await timed(clock, calls.read('read', by(3_000), range))
+  assert.ok(!(result instanceof Error))
+  assert.equal(result.position.raftTerm, 2n)
+  assert.equal(terms.current()?.raftTerm, 2n)
+})
+
+test('an older term is an error of its own while others may still say otherwise', async () => {
+  const { calls, by, members, clock } = rig({ term: 9 }, {}, {})
+  await calls.read('read', by(1_000), range)
+  members.forEach((member, index) => {
+    member.manner = index === 0 ? { term: 8 } : frozen
+  })
+  const { result } = await timed(clock, calls.read('read', by(1_500), range))
+  assert.ok(result instanceof HaError && result.code === 'E_DCS_STALE')
+})
+
+test('a question that no raft round answers never makes an older term true', async () => {
+  const { calls, by, members, clock, terms } = rig({ term: 9 })
+  await calls.read('read', by(1_000), range)
+  for (const member of members) member.manner = { term: 2 }
+  const { result } = await timed(clock, calls.read('read a lease', by(1_000), range, 'local'))
+  assert.ok(result instanceof HaError && result.code === 'E_DCS_STALE')
+  assert.equal(terms.current()?.raftTerm, 9n)
+})
+
+test('a write is sent once: no answer means that it may be applied', async () => {
+  const { calls, by, members, clock, asked } = rig({}, {}, {})
+  await calls.read('read', by(1_000), range)
+  for (const member of members) member.manner = frozen
+  const { result } = await timed(clock, calls.write('write', by(10_000), txn))
+  assert.ok(result instanceof EtcdFault && result.kind === 'unanswered')
+  assert.deepEqual(asked(), [2, 0, 0])
+})
+
+test('a write first finds a member that is alive', async () => {
+  const { calls, by, members, clock } = rig(frozen, {}, {})
+  const { result } = await timed(clock, calls.write('write', by(5_000), txn))
+  assert.ok(!(result instanceof Error))
+  assert.deepEqual(
+    members.map(member => member.requests),
+    [['probe'], ['probe', 'txn'], []],
+  )
+})
+
+test('a write that was refused before it began may go to another member', async () => {
+  const noLeader = { error: '9 FAILED_PRECONDITION: gRPC 14: etcdserver: no leader' }
+  const { calls, by, members, clock } = rig({}, {}, {})
+  await calls.read('read', by(1_000), range)
+  const [first] = members
+  assert.ok(first !== undefined)
+  first.manner = noLeader
+  const { result } = await timed(clock, calls.write('write', by(5_000), txn))
+  assert.ok(!(result instanceof Error))
+  assert.equal(first.requests.filter(request => request === 'txn').length, 1)
+})
+
+test('a write that nobody could take was surely not sent', async () => {
+  const { calls, by, members, clock } = rig(frozen, refused, frozen)
+  const { result } = await timed(clock, calls.write('write', by(2_000), txn))
+  assert.ok(result instanceof EtcdFault && result.kind === 'not-sent')
+  assert.ok(members.every(member => !member.requests.includes('txn')))
+})
+
+test('a renewal asks a second member at half time, and its deadline counts from that request', async () => {
+  const { leases, by, clock } = rig(frozen, {}, {})
+  const { result, ms } = await timed(clock, leases.keepAlive(7n, by(5_000)))
+  assert.ok(!(result instanceof Error) && result.outcome === 'won')
+  assert.equal(result.lease.sentAtMs, 500)
+  assert.ok(ms <= 520, `${ms}`)
+})
+
+test('a renewal by a member that lives in an older term does not count', async () => {
+  const { leases, calls, by, members, clock } = rig({ term: 5 }, { term: 5 }, { term: 5 })
+  await calls.read('read', by(1_000), range)
+  const [thawed, second, third] = members
+  assert.ok(thawed !== undefined && second !== undefined && third !== undefined)
+  thawed.manner = { term: 4, ttl: 5 }
+  second.manner = { term: 5, ttl: 0 }
+  const { result } = await timed(clock, leases.keepAlive(7n, by(2_000)))
+  assert.deepEqual(result, { outcome: 'lost' })
+  second.manner = frozen
+  third.manner = frozen
+  const alone = await timed(clock, leases.keepAlive(7n, by(2_000)))
+  assert.deepEqual(alone.result, { outcome: 'unknown' })
+})
+
+test('a renewal that nobody heard is unreachable, one without an answer is unknown', async () => {
+  const dead = rig(refused, refused)
+  assert.deepEqual((await timed(dead.clock, dead.leases.keepAlive(7n, dead.by(1_000)))).result, {
+    outcome: 'unreachable',
+  })
+  const silent = rig(frozen, refused)
+  assert.deepEqual((await timed(silent.clock, silent.leases.keepAlive(7n, silent.by(1_000)))).result, {
+    outcome: 'unknown',
+  })
+})

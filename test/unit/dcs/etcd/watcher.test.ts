@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { Notice } from '../../../../src/dcs/dcs.ts'
+import { Watcher } from '../../../../src/dcs/etcd/watcher.ts'
+import { revisionOf } from '../../../../src/dcs/etcd/wire.ts'
+import { noDcsMetrics } from '../../../../src/dcs/metrics.ts'
+import { silentLogger } from '../../../../src/platform/log.ts'
+import { FakeClock } from '../../../support/fake-clock.ts'
+import { type FakeStream, fakeEtcd } from './fake-members.ts'
+
+/** A watch over three members with what it told so far: revisions as numbers, `stale` by its first words. */
+async function watching(streams: 1 | 2) {
+  const clock = new FakeClock()
+  const etcd = fakeEtcd(clock, 3)
+  const ended = new AbortController()
+  const told: (number | string)[] = []
+  const watcher = new Watcher(
+    { ...etcd, clock, logger: silentLogger, metrics: noDcsMetrics, silenceMs: 2_000, onClosed: () => {} },
+    { streams, signal: ended.signal },
+  )
+  const over = keep(watcher.notices, told)
+  const close = async () => {
+    ended.abort()
+    await over
+    assert.equal(clock.timers, 0, 'timers are left after the watch was closed')
+  }
+  const [m0, m1, m2] = etcd.members
+  assert.ok(m0 !== undefined && m1 !== undefined && m2 !== undefined)
+  await clock.advance(0)
+  return { ...etcd, m0, m1, m2, clock, told, close }
+}
+
+async function keep(notices: AsyncIterable<Notice>, told: (number | string)[]): Promise<void> {
+  for await (const notice of notices) {
+    if (notice.kind === 'stale') told.push(notice.why.split(' ').slice(0, 2).join(' '))
+    else told.push(...notice.events.map(event => Number(revisionOf(event))))
+  }
+}
+
+function latest(member: { readonly streams: readonly FakeStream[] }): FakeStream {
+  const stream = member.streams.at(-1)
+  assert.ok(stream !== undefined, 'a stream was opened')
+  return stream
+}
+
+test('two streams go to two members; what the slower one repeats is dropped', async () => {
+  const { m0, m1, m2, told, clock, close } = await watching(2)
+  assert.deepEqual([m0.streams.length, m1.streams.length, m2.streams.length], [1, 1, 0])
+  latest(m0).created(10)
+  latest(m1).created(10)
+  latest(m1).events(11)
+  latest(m0).events(11)
+  latest(m0).events(12, 13)
+  latest(m1).events(12)
+  latest(m1).events(13, 14)
+  await clock.advance(0)
+  assert.deepEqual(told, ['watch started', 11, 12, 13, 14])
+  await close()
+})
+
+test('a stream that begins after the first told revision is opened again from there: no gap', async () => {
+  const { m0, m1, told, clock, close } = await watching(2)
+  latest(m0).created(10)
+  latest(m1).created(15)
+  latest(m1).events(16)
+  await clock.advance(200)
+  assert.equal(latest(m1).from, '11')
+  latest(m1).created(16)
+  latest(m1).events(11, 12)
+  latest(m0).events(11, 12, 16)
+  await clock.advance(0)
+  assert.deepEqual(told, ['watch started', 11, 12, 16])
+  await close()
+})
+
+test('a lost stream resumes elsewhere after the last revision; nobody reads anew while the other lives', async () => {
+  const { m0, m1, m2, told, clock, close } = await watching(2)
+  latest(m0).created(10)
+  latest(m1).created(10)
+  latest(m0).events(11)
+  latest(m0).emit('error', new Error('9 FAILED_PRECONDITION: gRPC 14: Connection dropped'))
+  await clock.advance(200)
+  assert.equal(latest(m2).from, '12')
+  latest(m2).created(11)
+  latest(m2).events(12)
+  await clock.advance(0)
+  assert.deepEqual(told, ['watch started', 11, 12])
+  assert.equal(m1.streams.length, 1)
+  await close()
+})
+
+test('with its only stream lost, a watch says so, resumes, and says so again', async () => {
+  const { m0, m1, told, clock, close } = await watching(1)
+  latest(m0).created(10)
+  latest(m0).emit('end')
+  await clock.advance(200)
+  latest(m1).created(12)
+  latest(m1).events(11, 12)
+  await clock.advance(0)
+  assert.deepEqual(told, ['watch started', 'watch lost:', 'watch resumed', 11, 12])
+  await close()
+})
+
+test('a silent member is asked for a sign of life, and left when it gives none', async () => {
+  const { m0, m1, clock, told, close } = await watching(1)
+  latest(m0).created(10)
+  await clock.advance(2_000)
+  assert.equal(latest(m0).progressRequests, 1)
+  latest(m0).progress(10)
+  await clock.advance(2_000)
+  assert.equal(latest(m0).progressRequests, 2)
+  await clock.advance(1_000)
+  assert.ok(latest(m0).isCanceled)
+  await clock.advance(200)
+  assert.equal(latest(m1).from, '11')
+  assert.deepEqual(told, ['watch started', 'watch lost:'])
+  await close()
+})
+
+test('a request that fails at a member makes its stream prove at once that it lives', async () => {
+  const { m0, endpoints, clock, close } = await watching(1)
+  latest(m0).created(10)
+  endpoints.failed(m0)
+  assert.equal(latest(m0).progressRequests, 1)
+  await clock.advance(0)
+  await close()
+})
+
+test('a member that never opens the stream is given up', async () => {
+  const { m0, m1, clock, close } = await watching(1)
+  await clock.advance(1_000)
+  assert.ok(latest(m0).isCanceled)
+  await clock.advance(200)
+  assert.equal(m1.streams.length, 1)
+  await close()
+})
+
+test('history compacted beyond the last told revision means a new beginning', async () => {
+  const { m0, m1, told, clock, close } = await watching(1)
+  latest(m0).created(10)
+  latest(m0).emit('end')
+  await clock.advance(200)
+  latest(m1).created(50)
+  latest(m1).compacted(40)
+  await clock.advance(200)
+  assert.equal(latest(m1).from, undefined)
+  latest(m1).created(51)
+  latest(m1).events(52)
+  await clock.advance(0)
+  assert.deepEqual(told.slice(-3), ['asks for', 'watch started', 52])
+  await close()
+})
+
+test('one stream compacted behind the other only begins later', async () => {
+  const { m0, m1, m2, told, clock, close } = await watching(2)
+  latest(m0).created(10)
+  latest(m1).emit('end')
+  latest(m0).events(11, 12)
+  await clock.advance(200)
+  latest(m2).created(12)
+  latest(m2).compacted(12)
+  await clock.advance(200)
+  assert.equal(m0.streams.length, 1)
+  assert.equal(latest(m2).from, '13')
+  assert.deepEqual(told, ['watch started', 11, 12])
+  assert.equal(m1.streams.length, 1)
+  await close()
+})
+
+test('a follower that lags is waited for', async () => {
+  const { m0, m1, told, clock, close } = await watching(1)
+  latest(m0).created(10)
+  latest(m0).events(20)
+  await clock.advance(0)
+  m0.manner = { revision: 20 }
+  m1.manner = { revision: 20 }
+  latest(m0).emit('end')
+  await clock.advance(200)
+  latest(m1).created(15)
+  await clock.advance(0)
+  assert.equal(latest(m1).from, '21')
+  latest(m1).events(21)
+  await clock.advance(0)
+  assert.deepEqual(told, ['watch started', 20, 'watch lost:', 'watch resumed', 21])
+  await close()
+})
+
+test('etcd that truly went back is watched from its new beginning, and its lower revisions are told', async () => {
+  const { members, m0, m1, told, clock, close } = await watching(1)
+  latest(m0).created(10)
+  latest(m0).events(20)
+  for (const member of members) member.manner = { revision: 5 }
+  latest(m0).emit('end')
+  await clock.advance(200)
+  latest(m1).created(5)
+  await clock.advance(200)
+  assert.equal(latest(m1).from, undefined)
+  latest(m1).created(5)
+  latest(m1).events(6)
+  await clock.advance(0)
+  assert.deepEqual(told.slice(-3), ['etcd went', 'watch started', 6])
+  await close()
+})
+
+test('another cluster id ends all streams and begins anew', async () => {
+  const { m0, m1, told, clock, close } = await watching(2)
+  latest(m0).created(10)
+  latest(m1).created(3, '77')
+  await clock.advance(200)
+  assert.deepEqual([m0.streams.length + m1.streams.length, latest(m0).from], [4, undefined])
+  latest(m0).created(3, '77')
+  await clock.advance(0)
+  assert.deepEqual(told, ['watch started', 'etcd cluster', 'watch started'])
+  await close()
+})
