@@ -131,7 +131,7 @@ export interface Postgres {
    * control file says `shut down`, before slow archiving ends. Goes on to SIGKILL of the whole family at the deadline.
    */
   stop(options: StopOptions): Promise<StopResult>
-  /** Asks for promotion and waits until the control file says `in production` or the deadline. */
+  /** Asks for promotion and waits until the server has left recovery (it takes writes) or the deadline. */
   promote(by: Deadline): Promise<boolean>
   checkpoint(by: Deadline): Promise<boolean>
   /** Points a standby at another upstream (or none), by reload where the version allows, else by restart. */
