@@ -140,12 +140,15 @@ function exitOf(child: ChildProcess): Promise<Exit> {
 
 /** Only what a program needs: nothing of the developer's own settings (PGHOST, PATRONI_..., LC_...) may leak in. */
 function baseEnvironment(): NodeJS.ProcessEnv {
-  const mark = process.env['PGHERD_RUN']
+  const marks = ['PGHERD_RUN', 'PGHERD_WORK', 'TZ'].flatMap(name => {
+    const value = process.env[name]
+    return value === undefined ? [] : [[name, value] as const]
+  })
   return {
     PATH: `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/local/sbin:/usr/sbin:/sbin`,
     LANG: 'C.UTF-8',
     UV_THREADPOOL_SIZE: '16',
-    ...(process.env['TZ'] === undefined ? {} : { TZ: process.env['TZ'] }),
-    ...(mark === undefined ? {} : { PGHERD_RUN: mark }),
+    // What a test run finds its processes by, and the time zone of the log's stamps.
+    ...Object.fromEntries(marks),
   }
 }

@@ -6,7 +6,7 @@ import { chownSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, rea
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { projectNode, root } from '../paths.js'
-import { describeProcess, isolation, processesIn } from './isolate.js'
+import { describeProcess, isolation, killUntilGone, processesIn, processesWith } from './isolate.js'
 
 const REPORTER = fileURLToPath(new URL('reporter.js', import.meta.url))
 const GRACE_MS = 8_000
@@ -56,7 +56,7 @@ export async function runFile(planned, surroundings) {
     ...tests
       .filter(test => test.result === 'skipped' && !test.reason)
       .map(test => `skipped without a reason: ${test.name}`),
-    ...(await leftovers(planned, work, ended.timedOut || surroundings.signal.aborted)),
+    ...(await leftovers(work, ended.timedOut || surroundings.signal.aborted)),
   ]
   const failed = problems.map(text => failure(planned.file, text))
   const output = readFileSync(path.join(work, 'output'), 'utf8')
@@ -169,22 +169,21 @@ function exitProblems(planned, ended, tests, running) {
 
 /**
  * What a finished file left behind; processes are killed after they have been named.
- * @param {import('./tiers.js').Planned} planned
  * @param {string} work
  * @param {boolean} wasStopped then it had no chance to clean up: what is left is removed without a word
  * @returns {Promise<string[]>}
  */
-async function leftovers(planned, work, wasStopped) {
+async function leftovers(work, wasStopped) {
   const found = readdirSync(path.join(work, 'tmp')).map(name => `left a temporary file behind: ${name}`)
-  const note = path.join(work, 'namespace')
-  if (!planned.stage.isolated || !existsSync(note)) return wasStopped ? [] : found
-  const namespace = readFileSync(note, 'utf8').trim()
-  const pids = processesIn(namespace)
-  for (const pid of pids) found.push(`left a process behind: ${pid} ${describeProcess(pid)}`)
-  for (let round = 0; round < 50 && processesIn(namespace).length > 0; round += 1) {
-    for (const pid of processesIn(namespace)) killQuietly(pid)
-    await new Promise(resolve => setTimeout(resolve, 20))
+  const namespaceNote = path.join(work, 'namespace')
+  const namespace = existsSync(namespaceNote) ? readFileSync(namespaceNote, 'utf8').trim() : undefined
+  // By namespace and by mark: a server forgets the mark, and a test may make further namespaces.
+  const find = () => {
+    const inside = namespace === undefined ? [] : processesIn(namespace)
+    return [...new Set([...inside, ...processesWith(`PGHERD_WORK=${work}`)])]
   }
+  for (const pid of find()) found.push(`left a process behind: ${pid} ${describeProcess(pid)}`)
+  await killUntilGone(find)
   return wasStopped ? [] : found
 }
 
@@ -195,13 +194,4 @@ async function leftovers(planned, work, wasStopped) {
  */
 function failure(file, text) {
   return { name: `${file} ${text}`, result: 'failed', durationMs: 0, error: text }
-}
-
-/** @param {number} pid */
-function killQuietly(pid) {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // Already gone.
-  }
 }

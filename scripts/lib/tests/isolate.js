@@ -58,6 +58,19 @@ export function processesWith(assignment) {
 }
 
 /**
+ * SIGKILL to what `find` finds, until it finds nothing (a second at most).
+ * @param {() => readonly number[]} find
+ */
+export async function killUntilGone(find) {
+  for (let round = 0; round < 50; round += 1) {
+    const pids = find()
+    if (pids.length === 0) return
+    for (const pid of pids) killQuietly(pid)
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+}
+
+/**
  * What a process is, for people: its command line, or its name when that is empty.
  * @param {number} pid
  * @returns {string}
@@ -70,6 +83,15 @@ export function describeProcess(pid) {
   return words === ''
     ? readOr(() => readFileSync(`/proc/${pid}/comm`, 'utf8'), 'gone').trim()
     : words.slice(0, 160)
+}
+
+/** @param {number} pid */
+function killQuietly(pid) {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // Already gone.
+  }
 }
 
 function userNamespace() {

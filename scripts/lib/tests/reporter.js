@@ -21,7 +21,9 @@ export default async function* reporter(source) {
  * @param {any} data
  */
 function toRecord(type, data) {
-  if (type === 'test:start') return { event: 'start', name: data.name, nesting: data.nesting }
+  // Not `test:start`: that comes only when the test's turn to be reported has come, for a hanging test never.
+  if (type === 'test:dequeue' && data.type !== 'suite')
+    return { event: 'start', name: data.name, nesting: data.nesting }
   if (type === 'test:diagnostic') {
     return TOTALS.test(data.message) ? undefined : { event: 'note', text: data.message }
   }

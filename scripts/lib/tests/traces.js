@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { findProgram } from '../paths.js'
 import { runQuiet } from '../run.js'
-import { describeProcess, processesWith } from './isolate.js'
+import { describeProcess, killUntilGone, processesWith } from './isolate.js'
 
 /** @typedef {{ name: string, entries: ReadonlySet<string> }} Trace */
 
@@ -24,7 +24,8 @@ export async function traces() {
 }
 
 /**
- * What is there now and was not before, and processes of this run that still live; each as a sentence.
+ * What is there now and was not before, and processes of this run that still live; each as a sentence. The processes are
+ * killed.
  * @param {readonly Trace[]} before
  * @param {string} runMark `PGHERD_RUN=...`, in the environment of everything that the run started
  * @returns {Promise<string[]>}
@@ -36,6 +37,7 @@ export async function leftTraces(before, runMark) {
     return [...entries].filter(entry => !known.has(entry)).map(entry => `left a ${name} behind: ${entry}`)
   })
   const alive = processesWith(runMark).map(pid => `left a process behind: ${pid} ${describeProcess(pid)}`)
+  await killUntilGone(() => processesWith(runMark))
   return [...made, ...alive]
 }
 
