@@ -73,6 +73,12 @@ const NEEDS = [
     purposes: ['test'],
     isThere: () => findProgram('nft') !== undefined,
   },
+  {
+    package: 'locales',
+    why: 'localedef: the locale that the seed deployment names',
+    purposes: ['test'],
+    isThere: () => existsSync('/usr/share/i18n/locales/zh_CN'),
+  },
 ]
 
 /**

@@ -1,0 +1,109 @@
+// Our proxy in front of a cluster of Debian's Patroni 3.0.2, found once through etcd and once through /cluster alone:
+// what a migrating user has on the first day.
+
+import assert from 'node:assert/strict'
+import test, { after } from 'node:test'
+import { checkWrites } from '../../src/demo/checker.ts'
+import { Cluster } from '../../src/demo/cluster.ts'
+import { LoopbackLayout } from '../../src/demo/loopback.ts'
+import type { Member } from '../../src/demo/member.ts'
+import type { Router } from '../../src/demo/router.ts'
+import { queryOnce } from '../../src/demo/sql.ts'
+import { READ_ONLY } from '../../src/demo/tally.ts'
+import { waitFor } from '../../src/demo/wait.ts'
+import { createWritesTable, Writer } from '../../src/demo/writer.ts'
+import { makeWorkplace } from '../support/workplace.ts'
+
+const work = await makeWorkplace({ after })
+const cluster = await Cluster.create({
+  layout: new LoopbackLayout(work.data, work.logs),
+  program: work.program,
+  etcd: 1,
+  members: ['patroni', 'patroni', 'patroni'],
+  proxies: 1,
+  dcs: { retry_timeout: 2 },
+  parameters: { fsync: 'off', synchronous_standby_names: 'ANY 1 (*)' },
+})
+work.defer(() => cluster.remove())
+await cluster.start()
+const [proxy] = cluster.proxies
+assert.ok(proxy)
+await reaches(proxy, await cluster.leader())
+async function reaches(router: Router, leader: Member): Promise<void> {
+  await waitFor(
+    `the write port of ${router.name} to reach ${leader.name}`,
+    { withinMs: 20_000 },
+    async note => {
+      const [row] = await queryOnce<{ address: string }>(
+        router.write,
+        'SELECT host(inet_server_addr()) AS address',
+      )
+      note(row?.address ?? 'nothing')
+      return row?.address === leader.host.address
+    },
+  )
+}
+
+async function throughFault(name: string, fault: (leader: Member) => Promise<Member>): Promise<void> {
+  assert.ok(proxy)
+  const old = await cluster.leader()
+  const table = `writes_${name}`
+  await createWritesTable(sql => old.query(sql), table)
+  const writer = Writer.start({ target: proxy.write, sessions: 4, ratePerSecond: 50, reconnect: true, table })
+  await waitFor('first rows', { withinMs: 5_000 }, async () => writer.tally.acknowledged > 20)
+  const faultAtMs = performance.now()
+  const leader = await fault(old)
+  await waitFor('writes to come back', { withinMs: 30_000 }, async note => {
+    note(JSON.stringify(writer.tally.summary(performance.now())))
+    return writer.tally.latestMs > faultAtMs + 1_000 && (await cluster.leaderKey()) === leader.name
+  })
+  await reaches(proxy, leader)
+  const tally = await writer.stop()
+  const summary = tally.summary(performance.now())
+  const verdict = await checkWrites((sql, values) => leader.query(sql, values), tally, table)
+  console.log(`${name}: ${JSON.stringify(summary)}`)
+  assert.equal(tally.count(READ_ONLY), 0, 'no write reached a server in recovery')
+  assert.deepEqual(verdict.missing, [])
+  assert.deepEqual(verdict.doubled, [])
+}
+
+test('Patroni 3.0.2: the proxy follows a switchover without one error 25006 or a lost row', async () => {
+  await throughFault('switchover', async old => {
+    const [candidate] = await cluster.replicas()
+    assert.ok(candidate)
+    const body = JSON.stringify({ leader: old.name, candidate: candidate.name })
+    const answer = await old.rest('/switchover', {
+      method: 'POST',
+      body,
+      signal: AbortSignal.timeout(30_000),
+    })
+    assert.equal(answer.code, 200, answer.body)
+    return cluster.leader({ not: [old] })
+  })
+  await cluster.complete()
+})
+
+test('Patroni 3.0.2: the proxy follows the crash of the leader’s host without one error 25006 or a lost row', async () => {
+  await throughFault('crash', async old => {
+    await old.host.kill()
+    return cluster.leader({ not: [old] })
+  })
+})
+
+test('Patroni 3.0.2: a proxy that knows only one member’s REST address finds the leader and the replicas', async () => {
+  assert.ok(proxy)
+  // It listens on every address, so the other proxy makes room.
+  await proxy.server.stop()
+  const leader = await cluster.leader()
+  const discovered = proxy.host.server({
+    name: 'discovered',
+    command: [...work.program, 'proxy', '--patroni', leader.restAddress],
+  })
+  await discovered.start()
+  await waitFor('the write port to reach the leader', { withinMs: 20_000 }, async note => {
+    const target = { ...leader.direct, host: '127.0.0.1', port: 5000 }
+    const [row] = await queryOnce<{ address: string }>(target, 'SELECT host(inet_server_addr()) AS address')
+    note(row?.address ?? 'nothing')
+    return row?.address === leader.host.address
+  })
+})
