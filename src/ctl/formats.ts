@@ -43,10 +43,12 @@ function printTsv(cluster: string, { fields, rows }: MemberTable, withHeading: b
   return [...(withHeading ? [heading] : []), ...lines].map(line => `${line}\n`).join('')
 }
 
-/** Tags as `key: value` lines, or as `{key: value}` on one line. */
+/** Tags, sorted by name, as `key: value` lines or as `{key: value}` on one line. */
 export function cellText(value: Json | undefined, inline: boolean): string {
   if (value === undefined || value === null) return ''
   if (!isObject(value)) return inline ? String(value).replaceAll('\n', ', ') : String(value)
-  const pairs = Object.entries(value).map(([key, inner]) => `${key}: ${printYaml(inner).trim()}`)
+  const pairs = Object.keys(value)
+    .sort()
+    .map(key => `${key}: ${printYaml(value[key] ?? null).trim()}`)
   return inline ? `{${pairs.join(', ')}}` : pairs.join('\n')
 }
