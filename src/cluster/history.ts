@@ -12,11 +12,16 @@ export interface HistoryLine {
   readonly newLeader: string | undefined
 }
 
-/** Reads the `history` key; malformed lines are left out. */
-export function parseHistory(value: string): readonly HistoryLine[] {
-  const lines = parseJson(value)
-  if (!Array.isArray(lines)) return []
-  return lines.map(parseLine).filter(line => line !== undefined)
+/**
+ * Reads the `history` key. Malformed lines are left out, but when the newest is malformed the whole value is undefined:
+ * the cluster's timeline would come out too low, and a server that is behind would look fit to lead.
+ */
+export function parseHistory(value: string): readonly HistoryLine[] | undefined {
+  const rows = parseJson(value)
+  if (!Array.isArray(rows)) return undefined
+  const lines = rows.map(parseLine)
+  if (lines.length > 0 && lines.at(-1) === undefined) return undefined
+  return lines.filter(line => line !== undefined)
 }
 
 function parseLine(line: Json): HistoryLine | undefined {
@@ -45,7 +50,7 @@ export function printHistoryLine(line: HistoryLine): readonly Json[] {
   return fields
 }
 
-/** The timeline that the cluster is on: undefined when the key is missing. */
+/** The timeline that the cluster is on: undefined when the key is missing or cannot be read. */
 export function clusterTimeline(lines: readonly HistoryLine[] | undefined): Timeline | undefined {
   if (lines === undefined) return undefined
   return (lines.at(-1)?.timeline ?? 0) + 1

@@ -103,12 +103,20 @@ export function hostPortOf(url: string | undefined, defaultPort = 5432): HostPor
   return { host, port: port === '' ? defaultPort : Number(port) }
 }
 
-/** Whether a tag is set to something true; `priorityTag` <= 0 means the same as the boolean. */
+/**
+ * Whether a tag is set to something true; `priorityTag` <= 0 means the same as the boolean. Any text but the empty one is
+ * true, even `no` in quotes: the other members read it so, and all must agree on who may lead.
+ */
 export function isTagged(tags: Tags, name: string, priorityTag?: string): boolean {
   const value = tags[name]
-  if (value !== undefined && value !== null) return value === true || value === 'true'
+  if (value !== undefined && value !== null) return isTruthy(value)
   const priority = priorityTag === undefined ? undefined : asInteger(tags[priorityTag])
   return priority !== undefined && priority <= 0
+}
+
+function isTruthy(value: Json): boolean {
+  if (typeof value === 'object' && value !== null) return Object.keys(value).length > 0
+  return Boolean(value)
 }
 
 /** May this member ever be promoted? */

@@ -63,7 +63,8 @@ export interface ClusterView {
 export function parseView(position: Position, keys: readonly KeyValue[]): ClusterView {
   const byKey = new Map(keys.map(kv => [kv.key, kv]))
   const leader = byKey.get('leader')
-  const status = byKey.get('status')
+  // Agents before 2.1.0 publish only the position, under another key; a bare number is a status, too.
+  const status = byKey.get('status') ?? byKey.get('optime/leader')
   return {
     position,
     initialize: versioned(byKey.get('initialize'), value => value.trim()),
