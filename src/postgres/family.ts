@@ -1,11 +1,22 @@
 // Every process of one data directory, found by its working directory. A backend outlives a killed postmaster and can
 // still acknowledge a commit, so a fence has to find backends without the postmaster's help.
 
-import type { Clock } from '../platform/clock.ts'
-import type { Deadline } from '../platform/deadline.ts'
-import { listPids, type ProcessStat, sendSignal, statOf, ticksNow, workingDirectoryOf } from './procfs.ts'
+import { stat } from 'node:fs/promises'
+import { type Clock, realClock } from '../platform/clock.ts'
+import { Deadline } from '../platform/deadline.ts'
+import {
+  listPids,
+  type ProcessStat,
+  sendSignal,
+  sharesMounts,
+  statOf,
+  ticksNow,
+  workingDirectoryOf,
+} from './procfs.ts'
 
 const REPEAT_MS = 20
+/** Storage that does not say within this time which directory is which leaves the question open. */
+const SAME_DIRECTORY_MS = 500
 const SERVER_COMMANDS = new Set(['postgres', 'postmaster'])
 
 /**
@@ -36,9 +47,22 @@ async function isMember(
   if (pid === process.pid) return false
   const workingDirectory = await workingDirectoryOf(pid)
   if (workingDirectory === undefined || !workingDirectory.startsWith(directory)) return false
-  const stat = await statOf(pid)
-  if (stat === undefined || Number(stat.startTicks) >= startedBefore) return false
-  return belongsTo(directory, workingDirectory, stat)
+  const found = await statOf(pid)
+  if (found === undefined || Number(found.startTicks) >= startedBefore) return false
+  return belongsTo(directory, workingDirectory, found) && (await isTheSame(directory, pid))
+}
+
+/**
+ * Under one path a process in another mount namespace may work in another directory (a container), or in ours (a service
+ * that was restarted with a private /tmp): there the directories themselves are compared. Rejects when they cannot be.
+ */
+async function isTheSame(directory: string, pid: number): Promise<boolean> {
+  if (await sharesMounts(pid)) return true
+  const by = Deadline.in(realClock, SAME_DIRECTORY_MS)
+  const [theirs, ours] = await by.run('comparing directories', () =>
+    Promise.all([stat(`/proc/${pid}/cwd`), stat(directory)]),
+  )
+  return theirs.dev === ours.dev && theirs.ino === ours.ino
 }
 
 /**
