@@ -24,6 +24,7 @@ const OLD_NAMES: Readonly<Record<string, string>> = {
 
 /** Switches that other implementations have and this version does not: silence would be a false promise. */
 const NOT_YET: Readonly<Record<string, string>> = {
+  pause: 'elections, starts and stops go on',
   synchronous_mode: 'a failover may lose commits that no standby has',
   failsafe_mode: 'the leader stops writing when etcd is lost',
   standby_cluster: 'this cluster follows nobody',
@@ -35,6 +36,18 @@ const NOT_YET: Readonly<Record<string, string>> = {
  */
 export function dynamicConfig(raw: JsonObject | undefined, everyMemberHasPgherd: boolean): DynamicConfig {
   const reading = new Reading(raw ?? {})
+  const config = readAll(reading, everyMemberHasPgherd)
+  return { ...config, warnings: reading.warnings.map(({ key, says }) => `${key}: ${says}`) }
+}
+
+/** The warnings alone, each with its key: for a file that knows the key's line. */
+export function dynamicWarnings(raw: JsonObject): readonly DynamicWarning[] {
+  const reading = new Reading(raw)
+  readAll(reading, true)
+  return reading.warnings
+}
+
+function readAll(reading: Reading, everyMemberHasPgherd: boolean): Omit<DynamicConfig, 'warnings'> {
   const shortTtl = readShortTtl(reading, everyMemberHasPgherd)
   const times = readTimes(reading, shortTtl ? SHORT_FLOORS : FLOORS)
   const postgresql = reading.raw['postgresql']
@@ -53,14 +66,19 @@ export function dynamicConfig(raw: JsonObject | undefined, everyMemberHasPgherd:
     isPaused: reading.boolean('pause', false),
     shortTtl,
     useSlots: useSlots ?? true,
-    warnings: reading.warnings,
     raw: reading.raw,
   }
 }
 
+/** What was refused or changed, with the top key that it is about. */
+export interface DynamicWarning {
+  readonly key: string
+  readonly says: string
+}
+
 class Reading {
   readonly raw: JsonObject
-  readonly warnings: string[] = []
+  readonly warnings: DynamicWarning[] = []
 
   constructor(raw: JsonObject) {
     this.raw = raw
@@ -76,25 +94,28 @@ class Reading {
     const value = this.value(name)
     if (value === undefined) return fallback
     const whole = readInteger(value)
-    if (whole === undefined) return this.#refuse(name, 'a whole number', fallback)
+    if (whole === undefined) return this.refuse(name, 'a whole number', fallback)
     if (whole >= minimum) return whole
-    this.warnings.push(`${name}: ${whole} is below the minimum: ${minimum} is used`)
+    this.warn(name, `${whole} is below the minimum: ${minimum} is used`)
     return minimum
   }
 
   boolean(name: string, fallback: boolean): boolean {
     const value = this.value(name)
     if (value === undefined) return fallback
-    return readBoolean(value) ?? this.#refuse(name, 'true or false', fallback)
+    return readBoolean(value) ?? this.refuse(name, 'true or false', fallback)
   }
 
   refuse<T>(name: string, expected: string, fallback: T): T {
-    return this.#refuse(name, expected, fallback)
+    this.warn(name, `expected ${expected}: ${String(fallback)} is used`)
+    return fallback
   }
 
-  #refuse<T>(name: string, expected: string, fallback: T): T {
-    this.warnings.push(`${name}: expected ${expected}: ${String(fallback)} is used`)
-    return fallback
+  /** The warning names the key that was really there, be it the old name. */
+  warn(name: string, says: string): void {
+    const oldName = OLD_NAMES[name]
+    const isOld = oldName !== undefined && (this.raw[name] ?? null) === null
+    this.warnings.push({ key: isOld ? oldName : name, says })
   }
 }
 
@@ -102,7 +123,7 @@ function readShortTtl(reading: Reading, everyMemberHasPgherd: boolean): boolean 
   const own = reading.raw['pgherd']
   const isWanted = isObject(own) && readBoolean(own['short_ttl']) === true
   if (isWanted && !everyMemberHasPgherd) {
-    reading.warnings.push('pgherd.short_ttl: is refused while a member without pgherd is in the cluster')
+    reading.warn('pgherd', 'short_ttl is refused while a member without pgherd is in the cluster')
   }
   return isWanted && everyMemberHasPgherd
 }
@@ -117,7 +138,8 @@ function readTimes(reading: Reading, floors: Times): Times {
     1 + 2 * retryTimeout > ttl
       ? { ttl, loopWait: 1, retryTimeout: Math.floor((ttl - 1) / 2) }
       : { ttl, loopWait: ttl - 2 * retryTimeout, retryTimeout }
-  reading.warnings.push(
+  reading.warn(
+    retryTimeout * 2 + 1 > ttl ? 'retry_timeout' : 'loop_wait',
     `loop_wait ${loopWait} + 2 * retry_timeout ${retryTimeout} is more than ttl ${ttl}: ` +
       `loop_wait ${fitting.loopWait} and retry_timeout ${fitting.retryTimeout} are used${meantFailsafe(reading, ttl)}`,
   )
@@ -154,6 +176,6 @@ function warnNotYet(reading: Reading): void {
     const isOn = isObject(value)
       ? Object.keys(value).length > 0
       : value === 'quorum' || readBoolean(value) === true
-    if (isOn) reading.warnings.push(`${name}: this version does not act on it: ${effect}`)
+    if (isOn) reading.warn(name, `this version does not act on it: ${effect}`)
   }
 }
