@@ -1,9 +1,7 @@
 // `pgherd check FILE`: reads a configuration as the agent would, and says what is wrong with it. Touches nothing else.
 
 import { Command } from 'commander'
-import { dynamicConfig } from '../config/agent/dynamic.ts'
 import { loadLocalConfig, printWarning } from '../config/agent/local.ts'
-import { serverSettings } from '../config/agent/settings.ts'
 
 /** The command as the program's table wants it. */
 export function checkCommand(): Command {
@@ -20,12 +18,8 @@ export function checkCommand(): Command {
 /** All warnings, one a line, and a last line that names the member. Throws UserError for what cannot be used. */
 export async function check(file: string | undefined, env: NodeJS.ProcessEnv): Promise<string> {
   const local = await loadLocalConfig(file, env)
-  const dynamic = dynamicConfig(local.bootstrap.dcs, true)
-  const settings = serverSettings(local, dynamic)
   const lines = [
     ...local.warnings.map(printWarning),
-    ...dynamic.warnings.map(says => `${local.file}: bootstrap.dcs.${says}`),
-    ...settings.warnings.map(says => `${local.file}: ${says}`),
     `${local.file}: can be used: member ${local.name} of ${local.scope}, etcd at ${local.etcd.endpoints.join(', ')}`,
   ]
   return `${lines.join('\n')}\n`

@@ -82,20 +82,26 @@ export interface ControlledValues {
   readonly commandLine: Readonly<Record<string, string>>
   /** wal_keep_size or wal_keep_segments, for postgresql.conf. */
   readonly walKeep: Readonly<Record<string, string>>
-  readonly warnings: readonly string[]
+  readonly warnings: readonly ParameterWarning[]
 }
 
-/** Decides every controlled parameter from the dynamic `parameters` (names in lower case): a bad value warns and the default stands. */
+/** A value that was refused. */
+export interface ParameterWarning {
+  readonly name: string
+  readonly says: string
+}
+
+/** Decides every controlled parameter from the dynamic `parameters` (names compare without case): a bad value warns and the default stands. */
 export function controlledValues(parameters: JsonObject, majorVersion: number): ControlledValues {
-  const warnings: string[] = []
-  const decide = (name: string, rule: Controlled): string | undefined => {
-    const value = parameters[name]
-    if (value === undefined || value === null) return undefined
+  const warnings: ParameterWarning[] = []
+  const given = new Map(Object.entries(parameters).map(entry => [entry[0].toLowerCase(), entry]))
+  const decide = (lowerCased: string, rule: Controlled): string | undefined => {
+    const [name, value] = given.get(lowerCased) ?? [lowerCased, null]
+    if (value === null) return undefined
     const read = rule.read(value)
     if (read === undefined) {
-      warnings.push(
-        `postgresql.parameters.${name}: expected ${rule.accepts}, found ${JSON.stringify(value, printable)}: ${rule.fallback} is used`,
-      )
+      const found = JSON.stringify(value, printable)
+      warnings.push({ name, says: `expected ${rule.accepts}, found ${found}: ${rule.fallback} is used` })
     }
     return read ?? rule.fallback
   }

@@ -140,7 +140,7 @@ function readTimes(reading: Reading, floors: Times): Times {
       : { ttl, loopWait: ttl - 2 * retryTimeout, retryTimeout }
   reading.warn(
     retryTimeout * 2 + 1 > ttl ? 'retry_timeout' : 'loop_wait',
-    `loop_wait ${loopWait} + 2 * retry_timeout ${retryTimeout} is more than ttl ${ttl}: ` +
+    `makes loop_wait ${loopWait} + 2 * retry_timeout ${retryTimeout} more than ttl ${ttl}: ` +
       `loop_wait ${fitting.loopWait} and retry_timeout ${fitting.retryTimeout} are used${meantFailsafe(reading, ttl)}`,
   )
   return fitting

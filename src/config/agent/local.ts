@@ -48,7 +48,7 @@ export function localConfig(source: Source, user: string): LocalConfig {
     postgres: readPostgres(top, user),
     tags,
     log: readLog(top),
-    warnings: reading.warnings,
+    warnings: inOrder(reading.warnings),
   }
 }
 
@@ -56,6 +56,11 @@ export function localConfig(source: Source, user: string): LocalConfig {
 export function printWarning(warning: ConfigWarning): string {
   const place = warning.line === undefined ? warning.file : `${warning.file}:${warning.line}`
   return `${place}: ${warning.keyPath} ${warning.says}`
+}
+
+/** As they stand in the files, whatever was read first. */
+function inOrder(warnings: readonly ConfigWarning[]): readonly ConfigWarning[] {
+  return warnings.toSorted((a, b) => a.file.localeCompare(b.file) || (a.line ?? 0) - (b.line ?? 0))
 }
 
 function namesOfOtherStores(source: Source): readonly string[] {

@@ -1,12 +1,15 @@
 // The postgresql and bootstrap sections of one node's file.
 
 import { isObject, type Json, type JsonObject } from '../../cluster/json.ts'
-import { controlledNames } from './controlled.ts'
+import { controlledNames, controlledValues } from './controlled.ts'
+import { dynamicWarnings } from './dynamic.ts'
 import { bootstrapKeys, credentialKeys, dcsKeys, inert, postgresKeys } from './known.ts'
 import type { Section } from './section.ts'
 import type { BootstrapConfig, Credentials, LocalPostgres, ToolOption } from './types.ts'
 
 const SERVER_PORT = 5432
+/** Which of the wal_keep settings is written depends on it, not what is accepted. */
+const MAJOR_VERSION = 15
 const REFUSED_INITDB = new Set(['pgdata', 'nosync', 'pwfile', 'sync-only', 'version'])
 const REFUSED_BASEBACKUP = new Set([
   ...['pgdata', 'format', 'wal-method', 'xlog-method', 'gzip', 'version', 'dbname', 'host', 'port'],
@@ -54,11 +57,21 @@ export function readBootstrap(top: Section): BootstrapConfig {
   if (section.has('users')) section.warn('users', 'creates no users: use post_bootstrap')
   const dcs = section.section('dcs')
   dcs.warnUnknown(dcsKeys)
+  warnDynamic(dcs)
   return {
     dcs: dcs.values,
     initdb: readToolOptions(section, 'initdb', REFUSED_INITDB),
     pgHba: section.lines('pg_hba') ?? [],
     postBootstrap: section.text('post_bootstrap') ?? section.text('post_init'),
+  }
+}
+
+/** What every member would say of these values, here with their lines. */
+function warnDynamic(dcs: Section): void {
+  for (const { key, says } of dynamicWarnings(dcs.values)) dcs.warn(key, says)
+  const parameters = dcs.section('postgresql').section('parameters')
+  for (const { name, says } of controlledValues(parameters.values, MAJOR_VERSION).warnings) {
+    parameters.warn(name, says)
   }
 }
 

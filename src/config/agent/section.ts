@@ -54,6 +54,7 @@ export class Section {
   }
 
   requiredText(key: string, expected: string): string {
+    if (typeof this.values[key] === 'object') throw this.wrong(key, expected)
     const value = this.text(key)
     if (value === undefined || value === '') throw this.wrong(key, expected)
     return value

@@ -26,8 +26,8 @@ export function serverSettings(
   const dynamicPostgres = objectAt(dynamic.raw, 'postgresql')
   const localPostgres = local.postgres.raw
   const dynamicParameters = objectAt(dynamicPostgres, 'parameters')
-  const decided = controlledValues(lowerCased(dynamicParameters), majorVersion)
-  const warnings = [...decided.warnings]
+  const decided = controlledValues(dynamicParameters, majorVersion)
+  const warnings = decided.warnings.map(({ name, says }) => `postgresql.parameters.${name}: ${says}`)
   const merged = mergeParameters(dynamicParameters, objectAt(localPostgres, 'parameters'), warnings)
   const either = (key: string): Json | undefined => localPostgres[key] ?? dynamicPostgres[key] ?? undefined
   const isTrue = (key: string): boolean => readBoolean(either(key)) === true
@@ -106,8 +106,4 @@ function lines(value: Json | undefined): readonly string[] | undefined {
 function objectAt(values: JsonObject, key: string): JsonObject {
   const value = values[key]
   return isObject(value) ? value : {}
-}
-
-function lowerCased(values: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name.toLowerCase(), value]))
 }

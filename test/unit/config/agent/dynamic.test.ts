@@ -68,7 +68,7 @@ test('short leases count only while every member runs pgherd', () => {
   )
   const mixed = dynamicConfig(raw, false)
   assert.deepEqual([mixed.ttlSeconds, mixed.retryTimeoutSeconds, mixed.shortTtl], [20, 3, false])
-  assert.match(mixed.warnings.join('\n'), /pgherd\.short_ttl: is refused while a member without pgherd/)
+  assert.match(mixed.warnings.join('\n'), /pgherd: short_ttl is refused while a member without pgherd/)
 })
 
 test('old names count only while the new name is absent', () => {

@@ -78,7 +78,7 @@ const broken: readonly Broken[] = [
   {
     what: 'a name that is a list',
     change: ['name: pg1', 'name: [a]'],
-    says: 'p.yml:2: name: expected text, found a list',
+    says: "p.yml:2: name: expected this member's name, found a list",
   },
   {
     what: 'the reserved name',
@@ -197,6 +197,22 @@ const warned: readonly Warned[] = [
     what: 'bootstrap.users',
     add: 'bootstrap: {users: {a: {}}}\n',
     says: ['p.yml:13: bootstrap.users creates no users: use post_bootstrap'],
+  },
+  {
+    what: 'a dynamic value out of its range',
+    add: 'bootstrap:\n  dcs:\n    ttl: 10\n    master_start_timeout: -1\n',
+    says: [
+      'p.yml:14: bootstrap.dcs.retry_timeout makes loop_wait 10 + 2 * retry_timeout 10 more than ttl 20: loop_wait 1 and retry_timeout 9 are used',
+      'p.yml:15: bootstrap.dcs.ttl 10 is below the minimum: 20 is used',
+      'p.yml:16: bootstrap.dcs.master_start_timeout -1 is below the minimum: 0 is used',
+    ],
+  },
+  {
+    what: 'a controlled parameter out of its range',
+    add: 'bootstrap:\n  dcs:\n    postgresql:\n      parameters:\n        Max_Connections: 5\n',
+    says: [
+      'p.yml:17: bootstrap.dcs.postgresql.parameters.Max_Connections expected a whole number from 25, found 5: 100 is used',
+    ],
   },
   {
     what: 'an unknown log level',
