@@ -1,0 +1,64 @@
+// The command line of `npm run bench`.
+
+import { parseFlags } from '../scripts/lib/flags.js'
+import { SetupError } from '../scripts/lib/say.js'
+
+/** What to measure and how long. */
+export interface BenchOptions {
+  /** Numbers of clients at once. */
+  readonly clients: readonly number[]
+  /** How often each path is measured at each number of clients. */
+  readonly rounds: number
+  /** Of one measurement. */
+  readonly durationSeconds: number
+  /** pgbench's scale: 100,000 rows each. */
+  readonly scale: number
+  /** Directory for the JSON file. */
+  readonly out: string
+}
+
+export const HELP = `usage: npm run bench -- [--quick] [--rounds N] [--seconds N] [--clients 1,8,32] [--store] [--out DIR]
+  --quick      one short round, to see that everything works; its figures mean nothing
+  --rounds     measurements of each path at each number of clients, interleaved (default 5)
+  --seconds    length of one measurement (default 5)
+  --clients    numbers of clients at once (default 1,8,32)
+  --store      keep the result as the one that later runs are compared with (bench/results)
+  --out DIR    write the JSON file there (default bench/results/local)
+  --no-install print what set-up would run, and stop
+`
+
+const FULL = { rounds: 5, durationSeconds: 5, scale: 10 }
+const QUICK = { rounds: 1, durationSeconds: 1, scale: 1 }
+
+/** Reads the arguments; undefined when help was asked for. SetupError names what was expected. */
+export function readOptions(args: readonly string[], results: string): BenchOptions | undefined {
+  const { values, rest } = parseFlags(args, {
+    help: 'switch',
+    quick: 'switch',
+    store: 'switch',
+    rounds: 'value',
+    seconds: 'value',
+    clients: 'value',
+    out: 'value',
+  })
+  if (values['help'] === true) return undefined
+  if (rest.length > 0) throw new SetupError(`bench takes no argument ${rest.join(' ')}`)
+  const base = values['quick'] === true ? QUICK : FULL
+  const out = values['out'] ?? (values['store'] === true ? results : `${results}/local`)
+  return {
+    scale: base.scale,
+    rounds: positive('rounds', values['rounds'], base.rounds),
+    durationSeconds: positive('seconds', values['seconds'], base.durationSeconds),
+    clients: String(values['clients'] ?? '1,8,32')
+      .split(',')
+      .map(text => positive('clients', text, 0)),
+    out: String(out),
+  }
+}
+
+function positive(name: string, text: string | true | undefined, fallback: number): number {
+  if (text === undefined) return fallback
+  const number = Number(text)
+  if (Number.isInteger(number) && number > 0 && number <= 1000) return number
+  throw new SetupError(`--${name}: expected a whole number from 1 to 1000, found ${text}`)
+}

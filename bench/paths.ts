@@ -1,0 +1,117 @@
+// The ways from a client to the server that are compared: direct, HAProxy, pgbouncer, pgherd.
+
+import { chown, readFile, writeFile } from 'node:fs/promises'
+import type { Cluster } from '../src/demo/cluster.ts'
+import type { Host } from '../src/demo/host.ts'
+import type { Layout } from '../src/demo/loopback.ts'
+import type { Member } from '../src/demo/member.ts'
+import type { Server } from '../src/demo/server.ts'
+import { queryOnce, type SqlTarget } from '../src/demo/sql.ts'
+import { waitFor } from '../src/demo/wait.ts'
+
+/** One way to the server. `router` is the process in between, whose CPU time counts; none on the direct way. */
+export interface Path {
+  readonly name: string
+  readonly target: SqlTarget
+  readonly router: Server | undefined
+}
+
+const READY_WITHIN_MS = 20_000
+const TICKS_PER_SECOND = 100
+
+/** All paths, in the order of the report; their routers run and answer. */
+export async function openPaths(cluster: Cluster, member: Member, layout: Layout): Promise<readonly Path[]> {
+  const [proxy] = cluster.proxies
+  if (proxy === undefined) throw new Error('the cluster has no proxy')
+  const paths = [
+    { name: 'direct', target: member.direct, router: undefined },
+    await openHaproxy(await layout.host('haproxy'), member),
+    await openPgbouncer(await layout.host('pgbouncer'), member),
+    { name: 'pgherd', target: proxy.write, router: proxy.server },
+  ]
+  await Promise.all(paths.map(opened))
+  return paths
+}
+
+/** Seconds of CPU that the path's router has used since it started; 0 on the direct way. */
+export async function routerCpuSeconds({ router }: Path): Promise<number> {
+  if (router === undefined) return 0
+  const stat = await readFile(`/proc/${router.pid}/stat`, 'utf8')
+  // The name in parentheses may hold spaces; the fields are counted behind it: user time is the 12th, system time the 13th.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+}
+
+/** HAProxy with the settings that people use in front of Patroni, on one thread: the base of all ratios. */
+async function openHaproxy(host: Host, member: Member): Promise<Path> {
+  const port = 5000
+  const { address } = member.host
+  const { postgresPort, restPort } = member.config
+  const text = [
+    ...['global', '    maxconn 400', '    nbthread 1', 'defaults', '    mode tcp', '    retries 2'],
+    ...['    timeout client 30m', '    timeout connect 4s', '    timeout server 30m', '    timeout check 5s'],
+    ...['listen pgsql', `    bind ${host.address}:${port}`, '    option httpchk OPTIONS /primary'],
+    '    http-check expect status 200',
+    '    default-server inter 3s fall 3 rise 2 on-marked-down shutdown-sessions',
+    `    server ${member.name} ${address}:${postgresPort} maxconn 100 check port ${restPort}`,
+  ]
+  return startRouter(host, member, port, 'haproxy', {
+    file: 'haproxy.cfg',
+    text: text.join('\n'),
+    command: file => ['haproxy', '-db', '-f', file],
+  })
+}
+
+/** pgbouncer that keeps one server connection for each client's whole session. */
+async function openPgbouncer(host: Host, member: Member): Promise<Path> {
+  const port = 6432
+  const { user, password } = member.direct
+  const { address } = member.host
+  const text = [
+    '[databases]',
+    `postgres = host=${address} port=${member.config.postgresPort} user=${user} password='${password}'`,
+    '[pgbouncer]',
+    `listen_addr = ${host.address}`,
+    `listen_port = ${port}`,
+    'unix_socket_dir =',
+    'auth_type = any',
+    'pool_mode = session',
+    'max_client_conn = 400',
+    'default_pool_size = 100',
+    'ignore_startup_parameters = extra_float_digits',
+  ]
+  return startRouter(host, member, port, 'pgbouncer', {
+    file: 'pgbouncer.ini',
+    text: text.join('\n'),
+    command: file => ['pgbouncer', '--quiet', file],
+  })
+}
+
+interface RouterRecipe {
+  readonly file: string
+  readonly text: string
+  readonly command: (file: string) => readonly string[]
+}
+
+async function startRouter(
+  host: Host,
+  member: Member,
+  port: number,
+  name: string,
+  recipe: RouterRecipe,
+): Promise<Path> {
+  const file = host.path(recipe.file)
+  await writeFile(file, `${recipe.text}\n`, { mode: 0o600 })
+  await chown(file, host.account.uid, host.account.gid)
+  const router = host.server({ name, command: recipe.command(file) })
+  await router.start()
+  return { name, target: { ...member.direct, host: host.address, port }, router }
+}
+
+/** A path is open when a statement comes back from a server that takes writes. */
+async function opened({ name, target }: Path): Promise<void> {
+  await waitFor(`a statement through ${name}`, { withinMs: READY_WITHIN_MS }, async () => {
+    const [row] = await queryOnce<{ standby: boolean }>(target, 'SELECT pg_is_in_recovery() AS standby')
+    return row?.standby === false
+  })
+}
