@@ -149,10 +149,13 @@ export interface LeaseAnswer {
   readonly sentAtMs: number
 }
 
-/** Takes a lease's remaining lifetime. Each answer is a lower bound of the end, so the latest end counts. */
+/**
+ * Takes a lease's remaining lifetime. Each answer is a lower bound of the end (the store rounds down to whole seconds),
+ * so the latest end counts.
+ */
 export function applyLease(believed: Leadership, answer: LeaseAnswer): Leadership {
   if (!believed.hasKey || answer.leaseId !== believed.leaseId) return believed
-  if (answer.leftSeconds === undefined || answer.leftSeconds <= 0) {
+  if (answer.leftSeconds === undefined || answer.leftSeconds < 0) {
     return { ...believed, leaseUntilMs: Number.NEGATIVE_INFINITY }
   }
   const untilMs = answer.sentAtMs + answer.leftSeconds * 1000
