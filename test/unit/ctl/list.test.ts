@@ -157,7 +157,7 @@ test('history has one row for each switch, short lines padded', () => {
     '[[1,50331800,"no recovery target specified","2026-11-24T05:00:00+00:00","pg2"],[2,60331800,"x"]]',
   )
   assert.equal(
-    `\n${printHistory(lines, 'pretty')}`,
+    `\n${printHistory(lines ?? [], 'pretty')}`,
     `
 +----+----------+------------------------------+---------------------------+------------+
 | TL |      LSN | Reason                       | Timestamp                 | New Leader |

@@ -1,0 +1,56 @@
+// The table of REST answers against our own agents on real servers: the same rows as against the real Patroni.
+
+import assert from 'node:assert/strict'
+import test, { after } from 'node:test'
+import { startCluster } from '../support/fixture.ts'
+import { tableTags, testRestTable } from '../support/rest-table.ts'
+import { runProgram } from '../support/run-program.ts'
+
+const { cluster, work } = await startCluster(
+  { after },
+  { etcd: 1, members: ['pgherd', 'pgherd'], proxies: 0, overrides: { tags: tableTags } },
+)
+
+testRestTable(cluster, 'pgherd')
+
+test('the leader says how long its lease lasts, a replica says none', async () => {
+  const leader = await cluster.leader()
+  const [replica] = await cluster.replicas()
+  assert.ok(replica)
+  const left = (status: Readonly<Record<string, unknown>>) =>
+    (status['pgherd'] as { readonly lease_left_ms: number }).lease_left_ms
+  const ofLeader = left(await leader.status())
+  assert.ok(ofLeader > 1_000 && ofLeader <= 5_000, `${ofLeader} ms`)
+  assert.equal(left(await replica.status()), 0)
+})
+
+test('our ctl switches our cluster over, and Debian patronictl 3.0.2 switches it back', async () => {
+  const first = await cluster.leader()
+  const ours = await runProgram([...work.program, 'ctl', '-c', first.configFile, 'switchover', '--force'])
+  const second = await cluster.leader({ not: [first] })
+  assert.match(ours.stdout, new RegExp(`Successfully switched over to "${second.name}"\\n`), ours.stderr)
+  await cluster.complete()
+  const words = ['patronictl', '-c', first.configFile, 'switchover', '--force', '--candidate', first.name]
+  const theirs = await runProgram(words)
+  assert.match(theirs.stdout, new RegExp(`Successfully switched over to "${first.name}"\\n`), theirs.stderr)
+  assert.equal((await cluster.leader({ not: [second] })).name, first.name)
+  await cluster.complete()
+})
+
+test('a switchover that nobody can take is refused and changes nothing', async () => {
+  const leader = await cluster.leader()
+  const [replica] = await cluster.replicas()
+  assert.ok(replica)
+  await replica.agent.freeze()
+  try {
+    const words = ['ctl', '-c', leader.configFile, 'switchover', '--force']
+    const ran = await runProgram([...work.program, ...words])
+    assert.match(
+      ran.stdout,
+      /Switchover failed, details: 412, switchover is not possible: no good candidates have been found\n/,
+    )
+  } finally {
+    replica.agent.thaw()
+  }
+  assert.equal((await cluster.leader()).name, leader.name)
+})
