@@ -25,6 +25,7 @@ export interface ProcessLook {
 export class Lifecycle {
   readonly #context: Context
   #postmaster: Postmaster | undefined
+  #isSingleUser = false
   #phase: 'starting' | 'stopping' | undefined
   /** The data directory as /proc prints it; the configured path until a look has resolved it. */
   #realPath: string
@@ -103,6 +104,7 @@ export class Lifecycle {
   take(postmaster: Postmaster, phase: 'starting' | 'stopping' | undefined): void {
     this.#forgetWatch()
     this.#postmaster = postmaster
+    this.#isSingleUser = false
     this.#phase = phase
     this.#forgetWatch = postmaster.onGone(this.#context.clock, WATCH_MS, () => {
       if (this.#postmaster === postmaster) this.#drop()
@@ -144,11 +146,15 @@ export class Lifecycle {
 
   async #adopt(look: DirectoryLook): Promise<void> {
     if (look.postmaster === undefined || this.#postmaster !== undefined) return
+    // Taking over initdb's own server would mean to end its successor as an orphan when it is done.
+    if (look.postmaster.singleUser) return
     const found = await Postmaster.find(look.postmaster, this.#realPath)
     if (found === undefined) return
-    const { status } = look.postmaster
+    const { status, isSingleUser } = look.postmaster
     this.take(found, status === 'starting' ? 'starting' : status === 'stopping' ? 'stopping' : undefined)
-    this.#context.log.info(`took over the running PostgreSQL server (pid ${found.pid})`)
+    this.#isSingleUser = isSingleUser
+    const which = isSingleUser ? 'single-user' : 'running'
+    this.#context.log.info(`took over the ${which} PostgreSQL server (pid ${found.pid})`)
   }
 
   /** The postmaster is gone: its backends must not acknowledge anything any more, so they go too. */
@@ -156,6 +162,11 @@ export class Lifecycle {
     this.#forgetWatch()
     this.#postmaster = undefined
     this.#phase = undefined
+    if (this.#isSingleUser) {
+      // It had no backends; what works in the directory now is the next step of initdb or of a rewind.
+      this.#onGone()
+      return
+    }
     const { clock, log } = this.#context
     endOrphans(this.#realPath, clock, Deadline.in(clock, KILL_MS)).catch((error: unknown) =>
       log.error(`cannot look for processes that the server left behind: ${String(error)}`),

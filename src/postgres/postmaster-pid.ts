@@ -2,6 +2,10 @@
 
 export interface PostmasterPid {
   readonly pid: number
+  /** A server without children and without a port: initdb's steps, a recovery by hand. */
+  readonly isSingleUser: boolean
+  /** A single-user server (initdb's, or the recovery before a rewind): nobody can connect, and its end is no crash. */
+  readonly singleUser: boolean
   /** Seconds since 1970, by the wall clock of that time. */
   readonly startedAtSeconds: number | undefined
   readonly port: number | undefined
@@ -12,11 +16,13 @@ export interface PostmasterPid {
 /** Reads postmaster.pid; undefined when there is no pid in it. Single-user servers write theirs negative. */
 export function parsePostmasterPid(text: string): PostmasterPid | undefined {
   const lines = text.split('\n').map(line => line.trim())
-  const pid = Math.abs(Number(lines[0]))
+  const written = Number(lines[0])
+  const pid = Math.abs(written)
   if (!Number.isSafeInteger(pid) || pid <= 1) return undefined
   const status = lines[7] ?? ''
   return {
     pid,
+    singleUser: written < 0,
     startedAtSeconds: positive(lines[2]),
     port: positive(lines[3]),
     status: status === '' ? undefined : status,

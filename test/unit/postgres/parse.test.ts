@@ -55,6 +55,12 @@ for (const [text, pid, status, port] of pidFiles) {
     assert.deepEqual([parsed?.pid, parsed?.status, parsed?.port], [pid, status, port])
   })
 }
+
+test('a single-user server is told from a postmaster by the sign of its pid', () => {
+  assert.equal(parsePostmasterPid('-4242\n/data\n')?.singleUser, true)
+  assert.equal(parsePostmasterPid('4242\n/data\n')?.singleUser, false)
+})
+
 for (const text of ['', 'abc\n', '0\n', '1\n']) {
   test(`postmaster.pid ${JSON.stringify(text)} names nobody`, () => {
     assert.equal(parsePostmasterPid(text), undefined)
