@@ -38,8 +38,12 @@ export async function mergedTimeline(directory: string): Promise<readonly string
     )
 }
 
+/** Its warnings about peers that come and go say the same thing several times. */
+const ETCD_NOISE = /TCP streaming connection|failed to find remote peer|failed to create ServerTransport/
+
 /** A line as people read it: JSON becomes its level and message with the fields behind; noise becomes undefined. */
 export function readableLine(line: string): string | undefined {
+  if (ETCD_NOISE.test(line)) return undefined
   if (!line.startsWith('{"level":"')) return line
   const { level, ts: _ts, caller: _caller, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
   if (level === 'info' && !ETCD_NEWS.test(String(msg))) return undefined

@@ -7,6 +7,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { projectNode, root } from '../paths.js'
 import { describeProcess, isolation, killUntilGone, processesIn, processesWith } from './isolate.js'
+import { isFailure } from './summary.js'
 
 const REPORTER = fileURLToPath(new URL('reporter.js', import.meta.url))
 const GRACE_MS = 8_000
@@ -56,7 +57,7 @@ export async function runFile(planned, surroundings) {
     ...tests
       .filter(test => test.result === 'skipped' && !test.reason)
       .map(test => `skipped without a reason: ${test.name}`),
-    ...(await leftovers(work, ended.timedOut || surroundings.signal.aborted)),
+    ...(await leftovers(work, ended.timedOut || surroundings.signal.aborted || hasCrashed(ended, tests))),
   ]
   const failed = problems.map(text => failure(planned.file, text))
   const output = readFileSync(path.join(work, 'output'), 'utf8')
@@ -162,18 +163,26 @@ function readEvents(file) {
 function exitProblems(planned, ended, tests, running) {
   const during = running.length === 0 ? '' : ` during: ${running.join(' > ')}`
   if (ended.timedOut) return [`not finished after ${planned.timeoutSeconds} s${during}`]
-  if (tests.some(test => test.result === 'failed' || test.result === 'cancelled')) return []
-  if (ended.code !== 0) return [`ended with ${ended.signal ?? `exit code ${ended.code}`}${during}`]
+  if (hasCrashed(ended, tests)) return [`ended with ${ended.signal ?? `exit code ${ended.code}`}${during}`]
   return tests.length === 0 ? ['has no tests'] : []
+}
+
+/**
+ * Whether the file ended before its tests could: an error at its top level.
+ * @param {{ code: number | null }} ended
+ * @param {readonly TestResult[]} tests
+ */
+function hasCrashed(ended, tests) {
+  return ended.code !== 0 && !tests.some(isFailure)
 }
 
 /**
  * What a finished file left behind; processes are killed after they have been named.
  * @param {string} work
- * @param {boolean} wasStopped then it had no chance to clean up: what is left is removed without a word
+ * @param {boolean} wasCutOff then it had no chance to clean up: what is left is removed without a word
  * @returns {Promise<string[]>}
  */
-async function leftovers(work, wasStopped) {
+async function leftovers(work, wasCutOff) {
   const found = readdirSync(path.join(work, 'tmp')).map(name => `left a temporary file behind: ${name}`)
   const namespaceNote = path.join(work, 'namespace')
   const namespace = existsSync(namespaceNote) ? readFileSync(namespaceNote, 'utf8').trim() : undefined
@@ -184,7 +193,7 @@ async function leftovers(work, wasStopped) {
   }
   for (const pid of find()) found.push(`left a process behind: ${pid} ${describeProcess(pid)}`)
   await killUntilGone(find)
-  return wasStopped ? [] : found
+  return wasCutOff ? [] : found
 }
 
 /**
