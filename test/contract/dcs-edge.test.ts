@@ -15,6 +15,9 @@ import { WatchReader } from './dcs-watch-reader.ts'
 
 const work = await makeWorkplace({ after })
 
+/** A stream that stands on a frozen member alone needs seconds; two streams need milliseconds, and busy machines some. */
+const TOLD_MAX_MS = 1_000
+
 const put = (key: string, value: string) => ({ kind: 'put', key, value }) as const
 /** A client that is closed with its test, however that ends. */
 function connect(t: TestContext, ...args: Parameters<typeof open>): Dcs {
@@ -31,7 +34,7 @@ async function relayTo(t: TestContext, ...args: Parameters<typeof Relay.to>): Pr
 
 const pause = (durationMs: number) => new Promise(resolve => setTimeout(resolve, durationMs))
 
-describe('edges of etcd', { concurrency: true }, () => {
+describe('edges of etcd', { concurrency: 3 }, () => {
   test('a write to a frozen member is unknown, comes late after the thaw, and is refused by its compare', async t => {
     const etcd = await startEtcd(work, 30, 3)
     const [member] = etcd.members
@@ -44,11 +47,12 @@ describe('edges of etcd', { concurrency: true }, () => {
 
     // Each request stands behind an answer that is younger than the time in which a member counts as alive.
     await late.read(by(5_000))
-    await member.server.freeze()
+    const freezing = member.server.freeze()
     const numbers = Array.from({ length: 20 }, (_, number) => number)
     const guarded = numbers.map(() => releaseLeader(late, holdOf(leader), by(1_500)))
     const plain = numbers.map(number => late.write([], [put(`pgherd/late${number}`, 'x')], by(1_500)))
     for (const { outcome } of await Promise.all([...guarded, ...plain])) assert.equal(outcome, 'unknown')
+    await freezing
     await releaseLeader(other, holdOf(leader), by(8_000))
     assert.equal((await acquireLeader(other, 'pg2', lease.id, by(8_000))).outcome, 'won')
     member.server.thaw()
@@ -88,7 +92,7 @@ describe('edges of etcd', { concurrency: true }, () => {
         `${frozen.name} frozen: delete answered after ${(answeredMs - started).toFixed(1)} ms, ` +
           `told ${delayMs.toFixed(1)} ms after the answer`,
       )
-      assert.ok(delayMs < 250, `told after ${delayMs} ms`)
+      assert.ok(delayMs < TOLD_MAX_MS, `told after ${delayMs} ms`)
       await watch.until(() => watch.stale.length === 1, 'no further stale')
       frozen.server.thaw()
       await etcd.ready()
@@ -190,17 +194,17 @@ describe('edges of etcd', { concurrency: true }, () => {
     const right = connect(t, [etcd.endpoint], { auth: { ...auth, password: 'secret' } })
     for (const dcs of [wrong, none]) {
       await assert.rejects(
-        dcs.read(by(3_000)),
+        dcs.read(by(15_000)),
         error => error instanceof HaError && error.code === 'E_DCS_AUTH',
       )
-      assert.equal((await dcs.write([], [put('leader', 'x')], by(3_000))).outcome, 'unreachable')
+      assert.equal((await dcs.write([], [put('leader', 'x')], by(15_000))).outcome, 'unreachable')
     }
     const watch = new WatchReader(right, 1)
     await watch.begun()
-    assert.equal((await right.write([], [put('leader', 'pg1')], by(3_000))).outcome, 'won')
+    assert.equal((await right.write([], [put('leader', 'pg1')], by(15_000))).outcome, 'won')
     await watch.events(1)
-    const lease = await right.grantLease(10, by(3_000))
-    assert.equal((await right.keepAlive(lease.id, by(3_000))).outcome, 'won')
+    const lease = await right.grantLease(10, by(15_000))
+    assert.equal((await right.keepAlive(lease.id, by(15_000))).outcome, 'won')
   })
 
   test('after close a process with a frozen and a dead endpoint ends by itself', async () => {

@@ -94,7 +94,7 @@ async function judge(load: Load, each: Case, what: string): Promise<void> {
   if (!each.isMinority) return
   assert.ok(await load.holdsLeader(), 'the lease was held')
   assert.deepEqual(load.watch.stale.slice(1), [], 'one of two streams went on')
-  assert.ok(worstMs < 250, `a notice came ${worstMs} ms after the write's answer`)
+  assert.ok(worstMs < 1_000, `a notice came ${worstMs} ms after the write's answer`)
 }
 
 /** Numbers of the written keys as the watch told them: a late write comes after its successors. */
