@@ -1,0 +1,46 @@
+// The benchmark runs: every path carries statements and is in the report. What the figures are is not looked at.
+
+import assert from 'node:assert/strict'
+import { readdir, readFile } from 'node:fs/promises'
+import path from 'node:path'
+import test, { after } from 'node:test'
+import type { BenchResult } from '../../bench/report.ts'
+import { runChild } from '../../src/platform/child.ts'
+import { realClock } from '../../src/platform/clock.ts'
+import { Deadline } from '../../src/platform/deadline.ts'
+import { makeWorkplace } from '../support/workplace.ts'
+
+const MAIN = path.resolve(import.meta.dirname, '../../bench/main.ts')
+const PATHS = ['direct', 'haproxy', 'pgbouncer', 'pgherd']
+const WITHIN_MS = 150_000
+
+const work = await makeWorkplace({ after })
+
+test('a quick benchmark measures all four paths and prints and stores the comparison', async t => {
+  const out = path.join(work.data, 'results')
+  const words = [MAIN, '--quick', '--clients', '2', '--seconds', '2', '--out', out]
+  const by = Deadline.in(realClock, WITHIN_MS)
+  const { code, stdout, stderr } = await runChild(process.execPath, words, { by, env: process.env })
+  assert.equal(code, 0, stderr)
+  const [file] = await readdir(out)
+  const result = JSON.parse(await readFile(path.join(out, file ?? ''), 'utf8')) as BenchResult
+  assert.deepEqual(
+    result.figures.map(({ clients, path: name }) => `${clients} ${name}`),
+    PATHS.map(name => `2 ${name}`),
+  )
+  for (const figures of result.figures) {
+    for (const figure of [figures.tps, figures.toDirect, figures.toHaproxy, figures.p99Us]) {
+      assert.ok(Number.isFinite(figure) && figure > 0, JSON.stringify(figures))
+    }
+    assert.equal(figures.routerCpuPer100k > 0, figures.path !== 'direct', JSON.stringify(figures))
+  }
+  for (const name of PATHS) assert.match(stdout, new RegExp(`^\\| ${name} \\| \\d+ \\| ±`, 'm'))
+  t.diagnostic(
+    result.figures
+      .filter(({ path: name }) => name === 'pgherd')
+      .map(({ clients, toDirect, toHaproxy }) => {
+        return `${clients} clients: ${toDirect.toFixed(2)} x direct, ${toHaproxy.toFixed(2)} x HAProxy`
+      })
+      .join('; '),
+  )
+})
