@@ -14,7 +14,7 @@ import { isBehind, type RaftTerms } from './terms.ts'
 import { positionOf, type Wire } from './wire.ts'
 
 /** Sends one request with the given client; must pass the options on, they carry the end of the attempt. */
-export type Send<T> = (client: Etcd3, options: CallOptions, signal: AbortSignal) => Promise<T>
+export type Send<T> = (client: Etcd3, options: CallOptions) => Promise<T>
 
 /** Anything that etcd answers. */
 export interface Answered {
@@ -62,9 +62,12 @@ export class Calls {
     const count = (result: 'ok' | EtcdFault['kind']) =>
       metrics.call(what, endpoint.name, result, (clock.monotonicMs() - startedMs) / 1000)
     try {
-      const value = await by.run(what, async signal =>
-        send(await endpoint.client(), callOptions(signal), signal),
-      )
+      const value = await by.run(what, async signal => {
+        const client = await endpoint.client()
+        // A name that took too long to resolve must not send the request behind its caller's back.
+        signal.throwIfAborted()
+        return send(client, callOptions(signal))
+      })
       endpoints.answered(endpoint)
       count('ok')
       return value

@@ -55,6 +55,8 @@ export class Watcher {
   readonly #slots: readonly Slot[]
   readonly #answerMs: number
   readonly #stopListening: () => void
+  readonly #signal: AbortSignal
+  readonly #onAbort = () => this.close()
   #base: Base | undefined
   #isClosed = false
 
@@ -70,7 +72,8 @@ export class Watcher {
       timer: undefined,
     }))
     this.#stopListening = parts.endpoints.onFailed(endpoint => this.#probeStreamsAt(endpoint))
-    options.signal.addEventListener('abort', () => this.close(), { once: true })
+    this.#signal = options.signal
+    this.#signal.addEventListener('abort', this.#onAbort, { once: true })
     if (options.signal.aborted) this.close()
     for (const slot of this.#slots) this.#open(slot)
   }
@@ -80,6 +83,7 @@ export class Watcher {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#stopListening()
+    this.#signal.removeEventListener('abort', this.#onAbort)
     for (const slot of this.#slots) {
       slot.timer?.cancel()
       slot.stream?.close('the watch was closed')
