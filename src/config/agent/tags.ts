@@ -1,4 +1,5 @@
-// A member's tags. Their order and their types are kept, because other members read them from the member key.
+// A member's tags. Their order and their types are kept, because other members read them from the member key and must
+// come to the same conclusion.
 
 import { asInteger } from '../../cluster/json.ts'
 import type { Tags } from '../../cluster/member.ts'
@@ -12,19 +13,13 @@ const PAIRS = [
 ] as const
 const BOOLEANS = ['nofailover', 'noloadbalance', 'clonefrom', 'nosync', 'nostream'] as const
 
-/** Reads the tags; words for a boolean become booleans. Warns when a boolean contradicts its priority. */
+/** Reads the tags as they are. Warns of text where a boolean belongs, and of a boolean that contradicts its priority. */
 export function readTags(section: Section): Tags {
-  const tags = { ...section.values }
-  for (const name of BOOLEANS) {
-    if (!section.has(name)) continue
-    const value = readBoolean(section.values[name])
-    if (value === undefined) throw section.wrong(name, 'true or false')
-    tags[name] = value
-  }
+  for (const name of BOOLEANS) checkBoolean(section, name)
   for (const [name, priorityName] of PAIRS) {
-    const flag = tags[name]
+    const flag = readBoolean(section.values[name])
     const priority = asInteger(section.values[priorityName])
-    if (typeof flag !== 'boolean' || priority === undefined || flag === priority <= 0) continue
+    if (flag === undefined || priority === undefined || flag === priority <= 0) continue
     const said = flag ? 'True' : 'False'
     section.warn(
       name,
@@ -32,5 +27,18 @@ export function readTags(section: Section): Tags {
         `Defaulting to ${name}: ${said}`,
     )
   }
-  return tags
+  return section.values
+}
+
+/** Text in quotes is true for every member, whatever it says: `nofailover: 'no'` keeps a node from leading for ever. */
+function checkBoolean(section: Section, name: string): void {
+  const value = section.values[name]
+  if (value === undefined || value === null || typeof value === 'boolean') return
+  if (typeof value === 'object') throw section.wrong(name, 'true or false')
+  if (typeof value === 'string') {
+    section.warn(
+      name,
+      `is text, and any text counts as true: write ${name}: true or ${name}: false without quotes`,
+    )
+  }
 }

@@ -137,8 +137,8 @@ const broken: readonly Broken[] = [
   },
   {
     what: 'a tag that is neither true nor false',
-    change: [/$/, 'tags: {nofailover: perhaps}\n'],
-    says: 'p.yml:13: tags.nofailover: expected true or false, found "perhaps"',
+    change: [/$/, 'tags: {nofailover: [yes]}\n'],
+    says: 'p.yml:13: tags.nofailover: expected true or false, found a list',
   },
   {
     what: 'another store',
@@ -189,6 +189,13 @@ const warned: readonly Warned[] = [
     ],
   },
   {
+    what: 'a boolean tag in quotes',
+    add: "tags:\n  nofailover: 'no'\n",
+    says: [
+      'p.yml:14: tags.nofailover is text, and any text counts as true: write nofailover: true or nofailover: false without quotes',
+    ],
+  },
+  {
     what: 'an option that the agent sets itself',
     add: 'bootstrap:\n  initdb:\n  - pwfile: x\n  - locale: C\n',
     says: ['p.yml:14: bootstrap.initdb leaves out --pwfile: it is set by the agent itself'],
@@ -236,6 +243,16 @@ test('a password that YAML reads as a number is text, and the warning does not s
   assert.equal(config.postgres.replication.password, '987654')
   assert.equal(config.warnings.length, 1)
   assert.equal(JSON.stringify(config.warnings).includes('987654'), false)
+})
+
+test('tags keep the order and the types of the file', () => {
+  const { tags } = read(`${minimal}tags: {zone: a, nofailover: no, failover_priority: '1', rank: 7}\n`)
+  assert.deepEqual(Object.entries(tags), [
+    ['zone', 'a'],
+    ['nofailover', false],
+    ['failover_priority', '1'],
+    ['rank', 7],
+  ])
 })
 
 test('controlled parameters of a single node have no effect and say so', () => {
