@@ -1,6 +1,7 @@
 // One listening port: takes clients in within its limits, keeps their sessions, lets held ones go on in order.
 
 import { createServer, type Server, type Socket } from 'node:net'
+import type { HostPort } from '../cluster/member.ts'
 import { type ListenerConfig, printBind } from '../config/proxy/types.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Backend } from './backend.ts'
@@ -78,6 +79,15 @@ export class Listener {
   async listen(): Promise<void> {
     const { name, bind } = this.config
     await listen(this.#server, bind, `listeners.${name}.bind`)
+  }
+
+  /** Where it listens: the real port when the configured one is 0. */
+  get address(): HostPort {
+    const bound = this.#server.address()
+    const { host, port } = this.config.bind
+    return typeof bound === 'object' && bound !== null
+      ? { host: bound.address, port: bound.port }
+      : { host: host ?? '::', port }
   }
 
   /** Lets sessions of the queue try again, in order. Cheap when nobody waits. */

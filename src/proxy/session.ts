@@ -97,7 +97,7 @@ export class Session implements Cuttable {
   cut(reason: CutReason, says: string): boolean {
     if (this.#state === 'streaming') {
       this.#why = reason
-      this.#relay?.close('cut', printFatal(cutError(says)))
+      this.#relay?.close('cut', printFatal(cutError(reason, says)))
       return true
     }
     if (this.#state === 'connecting') {
@@ -240,7 +240,8 @@ export class Session implements Cuttable {
     if (why !== 'cut') this.#why = why
     this.#to('draining')
     this.#leaveBackend()
-    if (why === 'gate-closed') this.#relay?.close('cut', printFatal(cutError(this.#host.explain())))
+    if (why === 'gate-closed')
+      this.#relay?.close('cut', printFatal(cutError('evidence-expired', this.#host.explain())))
     if (why === 'refused') {
       const detail = `server ${this.#backend?.name ?? ''} answered as a standby`
       this.#relay?.close('cut', printFatal(unavailable(detail)))
@@ -273,12 +274,10 @@ export class Session implements Cuttable {
   }
 }
 
-function cutError(says: string): FatalError {
-  return {
-    code: sqlState.adminShutdown,
-    message: 'terminating connection: its server no longer leads the cluster',
-    detail: says,
-  }
+function cutError(reason: CutReason, says: string): FatalError {
+  const why =
+    reason === 'proxy-stops' ? 'the proxy is shutting down' : 'its server no longer leads the cluster'
+  return { code: sqlState.adminShutdown, message: `terminating connection: ${why}`, detail: says }
 }
 
 function unavailable(detail: string): FatalError {
