@@ -37,6 +37,7 @@ const USAGE_EXIT_CODE = 2
 
 /** Runs the command that `argv` names (argv[0] is node, argv[1] the program) and sets the process's exit code. */
 export async function runProgram(argv: readonly string[]): Promise<void> {
+  process.stdout.on('error', leaveQuietly)
   const isDebug = argv.includes('--debug') || process.env['PGHERD_DEBUG'] === '1'
   try {
     const words = argv.slice(2).filter(word => word !== '--debug')
@@ -44,6 +45,12 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
   } catch (error) {
     process.exitCode = report(error, isDebug)
   }
+}
+
+/** Whoever reads the output has seen enough (`| head`): no reason for an error. */
+function leaveQuietly(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(0)
 }
 
 async function runCtl(words: readonly string[]): Promise<void> {
