@@ -19,6 +19,9 @@ import { SetupError, say } from './say.js'
 
 /** @typedef {Readonly<Record<string, LockEntry>>} LockPackages */
 
+/** Errors alone: the warnings are about the machine's Node, which runs nothing of ours. */
+const CLEAN_INSTALL = ['ci', '--loglevel=error']
+
 /**
  * Names of the packages of `lock` that `installed` (npm's own note of what it put into node_modules) has in another
  * version or not at all. Optional packages of other systems do not count.
@@ -47,8 +50,8 @@ export async function installModules() {
   const npm = process.env['npm_execpath']
   const code =
     npm === undefined
-      ? await runInherited('npm', ['ci'], { cwd: root })
-      : await runInherited(process.execPath, [npm, 'ci'], { cwd: root })
+      ? await runInherited('npm', CLEAN_INSTALL, { cwd: root })
+      : await runInherited(process.execPath, [npm, ...CLEAN_INSTALL], { cwd: root })
   if (code !== 0) throw new SetupError(`npm ci failed (exit code ${code}); its own message is above`)
   if (!existsSync(projectNode))
     throw new SetupError(`npm ci did not bring ${projectNode}; is this Linux on x64 or arm64?`)
