@@ -5,7 +5,7 @@ import path from 'node:path'
 import { serverAccount } from '../account.js'
 import { makeSharedDirectory, packArtefact } from '../artefact.js'
 import { build, runTool } from '../build.js'
-import { root, stateDir } from '../paths.js'
+import { filesBelow, root, stateDir } from '../paths.js'
 import { say } from '../say.js'
 import { runFile } from './file.js'
 import { checkIsolation } from './isolate.js'
@@ -16,6 +16,10 @@ import { STAGES } from './tiers.js'
 import { leftTraces, traces } from './traces.js'
 
 const TIMELINE_LINES = 300
+
+/** Compiled sources from one test file to the next: halves the processor time of the unit tier. */
+const COMPILE_CACHE = path.join(stateDir, 'compile-cache')
+const COMPILE_CACHE_FILES_MAX = 5_000
 
 /**
  * @typedef {object} RunOptions
@@ -77,6 +81,8 @@ async function prepare(plan, directory, options, signal) {
     PGHERD_RUN: path.basename(directory),
     PGHERD_ACCOUNT: `${account.uid}:${account.gid}`,
   }
+  if (filesBelow(COMPILE_CACHE).length > COMPILE_CACHE_FILES_MAX) rmSync(COMPILE_CACHE, { recursive: true })
+  env['NODE_COMPILE_CACHE'] = COMPILE_CACHE
   // The run's own shared place, for what is made once and used by many files (the database template).
   const shared = path.join(directory, 'shared')
   mkdirSync(shared)
