@@ -72,10 +72,14 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
     await dcs?.close()
     throw error
   }
-  lifecycle.signal.addEventListener('abort', () => {
-    // What a peer keeps open must not keep the process: the ordered stop has its own deadline.
-    void lifecycle.stop('stopping').then(() => process.exit(0))
-  })
+  await aborted(lifecycle.signal)
+  await lifecycle.stop('stopping')
+  // What a peer keeps open must not keep the process: everything of ours has had its time.
+  process.exit(0)
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
 async function openDcs(

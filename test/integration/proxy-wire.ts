@@ -5,7 +5,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { HostPort } from '../../src/cluster/member.ts'
 import { waitFor } from '../../src/demo/wait.ts'
-import { message, sslRequest, startup } from '../unit/proxy/bytes.ts'
+import { message, ready, sslRequest, startup } from '../unit/proxy/bytes.ts'
 
 const WITHIN_MS = 5000
 
@@ -150,8 +150,9 @@ export async function query(client: Watched, sql: string): Promise<string> {
   return client.text
 }
 
+/** Has the server said last that it is ready for queries? */
 export function isReady(client: Watched): boolean {
-  return /Z\0\0\0\x05[ITE]$/.test(client.text)
+  return client.text.slice(-6, -1) === ready.toString('latin1').slice(0, 5)
 }
 
 /** SQLSTATE of the last error that a client got; undefined when it got none. */

@@ -1,0 +1,202 @@
+// The proxy's ports in front of real servers: who answers where, cancels, limits, start and stop.
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import test, { after } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { queryOnce } from '../../src/demo/sql.ts'
+import { waitFor } from '../../src/demo/wait.ts'
+import { cancelRequest } from '../unit/proxy/bytes.ts'
+import { Stand } from './proxy-rig.ts'
+import { ask, dial, login, loginTls, sqlStateOf, type Watched } from './proxy-wire.ts'
+
+const stand = await Stand.open({ after })
+
+/** psql as people call it; resolves to its output. */
+async function psql(port: number, sql: string, environment: NodeJS.ProcessEnv = {}): Promise<string> {
+  const words = ['-h', stand.proxy.host.address, '-p', String(port), '-U', 'postgres', '-Atqc', sql]
+  const child = spawn('psql', [...words, 'postgres'], { env: { ...process.env, ...environment } })
+  let output = ''
+  child.stdout.on('data', chunk => {
+    output += chunk
+  })
+  child.stderr.on('data', chunk => {
+    output += chunk
+  })
+  await once(child, 'close')
+  return output.trim()
+}
+
+test('before there is a leader a client waits, and is served as soon as there is one', async () => {
+  const waiting = psql(stand.proxy.ports.write, 'SELECT name FROM who')
+  await waitFor(
+    'the client to wait',
+    { withinMs: 5000 },
+    async () => (await stand.status()).listeners[0]?.held === 1,
+  )
+  assert.match(
+    (await stand.status()).waiting_because ?? '',
+    /^cluster pgsql has no leader for .*nobody has taken/,
+  )
+  await stand.settle()
+  assert.equal(await waiting, 'pg1')
+})
+
+for (const sslmode of ['disable', 'prefer', 'require']) {
+  test(`psql with sslmode=${sslmode} writes at the leader and reads at the replicas in turn`, async () => {
+    const environment = { PGSSLMODE: sslmode }
+    assert.equal(await psql(stand.proxy.ports.write, 'SELECT name FROM who', environment), 'pg1')
+    const readers = [
+      await psql(stand.proxy.ports.read, 'SELECT name FROM who', environment),
+      await psql(stand.proxy.ports.read, 'SELECT name FROM who', environment),
+      await psql(stand.proxy.ports.read, 'SELECT name FROM who', environment),
+    ]
+    assert.deepEqual(readers.slice(0, 2).sort(), ['pg2', 'pg3'])
+    assert.equal(readers[2], readers[0])
+    const isEncrypted = await psql(
+      stand.proxy.ports.write,
+      'SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()',
+      environment,
+    )
+    assert.equal(isEncrypted, sslmode === 'disable' ? 'f' : 't')
+  })
+}
+
+test('a large result and a large COPY come through whole', async () => {
+  const client = {
+    host: stand.proxy.host.address,
+    port: stand.proxy.ports.write,
+    user: 'postgres',
+    password: '',
+  }
+  const [row] = await queryOnce<{ text: string }>(client, "SELECT repeat('x', 20000000) AS text")
+  assert.equal(row?.text.length, 20_000_000)
+  const out = await psql(stand.proxy.ports.write, 'COPY (SELECT generate_series(1, 200000)) TO STDOUT')
+  assert.equal(
+    out.length,
+    [...Array(200_000).keys()].reduce((sum, n) => sum + String(n + 1).length + 1, -1),
+  )
+})
+
+test('the leader serves reads while no replica does, and no longer than that', async () => {
+  for (const name of ['pg2', 'pg3']) stand.member(name).script.tags = { noloadbalance: true }
+  await stand.reads()
+  assert.equal(await psql(stand.proxy.ports.read, 'SELECT name FROM who'), 'pg1')
+  for (const name of ['pg2', 'pg3']) stand.member(name).script.tags = {}
+  await stand.reads('pg2', 'pg3')
+  assert.match(await psql(stand.proxy.ports.read, 'SELECT name FROM who'), /pg[23]/)
+})
+
+/** A session's cancel key as the server gave it. */
+function cancelKey(client: Watched): { processId: number; secret: Buffer } {
+  const at = client.received.indexOf(Buffer.from([0x4b, 0, 0, 0, 12]))
+  return {
+    processId: client.received.readUInt32BE(at + 5),
+    secret: client.received.subarray(at + 9, at + 13),
+  }
+}
+
+test('a cancel request through either port stops the right statement of a clear session', async () => {
+  for (const address of [stand.write, stand.read, stand.read]) {
+    const client = await login(address)
+    const { processId, secret } = cancelKey(client)
+    ask(client, 'SELECT pg_sleep(60)')
+    await sleep(100)
+    const cancel = await dial(address)
+    cancel.socket.write(cancelRequest(processId, secret))
+    await cancel.untilEnd()
+    await client.untilText('57014')
+    client.socket.destroy()
+  }
+})
+
+test('a cancel request in clear reaches an encrypted session on both ports', async () => {
+  for (const address of [stand.write, stand.read, stand.read]) {
+    const client = await loginTls(address)
+    const { processId, secret } = cancelKey(client)
+    ask(client, 'SELECT pg_sleep(60)')
+    await sleep(100)
+    const cancel = await dial(address)
+    cancel.socket.write(cancelRequest(processId, secret))
+    await cancel.untilEnd()
+    await client.untilText('57014')
+    client.socket.destroy()
+  }
+})
+
+test('a wrong secret cancels nothing', async () => {
+  const client = await login(stand.write)
+  const { processId } = cancelKey(client)
+  ask(client, 'SELECT pg_sleep(0.5)')
+  const cancel = await dial(stand.write)
+  cancel.socket.write(cancelRequest(processId, Buffer.from('00000000', 'hex')))
+  await cancel.untilEnd()
+  await client.untilText('SELECT 1')
+  client.socket.destroy()
+})
+
+test("the server sees the client's FIN at once, and the session's slot is free when the server closes", async () => {
+  const client = await login(stand.write)
+  client.socket.end()
+  await client.untilEnd()
+  await waitFor(
+    'no session',
+    { withinMs: 2000, everyMs: 10 },
+    async () => (await stand.status()).listeners[0]?.sessions === 0,
+  )
+})
+
+test('the status port answers in all its forms', async () => {
+  const base = `http://${stand.proxy.host.address}:${stand.proxy.ports.admin}`
+  const page = await (await fetch(`${base}/`)).text()
+  assert.match(page, /<tr class="leader"><td>pg1<\/td><td>writes<\/td><td>primary, running<\/td>/)
+  assert.match(page, /<tr class="replica"><td>pg2<\/td><td>reads<\/td>/)
+  const metrics = await (await fetch(`${base}/metrics`)).text()
+  assert.match(metrics, /^pgherd_proxy_member_role\{member="pg1",role="leader"\} 1$/m)
+  assert.match(metrics, /^pgherd_proxy_accepted_total\{listener="write"\} \d+$/m)
+  assert.equal((await fetch(`${base}/healthz`)).status, 200)
+  assert.equal((await fetch(`${base}/nothing`)).status, 404)
+  assert.equal((await fetch(`${base}/`, { method: 'POST' })).status, 405)
+  const status = await stand.status()
+  assert.deepEqual(
+    status.members.map(({ name, role }) => [name, role]),
+    [
+      ['pg1', 'leader'],
+      ['pg2', 'replica'],
+      ['pg3', 'replica'],
+    ],
+  )
+})
+
+test('the proxy is registered in the store while it lives', async () => {
+  const keys = await stand.etcd.ctl(['get', '--prefix', '/service/pgsql/pgherd/proxies/'])
+  assert.match(keys, /"listeners":\{"write":"127\.0\.0\.\d+:\d+","read":"127\.0\.0\.\d+:\d+"\}/)
+})
+
+test('a second proxy on the same ports says so in one line and exits with 1', async () => {
+  const { host, configFile } = stand.proxy
+  const second = host.server({ name: 'second', command: [...stand.work.program, 'proxy', configFile] })
+  await second.start()
+  const { code } = await second.exit
+  const log = await readFile(second.logFile, 'utf8')
+  assert.equal(code, 1)
+  assert.match(
+    log,
+    /^pgherd: cannot listen on 127\.0\.0\.\d+:\d+ \(admin\.bind\): another program listens there; stop it or give another port \(ss -ltnp shows who\)$/m,
+  )
+  assert.doesNotMatch(log, /^\s+at /m)
+})
+
+test('SIGTERM ends every session and the process with exit code 0, quickly, and takes the registration away', async () => {
+  const client = await login(stand.write)
+  const before = performance.now()
+  const { code } = await stand.proxy.server.stop()
+  const tookMs = performance.now() - before
+  assert.equal(code, 0)
+  assert.ok(tookMs < 2500, `took ${tookMs} ms`)
+  await client.untilEnd()
+  assert.equal(sqlStateOf(client.text), '57P01')
+  assert.equal(await stand.etcd.ctl(['get', '--prefix', '/service/pgsql/pgherd/proxies/']), '')
+})
