@@ -25,7 +25,6 @@ export interface ProcessLook {
 export class Lifecycle {
   readonly #context: Context
   #postmaster: Postmaster | undefined
-  #isSingleUser = false
   #phase: 'starting' | 'stopping' | undefined
   /** The data directory as /proc prints it; the configured path until a look has resolved it. */
   #realPath: string
@@ -104,7 +103,6 @@ export class Lifecycle {
   take(postmaster: Postmaster, phase: 'starting' | 'stopping' | undefined): void {
     this.#forgetWatch()
     this.#postmaster = postmaster
-    this.#isSingleUser = false
     this.#phase = phase
     this.#forgetWatch = postmaster.onGone(this.#context.clock, WATCH_MS, () => {
       if (this.#postmaster === postmaster) this.#drop()
@@ -150,11 +148,9 @@ export class Lifecycle {
     if (look.postmaster.singleUser) return
     const found = await Postmaster.find(look.postmaster, this.#realPath)
     if (found === undefined) return
-    const { status, isSingleUser } = look.postmaster
+    const { status } = look.postmaster
     this.take(found, status === 'starting' ? 'starting' : status === 'stopping' ? 'stopping' : undefined)
-    this.#isSingleUser = isSingleUser
-    const which = isSingleUser ? 'single-user' : 'running'
-    this.#context.log.info(`took over the ${which} PostgreSQL server (pid ${found.pid})`)
+    this.#context.log.info(`took over the running PostgreSQL server (pid ${found.pid})`)
   }
 
   /** The postmaster is gone: its backends must not acknowledge anything any more, so they go too. */
@@ -162,11 +158,6 @@ export class Lifecycle {
     this.#forgetWatch()
     this.#postmaster = undefined
     this.#phase = undefined
-    if (this.#isSingleUser) {
-      // It had no backends; what works in the directory now is the next step of initdb or of a rewind.
-      this.#onGone()
-      return
-    }
     const { clock, log } = this.#context
     endOrphans(this.#realPath, clock, Deadline.in(clock, KILL_MS)).catch((error: unknown) =>
       log.error(`cannot look for processes that the server left behind: ${String(error)}`),

@@ -2,8 +2,6 @@
 
 export interface PostmasterPid {
   readonly pid: number
-  /** A server without children and without a port: initdb's steps, a recovery by hand. */
-  readonly isSingleUser: boolean
   /** A single-user server (initdb's, or the recovery before a rewind): nobody can connect, and its end is no crash. */
   readonly singleUser: boolean
   /** Seconds since 1970, by the wall clock of that time. */
