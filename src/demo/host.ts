@@ -55,7 +55,7 @@ export class Host {
       enter: this.enter,
       directory: this.directory,
       logFile: path.join(this.logs, file),
-      env: { PGHERD_HOST: this.directory, HOME: this.directory },
+      env: { PGHERD_HOST: this.directory, HOME: this.directory, TMPDIR: this.path('run') },
     })
   }
 
