@@ -137,7 +137,9 @@ export class Loop {
     if (!isNew && nowMs - this.#lastSaidAtMs < REPEAT_SENTENCE_MS) return
     this.#lastSentence = says
     this.#lastSaidAtMs = nowMs
-    if (isNew && actions.length > 0) events.record({ kind: rule, rule, says, epoch: this.#observer.epoch() })
+    if (actions.some(action => action.kind === 'exit')) log.critical(says, { rule })
+    else if (isNew && actions.length > 0)
+      events.record({ kind: rule, rule, says, epoch: this.#observer.epoch() })
     else log.info(says, { rule })
   }
 

@@ -111,7 +111,9 @@ export class Observer {
     if (server.process === 'running') {
       state.isCrashed = false
       if (task === undefined) state.isStopExpected = this.#fence.isActing
-    } else if (wasUp && server.process === 'stopped' && !state.isStopExpected) this.#noteCrash()
+    } else if (wasUp && server.process === 'stopped' && !state.isStopExpected && !this.#fence.isActing) {
+      this.#noteCrash()
+    }
     await this.#learnSystemId()
     this.#armOrDisarm(task)
   }

@@ -14,7 +14,7 @@ import type { ClusterView } from '../cluster/view.ts'
 import { dynamicConfig } from '../config/agent/dynamic.ts'
 import { loadLocalConfig, printWarning } from '../config/agent/local.ts'
 import { serverSettings } from '../config/agent/settings.ts'
-import type { EtcdConfig, LocalConfig } from '../config/agent/types.ts'
+import type { DynamicConfig, EtcdConfig, LocalConfig } from '../config/agent/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import type { EtcdOptions } from '../dcs/etcd/options.ts'
@@ -75,7 +75,7 @@ interface Member {
 }
 
 async function runMember(member: Member): Promise<number> {
-  const { local, log, registry, dcs, peers, view, stopping } = member
+  const { local, log, view } = member
   const config = dynamicConfig(view.config?.value ?? local.bootstrap.dcs, true)
   const postgres = new LocalServer({
     config: local,
@@ -83,6 +83,16 @@ async function runMember(member: Member): Promise<number> {
     clock: realClock,
     log,
   })
+  try {
+    return await runAgentOf(member, config, postgres)
+  } finally {
+    // A server that was found is watched from then on, and the watch would keep a process alive that has refused.
+    await postgres.close()
+  }
+}
+
+async function runAgentOf(member: Member, config: DynamicConfig, postgres: LocalServer): Promise<number> {
+  const { local, log, registry, dcs, peers, stopping } = member
   const major = await postgres.verify(Deadline.in(realClock, FIRST_READ_MS * 2))
   const parts: AgentParts = {
     local,
@@ -164,10 +174,9 @@ async function firstView(
       const nowMs = realClock.monotonicMs()
       if (nowMs - saidAtMs > REPEAT_WAITING_MS) {
         saidAtMs = nowMs
-        const where = local.etcd.endpoints.join(', ')
-        log.warning(
-          `waiting for etcd at ${where}: ${messageOf(error)}; check that etcd runs and the address is right`,
-        )
+        // The store's own message tells the cure; its causes repeat it in other words.
+        const why = error instanceof Error ? error.message : String(error)
+        log.warning(`waiting for etcd at ${local.etcd.endpoints.join(', ')}: ${why}`)
       }
     }
     await realClock.sleep(RETRY_MS, signal).catch(() => {})
