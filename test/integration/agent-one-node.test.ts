@@ -5,27 +5,15 @@ import assert from 'node:assert/strict'
 import path from 'node:path'
 import test, { after } from 'node:test'
 import pg from 'pg'
-import { Cluster } from '../../src/demo/cluster.ts'
-import { LoopbackLayout } from '../../src/demo/loopback.ts'
 import type { MemberStatus } from '../../src/demo/member.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { runChild } from '../../src/platform/child.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { Deadline } from '../../src/platform/deadline.ts'
-import { makeWorkplace } from '../support/workplace.ts'
+import { startCluster } from '../support/fixture.ts'
 import { keysOf } from './etcd-keys.ts'
 
-const work = await makeWorkplace({ after })
-const cluster = await Cluster.create({
-  layout: new LoopbackLayout(work.data, work.logs),
-  program: work.program,
-  etcd: 1,
-  members: 1,
-  proxies: 0,
-  parameters: { fsync: 'off' },
-})
-work.defer(() => cluster.remove())
-await cluster.start()
+const { cluster } = await startCluster({ after }, { etcd: 1, members: 1, proxies: 0 })
 const pg1 = cluster.member('pg1')
 
 test('the leader key, the system identifier and the configuration are written in one transaction, last of all', async () => {

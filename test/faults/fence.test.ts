@@ -1,0 +1,69 @@
+// A leader whose etcd falls silent stops serving by its own clock, before etcd can give the key to anybody else. Measured
+// on the server's own port, against the renewals that etcd itself has counted.
+
+import assert from 'node:assert/strict'
+import { performance } from 'node:perf_hooks'
+import test, { after } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Prober } from '../../src/demo/prober.ts'
+import { waitFor } from '../../src/demo/wait.ts'
+import { startCluster } from '../support/fixture.ts'
+import { Renewals } from './renewals.ts'
+
+const TTL_MS = 5_000
+
+const { cluster } = await startCluster({ after }, { etcd: 1, members: 1, proxies: 0 })
+const pg1 = cluster.member('pg1')
+const [etcd1] = cluster.etcd.members
+assert.ok(etcd1)
+
+test('etcd frozen: the last commit is acknowledged before the lease can end, and writing comes back after the thaw', async t => {
+  const prober = await Prober.start(pg1, [pg1], 20)
+  const renewals = new Renewals(etcd1)
+  await sleep(2_500)
+  await etcd1.server.freeze()
+  const frozenMs = performance.now()
+  const leaseEndMs = renewals.latestMs + TTL_MS
+  await sleep(leaseEndMs - frozenMs + 1_500)
+  const last = prober.records.at(-1)
+  assert.ok(last && last.atMs > frozenMs, 'the leader serves on while its lease is safe')
+  assert.ok(
+    last.atMs < leaseEndMs,
+    `a commit was acknowledged ${last.atMs - leaseEndMs} ms after the lease's end`,
+  )
+  t.diagnostic(
+    `served ${seconds(last.atMs - frozenMs)} after the freeze, stopped ${seconds(leaseEndMs - last.atMs)} before the lease's end`,
+  )
+  etcd1.server.thaw()
+  const thawedMs = performance.now()
+  const next = await waitFor('a commit after the thaw', { withinMs: 30_000 }, () =>
+    prober.records.find(record => record.atMs > thawedMs),
+  )
+  assert.equal(next.timeline, last.timeline + 1)
+  t.diagnostic(`writing again ${seconds(next.atMs - thawedMs)} after the thaw, on timeline ${next.timeline}`)
+  await renewals.stop()
+  await prober.stop()
+})
+
+test('etcd frozen and the server hanging: no process of it is left when the lease ends', async t => {
+  await cluster.leader()
+  const renewals = new Renewals(etcd1)
+  await sleep(2_500)
+  await pg1.freezeServer()
+  await etcd1.server.freeze()
+  const leaseEndMs = renewals.latestMs + TTL_MS
+  const goneMs = await waitFor('the end of every process', { withinMs: TTL_MS, everyMs: 10 }, async note => {
+    const pids = await pg1.serverProcesses()
+    note(`${pids.length} processes`)
+    return pids.length === 0 ? performance.now() : undefined
+  })
+  assert.ok(goneMs < leaseEndMs, `the last process ended ${goneMs - leaseEndMs} ms after the lease's end`)
+  t.diagnostic(`the last process was gone ${seconds(leaseEndMs - goneMs)} before the lease's end`)
+  etcd1.server.thaw()
+  await renewals.stop()
+  await cluster.leader()
+})
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(2)} s`
+}

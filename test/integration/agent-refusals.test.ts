@@ -1,0 +1,179 @@
+// What an agent does with a mistake of its operator: one line that names the thing and the cure, an exit code, and the data
+// as it was. The lines stand in test/fixtures/snapshots/agent-refusals, to be read as text.
+
+import assert from 'node:assert/strict'
+import { chmod, chown, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import path from 'node:path'
+import test, { after } from 'node:test'
+import { Cluster } from '../../src/demo/cluster.ts'
+import { LoopbackLayout } from '../../src/demo/loopback.ts'
+import { Member } from '../../src/demo/member.ts'
+import type { Settings } from '../../src/demo/member-config.ts'
+import { waitFor } from '../../src/demo/wait.ts'
+import { runChild } from '../../src/platform/child.ts'
+import { realClock } from '../../src/platform/clock.ts'
+import { Deadline } from '../../src/platform/deadline.ts'
+import { matchSnapshot } from '../support/snapshot.ts'
+import { quickBinDir } from '../support/tools.ts'
+import { makeWorkplace } from '../support/workplace.ts'
+import { fingerprint, readable, readLog, runAsRoot, runToItsEnd } from './refusal.ts'
+
+const work = await makeWorkplace({ after })
+const layout = new LoopbackLayout(work.data, work.logs)
+const cluster = await Cluster.create({
+  layout,
+  program: work.program,
+  etcd: 1,
+  members: 1,
+  proxies: 0,
+  binDir: await quickBinDir(),
+  parameters: { fsync: 'off' },
+  // initdb trusts loopback unless told otherwise, and a trusted user's password is never wrong.
+  overrides: {
+    bootstrap: { initdb: [{ locale: 'C.UTF-8' }, 'data-checksums', { 'auth-host': 'scram-sha-256' }] },
+  },
+})
+work.defer(() => cluster.remove())
+await cluster.start()
+const pg1 = cluster.member('pg1')
+
+/** Another member of the running cluster, not started. `scope` may be another one. */
+async function newMember(name: string, overrides: Settings = {}, scope = cluster.scope): Promise<Member> {
+  const host = await layout.host(name)
+  work.defer(() => host.remove())
+  const { endpoints: etcd } = cluster.etcd
+  return Member.on(host, { scope, keeper: 'pgherd', program: work.program, etcd, overrides })
+}
+
+/** A member with a stopped copy of pg1's data. */
+async function newMemberWithData(name: string, overrides: Settings = {}): Promise<Member> {
+  const member = await newMember(name, overrides)
+  await pg1.query('CHECKPOINT')
+  const by = Deadline.in(realClock, 10_000)
+  const copied = await runChild('cp', ['--archive', pg1.dataDir, member.dataDir], { by })
+  assert.equal(copied.code, 0, copied.stderr)
+  await rm(path.join(member.dataDir, 'postmaster.pid'))
+  return member
+}
+
+/** Runs the agent, compares its lines with the fixture, and checks that it ended with code 1 and changed no file. */
+async function assertRefused(member: Member, name: string): Promise<void> {
+  const before = await fingerprint(member.dataDir)
+  const { code, lines } = await runToItsEnd(member)
+  await matchSnapshot(`agent-refusals/${name}`, readable(lines, cluster, member))
+  assert.equal(code, 1)
+  assert.deepEqual(await fingerprint(member.dataDir), before)
+}
+
+test('PostgreSQL port in use', async () => {
+  const member = await newMemberWithData('pg-port')
+  await using _other = await listenOn(member.host.address, member.config.postgresPort)
+  await assertRefused(member, 'postgres-port-in-use')
+})
+
+test('PostgreSQL port in use before there is any data', async () => {
+  const member = await newMember('pg-port-new')
+  await using _other = await listenOn(member.host.address, member.config.postgresPort)
+  await assertRefused(member, 'postgres-port-in-use-without-data')
+})
+
+test('REST port in use', async () => {
+  const member = await newMemberWithData('pg-rest-port')
+  await using _other = await listenOn(member.host.address, member.config.restPort)
+  await assertRefused(member, 'rest-port-in-use')
+})
+
+test('unreadable data directory', async () => {
+  const member = await newMemberWithData('pg-unreadable')
+  await chmod(member.dataDir, 0o000)
+  if (process.getuid?.() === 0) await chown(member.dataDir, 0, 0)
+  await assertRefused(member, 'data-directory-unreadable')
+})
+
+test('data directory of another major version', async () => {
+  const member = await newMemberWithData('pg-old')
+  await writeFile(path.join(member.dataDir, 'PG_VERSION'), '13\n')
+  await assertRefused(member, 'data-directory-of-another-version')
+})
+
+test('missing binaries', async () => {
+  const member = await newMemberWithData('pg-no-binaries', {
+    postgresql: { bin_dir: '/usr/lib/postgresql/none/bin' },
+  })
+  await assertRefused(member, 'binaries-missing')
+})
+
+test('second agent with the same name', async () => {
+  const member = await newMemberWithData('pg-double', { name: 'pg1' })
+  await assertRefused(member, 'second-agent-of-the-same-name')
+  assert.equal((await pg1.status()).role, 'primary')
+})
+
+test('wrong system identifier: two clusters in one scope', async () => {
+  const other = await Cluster.create({
+    layout,
+    program: work.program,
+    etcd: cluster.etcd,
+    members: 1,
+    proxies: 0,
+    scope: 'other',
+    prefix: 'other-',
+    parameters: { fsync: 'off' },
+  })
+  const [member] = other.members
+  assert.ok(member)
+  work.defer(() => member.host.remove())
+  await member.agent.start()
+  await other.leader()
+  await member.agent.stop()
+  const stray = await newMember('pg-stray', { postgresql: { data_dir: member.dataDir } })
+  await assertRefused(stray, 'another-cluster-in-the-scope')
+})
+
+test('wrong password to PostgreSQL', async () => {
+  await pg1.agent.kill()
+  await pg1.configure({ postgresql: { authentication: { superuser: { password: 'mistyped' } } } })
+  const postmaster = await pg1.postmasterPid()
+  const { code, lines } = await runToItsEnd(pg1)
+  await matchSnapshot('agent-refusals/wrong-password', readable(lines, cluster, pg1))
+  assert.equal(code, 1)
+  assert.equal(await pg1.postmasterPid(), postmaster, 'the server runs on')
+  await pg1.configure()
+  await pg1.agent.start()
+  await cluster.leader()
+})
+
+test('started as root', async () => {
+  const { code, lines } = await runAsRoot(work.program, pg1.configFile)
+  await matchSnapshot('agent-refusals/started-as-root', readable(lines, cluster, pg1))
+  assert.equal(code, 1)
+})
+
+test('etcd unreachable at start: it says so and waits, and begins when etcd is there', async () => {
+  const member = await newMember('pg-early')
+  const [etcd1] = cluster.etcd.members
+  assert.ok(etcd1)
+  await etcd1.server.kill()
+  await member.agent.start()
+  const [line] = await waitFor('a word about etcd', { withinMs: 20_000 }, async () => {
+    const lines = await readLog(member)
+    return lines.length > 0 ? lines : undefined
+  })
+  await matchSnapshot('agent-refusals/etcd-unreachable', readable([line ?? ''], cluster, member))
+  await cluster.etcd.startMember(etcd1)
+  await waitFor(
+    'the member to follow',
+    { withinMs: 30_000 },
+    async () => (await member.status()).state === 'running',
+  )
+})
+
+async function listenOn(host: string, port: number): Promise<AsyncDisposable> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port }, resolve)
+  })
+  return { [Symbol.asyncDispose]: () => new Promise(resolve => server.close(() => resolve())) }
+}
