@@ -77,7 +77,9 @@ export class EtcdSource implements Source {
   onProbe(): void {}
 
   silentMs(): number | undefined {
-    return this.#isSilent ? this.#options.clock.monotonicMs() - this.#lastAnswerAtMs : undefined
+    const silentMs = this.#options.clock.monotonicMs() - this.#lastAnswerAtMs
+    // A call that hangs is noticed before its deadline: two looks would have been answered by now.
+    return this.#isSilent || silentMs > (2 * this.#ttlMs) / LOOKS_PER_TTL + RETRY_MS ? silentMs : undefined
   }
 
   /** One look: the scope and the lease at the same time. Returns when the next is due. */

@@ -54,10 +54,10 @@ function tellSuccessor(evidence: Evidence): string {
 
 function tellHolder(member: string, health: MemberHealth, seenAtMs: number): string {
   const verdict = primaryVerdict(health, seenAtMs)
-  if (verdict === 'primary') return `${member} is back`
-  const { answer } = health
+  const { answer, silence } = health
+  const why = silence === undefined ? '' : ` (${silence})`
+  if (verdict === 'primary') return why === '' ? `${member} is back` : `${member} does not answer${why}`
   if (verdict === 'unknown' || answer === undefined) {
-    const why = health.silence === undefined ? '' : ` (${health.silence})`
     return `${member} holds the leader key, its server has not answered yet${why}`
   }
   if (answer.state !== 'running') return `${member} holds the leader key, its server is ${answer.state}`

@@ -15,6 +15,8 @@ export class Watched {
   #chunks: Buffer[] = []
   bytes = 0
   ends = 0
+  /** Monotonic time of the end. */
+  endedAtMs = Number.NaN
   closes = 0
   errors: string[] = []
 
@@ -26,6 +28,7 @@ export class Watched {
     })
     socket.on('end', () => {
       this.ends += 1
+      this.endedAtMs = performance.now()
     })
     socket.on('error', (error: NodeJS.ErrnoException) => void this.errors.push(error.code ?? error.message))
     socket.on('close', () => {

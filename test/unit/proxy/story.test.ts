@@ -41,6 +41,12 @@ const rows: readonly (readonly [string, Partial<StoryFacts>, Leadership, MemberH
     healthAfter(answered({ state: 'starting' })),
   ],
   [
+    'for 2.1 s: nothing proves any more that pg1 leads; pg2 does not answer (nobody listens)',
+    { lastLeader: { member: 'pg1', ending: 'silent' } },
+    led('pg2', 2),
+    healthAfter(answered(), silent(500)),
+  ],
+  [
     'for 10.0 s: nothing is known about it yet; etcd has not answered for 9.5 s',
     { sinceMs: undefined, lastLeader: undefined, storeSilentMs: 9_500 },
     unknownLeadership,
