@@ -7,7 +7,13 @@ import pg from 'pg'
 import type { Member } from './member.ts'
 import { endQuickly, type SqlTarget } from './sql.ts'
 
-/** A commit that a server acknowledged. Times are monotonic milliseconds of this process. */
+/** Something to write through: a member is one, past all routers; a router's write port can be made one. */
+export interface Door {
+  readonly name: string
+  readonly direct: SqlTarget
+}
+
+/** A commit that a server acknowledged. `member` is the name of the door. Times are monotonic milliseconds of this process. */
 export interface Acknowledgement {
   readonly member: string
   readonly timeline: number
@@ -41,13 +47,13 @@ export class Prober {
   readonly #records: Acknowledgement[] = []
   readonly #running: Promise<void>[] = []
 
-  /** Two sessions for each member, each writing every `everyMs` (default 50). */
-  static async start(leader: Member, members: readonly Member[], everyMs = 50): Promise<Prober> {
+  /** Two sessions for each door, each writing every `everyMs` (default 50). */
+  static async start(leader: Member, doors: readonly Door[], everyMs = 50): Promise<Prober> {
     await leader.query(`CREATE TABLE IF NOT EXISTS ${PROBES_TABLE} (member text NOT NULL)`)
     const prober = new Prober()
-    for (const member of members) {
+    for (const door of doors) {
       for (const offsetMs of [0, everyMs / 2]) {
-        prober.#running.push(prober.#session(member.name, member.direct, everyMs, offsetMs))
+        prober.#running.push(prober.#session(door.name, door.direct, everyMs, offsetMs))
       }
     }
     return prober

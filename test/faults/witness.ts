@@ -1,0 +1,125 @@
+// A load and its witnesses around a fault: a writer through a proxy, as an application is one, and a prober that asks every
+// proxy and every server's own port. At the end they are compared with what the final leader has.
+
+import assert from 'node:assert/strict'
+import { performance } from 'node:perf_hooks'
+import type { TestContext } from 'node:test'
+import { checkWrites, type Verdict } from '../../src/demo/checker.ts'
+import type { Cluster } from '../../src/demo/cluster.ts'
+import { Prober, type StaleAcknowledgement, staleAcknowledgements } from '../../src/demo/prober.ts'
+import { type Gap, READ_ONLY, type Tally } from '../../src/demo/tally.ts'
+import { waitFor } from '../../src/demo/wait.ts'
+import { createWritesTable, Writer } from '../../src/demo/writer.ts'
+
+/** Timing is asserted with this margin: machines that are busy with other things stall. */
+export const MARGIN = 5
+
+const STEADY_ROWS = 50
+const BACK_WITHIN_MS = 60_000
+
+/** What came of it. */
+export interface Report {
+  readonly verdict: Verdict
+  readonly tally: Tally
+  /** The longest time without an acknowledged row since the fault. */
+  readonly outage: Gap
+  /** Acknowledgements of an older timeline that came through a proxy after the first of a newer one, wherever that was seen. */
+  readonly staleThroughProxies: readonly StaleAcknowledgement[]
+  /** The same on the servers' own ports. */
+  readonly staleDirect: readonly StaleAcknowledgement[]
+}
+
+let tables = 0
+
+export class Witness {
+  readonly cluster: Cluster
+  readonly writer: Writer
+  readonly prober: Prober
+  readonly #table: string
+
+  private constructor(cluster: Cluster, writer: Writer, prober: Prober, table: string) {
+    this.cluster = cluster
+    this.writer = writer
+    this.prober = prober
+    this.#table = table
+  }
+
+  /** Starts writing and resolves when rows flow steadily. The cluster needs a proxy; the writer uses the first one. */
+  static async start(cluster: Cluster): Promise<Witness> {
+    const leader = await cluster.leader()
+    const [proxy] = cluster.proxies
+    assert.ok(proxy, 'there is a proxy to write through')
+    tables += 1
+    const table = `writes_${tables}`
+    await createWritesTable(sql => leader.query(sql), table)
+    const doors = cluster.proxies.map(({ name, write }) => ({ name, direct: write }))
+    const prober = await Prober.start(leader, [...cluster.members, ...doors])
+    const writer = Writer.start({ target: proxy.write, table })
+    const witness = new Witness(cluster, writer, prober, table)
+    await waitFor('rows to flow', { withinMs: 15_000 }, note => {
+      note(JSON.stringify(writer.tally.summary(performance.now())))
+      return writer.tally.acknowledged >= STEADY_ROWS
+    })
+    return witness
+  }
+
+  /** Resolves to the instant of the first row that was acknowledged at or after `sinceMs`. */
+  async writesAgain(sinceMs: number): Promise<number> {
+    return waitFor('a row to be acknowledged', { withinMs: BACK_WITHIN_MS, everyMs: 10 }, note => {
+      note(JSON.stringify(this.writer.tally.summary(performance.now())))
+      return this.writer.tally.firstAfter(sinceMs)
+    })
+  }
+
+  /** Ends the load and compares. The outage is the longest gap after `sinceMs`. */
+  async finish(sinceMs: number): Promise<Report> {
+    const endedMs = performance.now()
+    const tally = await this.writer.stop()
+    const records = await this.prober.stop()
+    const leader = await this.cluster.leader()
+    const verdict = await checkWrites((sql, values) => leader.query(sql, values), tally, this.#table)
+    const proxies = new Set(this.cluster.proxies.map(({ name }) => name))
+    const stale = staleAcknowledgements(records)
+    return {
+      verdict,
+      tally,
+      outage: tally.longestGap(endedMs, sinceMs),
+      staleThroughProxies: stale.filter(({ member }) => proxies.has(member)),
+      staleDirect: stale.filter(({ member }) => !proxies.has(member)),
+    }
+  }
+}
+
+/** What holds after every fault while commits wait for a standby: nothing lost, nothing doubled, no old epoch through a proxy. */
+export function assertSafe(report: Report): void {
+  const { verdict, tally, staleThroughProxies } = report
+  assert.deepEqual(verdict.missing, [], 'acknowledged rows are missing')
+  assert.deepEqual(verdict.doubled, [], 'rows are there twice')
+  assert.deepEqual(staleThroughProxies, [], 'an older epoch was acknowledged through a proxy')
+  assert.equal(tally.count(READ_ONLY), 0, 'a write reached a server in recovery')
+}
+
+/** Prints the figures, and asserts the outage with a margin of five over what it should take. */
+export function tellOutage(t: TestContext, report: Report, shouldTakeMs: number): void {
+  const { outage, verdict, staleDirect, tally } = report
+  const windowMs = Math.max(0, ...staleDirect.map(({ lateByMs }) => lateByMs))
+  t.diagnostic(
+    `outage ${seconds(outage.ms)}; ${verdict.acknowledged} rows acknowledged, ${verdict.missing.length} missing, ` +
+      `${verdict.doubled.length} doubled; ${staleDirect.length} commits of an older epoch on the direct port` +
+      `${staleDirect.length === 0 ? '' : `, the last ${seconds(windowMs)} late`}; errors ${errorsOf(tally)}`,
+  )
+  assert.ok(outage.ms < shouldTakeMs * MARGIN, `writing was away for ${seconds(outage.ms)}`)
+}
+
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(2)} s`
+}
+
+function errorsOf(tally: Tally): string {
+  const { errors } = tally.summary(performance.now())
+  return (
+    Object.entries(errors)
+      .map(([code, count]) => `${code} ${count}`)
+      .join(', ') || 'none'
+  )
+}
