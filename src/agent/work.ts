@@ -154,7 +154,7 @@ export class Work {
     const { name } = parts.local
     const kilobytes = (Number(result.discardedBytes) / 1024).toFixed(0)
     parts.events.record({
-      kind: 'rewind',
+      kind: 'rewound',
       says: `rewind: ${kilobytes} KB discarded on ${name}`,
       facts: { discarded_bytes: result.discardedBytes, from: leader.member },
     })

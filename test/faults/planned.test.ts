@@ -1,0 +1,45 @@
+// What an operator does on purpose: a switchover, and a clean stop of the leader's agent.
+
+import assert from 'node:assert/strict'
+import test, { after } from 'node:test'
+import { startCluster } from '../support/fixture.ts'
+import { assertSafe, tellOutage, Witness } from './witness.ts'
+
+const SHOULD_TAKE_MS = 1_500
+
+const { cluster } = await startCluster(
+  { after },
+  { etcd: 3, members: 3, proxies: 2, parameters: { synchronous_standby_names: 'ANY 1 (*)' } },
+)
+
+test('a switchover to a named candidate: nothing lost, the candidate leads', async t => {
+  const old = await cluster.leader()
+  const [candidate] = await cluster.replicas()
+  assert.ok(candidate)
+  const witness = await Witness.start(cluster)
+  const beganMs = performance.now()
+  const body = JSON.stringify({ leader: old.name, candidate: candidate.name })
+  const answer = await old.rest('/switchover', { method: 'POST', body, signal: AbortSignal.timeout(30_000) })
+  assert.equal(answer.code, 200, answer.body)
+  assert.equal((await cluster.leader({ not: [old] })).name, candidate.name)
+  await witness.writesAgain(performance.now())
+  await cluster.complete()
+  const report = await witness.finish(beganMs)
+  assertSafe(report)
+  tellOutage(t, report, SHOULD_TAKE_MS)
+})
+
+test('the leader’s agent stopped cleanly: another leads at once and nothing is lost', async t => {
+  const old = await cluster.leader()
+  const witness = await Witness.start(cluster)
+  const beganMs = performance.now()
+  const exit = await old.agent.stop(30_000)
+  assert.equal(exit.code, 0)
+  await cluster.leader({ not: [old] })
+  await witness.writesAgain(performance.now())
+  await old.agent.start()
+  await cluster.complete()
+  const report = await witness.finish(beganMs)
+  assertSafe(report)
+  tellOutage(t, report, SHOULD_TAKE_MS)
+})
