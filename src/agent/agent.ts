@@ -87,6 +87,11 @@ export class Agent {
     return this.#parts.dcs
   }
 
+  /** Does the server serve on the strength of our lease? */
+  get isFenceArmed(): boolean {
+    return this.#fence.isArmed
+  }
+
   wake(): void {
     this.#loop.wake()
   }

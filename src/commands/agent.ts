@@ -1,6 +1,5 @@
 // `pgherd agent FILE`: builds the real parts of one member and runs them until a signal or a decision ends it.
 
-import { readFile } from 'node:fs/promises'
 import { uptime } from 'node:os'
 import { Command } from 'commander'
 import type { Registry } from 'prom-client'
@@ -14,20 +13,21 @@ import type { ClusterView } from '../cluster/view.ts'
 import { dynamicConfig } from '../config/agent/dynamic.ts'
 import { loadLocalConfig, printWarning } from '../config/agent/local.ts'
 import { serverSettings } from '../config/agent/settings.ts'
-import type { DynamicConfig, EtcdConfig, LocalConfig } from '../config/agent/types.ts'
+import type { DynamicConfig, LocalConfig } from '../config/agent/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
-import type { EtcdOptions } from '../dcs/etcd/options.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
 import { PeerClient } from '../health/peer.ts'
 import { realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
-import { messageOf, UserError } from '../platform/errors.ts'
+import { UserError } from '../platform/errors.ts'
 import { EventLog } from '../platform/event-log.ts'
+import { Lifecycle } from '../platform/lifecycle.ts'
 import { type Logger, type LogLevel, openLog } from '../platform/log.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { LocalServer } from '../postgres/server.ts'
+import { etcdOptions } from './etcd-options.ts'
 
 const FIRST_READ_MS = 3_000
 const RETRY_MS = 1_000
@@ -50,17 +50,21 @@ export async function runAgent(file: string | undefined): Promise<number> {
   const log = openLog({ type: local.log.type, level: local.log.level as LogLevel, fd: 2 })
   for (const warning of local.warnings) log.warning(printWarning(warning))
   const registry = createRegistry()
-  const dcs = createEtcdDcs(await etcdOptions(local, log, registry))
+  const { etcd, namespace, scope } = local
+  const metrics = createDcsMetrics(registry)
+  const dcs = createEtcdDcs({ ...(await etcdOptions({ etcd, namespace, logger: log, metrics })), scope })
   const peers = new PeerClient()
-  const stopping = new AbortController()
-  onStopSignals(() => stopping.abort(new Error('stopping')))
+  const lifecycle = new Lifecycle({ clock: realClock, log, process })
+  lifecycle.install()
+  lifecycle.onReload(() => log.warning('SIGHUP: this version reads its file again only when it is restarted'))
   try {
-    const view = await firstView(dcs, local, log, stopping.signal)
+    const view = await firstView(dcs, local, log, lifecycle.signal)
     await refuseSecondMember(view, local, log)
-    return await runMember({ local, log, registry, dcs, peers, view, stopping: stopping.signal })
+    return await runMember({ local, log, registry, dcs, peers, view, lifecycle })
   } finally {
     await peers.close()
     await dcs.close()
+    lifecycle.uninstall()
   }
 }
 
@@ -71,7 +75,7 @@ interface Member {
   readonly dcs: Dcs
   readonly peers: PeerClient
   readonly view: ClusterView
-  readonly stopping: AbortSignal
+  readonly lifecycle: Lifecycle
 }
 
 async function runMember(member: Member): Promise<number> {
@@ -92,7 +96,7 @@ async function runMember(member: Member): Promise<number> {
 }
 
 async function runAgentOf(member: Member, config: DynamicConfig, postgres: LocalServer): Promise<number> {
-  const { local, log, registry, dcs, peers, stopping } = member
+  const { local, log, registry, dcs, peers, lifecycle } = member
   const major = await postgres.verify(Deadline.in(realClock, FIRST_READ_MS * 2))
   const parts: AgentParts = {
     local,
@@ -114,8 +118,12 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
   postgres.onGone(() => agent.wake())
   const api = new ApiServer({ rest: local.rest, agent, askPeers, clock: realClock, log, registry, version })
   await api.listen()
-  if (stopping.aborted) agent.stop()
-  stopping.addEventListener('abort', () => agent.stop(), { once: true })
+  // A bug that nobody caught ends the process: a primary must not go on without the one who watches its lease.
+  lifecycle.onFatal(() => {
+    if (agent.isFenceArmed) postgres.signalPostmaster('SIGQUIT')
+  })
+  if (lifecycle.signal.aborted) agent.stop()
+  lifecycle.signal.addEventListener('abort', () => agent.stop(), { once: true })
   const code = await agent.run()
   await api.close()
   return code
@@ -127,35 +135,6 @@ function refuseRoot(): void {
     'pgherd agent must not run as root, because PostgreSQL does not: start it as the user that owns the data directory, ' +
       'for example: runuser -u postgres -- pgherd agent FILE',
   )
-}
-
-async function etcdOptions(local: LocalConfig, logger: Logger, registry: Registry): Promise<EtcdOptions> {
-  const { etcd, namespace, scope } = local
-  const { username, password } = etcd
-  const tls = await readTls(etcd)
-  return {
-    endpoints: etcd.endpoints,
-    namespace,
-    scope,
-    clock: realClock,
-    logger,
-    metrics: createDcsMetrics(registry),
-    ...(tls === undefined ? {} : { tls }),
-    ...(username === undefined || password === undefined ? {} : { auth: { username, password } }),
-  }
-}
-
-async function readTls({ cacert, cert, key }: EtcdConfig): Promise<EtcdOptions['tls'] | undefined> {
-  if (cacert === undefined) return undefined
-  const read = (path: string) =>
-    readFile(path).catch(error => {
-      throw new UserError(`cannot read ${path} for etcd: ${messageOf(error)}`)
-    })
-  return {
-    ca: await read(cacert),
-    ...(cert === undefined ? {} : { cert: await read(cert) }),
-    ...(key === undefined ? {} : { key: await read(key) }),
-  }
 }
 
 /** Waits for etcd as long as it takes, and says so. */
@@ -221,8 +200,4 @@ function openEvents(local: LocalConfig, log: Logger): EventLog<EventDraft> {
 function apiUrl(local: LocalConfig): string {
   const { host, port } = local.rest.connectAddress
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}/patroni`
-}
-
-function onStopSignals(stop: () => void): void {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop)
 }
