@@ -12,6 +12,12 @@ const RECOVERY = new Set([
 const REFUSED_RECOVERY =
   /^(recovery_target(_.*)?|primary_.*|standby_mode|pause_at_recovery_target|(promote_)?trigger_file)$/
 
+/**
+ * A standby whose leader restarted tries to stream again after this pause. PostgreSQL's own 5 s would be the outage of a
+ * cluster with synchronous commits, whose leader is back long before.
+ */
+const STREAM_AGAIN = { wal_retrieve_retry_interval: '500ms' }
+
 const NAME = /^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)*$/
 
 /**
@@ -35,6 +41,11 @@ export function serverSettings(
     ...objectAt(dynamicPostgres, 'recovery_conf'),
     ...objectAt(localPostgres, 'recovery_conf'),
   }
+  const recoverySettings = recoveryParameters(merged, recovery)
+  // A restore_command runs at each attempt too and may cost money: its owner chooses the pause.
+  const isChosen =
+    merged.has('wal_retrieve_retry_interval') || recoverySettings['restore_command'] !== undefined
+  const defaults = isChosen ? {} : STREAM_AGAIN
   return {
     controlled: {
       listen_addresses: local.postgres.listenAddresses,
@@ -42,8 +53,8 @@ export function serverSettings(
       cluster_name: local.scope,
       ...decided.commandLine,
     },
-    parameters: { ...plainParameters(merged), ...decided.walKeep },
-    recovery: recoveryParameters(merged, recovery),
+    parameters: { ...defaults, ...plainParameters(merged), ...decided.walKeep },
+    recovery: recoverySettings,
     pgHba: merged.has('hba_file') ? undefined : lines(either('pg_hba')),
     pgIdent: merged.has('ident_file') ? undefined : lines(either('pg_ident')),
     usePgRewind: isTrue('use_pg_rewind'),

@@ -22,6 +22,8 @@ ${local}`
   return serverSettings(config, dynamicConfig({ postgresql: dynamic }, true), majorVersion)
 }
 
+const retry = { wal_retrieve_retry_interval: '500ms' }
+
 test('with nothing said, the controlled parameters have their defaults', () => {
   const { controlled, parameters, warnings } = settings({})
   assert.deepEqual(controlled, {
@@ -39,8 +41,16 @@ test('with nothing said, the controlled parameters have their defaults', () => {
     max_worker_processes: '8',
     wal_log_hints: 'on',
   })
-  assert.deepEqual(parameters, { wal_keep_size: '128MB' })
+  assert.deepEqual(parameters, { ...retry, wal_keep_size: '128MB' })
   assert.deepEqual(warnings, [])
+})
+
+test('a standby asks for its stream twice a second, unless somebody chose a pause or archives are fetched', () => {
+  assert.equal(settings({}).parameters['wal_retrieve_retry_interval'], '500ms')
+  const chosen = settings({ parameters: { WAL_retrieve_retry_interval: '3s' } }).parameters
+  assert.deepEqual(chosen, { WAL_retrieve_retry_interval: '3s', wal_keep_size: '128MB' })
+  const fetched = settings({ parameters: { restore_command: 'cp a' } }).parameters
+  assert.deepEqual(fetched, { wal_keep_size: '128MB' })
 })
 
 /** Name, value given, value used, whether it warns. */
@@ -85,7 +95,7 @@ const walKeepRows: readonly (readonly [JsonObject, number, JsonObject])[] = [
 ]
 for (const [parameters, version, want] of walKeepRows) {
   test(`${JSON.stringify(parameters)} on PostgreSQL ${version} keeps ${JSON.stringify(want)}`, () => {
-    assert.deepEqual(settings({ parameters }, '', version).parameters, want)
+    assert.deepEqual(settings({ parameters }, '', version).parameters, { ...retry, ...want })
   })
 }
 
@@ -96,7 +106,7 @@ test('local parameters win over dynamic ones, whatever their case, but not over 
   const local =
     '  parameters: {Work_Mem: 8MB, MAX_CONNECTIONS: 500, shared_buffers: null, archive_mode: on}\n'
   const { controlled, parameters } = settings(dynamic, local)
-  assert.deepEqual(parameters, { Work_Mem: '8MB', archive_mode: 'on', wal_keep_size: '128MB' })
+  assert.deepEqual(parameters, { ...retry, Work_Mem: '8MB', archive_mode: 'on', wal_keep_size: '128MB' })
   assert.equal(controlled['max_connections'], '50')
   assert.equal(controlled['listen_addresses'], '10.0.0.1,127.0.0.1')
 })
