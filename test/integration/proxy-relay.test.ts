@@ -7,9 +7,10 @@ import test, { type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
+import { Gate } from '../../src/proxy/backend.ts'
 import { printFatal, sqlState } from '../../src/proxy/error-response.ts'
 import { NetRelay } from '../../src/proxy/relay/net.ts'
-import type { Observer, RelayEnd } from '../../src/proxy/relay/relay.ts'
+import type { Observer, Passage, RelayEnd } from '../../src/proxy/relay/relay.ts'
 import { message, ready } from '../unit/proxy/bytes.ts'
 import { dial, Stage, sqlStateOf, type Watched } from './proxy-wire.ts'
 
@@ -35,7 +36,12 @@ interface Rig {
 }
 
 /** client <-> relay <-> server, all in this process. */
-async function rig(t: TestContext, early = Buffer.alloc(0), observer = clear): Promise<Rig> {
+async function rig(
+  t: TestContext,
+  early = Buffer.alloc(0),
+  observer = clear,
+  passage?: Passage,
+): Promise<Rig> {
   const stage = await Stage.open()
   const front = createServer({ allowHalfOpen: true, noDelay: true })
   await new Promise<void>(resolve => front.listen(0, '127.0.0.1', resolve))
@@ -54,7 +60,7 @@ async function rig(t: TestContext, early = Buffer.alloc(0), observer = clear): P
   const relay = new NetRelay(realClock, {
     client: near,
     server: backend,
-    passage: { isOpen: () => !gate.isShut },
+    passage: passage ?? { isOpen: () => !gate.isShut },
     observer,
     monotonicMs: () => realClock.monotonicMs(),
     onHalfClosed: () => {},
@@ -245,6 +251,21 @@ test('not one byte passes a shut gate, in either direction, also when it was the
   await untilClosed(made)
   assert.equal(made.client.text, 'before')
   assert.equal(made.server.text, '')
+})
+
+test('after a stall of the process the deadline is asked before the first byte, not by a timer after it', async t => {
+  const gate = new Gate(realClock)
+  const made = await rig(t, Buffer.alloc(0), clear, gate)
+  made.server.socket.write('before')
+  await made.client.untilText('before')
+  // Everything below happens in one turn of the loop: the bytes are in the kernel, the deadline passes while we block, and
+  // the sockets are looked at before any timer.
+  gate.untilMs = realClock.monotonicMs() + 20
+  made.server.socket.write('acknowledged too late')
+  made.client.socket.write('asked too late')
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60)
+  await waitFor('the relay to notice', { withinMs: 2000, everyMs: 5 }, () => made.ended.length > 0)
+  assert.deepEqual([made.ended, made.client.text, made.server.text], [['gate-closed'], 'before', ''])
 })
 
 test('a piece that the observer stops does not reach the client', async t => {

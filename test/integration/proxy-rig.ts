@@ -386,8 +386,7 @@ export async function connectionsOf(address: HostPort): Promise<number> {
   const hex = Buffer.from(address.host.split('.').map(Number)).readUInt32LE(0)
   const local =
     `${hex.toString(16).padStart(8, '0')}:${address.port.toString(16).padStart(4, '0')}`.toUpperCase()
-  const LISTEN = '0A'
-  const TIME_WAIT = '06'
+  const [LISTEN, TIME_WAIT] = ['0A', '06']
   const rows = (await readFile('/proc/net/tcp', 'utf8')).split('\n').map(row => row.trim().split(/\s+/))
   return rows.filter(([, from, , state]) => from === local && state !== LISTEN && state !== TIME_WAIT).length
 }

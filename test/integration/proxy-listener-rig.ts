@@ -1,0 +1,121 @@
+import type { TestContext } from 'node:test'
+import type { HostPort } from '../../src/cluster/member.ts'
+import type { ListenerConfig } from '../../src/config/proxy/types.ts'
+import { waitFor } from '../../src/demo/wait.ts'
+import { realClock } from '../../src/platform/clock.ts'
+import { Backend } from '../../src/proxy/backend.ts'
+import { CancelKeys } from '../../src/proxy/cancel.ts'
+import { Listener } from '../../src/proxy/listener.ts'
+import type { SessionTotals } from '../../src/proxy/outage.ts'
+import { authOk, keyData, parameter, ready, startup } from '../unit/proxy/bytes.ts'
+import { Stage, startSession, type Watched } from './proxy-wire.ts'
+
+export const secret = Buffer.from('0badcafe', 'hex')
+export const greeting = Buffer.concat([
+  authOk,
+  parameter('in_hot_standby', 'off'),
+  keyData(42, secret),
+  ready,
+])
+export const first = startup({ user: 'u' })
+
+interface Changes {
+  readonly pool?: ListenerConfig['pool']
+  readonly sessionsMax?: number
+  readonly holdMs?: number
+  readonly heldMax?: number
+  readonly plainErrors?: boolean
+  readonly afterHold?: 'error' | 'close'
+}
+
+export interface Rig {
+  readonly listener: Listener
+  readonly address: HostPort
+  readonly totals: SessionTotals
+  readonly ended: string[]
+  readonly said: string[]
+  readonly refused: string[]
+  /** Where new sessions go; empty: they wait. In order of preference. */
+  backends: Backend[]
+  connect(): Promise<Watched>
+}
+
+export async function rig(t: TestContext, changes: Changes = {}): Promise<Rig> {
+  const ended: string[] = []
+  const said: string[] = []
+  const refused: string[] = []
+  const totals = { cut: 0, held: 0 }
+  const made = { backends: [] as Backend[] }
+  const { holdMs = 5000, heldMax = 10, plainErrors = false, afterHold = 'error' } = changes
+  const listener = new Listener({
+    config: {
+      name: 'write',
+      bind: { host: '127.0.0.1', port: 0 },
+      pool: changes.pool ?? 'leader',
+      fallback: 'none',
+      balance: 'roundrobin',
+      connectionsMax: 100,
+      onNoBackend: { holdMs, heldMax, afterHold, plainErrors },
+    },
+    sessionsMax: changes.sessionsMax ?? 100,
+    clock: realClock,
+    pool: {
+      choose: tried => made.backends.find(backend => !tried.has(backend.name)),
+      candidates: () => made.backends,
+    },
+    cancels: new CancelKeys(),
+    events: { record: event => void said.push(event.says) },
+    metrics: {
+      accepted: () => {},
+      held: () => {},
+      turnedAway: () => {},
+      ended: (_listener, why) => void ended.push(why),
+    },
+    totals,
+    explain: () => 'cluster pgsql has no leader for 2.1 s',
+    onRefused: (backend, why) => {
+      refused.push(`${backend.name}: ${why}`)
+      if (changes.pool !== 'replica') made.backends = []
+    },
+  })
+  await listener.listen()
+  t.after(() => listener.stop('over'))
+  const address = listener.address
+  return Object.assign(made, {
+    listener,
+    address,
+    totals,
+    ended,
+    said,
+    refused,
+    connect: () => startSession(address),
+  })
+}
+
+export async function stage(t: TestContext): Promise<Stage> {
+  const made = await Stage.open()
+  t.after(() => made.close())
+  return made
+}
+
+/** A server that is played by hand. */
+export async function played(t: TestContext, name = 'pg1') {
+  const made = await stage(t)
+  return { stage: made, backend: new Backend(name, made.address, realClock) }
+}
+
+export async function inState(made: Rig, state: string, count: number): Promise<void> {
+  await waitFor(`${count} sessions ${state}`, { withinMs: 5000, everyMs: 5 }, note => {
+    const states = [...made.listener.sessions].map(session => session.state)
+    note(states.join())
+    return states.filter(one => one === state).length === count
+  })
+}
+
+export async function untilEmpty(made: Rig): Promise<void> {
+  await waitFor(
+    'all sessions to be over',
+    { withinMs: 5000, everyMs: 5 },
+    () => made.listener.sessions.size === 0,
+  )
+}
