@@ -1,0 +1,55 @@
+// The leader's agent dies and nobody starts it again. Its server runs on without a keeper: the lease ends, another member
+// leads, and no client of a proxy is left on the old server. Then the server dies together with its agent.
+
+import assert from 'node:assert/strict'
+import { performance } from 'node:perf_hooks'
+import test, { after } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { startCluster } from '../support/fixture.ts'
+import { startBusyStatements } from './busy.ts'
+import { assertSafe, seconds, tellOutage, Witness } from './witness.ts'
+
+const LEASE_MS = 5_000
+
+const { cluster } = await startCluster(
+  { after },
+  { etcd: 1, proxies: 2, parameters: { synchronous_standby_names: 'ANY 1 (*)' } },
+)
+
+test('agent killed, its server running on: another member leads when the lease has ended, the old one comes back as a replica', async t => {
+  const witness = await Witness.start(cluster)
+  const old = await cluster.leader()
+  const killedMs = performance.now()
+  await old.agent.kill()
+  const leader = await cluster.leader({ not: [old] })
+  const againMs = await witness.writesAgain(performance.now())
+  await sleep(2_000)
+  const report = await witness.finish(killedMs)
+  assertSafe(report)
+  tellOutage(t, report, LEASE_MS + 2_000)
+  t.diagnostic(`${leader.name} leads; rows flow again ${seconds(againMs - killedMs)} after the kill`)
+  await old.agent.start()
+  await cluster.complete()
+  assert.equal((await old.status()).role, 'replica')
+})
+
+test('agent and postmaster killed with a backend busy in a statement of 3 s: nothing lost, nothing acknowledged late', async t => {
+  const witness = await Witness.start(cluster)
+  const old = await cluster.leader()
+  const busy = await startBusyStatements(cluster, old, 3)
+  const killedMs = performance.now()
+  await Promise.all([old.agent.kill(), old.killPostmaster()])
+  const leader = await cluster.leader({ not: [old] })
+  const leadsMs = performance.now()
+  await witness.writesAgain(leadsMs)
+  const late = (await busy.acknowledgedMs()).filter(atMs => atMs > leadsMs)
+  assert.deepEqual(late, [], 'a busy backend acknowledged its commit after the new epoch had begun')
+  await sleep(2_000)
+  const report = await witness.finish(killedMs)
+  assertSafe(report)
+  tellOutage(t, report, LEASE_MS + 2_000)
+  t.diagnostic(`${leader.name} leads ${seconds(leadsMs - killedMs)} after the kill`)
+  await old.agent.start()
+  await cluster.complete()
+  assert.equal((await old.status()).role, 'replica')
+})
