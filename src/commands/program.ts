@@ -25,6 +25,10 @@ const commands: Readonly<Record<string, Entry>> = {
     says: 'look at a cluster and change it',
     load: async () => (await import('./ctl.ts')).ctlCommand(),
   },
+  demo: {
+    says: 'start a whole cluster on this machine, watch it, break it',
+    load: async () => (await import('./demo.ts')).demoCommand(),
+  },
   check: {
     says: 'read a configuration file and say what is wrong with it',
     load: async () => (await import('./check.ts')).checkCommand(),
