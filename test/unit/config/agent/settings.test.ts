@@ -133,7 +133,11 @@ test('recovery settings leave parameters, and never say where to stream from or 
 
 test('a name that could smuggle a line into postgresql.conf is refused', () => {
   const { parameters, warnings } = settings({ parameters: { 'a\nb': 'x', 'my.ext': 'y', list: ['z'] } })
-  assert.deepEqual(parameters, { 'my.ext': 'y', wal_keep_size: '128MB' })
+  assert.deepEqual(parameters, {
+    'my.ext': 'y',
+    wal_keep_size: '128MB',
+    wal_retrieve_retry_interval: '500ms',
+  })
   assert.equal(warnings.length, 2)
 })
 
