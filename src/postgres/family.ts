@@ -60,9 +60,16 @@ async function isTheSame(directory: string, pid: number): Promise<boolean> {
   if (await sharesMounts(pid)) return true
   const by = Deadline.in(realClock, SAME_DIRECTORY_MS)
   const [theirs, ours] = await by.run('comparing directories', () =>
-    Promise.all([stat(`/proc/${pid}/cwd`), stat(directory)]),
+    Promise.all([stat(`/proc/${pid}/cwd`).catch(isOver), stat(directory)]),
   )
-  return theirs.dev === ours.dev && theirs.ino === ours.ino
+  return theirs !== undefined && theirs.dev === ours.dev && theirs.ino === ours.ino
+}
+
+/** A process that ended while it was looked at works nowhere any more; every other failure stays one. */
+function isOver(error: unknown): undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'ENOENT' || code === 'ESRCH') return undefined
+  throw error
 }
 
 /**

@@ -6,6 +6,7 @@ import { mkdir, readFile, realpath } from 'node:fs/promises'
 import path from 'node:path'
 import test, { after } from 'node:test'
 import { waitFor } from '../../src/demo/wait.ts'
+import { realClock } from '../../src/platform/clock.ts'
 import { familyOf, killFamily } from '../../src/postgres/family.ts'
 import { makeWorkplace } from '../support/workplace.ts'
 
@@ -46,4 +47,18 @@ test('a process of a container that has another directory under the same path is
   assert.deepEqual(await familyOf(real), [])
   assert.equal(await killFamily(real), 0)
   assert.equal(isRunning(child), true, 'it lives on')
+})
+
+test('processes that end while they are looked at are no fault and not ours any more', async t => {
+  const churn = `cd ${real} && while :; do /bin/true & /bin/true & /bin/true; done`
+  const children = [1, 2].map(() =>
+    spawn('unshare', ['--mount', '--', 'sh', '-c', churn], { stdio: 'ignore' }),
+  )
+  for (const child of children) work.defer(() => child.kill('SIGKILL'))
+  let seen = 0
+  for (let look = 0; look < 60; look += 1) seen = Math.max(seen, (await familyOf(real)).length)
+  t.diagnostic(`up to ${seen} processes at once`)
+  for (const child of children) child.kill('SIGKILL')
+  while ((await killFamily(real)) > 0) await realClock.sleep(5)
+  assert.deepEqual(await familyOf(real), [])
 })
