@@ -2,6 +2,8 @@
 
 import { printJson } from '../cluster/json.ts'
 import { emptyRequest } from '../cluster/request.ts'
+import { printSync } from '../cluster/sync.ts'
+import type { Write } from '../dcs/dcs.ts'
 import { writeAsLeader } from '../dcs/leadership.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
@@ -13,7 +15,7 @@ import type { AgentParts } from './parts.ts'
 import type { PeerAnswer } from './snapshot.ts'
 import type { AgentState } from './state.ts'
 import type { Tasks } from './tasks.ts'
-import { Work } from './work.ts'
+import { SYNC_KEY, syncUnchanged, Work } from './work.ts'
 
 /** What the actions of one step found out, for the next step of the same turn. */
 export interface Answers {
@@ -73,6 +75,13 @@ export class Executor {
       case 'exit':
         this.#state.exitCode = action.code
         return {}
+      case 'set-synchronous-names':
+        await this.#work.setSynchronousNames(action.names)
+        return {}
+      case 'write-sync':
+      case 'delete-sync':
+        await this.#recordSync(action)
+        return {}
       case 'release-leader':
       case 'register-system-id':
       case 'write-config':
@@ -124,6 +133,19 @@ export class Executor {
     if (outcome === 'won') this.#fence.arm()
     else this.#parts.log.warning(`the leader key with my name could not be taken up again (${outcome})`)
     return { acquired: outcome === 'won' ? 'won' : outcome === 'lost' ? 'lost' : 'unknown' }
+  }
+
+  async #recordSync(action: Extract<Action, { kind: 'write-sync' | 'delete-sync' }>): Promise<void> {
+    const { hold } = this.#keeper
+    if (hold === undefined) return
+    const write: Write =
+      action.kind === 'delete-sync'
+        ? { kind: 'delete', key: SYNC_KEY }
+        : { kind: 'put', key: SYNC_KEY, value: printSync(action.sync) }
+    const { dcs, log } = this.#parts
+    const unchanged = syncUnchanged(action.syncModRevision)
+    const { outcome } = await writeAsLeader(dcs, hold, [write], this.#writeDeadline(), [unchanged])
+    if (outcome !== 'won') log.warning(`the sync key was not written (${outcome}): reading again`)
   }
 
   async #write(

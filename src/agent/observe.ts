@@ -3,6 +3,7 @@
 import { type ClusterView, epochOf } from '../cluster/view.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
+import type { ServerStatus } from '../postgres/port.ts'
 import type { Answers } from './act.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
@@ -22,9 +23,19 @@ export class Observer {
   readonly #keeper: LeaseKeeper
   readonly #fence: Fence
   readonly #tasks: Tasks
+  readonly #onSendersChanged: () => void
   #look: Promise<void> | undefined
 
-  constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, fence: Fence, tasks: Tasks) {
+  /** `onSendersChanged` is called by a look that sees other streaming standbys than the one before. */
+  constructor(
+    parts: AgentParts,
+    state: AgentState,
+    keeper: LeaseKeeper,
+    fence: Fence,
+    tasks: Tasks,
+    onSendersChanged: () => void,
+  ) {
+    this.#onSendersChanged = onSendersChanged
     this.#parts = parts
     this.#state = state
     this.#keeper = keeper
@@ -105,6 +116,7 @@ export class Observer {
     const patienceMs = Math.max(state.config.retryTimeoutSeconds * 1000, STATUS_TIMEOUT_MIN_MS)
     const server = await postgres.status(Deadline.in(clock, Math.min(patienceMs, STATUS_TIMEOUT_MAX_MS)))
     const wasUp = state.server.process === 'running'
+    this.#noteSenders(state.server, server)
     state.server = server
     state.serverTakenAtMs = takenAtMs
     const task = this.#tasks.running?.kind
@@ -116,6 +128,14 @@ export class Observer {
     }
     await this.#learnSystemId()
     this.#armOrDisarm(task)
+  }
+
+  /** A standby that came or went may change who confirms commits: the leader looks into it at once. */
+  #noteSenders(before: ServerStatus, now: ServerStatus): void {
+    const state = this.#state
+    state.seenSynchronousNames = now.facts?.synchronous?.names ?? state.seenSynchronousNames
+    if (state.config.synchronousMode === 'off' || this.#keeper.hold === undefined) return
+    if (streamingNames(before) !== streamingNames(now)) this.#onSendersChanged()
   }
 
   #noteCrash(): void {
@@ -158,6 +178,7 @@ export class Observer {
       leaderlessMs: state.keyGoneAtMs === undefined ? 0 : clock.monotonicMs() - state.keyGoneAtMs,
       server: state.server,
       systemId: state.systemId,
+      synchronousNames: state.synchronousNames,
       isFollowingLeader: upstream !== undefined && postgres.isFollowing(upstream),
       task: this.#tasks.running,
       lease: {
@@ -184,6 +205,7 @@ export class Observer {
       usePgRewind: settings.usePgRewind,
       removeOnRewindFailure: settings.removeDataDirectoryOnRewindFailure,
       removeOnDivergence: settings.removeDataDirectoryOnDivergedTimelines,
+      synchronousCommit: settings.parameters['synchronous_commit'] ?? 'on',
     }
   }
 
@@ -191,4 +213,11 @@ export class Observer {
   epoch() {
     return this.#state.view === undefined ? undefined : epochOf(this.#state.view)
   }
+}
+
+function streamingNames({ facts }: ServerStatus): string {
+  const names = facts?.senders
+    .filter(({ state }) => state === 'streaming')
+    .map(sender => sender.applicationName)
+  return (names ?? []).sort().join(',')
 }

@@ -6,6 +6,7 @@ import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { LeaderHold } from '../dcs/dcs.ts'
 import type { Divergence, ServerStatus } from '../postgres/port.ts'
+import { firstSyncMemory, type SyncMemory } from './sync/scene.ts'
 
 /** What never changes while the process runs (a reload makes a new one). */
 export interface Self {
@@ -18,6 +19,16 @@ export interface Self {
   readonly usePgRewind: boolean
   readonly removeOnRewindFailure: boolean
   readonly removeOnDivergence: boolean
+  /** `synchronous_commit` as configured: what a standby confirms. */
+  readonly synchronousCommit: string
+}
+
+/** What this process last decided about `synchronous_standby_names`. */
+export interface SynchronousHold {
+  /** False until it has decided anything: the server may still have what an earlier process wanted. */
+  readonly isKnown: boolean
+  /** Undefined: it is the configuration's. */
+  readonly names: string | undefined
 }
 
 /** A peer's answer to GET /patroni in this turn. */
@@ -64,6 +75,7 @@ export interface Snapshot {
   readonly server: ServerStatus
   /** Of our data directory, from the server or the control file; undefined while there is none. */
   readonly systemId: string | undefined
+  readonly synchronousNames: SynchronousHold
   /** The server's configuration already streams from the current leader. */
   readonly isFollowingLeader: boolean
   readonly task: RunningTask | undefined
@@ -92,6 +104,8 @@ export interface Memory {
   readonly failedStarts: number
   /** After a failed start the next one waits until this instant. */
   readonly nextStartAtMs: number
+  /** The leader's synchronous upkeep. */
+  readonly sync: SyncMemory
 }
 
 export const firstMemory: Memory = {
@@ -103,4 +117,5 @@ export const firstMemory: Memory = {
   lastLeader: undefined,
   failedStarts: 0,
   nextStartAtMs: Number.NEGATIVE_INFINITY,
+  sync: firstSyncMemory,
 }

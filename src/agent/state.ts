@@ -5,7 +5,7 @@ import type { DynamicConfig } from '../config/agent/types.ts'
 import type { Divergence, ServerStatus } from '../postgres/port.ts'
 import type { FailoverPhases } from './member-key.ts'
 import type { SlotMemory } from './slots.ts'
-import { firstMemory, type Memory } from './snapshot.ts'
+import { firstMemory, type Memory, type SynchronousHold } from './snapshot.ts'
 
 /** The latest known state; replaced piece by piece by the loop alone. */
 export class AgentState {
@@ -34,6 +34,9 @@ export class AgentState {
   slots: SlotMemory = new Map()
   writtenMember: { readonly value: string; readonly leaseId: bigint } | undefined
   writtenStatus: string | undefined
+  synchronousNames: SynchronousHold = { isKnown: false, names: undefined }
+  /** `synchronous_standby_names` as last seen on our own primary. */
+  seenSynchronousNames: string | undefined
   /** The server settings last handed over, as text. */
   appliedSettings: string | undefined
   /** The divergence that the running rewind goes by. */

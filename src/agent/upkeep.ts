@@ -17,6 +17,7 @@ import type { AgentParts } from './parts.ts'
 import { walPosition } from './race.ts'
 import { wantedSlots } from './slots.ts'
 import { type AgentState, memberRole, memberState } from './state.ts'
+import { standbyNames } from './sync/promotion.ts'
 import type { Tasks } from './tasks.ts'
 
 const SLOTS_TIMEOUT_MS = 5_000
@@ -43,6 +44,7 @@ export class Upkeep {
     const { facts } = server
     if (view === undefined || facts === undefined || this.#tasks.running !== undefined) return
     await this.#quietly('configuration', () => this.#configure())
+    await this.#quietly('synchronous standbys', () => this.#standbyNames(facts))
     if (this.#state.config.useSlots) await this.#quietly('slots', () => this.#syncSlots(view, facts))
     if (
       hold !== undefined &&
@@ -118,6 +120,18 @@ export class Upkeep {
     // The server was started, or taken over, with the settings of that moment.
     if (isFirst) return
     state.isRestartPending = await postgres.configure(settings, Deadline.in(clock, CONFIGURE_TIMEOUT_MS))
+  }
+
+  /** A standby waits for nobody, or in strict mode would wait for ever: so that its promotion cannot begin open. */
+  async #standbyNames(facts: ServerFacts): Promise<void> {
+    if (facts.role !== 'replica') return
+    const { postgres, clock } = this.#parts
+    const state = this.#state
+    const names = standbyNames(state.config)
+    const { isKnown, names: held } = state.synchronousNames
+    if (isKnown ? held === names : names === undefined) return
+    await postgres.setSynchronousStandbys(names, Deadline.in(clock, CONFIGURE_TIMEOUT_MS))
+    state.synchronousNames = { isKnown: true, names }
   }
 
   async #syncSlots(view: ClusterView, facts: ServerFacts): Promise<void> {

@@ -39,6 +39,8 @@ const LOCAL_SESSION: Readonly<Record<string, string>> = {
   'pg_stat_statements.track': 'none',
 }
 
+const SYNCHRONOUS_NAMES = 'synchronous_standby_names'
+
 /** Shared by the parts of one LocalServer. */
 export class Context {
   readonly config: ServerConfig
@@ -50,6 +52,8 @@ export class Context {
   readonly logFile: string
   readonly spareLogFile: string
   settings: ServerSettings
+  /** What the agent decided about `synchronous_standby_names`; undefined leaves it to the settings. */
+  synchronousNames: string | undefined
   #binaries: Binaries | undefined
 
   constructor(options: ServerOptions) {
@@ -99,8 +103,9 @@ export class Context {
    */
   async writeFiles(intent: Intent, by: Deadline): Promise<void> {
     const { majorVersion } = await this.binaries(by)
-    const parameters = { ...this.settings.parameters, ...this.commandLine() }
-    await this.files.write({ ...this.settings, parameters }, intent, majorVersion, by)
+    const parameters = { ...this.#ownParameters(), ...this.commandLine() }
+    const ownsSynchronous = this.synchronousNames !== undefined
+    await this.files.write({ ...this.settings, parameters }, intent, majorVersion, by, ownsSynchronous)
   }
 
   /** Where our own server listens for us. */
@@ -171,6 +176,15 @@ export class Context {
         `cannot write the password file ${this.passfile}: ${messageOf(error)}; set postgresql.pgpass to a path that this user may write`,
       )
     }
+  }
+
+  #ownParameters(): Readonly<Record<string, string>> {
+    const { settings, synchronousNames } = this
+    if (synchronousNames === undefined) return settings.parameters
+    const others = Object.entries(settings.parameters).filter(
+      ([name]) => name.toLowerCase() !== SYNCHRONOUS_NAMES,
+    )
+    return { ...Object.fromEntries(others), [SYNCHRONOUS_NAMES]: synchronousNames }
   }
 
   #names(): Readonly<Record<string, string>> {

@@ -117,6 +117,17 @@ export class LocalServer implements Postgres {
     return reconfigure(this.#context, this.#lifecycle, this.#monitor, by)
   }
 
+  async setSynchronousStandbys(names: string | undefined, by: Deadline): Promise<boolean> {
+    this.#context.synchronousNames = names
+    if (!(await this.#lifecycle.isAlive())) return false
+    await reconfigure(this.#context, this.#lifecycle, this.#monitor, by)
+    const [row] = await this.#monitor.query(
+      "SELECT current_setting('synchronous_standby_names') AS names",
+      by,
+    )
+    return names === undefined || row?.['names'] === names
+  }
+
   promote(by: Deadline): Promise<boolean> {
     return promote(this.#context, this.#lifecycle, this.#monitor, by)
   }

@@ -33,6 +33,7 @@ export const standbyFacts: ServerFacts = {
   latestEndLsn: undefined,
   replicationState: 'streaming',
   senders: [],
+  synchronous: undefined,
   slots: [],
   isRestartPending: false,
 }
@@ -53,6 +54,8 @@ export const primaryFacts: ServerFacts = {
       state: 'streaming',
       syncState: 'async',
       syncPriority: 0,
+      writeLsn: 0x5000000n,
+      replayLsn: 0x5000000n,
       flushLsn: 0x3000100n,
     },
   ],

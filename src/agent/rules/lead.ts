@@ -3,10 +3,12 @@
 import { clusterTimeline } from '../../cluster/history.ts'
 import type { ClusterView } from '../../cluster/view.ts'
 import type { ServerFacts } from '../../postgres/port.ts'
-import type { Decision, Rule } from '../decision.ts'
+import type { Decision, PromotionWrite, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
+import { promotionSync } from '../sync/promotion.ts'
 import { handleRequest } from './requests.ts'
 import { say } from './say.ts'
+import { keepSynchronous, type SyncUpkeep } from './sync.ts'
 
 /** With the key in hand: promote, answer requests, or carry on. With our name but no hold: only a restart may take it up. */
 export const holdsLeader: Rule = (snapshot, memory) => {
@@ -26,20 +28,33 @@ export const holdsLeader: Rule = (snapshot, memory) => {
       'promote',
       'promoted self to leader by acquiring session lock',
       { ...memory, role: 'promoted' },
-      {
-        kind: 'promote',
-      },
+      { kind: 'promote', sync: promotionWrite(snapshot, view) },
     )
   }
   const requested = handleRequest(snapshot, view, facts, { ...memory, role: 'primary' })
   if (requested !== undefined) return requested
-  const actions = view.config === undefined ? [{ kind: 'write-config' } as const] : []
-  return say(
-    'no-action-leader',
-    `no action. I am (${self.name}), the leader with the lock`,
-    { ...memory, role: 'primary', failedStarts: 0 },
-    ...actions,
-  )
+  const synchronous = keepSynchronous(snapshot, view, facts, { ...memory, role: 'primary', failedStarts: 0 })
+  const carryOn =
+    synchronous.step ??
+    say(
+      'no-action-leader',
+      `no action. I am (${self.name}), the leader with the lock`,
+      synchronous.memory,
+      ...(view.config === undefined ? [{ kind: 'write-config' } as const] : []),
+    )
+  return { ...carryOn, ...optional(synchronous) }
+}
+
+function optional({ againInMs, warns }: SyncUpkeep): Partial<Decision> {
+  return {
+    ...(againInMs === undefined ? {} : { againInMs }),
+    ...(warns === undefined ? {} : { warns }),
+  }
+}
+
+function promotionWrite({ config, self }: Snapshot, view: ClusterView): PromotionWrite | undefined {
+  const begins = promotionSync(config, view.sync?.value, self.name)
+  return begins === undefined ? undefined : { ...begins, syncModRevision: view.syncModRevision }
 }
 
 function nameWithoutHold(

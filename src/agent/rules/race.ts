@@ -1,8 +1,9 @@
 // Nobody holds the leader key.
 
 import type { Rule } from '../decision.ts'
-import { compare, gate, peersToAsk } from '../race.ts'
+import { compare, peersToAsk } from '../race.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
+import { gate } from './gate.ts'
 import { say } from './say.ts'
 
 /** Take the key if nobody better answers; a primary that may not take it stops being one. */
@@ -35,7 +36,7 @@ export const leaderRace: Rule = (snapshot, memory) => {
       })
     }
   }
-  const healthiest = compare(snapshot, facts, peers ?? [])
+  const healthiest = compare(snapshot, facts, peers ?? [], memory.lastLeader)
   if (!healthiest.mayLead) return stayBack(healthiest.because, snapshot, memory)
   return say('acquire-leader', 'I am the healthiest: taking the leader key', memory, {
     kind: 'acquire-leader',

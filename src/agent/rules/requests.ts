@@ -1,12 +1,14 @@
 // A switchover or manual failover that the leader is asked for.
 
-import { mayLead } from '../../cluster/member.ts'
+import { type Member, mayLead } from '../../cluster/member.ts'
 import type { FailoverRequest } from '../../cluster/request.ts'
+import type { SyncState } from '../../cluster/sync.ts'
 import type { ClusterView } from '../../cluster/view.ts'
 import type { ServerFacts } from '../../postgres/port.ts'
 import type { Decision } from '../decision.ts'
-import { walPosition } from '../race.ts'
+import { syncPromise, walPosition } from '../race.ts'
 import type { Memory, PeerAnswer, Snapshot } from '../snapshot.ts'
+import { includesName } from '../sync/names.ts'
 import { say } from './say.ts'
 
 const LATE_FACTOR = 1.5
@@ -28,11 +30,11 @@ export function handleRequest(
   if (peers === undefined) {
     return say('ask-candidates', 'switchover requested: asking the candidates', memory, {
       kind: 'ask-peers',
-      peers: candidates(view, request, self.name),
+      peers: toAsk(snapshot, view, request),
     })
   }
-  const fit = peers.find(peer => canTakeOver(peer, snapshot, facts))
-  if (fit === undefined) return refuse('no member is able to take over', memory)
+  const obstacle = whyNobody(snapshot, view, request, facts, peers)
+  if (obstacle !== undefined) return refuse(obstacle, memory)
   return say(
     'switchover',
     `manual failover: demoting myself for ${request.candidate ?? 'the best candidate'}`,
@@ -60,16 +62,56 @@ function whenDue(request: FailoverRequest, { config, wallMs }: Snapshot): 'now' 
   return wallMs < dueMs ? 'later' : 'now'
 }
 
-function candidates(view: ClusterView, request: FailoverRequest, me: string): ReadonlyMap<string, string> {
+/** Those who could take over, and with a quorum all whose votes they need. */
+function toAsk(
+  { config, self }: Snapshot,
+  view: ClusterView,
+  request: FailoverRequest,
+): ReadonlyMap<string, string> {
+  const promise = syncPromise(config, view)
   const urls = new Map<string, string>()
   for (const member of view.members.values()) {
-    const isWanted = request.candidate === undefined || request.candidate === member.name
-    const isFit = mayLead(member)
-    if (isWanted && isFit && member.name !== me && member.apiUrl !== undefined) {
+    const isVoter = promise !== undefined && includesName(promise.standbys, member.name)
+    const isAsked =
+      isCandidate(member, request, promise) || (promise !== undefined && promise.quorum > 0 && isVoter)
+    if (isAsked && member.name !== self.name && member.apiUrl !== undefined)
       urls.set(member.name, member.apiUrl)
-    }
   }
   return urls
+}
+
+/** In a synchronous mode only those who have every commit, unless the operator forces it (a failover without a leader's name). */
+function isCandidate(
+  member: Member,
+  { candidate, leader }: FailoverRequest,
+  promise: SyncState | undefined,
+): boolean {
+  if (candidate !== undefined && candidate !== member.name) return false
+  const isForced = leader === undefined
+  const isSafe = promise === undefined || isForced || includesName(promise.standbys, member.name)
+  return isSafe && mayLead(member)
+}
+
+function whyNobody(
+  snapshot: Snapshot,
+  view: ClusterView,
+  request: FailoverRequest,
+  facts: ServerFacts,
+  peers: readonly PeerAnswer[],
+): string | undefined {
+  const promise = syncPromise(snapshot.config, view)
+  const isFit = (peer: PeerAnswer): boolean => {
+    const member = view.members.get(peer.name)
+    return member !== undefined && isCandidate(member, request, promise) && canTakeOver(peer, snapshot, facts)
+  }
+  if (!peers.some(isFit)) {
+    const among =
+      promise === undefined || request.leader === undefined ? 'no member' : 'no synchronous standby'
+    return `${among} is able to take over`
+  }
+  if (promise === undefined || request.leader === undefined) return undefined
+  const seen = peers.filter(({ name, isReachable }) => isReachable && includesName(promise.standbys, name))
+  return seen.length > promise.quorum ? undefined : 'too few voters answer: nobody could win'
 }
 
 function canTakeOver(peer: PeerAnswer, { config }: Snapshot, facts: ServerFacts): boolean {

@@ -27,6 +27,8 @@ export function facts(changes: Partial<ServerFacts> = {}): ServerFacts {
     replicationState: changes.role === 'primary' ? undefined : 'streaming',
     senders: [],
     slots: [],
+    synchronous:
+      changes.role === 'primary' ? { names: '', flushLsn: 1000n, isCheckpointerAtRest: true } : undefined,
     isRestartPending: false,
     ...changes,
   }
@@ -137,12 +139,14 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
       usePgRewind: true,
       removeOnRewindFailure: false,
       removeOnDivergence: false,
+      synchronousCommit: 'on',
     },
     config: dynamicConfig({}, true),
     view: view(),
     leaderlessMs: 0,
     server: running(),
     systemId: SYSTEM_ID,
+    synchronousNames: { isKnown: true, names: undefined },
     isFollowingLeader: true,
     task: undefined,
     lease: { hold: undefined, leftMs: 0, leaseId: OUR_LEASE, isFencing: false },
