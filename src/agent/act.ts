@@ -3,10 +3,11 @@
 import { printJson } from '../cluster/json.ts'
 import { emptyRequest } from '../cluster/request.ts'
 import { printSync } from '../cluster/sync.ts'
-import type { Write } from '../dcs/dcs.ts'
+import type { ClusterView } from '../cluster/view.ts'
+import type { Condition, Outcome, Write, Written } from '../dcs/dcs.ts'
 import { writeAsLeader } from '../dcs/leadership.ts'
 import { Deadline } from '../platform/deadline.ts'
-import { messageOf } from '../platform/errors.ts'
+import { HaError, messageOf } from '../platform/errors.ts'
 import type { Divergence } from '../postgres/port.ts'
 import type { Action } from './decision.ts'
 import type { Fence } from './fence.ts'
@@ -15,7 +16,7 @@ import type { AgentParts } from './parts.ts'
 import type { PeerAnswer } from './snapshot.ts'
 import type { AgentState } from './state.ts'
 import type { Tasks } from './tasks.ts'
-import { SYNC_KEY, syncUnchanged, Work } from './work.ts'
+import { SYNC_KEY, unchanged, Work } from './work.ts'
 
 /** What the actions of one step found out, for the next step of the same turn. */
 export interface Answers {
@@ -24,6 +25,8 @@ export interface Answers {
   readonly acquired?: 'won' | 'lost' | 'unknown'
 }
 
+/** Rewritten by every acquire, so that one that arrives late finds that somebody else has led since. */
+const TERM_KEY = 'pgherd/term'
 const PEER_TIMEOUT_MS = 2_000
 const FOLLOW_TIMEOUT_MS = 10_000
 
@@ -94,6 +97,16 @@ export class Executor {
     }
   }
 
+  #register(systemId: string, by: Deadline): Promise<Written> {
+    const { dcs } = this.#parts
+    const { hold } = this.#keeper
+    const absent = { kind: 'absent', key: 'initialize' } as const
+    const write = { kind: 'put', key: 'initialize', value: systemId } as const
+    return hold === undefined
+      ? dcs.write([absent], [write], by)
+      : writeAsLeader(dcs, hold, [write], by, [absent])
+  }
+
   /** The time that one exchange with etcd may take within a turn. */
   #writeDeadline(): Deadline {
     return Deadline.in(this.#parts.clock, this.#state.config.retryTimeoutSeconds * 1000)
@@ -109,11 +122,14 @@ export class Executor {
   }
 
   async #acquire(): Promise<Answers> {
-    const request = this.#state.view?.request?.value
+    const { view } = this.#state
+    if (view === undefined) return { acquired: 'lost' }
+    const request = view.request?.value
     // The request that brought us here is done with; a scheduled one is still to come.
     const isAnswered = request !== undefined && request.scheduledAt === undefined
-    const also = isAnswered ? [{ kind: 'put', key: 'failover', value: emptyRequest } as const] : []
-    const outcome = await this.#keeper.acquire(this.#writeDeadline(), also)
+    const also: Write[] = [{ kind: 'put', key: TERM_KEY, value: this.#parts.local.name }]
+    if (isAnswered) also.push({ kind: 'put', key: 'failover', value: emptyRequest })
+    const outcome = await this.#keeper.acquire(this.#writeDeadline(), also, asRead(view))
     if (outcome !== 'won') return { acquired: outcome === 'lost' ? 'lost' : 'unknown' }
     const { keyGoneAtMs } = this.#state
     const nowMs = this.#parts.clock.monotonicMs()
@@ -143,8 +159,9 @@ export class Executor {
         ? { kind: 'delete', key: SYNC_KEY }
         : { kind: 'put', key: SYNC_KEY, value: printSync(action.sync) }
     const { dcs, log } = this.#parts
-    const unchanged = syncUnchanged(action.syncModRevision)
-    const { outcome } = await writeAsLeader(dcs, hold, [write], this.#writeDeadline(), [unchanged])
+    const { outcome } = await writeAsLeader(dcs, hold, [write], this.#writeDeadline(), [
+      unchanged(SYNC_KEY, action.syncModRevision),
+    ])
     if (outcome !== 'won') log.warning(`the sync key was not written (${outcome}): reading again`)
   }
 
@@ -159,26 +176,46 @@ export class Executor {
     const { hold } = this.#keeper
     switch (action.kind) {
       case 'release-leader':
-        await this.#keeper.release(by)
+        await mustWin(this.#keeper.release(by).then(outcome => ({ outcome })))
         return
       case 'register-system-id':
-        await dcs.write(
-          [{ kind: 'absent', key: 'initialize' }],
-          [{ kind: 'put', key: 'initialize', value: action.systemId }],
-          by,
-        )
+        await mustWin(this.#register(action.systemId, by))
         return
       case 'write-config': {
         const raw = this.#state.lastView?.config?.value ?? this.#state.config.raw
         const value = printJson(Object.keys(raw).length > 0 ? raw : local.bootstrap.dcs)
-        if (hold !== undefined) await writeAsLeader(dcs, hold, [{ kind: 'put', key: 'config', value }], by)
+        if (hold !== undefined)
+          await mustWin(writeAsLeader(dcs, hold, [{ kind: 'put', key: 'config', value }], by))
         return
       }
       case 'clear-request':
-        if (hold !== undefined) {
-          await writeAsLeader(dcs, hold, [{ kind: 'put', key: 'failover', value: emptyRequest }], by)
-        }
+        if (hold === undefined) return
+        await mustWin(
+          writeAsLeader(dcs, hold, [{ kind: 'put', key: 'failover', value: emptyRequest }], by, [
+            unchanged('failover', this.#state.view?.requestModRevision),
+          ]),
+        )
         return
     }
   }
+}
+
+/**
+ * Nobody has led since the view that the race was decided by: each leader writes its position, its timeline, its
+ * synchronous state or at least its name. A write that was held up somewhere must not make us leader of a later world.
+ */
+function asRead(view: ClusterView): readonly Condition[] {
+  return [
+    unchanged('status', view.statusModRevision),
+    unchanged('history', view.historyModRevision),
+    unchanged(SYNC_KEY, view.syncModRevision),
+    unchanged('failover', view.requestModRevision),
+    unchanged(TERM_KEY, view.own.get('term')?.modRevision),
+  ]
+}
+
+/** Throws when a write did not win: what was decided after it rests on it. */
+async function mustWin(write: Promise<{ readonly outcome: Outcome }>): Promise<void> {
+  const { outcome } = await write
+  if (outcome !== 'won') throw new HaError('E_NOT_WRITTEN', `the write ended as ${outcome}`)
 }

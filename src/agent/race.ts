@@ -105,6 +105,8 @@ function compareWith(contest: Contest, peer: PeerAnswer): Verdict {
   // A running primary's position was read before the peers answered: its own standbys may seem ahead by then.
   if (facts.role === 'primary') return yes
   if (!peer.mayLead || peer.watchdogFailed || peer.walPosition === undefined) return yes
+  // More WAL of an older timeline is what this timeline parted from: it will be rewound.
+  if (peer.timeline !== undefined && peer.timeline < contest.timeline) return yes
   // What an unlisted member has more was never acknowledged on the strength of it.
   if (promise !== undefined && !isInSync(promise, peer.name)) return yes
   const isFormerLeader = contest.lastLeader !== undefined && sameName(peer.name, contest.lastLeader)

@@ -77,8 +77,12 @@ function serverState({ server, isCrashed, memory }: AgentState): string {
   return isCrashed ? 'crashed' : 'stopped'
 }
 
-/** The role that others read: what the server says, else what we believe of ourselves. */
+/**
+ * The role that others read: what the server says, else what we believe of ourselves. A server that does not run is no
+ * primary: the race of the others would wait for it for ever.
+ */
 export function memberRole({ server, memory }: AgentState): string {
   if (server.facts !== undefined) return server.facts.role
-  return memory.role === 'promoted' ? 'replica' : memory.role
+  if (memory.role === 'promoted') return 'replica'
+  return memory.role === 'primary' && server.process === 'stopped' ? 'demoted' : memory.role
 }

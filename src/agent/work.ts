@@ -20,11 +20,11 @@ import { type MemoryUpdate, noUpdate, type TaskPlan } from './tasks.ts'
 
 export const SYNC_KEY = 'sync'
 
-/** Holds while the sync key is as it was read. */
-export function syncUnchanged(modRevision: bigint | undefined): Condition {
+/** Holds while a key is as it was read. */
+export function unchanged(key: string, modRevision: bigint | undefined): Condition {
   return modRevision === undefined
-    ? { kind: 'absent', key: SYNC_KEY }
-    : { kind: 'mod-revision', key: SYNC_KEY, revision: modRevision }
+    ? { kind: 'absent', key }
+    : { kind: 'mod-revision', key, revision: modRevision }
 }
 
 const RELOAD_TIMEOUT_MS = 10_000
@@ -60,16 +60,21 @@ export class Work {
       case 'bootstrap':
         return task('bootstrap', 'bootstrapping a new cluster', signal => this.#bootstrap(signal), noUpdate)
       case 'clone':
-        return task('clone', `bootstrap from leader '${action.from.member}'`, async signal => {
-          await parts.postgres.clone(action.from, signal)
-          return memory => ({ ...memory, role: 'replica', cleanAgainst: this.#epoch() })
-        })
+        return task(
+          'clone',
+          `bootstrap from leader '${action.from.member}'`,
+          async signal => {
+            await parts.postgres.clone(action.from, signal)
+            return memory => ({ ...memory, role: 'replica', cleanAgainst: this.#epoch(), failedStarts: 0 })
+          },
+          this.#failedStart,
+        )
       case 'start':
         return task(
           'start',
           `starting as ${action.as}`,
           signal => this.#start(action, signal),
-          memory => countFailedStart(memory, parts.clock.monotonicMs()),
+          this.#failedStart,
         )
       case 'promote':
         return task('promote', 'promote', () => this.#promote(action.sync), noUpdate)
@@ -82,13 +87,19 @@ export class Work {
           this.#rewind(action.leader, signal),
         )
       case 'set-aside':
-        return task('clone', 'setting the data directory aside', async () => {
-          await this.#stopQuickly()
-          const where = await parts.postgres.setAside(Deadline.in(parts.clock, SET_ASIDE_TIMEOUT_MS))
-          parts.events.record({ kind: 'set-aside', says: `data directory moved to ${where}` })
-          return noUpdate
-        })
+        return task('clone', 'setting the data directory aside', () => this.#setAside(), this.#failedStart)
     }
+  }
+
+  readonly #failedStart: MemoryUpdate = memory =>
+    countFailedStart(memory, this.#context.parts.clock.monotonicMs())
+
+  async #setAside(): Promise<MemoryUpdate> {
+    const { parts } = this.#context
+    await this.#stopQuickly()
+    const where = await parts.postgres.setAside(Deadline.in(parts.clock, SET_ASIDE_TIMEOUT_MS))
+    parts.events.record({ kind: 'set-aside', says: `data directory moved to ${where}` })
+    return noUpdate
   }
 
   #epoch(): bigint | undefined {
@@ -145,7 +156,7 @@ export class Work {
       hold,
       [{ kind: 'put', key: SYNC_KEY, value: printSync(write.sync) }],
       Deadline.in(parts.clock, state.config.retryTimeoutSeconds * 1000),
-      [syncUnchanged(write.syncModRevision)],
+      [unchanged(SYNC_KEY, write.syncModRevision)],
     )
     if (outcome !== 'won')
       throw new HaError('E_SYNC', `the sync key was not written (${outcome}): not promoted yet`)

@@ -22,8 +22,11 @@ export function gate(snapshot: Snapshot, view: ClusterView, facts: ServerFacts):
   return yes
 }
 
-const tags: Question = ({ self }) =>
-  mayLead(self) ? undefined : no('following a different leader because I am not allowed to promote')
+/** A primary that runs already is not promoted by taking its key again. */
+const tags: Question = ({ self }, _view, facts) =>
+  mayLead(self) || facts.role === 'primary'
+    ? undefined
+    : no('following a different leader because I am not allowed to promote')
 
 /** A primary that was overtaken must not win by silence; a standby that was away must not lead with old data. */
 const timeline: Question = ({ config }, view, facts) => {
@@ -54,9 +57,12 @@ const synchronous: Question = ({ self, config }, view, facts) => {
   return no('I am no synchronous standby: I may lack commits that were acknowledged')
 }
 
-const request: Question = ({ self }, view) => {
+/** How long others wait for the one whom the operator named: after that the most advanced one leads. */
+const HEED_REQUEST_MS = 10_000
+
+const request: Question = ({ self, leaderlessMs }, view) => {
   const asked = immediate(view)
-  if (asked === undefined) return undefined
+  if (asked === undefined || leaderlessMs > HEED_REQUEST_MS) return undefined
   if (asked.candidate !== undefined && asked.candidate !== self.name) {
     const candidate = view.members.get(asked.candidate)
     if (candidate?.state === 'running' && mayLead(candidate))

@@ -68,7 +68,8 @@ function nameWithoutHold(
   const timeline = clusterTimeline(view.history?.value) ?? 0
   const runsAsPrimary = facts?.role === 'primary' && facts.timeline >= timeline
   const isRestart = !memory.isSettled && runsAsPrimary
-  if ((isOnOurLease || isRestart) && acquired === undefined) {
+  // A key that hangs on our own lease is ours, whatever became of the answer to the write that put it there.
+  if (isOnOurLease || (isRestart && acquired === undefined)) {
     return say(
       'reattach-leader',
       `the leader key carries my name (${self.name}): taking it up again`,

@@ -19,11 +19,8 @@ export const leaderRace: Rule = (snapshot, memory) => {
     )
   }
   if (acquired === 'lost' || acquired === 'unknown') {
-    return say(
-      'race-lost',
-      `(${self.name}) could not take the leader key (${acquired}): reading again`,
-      memory,
-    )
+    const says = `(${self.name}) could not take the leader key (${acquired}): reading again`
+    return { ...say('race-lost', says, memory), againInMs: HURRY_MS }
   }
   const allowed = gate(snapshot, view, facts)
   if (!allowed.mayLead) return stayBack(allowed.because, snapshot, memory)
