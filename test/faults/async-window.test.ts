@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Member } from '../../src/demo/member.ts'
 import { READ_ONLY } from '../../src/demo/tally.ts'
 import { startCluster } from '../support/fixture.ts'
-import { type Report, seconds, Witness } from './witness.ts'
+import { assertNothingWithoutLeader, type Report, seconds, Witness } from './witness.ts'
 
 const AFTER_FAILOVER_MS = 3_000
 
@@ -38,6 +38,7 @@ function assertFenced(t: TestContext, report: Report): void {
       `${seconds(windowMs)} after the new epoch's first; through the proxies 0; ${verdict.missing.length} of ` +
       `${verdict.acknowledged} acknowledged rows lost`,
   )
+  assertNothingWithoutLeader(report)
   assert.deepEqual(staleThroughProxies, [], 'an older epoch was acknowledged through a proxy')
   assert.deepEqual(verdict.doubled, [])
   assert.equal(tally.count(READ_ONLY), 0, 'a write reached a server in recovery')
