@@ -11,7 +11,7 @@ import { messageOf } from '../platform/errors.ts'
 import type { ServerFacts } from '../postgres/port.ts'
 import { demote } from './demote.ts'
 import { Fence } from './fence.ts'
-import { LeaseKeeper } from './lease-keeper.ts'
+import { LeaseKeeper, type Loss } from './lease-keeper.ts'
 import { Loop } from './loop.ts'
 import type { AgentParts } from './parts.ts'
 import { AgentState, memberRole, memberState } from './state.ts'
@@ -63,7 +63,7 @@ export class Agent {
         name: local.name,
         clock,
         log,
-        onLost: why => this.#onLost(why),
+        onLost: (why, loss) => this.#onLost(why, loss),
         onRenewed: tookMs => parts.metrics.leaseRenewed(tookMs),
       },
       {
@@ -116,8 +116,8 @@ export class Agent {
     this.#loop.wake()
   }
 
-  #onLost(why: string): void {
-    this.#fence.shorten()
+  #onLost(why: string, loss: Loss): void {
+    this.#fence.shorten(loss)
     this.#parts.events.record({ kind: 'lease-lost', says: `lost leadership: ${why}` })
     this.#loop.wake()
   }

@@ -4,14 +4,22 @@ import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
 import { waitFor } from '../../src/demo/wait.ts'
 import { createWritesTable, Writer } from '../../src/demo/writer.ts'
+import { tlsParameters } from '../support/certificate.ts'
 import { startCluster } from '../support/fixture.ts'
+import { makeWorkplace } from '../support/workplace.ts'
 
 const ROUNDS = 5
 const RATE_PER_SECOND = 50
 
+const place = await makeWorkplace({ after })
 const { cluster } = await startCluster(
   { after },
-  { etcd: 3, members: 3, proxies: 1, parameters: { synchronous_standby_names: 'ANY 1 (*)' } },
+  {
+    etcd: 3,
+    members: 3,
+    proxies: 1,
+    parameters: { synchronous_standby_names: 'ANY 1 (*)', ...(await tlsParameters(place.data)) },
+  },
 )
 
 /** New connections at a steady rate, each inserting one row, around `rounds` faults; no error 25006 may come of it. */
@@ -20,27 +28,39 @@ async function load(name: string, fault: () => Promise<void>): Promise<string> {
   await createWritesTable(sql => leader.query(sql), `loop_${name}`)
   const [proxy] = cluster.proxies
   assert.ok(proxy)
-  const writer = Writer.start({
-    target: proxy.write,
-    table: `loop_${name}`,
-    sessions: 10,
-    ratePerSecond: RATE_PER_SECOND,
-    reconnect: true,
-  })
+  // In clear text the proxy can see what a server says of itself; inside TLS its routing alone must be right.
+  const writers = [{}, { ssl: { rejectUnauthorized: false } }].map(tls =>
+    Writer.start({
+      target: { ...proxy.write, ...tls },
+      table: `loop_${name}`,
+      sessions: 5,
+      ratePerSecond: RATE_PER_SECOND / 2,
+      reconnect: true,
+    }),
+  )
   for (let round = 0; round < ROUNDS; round += 1) {
-    const { acknowledged } = writer.tally
-    await waitFor(
-      'rows to flow',
-      { withinMs: 60_000 },
-      () => writer.tally.acknowledged > acknowledged + RATE_PER_SECOND,
+    const before = writers.map(({ tally }) => tally.acknowledged)
+    await waitFor('rows to flow, in clear text and in TLS', { withinMs: 60_000 }, () =>
+      writers.every(({ tally }, index) => tally.acknowledged > (before[index] ?? 0) + RATE_PER_SECOND / 2),
     )
     await fault()
     await cluster.complete(60_000)
   }
-  const tally = await writer.stop()
-  const summary = tally.summary(tally.latestMs)
-  assert.equal(summary.readOnlyErrors, 0, 'a write reached a server in recovery')
-  return `${summary.acknowledged} rows, longest gap ${summary.longestGapMs} ms, errors ${JSON.stringify(summary.errors)}`
+  const summaries = await Promise.all(
+    writers.map(async writer => {
+      const tally = await writer.stop()
+      return tally.summary(tally.latestMs)
+    }),
+  )
+  for (const { readOnlyErrors } of summaries) {
+    assert.equal(readOnlyErrors, 0, 'a write reached a server in recovery')
+  }
+  return summaries
+    .map(
+      ({ acknowledged, longestGapMs, errors }, index) =>
+        `${index === 0 ? 'clear' : 'TLS'}: ${acknowledged} rows, longest gap ${longestGapMs} ms, errors ${JSON.stringify(errors)}`,
+    )
+    .join('; ')
 }
 
 test('a new connection for every row through 5 switchovers: zero errors 25006', async t => {
