@@ -78,6 +78,9 @@ export class Executor {
       case 'exit':
         this.#state.exitCode = action.code
         return {}
+      case 'cancel-task':
+        await this.#tasks.cancel('the leader gives way')
+        return {}
       case 'set-synchronous-names':
         await this.#work.setSynchronousNames(action.names)
         return {}

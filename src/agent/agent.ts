@@ -156,7 +156,7 @@ export class Agent {
   status(): AgentFace {
     const state = this.#state
     const { local, version } = this.#parts
-    const leaseLeftMs = this.#keeper.leftMs()
+    const leaseLeftMs = this.#leadershipLeftMs()
     return {
       takenAtMs: state.serverTakenAtMs,
       name: local.name,
@@ -176,15 +176,33 @@ export class Agent {
     }
   }
 
+  /**
+   * By our own strict clock. A paused leader that has lost etcd goes on, for nobody else is made leader without an operator:
+   * proxies may keep its sessions as long as it says so and no newer leader is known.
+   */
+  #leadershipLeftMs(): number {
+    const { config, view, lastView, server } = this.#state
+    const leftMs = this.#keeper.leftMs()
+    const isKept =
+      config.isPaused &&
+      view === undefined &&
+      lastView?.leader?.name === this.#parts.local.name &&
+      server.facts?.role === 'primary'
+    return isKept ? Math.max(leftMs, (config.ttlSeconds * 1000) / 2) : leftMs
+  }
+
   /** Clean stop: the server first, the key as soon as that is safe, our member key last. */
   async #shutDown(code: number): Promise<void> {
     const { postgres, clock, log } = this.#parts
     await this.#tasks.cancel('the agent is stopping')
     const isRunning = this.#state.server.process !== 'stopped'
-    if (code === 0 && isRunning) {
+    const isLeftAlone = this.#state.config.isPaused
+    if (isLeftAlone && isRunning)
+      log.info('the cluster is paused: the server and the leader key are left alone')
+    if (code === 0 && isRunning && !isLeftAlone) {
       log.info('stopping the server')
       const context = { parts: this.#parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
-      await demote(context, { mode: 'graceful', release: true, candidate: undefined })
+      await demote(context, { mode: 'graceful', release: true, heirs: undefined })
       await this.#loop.observer.lookAtServer()
       await this.#loop.upkeep.touchMember().catch(error => log.warning(messageOf(error)))
     }

@@ -14,8 +14,11 @@ export type Ask =
 export interface Demotion {
   readonly mode: 'graceful' | 'immediate'
   readonly release: boolean
-  /** The candidate of a switchover, if one was named. */
-  readonly candidate: string | undefined
+  /**
+   * Who can take over. The key goes to nobody before one of them has everything; if none gets it, the server comes back
+   * in place. Undefined: whoever wins.
+   */
+  readonly heirs: readonly string[] | undefined
 }
 
 /** The revision of the `sync` key that the decision went by; undefined: it was absent. */
@@ -45,6 +48,8 @@ export type Action =
   | { readonly kind: 'follow'; readonly upstream: Upstream | undefined }
   | { readonly kind: 'rewind'; readonly leader: Upstream }
   | { readonly kind: 'set-aside' }
+  /** Ends the task under way, so that another can begin. */
+  | { readonly kind: 'cancel-task' }
   | { readonly kind: 'exit'; readonly code: number }
 
 export interface Decision {

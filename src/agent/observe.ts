@@ -116,6 +116,8 @@ export class Observer {
     // A server that hangs must not make the loop look hung: the lease is renewed only while turns begin in time.
     const patienceMs = Math.max(state.config.retryTimeoutSeconds * 1000, STATUS_TIMEOUT_MIN_MS)
     const server = await postgres.status(Deadline.in(clock, Math.min(patienceMs, STATUS_TIMEOUT_MAX_MS)))
+    const isSilent = server.facts === undefined && this.#keeper.hold !== undefined
+    state.silentSinceMs = isSilent ? (state.silentSinceMs ?? takenAtMs) : undefined
     const wasUp = state.server.process === 'running'
     this.#noteSenders(state.server, server)
     state.server = server
@@ -159,7 +161,12 @@ export class Observer {
 
   /** A primary on the strength of our lease is under the fence; a standby or a stopped server needs none. */
   #armOrDisarm(task: string | undefined): void {
-    const { server } = this.#state
+    const { server, config } = this.#state
+    // While paused nobody else is made leader by himself: a primary stays one, whatever becomes of the lease.
+    if (config.isPaused && task === undefined) {
+      if (!this.#fence.isActing) this.#fence.disarm()
+      return
+    }
     if (server.facts?.role === 'primary' && this.#keeper.hold !== undefined) this.#fence.arm()
     const isHarmless = server.facts?.role === 'replica' || server.process === 'stopped'
     if (isHarmless && task === undefined && !this.#fence.isActing) this.#fence.disarm()
@@ -178,6 +185,7 @@ export class Observer {
       view: state.view,
       leaderlessMs: state.keyGoneAtMs === undefined ? 0 : clock.monotonicMs() - state.keyGoneAtMs,
       server: state.server,
+      silentMs: state.silentSinceMs === undefined ? 0 : clock.monotonicMs() - state.silentSinceMs,
       systemId: state.systemId,
       synchronousNames: state.synchronousNames,
       isFollowingLeader: upstream !== undefined && postgres.isFollowing(upstream),

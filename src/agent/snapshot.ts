@@ -73,6 +73,8 @@ export interface Snapshot {
   /** How long the leader key has been missing, as far as we saw; 0 while there is one. */
   readonly leaderlessMs: number
   readonly server: ServerStatus
+  /** How long our server has told nothing while we hold the key; 0 while it answers. */
+  readonly silentMs: number
   /** Of our data directory, from the server or the control file; undefined while there is none. */
   readonly systemId: string | undefined
   readonly synchronousNames: SynchronousHold
@@ -104,6 +106,12 @@ export interface Memory {
   readonly failedStarts: number
   /** After a failed start the next one waits until this instant. */
   readonly nextStartAtMs: number
+  /** An operator named us while the cluster is paused: we may promote. */
+  readonly isNamedInPause: boolean
+  /** We stopped the server ourselves: we start it again even while the cluster is paused. */
+  readonly isOursToStart: boolean
+  /** When the leader's server was last started in place, latest last; a few. */
+  readonly restartsAtMs: readonly number[]
   /** The leader's synchronous upkeep. */
   readonly sync: SyncMemory
 }
@@ -117,5 +125,8 @@ export const firstMemory: Memory = {
   lastLeader: undefined,
   failedStarts: 0,
   nextStartAtMs: Number.NEGATIVE_INFINITY,
+  isNamedInPause: false,
+  isOursToStart: false,
+  restartsAtMs: [],
   sync: firstSyncMemory,
 }

@@ -19,6 +19,7 @@ export class AgentState {
     dataDirectory: 'unknown',
     postmasterPid: undefined,
     facts: undefined,
+    isAnswering: false,
     trouble: undefined,
   }
   serverTakenAtMs = Number.NEGATIVE_INFINITY
@@ -30,6 +31,8 @@ export class AgentState {
   isRestartPending = false
   /** When the leader key was first seen gone; undefined while there is one. */
   keyGoneAtMs: number | undefined
+  /** Since when our server has told nothing while we hold the key. */
+  silentSinceMs: number | undefined
   lockMs: number | undefined
   slots: SlotMemory = new Map()
   writtenMember: { readonly value: string; readonly leaseId: bigint } | undefined

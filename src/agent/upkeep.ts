@@ -140,7 +140,10 @@ export class Upkeep {
     const ttlMs = state.config.memberSlotsTtlSeconds * 1000
     const wanted = wantedSlots(view, local.name, state.slots, clock.monotonicMs(), ttlMs)
     state.slots = wanted.memory
-    const done = await postgres.syncSlots(wanted.slots, facts, Deadline.in(clock, SLOTS_TIMEOUT_MS))
+    const by = Deadline.in(clock, SLOTS_TIMEOUT_MS)
+    const done = state.config.isPaused
+      ? await postgres.syncSlots(missingSlots(wanted.slots, facts), { ...facts, slots: [] }, by)
+      : await postgres.syncSlots(wanted.slots, facts, by)
     for (const change of done) log.info(change)
   }
 
@@ -184,4 +187,13 @@ export class Upkeep {
     const limit = this.#state.config.maxTimelinesHistory
     return printHistory(limit > 0 ? told.slice(-limit) : told)
   }
+}
+
+/** While paused slots are only made: whoever works on the cluster may need the WAL of any that is there. */
+function missingSlots(
+  wanted: ReadonlyMap<string, Lsn | undefined>,
+  { slots }: ServerFacts,
+): ReadonlyMap<string, Lsn | undefined> {
+  const existing = new Set(slots.map(({ name }) => name))
+  return new Map([...wanted].filter(([name]) => !existing.has(name)))
 }

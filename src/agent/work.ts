@@ -134,7 +134,13 @@ export class Work {
       fence.arm()
     }
     const isUp = await parts.postgres.start(action.as, action.upstream, signal)
-    if (isUp) return memory => ({ ...memory, failedStarts: 0, nextStartAtMs: Number.NEGATIVE_INFINITY })
+    if (isUp)
+      return memory => ({
+        ...memory,
+        failedStarts: 0,
+        nextStartAtMs: Number.NEGATIVE_INFINITY,
+        isOursToStart: false,
+      })
     throw new HaError('E_START', 'the server did not come up')
   }
 
@@ -299,15 +305,15 @@ function task(
   return { kind, says, work, onFailure }
 }
 
-/** The view's candidates with a REST address, the named one alone if there is one. */
+/** The view's members with a REST address, the named ones alone if there are any. */
 export function candidateUrls(
   view: ClusterView,
   me: string,
-  named: string | undefined,
+  named: readonly string[] | undefined,
 ): ReadonlyMap<string, string> {
   const urls = new Map<string, string>()
   for (const member of view.members.values()) {
-    const isWanted = named === undefined || named === member.name
+    const isWanted = named === undefined || named.includes(member.name)
     if (isWanted && member.name !== me && member.apiUrl !== undefined) urls.set(member.name, member.apiUrl)
   }
   return urls

@@ -81,6 +81,8 @@ export interface ServerStatus {
   readonly postmasterPid: number | undefined
   /** Present when the query answered in time. */
   readonly facts: ServerFacts | undefined
+  /** It takes connections, be it to refuse ours: it is slow or full, but it does not hang. */
+  readonly isAnswering: boolean
   /** Why there are no facts though the process runs: for the log. */
   readonly trouble: string | undefined
 }

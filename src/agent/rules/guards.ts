@@ -1,6 +1,7 @@
 // What stops every other rule: the fence at work, a task under way, a silent store, the wrong cluster.
 
 import type { Rule } from '../decision.ts'
+import type { Snapshot } from '../snapshot.ts'
 import { say } from './say.ts'
 
 /** The fence is ending the server: whatever we would decide about it is out of date. */
@@ -48,14 +49,15 @@ export const etcdIsSilent: Rule = ({ view, server, lease, self }, memory) => {
     'etcd-is-silent',
     'demoting self because etcd does not answer and I hold no lease',
     { ...memory, role: 'demoted' },
-    { kind: 'demote', demotion: { mode: 'immediate', release: false, candidate: undefined } },
+    { kind: 'demote', demotion: { mode: 'immediate', release: false, heirs: undefined } },
   )
 }
 
 /** Two clusters in one scope by mistake: touch nothing, say which is which, end. */
-export const anotherCluster: Rule = ({ view, systemId, self, lease }, memory) => {
-  const registered = view?.initialize?.value ?? ''
-  if (systemId === undefined || !/^\d{10,}$/.test(registered) || registered === systemId) return undefined
+export const anotherCluster: Rule = (snapshot, memory) => {
+  if (!isAnotherCluster(snapshot)) return undefined
+  const { view, systemId, self, lease } = snapshot
+  const registered = view?.initialize?.value
   return say(
     'another-cluster',
     `system ID mismatch, node ${self.name} belongs to a different cluster: ${registered} != ${systemId}; ` +
@@ -64,4 +66,10 @@ export const anotherCluster: Rule = ({ view, systemId, self, lease }, memory) =>
     ...(lease.hold === undefined ? [] : [{ kind: 'release-leader' } as const]),
     { kind: 'exit', code: 1 },
   )
+}
+
+/** Both identities are known, and they differ. */
+export function isAnotherCluster({ view, systemId }: Snapshot): boolean {
+  const registered = view?.initialize?.value ?? ''
+  return systemId !== undefined && /^\d{10,}$/.test(registered) && registered !== systemId
 }

@@ -6,7 +6,7 @@ import type { ServerFacts } from '../../postgres/port.ts'
 import type { Decision, PromotionWrite, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { promotionSync } from '../sync/promotion.ts'
-import { handleRequest } from './requests.ts'
+import { dueInMs, handleRequest } from './requests.ts'
 import { say } from './say.ts'
 import { keepSynchronous, type SyncUpkeep } from './sync.ts'
 
@@ -42,10 +42,12 @@ export const holdsLeader: Rule = (snapshot, memory) => {
       synchronous.memory,
       ...(view.config === undefined ? [{ kind: 'write-config' } as const] : []),
     )
-  return { ...carryOn, ...optional(synchronous) }
+  const dueMs = dueInMs(snapshot, view) ?? Number.POSITIVE_INFINITY
+  const againInMs = Math.min(synchronous.againInMs ?? Number.POSITIVE_INFINITY, dueMs)
+  return { ...carryOn, ...optional(Number.isFinite(againInMs) ? againInMs : undefined, synchronous) }
 }
 
-function optional({ againInMs, warns }: SyncUpkeep): Partial<Decision> {
+function optional(againInMs: number | undefined, { warns }: SyncUpkeep): Partial<Decision> {
   return {
     ...(againInMs === undefined ? {} : { againInMs }),
     ...(warns === undefined ? {} : { warns }),
@@ -58,34 +60,38 @@ function promotionWrite({ config, self }: Snapshot, view: ClusterView): Promotio
 }
 
 function nameWithoutHold(
-  { lease, acquired, self }: Snapshot,
+  snapshot: Snapshot,
   view: ClusterView,
   facts: ServerFacts | undefined,
   memory: Memory,
 ): Decision {
+  const again = reattach(snapshot, view, facts, memory)
+  if (again !== undefined) return again
+  if (facts?.role === 'primary') {
+    return say(
+      'demote-without-lock',
+      'demoting self because the leader key with my name is not my own any more',
+      { ...memory, role: 'demoted' },
+      { kind: 'demote', demotion: { mode: 'immediate', release: false, heirs: undefined } },
+    )
+  }
+  return say('wait-for-expiry', 'waiting for the leader key of my former life to expire', memory)
+}
+
+/** Our name is in the key without our hold: after a restart beside a running primary, or after an answer that was lost. */
+export function reattach(
+  { lease, acquired, self }: Snapshot,
+  view: ClusterView,
+  facts: ServerFacts | undefined,
+  memory: Memory,
+): Decision | undefined {
   const { leader } = view
   const isOnOurLease = leader !== undefined && leader.leaseId === lease.leaseId
   const timeline = clusterTimeline(view.history?.value) ?? 0
   const runsAsPrimary = facts?.role === 'primary' && facts.timeline >= timeline
   const isRestart = !memory.isSettled && runsAsPrimary
   // A key that hangs on our own lease is ours, whatever became of the answer to the write that put it there.
-  if (isOnOurLease || (isRestart && acquired === undefined)) {
-    return say(
-      'reattach-leader',
-      `the leader key carries my name (${self.name}): taking it up again`,
-      memory,
-      {
-        kind: 'reattach-leader',
-      },
-    )
-  }
-  if (facts?.role === 'primary') {
-    return say(
-      'demote-without-lock',
-      'demoting self because the leader key with my name is not my own any more',
-      { ...memory, role: 'demoted' },
-      { kind: 'demote', demotion: { mode: 'immediate', release: false, candidate: undefined } },
-    )
-  }
-  return say('wait-for-expiry', 'waiting for the leader key of my former life to expire', memory)
+  if (!isOnOurLease && !(isRestart && acquired === undefined)) return undefined
+  const says = `the leader key carries my name (${self.name}): taking it up again`
+  return say('reattach-leader', says, memory, { kind: 'reattach-leader' })
 }

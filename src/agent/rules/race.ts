@@ -53,6 +53,6 @@ function stayBack(because: string, { server, leaderlessMs }: Snapshot, memory: M
     'demote-without-lock',
     `demoting self because I may not take the leader key: ${because}`,
     { ...memory, role: 'demoted' },
-    { kind: 'demote', demotion: { mode: 'immediate', release: false, candidate: undefined } },
+    { kind: 'demote', demotion: { mode: 'immediate', release: false, heirs: undefined } },
   )
 }
