@@ -10,8 +10,10 @@ import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import type { Divergence } from '../postgres/port.ts'
 import type { Action } from './decision.ts'
+import type { Failsafe } from './failsafe.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
+import type { LoopContext } from './observe.ts'
 import type { AgentParts } from './parts.ts'
 import type { PeerAnswer } from './snapshot.ts'
 import type { AgentState } from './state.ts'
@@ -36,14 +38,17 @@ export class Executor {
   readonly #keeper: LeaseKeeper
   readonly #fence: Fence
   readonly #tasks: Tasks
+  readonly #failsafe: Failsafe
   readonly #work: Work
 
-  constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, fence: Fence, tasks: Tasks) {
+  constructor(context: LoopContext) {
+    const { parts, state, keeper, fence } = context
     this.#parts = parts
     this.#state = state
     this.#keeper = keeper
     this.#fence = fence
-    this.#tasks = tasks
+    this.#tasks = context.tasks
+    this.#failsafe = context.failsafe
     this.#work = new Work(parts, state, keeper, fence)
   }
 
@@ -132,13 +137,24 @@ export class Executor {
     const isAnswered = request !== undefined && request.scheduledAt === undefined
     const also: Write[] = [{ kind: 'put', key: TERM_KEY, value: this.#parts.local.name }]
     if (isAnswered) also.push({ kind: 'put', key: 'failover', value: emptyRequest })
-    const outcome = await this.#keeper.acquire(this.#writeDeadline(), also, asRead(view))
+    const outcome = await this.#take(also, asRead(view))
     if (outcome !== 'won') return { acquired: outcome === 'lost' ? 'lost' : 'unknown' }
     const { keyGoneAtMs } = this.#state
     const nowMs = this.#parts.clock.monotonicMs()
     this.#state.lockMs = keyGoneAtMs === undefined ? 0 : nowMs - keyGoneAtMs
     this.#fence.arm()
     return { acquired: 'won' }
+  }
+
+  /** From the decision to the answer nobody is promised anything; and a promise that was just given keeps us from writing. */
+  async #take(also: readonly Write[], conditions: readonly Condition[]): Promise<Outcome> {
+    if (this.#failsafe.promisedTo !== undefined) return 'lost'
+    this.#state.isTaking = true
+    try {
+      return await this.#keeper.acquire(this.#writeDeadline(), also, conditions)
+    } finally {
+      this.#state.isTaking = false
+    }
   }
 
   async #reattach(): Promise<Answers> {

@@ -10,6 +10,8 @@ import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { ServerFacts } from '../postgres/port.ts'
 import { demote } from './demote.ts'
+import { Failsafe, type FailsafeCall } from './failsafe.ts'
+import { failsafeBody, failsafeMembers } from './failsafe-key.ts'
 import { Fence } from './fence.ts'
 import { LeaseKeeper, type Loss } from './lease-keeper.ts'
 import { Loop } from './loop.ts'
@@ -36,6 +38,8 @@ export interface AgentFace {
   readonly config: DynamicConfig
   readonly nextTurnAtMs: number
   readonly isRestartPending: boolean
+  /** A leader that the others' word keeps, or a member that has given its word. */
+  readonly isFailsafeActive: boolean
   readonly pgherd: JsonObject
 }
 
@@ -44,6 +48,7 @@ export class Agent {
   readonly #state: AgentState
   readonly #keeper: LeaseKeeper
   readonly #fence: Fence
+  readonly #failsafe: Failsafe
   readonly #tasks: Tasks
   readonly #loop: Loop
   readonly #stopping = new AbortController()
@@ -80,7 +85,18 @@ export class Agent {
       suspendAwareMs: parts.suspendAwareMs,
       onFenced: says => this.#onFenced(says),
     })
-    this.#loop = new Loop(parts, this.#state, this.#keeper, this.#fence, this.#tasks)
+    this.#failsafe = new Failsafe({
+      me: local.name,
+      keeper: this.#keeper,
+      clock,
+      log,
+      ask: parts.askFailsafe,
+      config: () => this.#state.config,
+      members: () => failsafeMembers(this.#state),
+      body: () => failsafeBody(parts, this.#state),
+      onConfirmed: (isAccepted, isFirst) => this.#onFailsafe(isAccepted, isFirst),
+    })
+    this.#loop = new Loop(parts, this.#state, this.#keeper, this.#fence, this.#tasks, this.#failsafe)
   }
 
   get dcs(): Dcs {
@@ -101,6 +117,7 @@ export class Agent {
     const { signal } = this.#stopping
     this.#fence.start()
     this.#keeper.start()
+    this.#failsafe.start()
     this.#armRefresh()
     void this.#watch(signal)
     await this.#loop.run(signal)
@@ -117,9 +134,32 @@ export class Agent {
   }
 
   #onLost(why: string, loss: Loss): void {
-    this.#fence.shorten(loss)
+    // While everybody has promised not to lead, a lease that ended takes nothing away: there is time to take the key again.
+    const isPromised = loss !== 'overtaken' && this.#failsafe.isLeading
+    if (!isPromised) this.#fence.shorten(loss)
     this.#parts.events.record({ kind: 'lease-lost', says: `lost leadership: ${why}` })
     this.#loop.wake()
+  }
+
+  #onFailsafe(isAccepted: boolean, isFirst: boolean): void {
+    this.#parts.metrics.failsafeAsked(isAccepted)
+    if (!isAccepted || !isFirst) return
+    const says = 'continue to run as a leader because failsafe mode is enabled and all members are accessible'
+    this.#parts.events.record({ kind: 'failsafe', says })
+  }
+
+  /**
+   * A leader that has lost etcd asks us to accept it. `off`: failsafe mode is. `refused`: we lead ourselves, are about to, or
+   * know of another leader.
+   */
+  acceptFailsafe(call: FailsafeCall): 'accepted' | 'refused' | 'off' {
+    const { config, server, view, isTaking } = this.#state
+    if (!config.isFailsafeMode) return 'off'
+    const isOurs = server.facts?.role === 'primary' || this.#keeper.hold !== undefined || isTaking
+    const isOthers = view?.leader !== undefined && view.leader.name !== call.name
+    if (isOurs || isOthers || call.name === this.#parts.local.name) return 'refused'
+    this.#failsafe.accept(call)
+    return 'accepted'
   }
 
   #onFenced(says: string): void {
@@ -172,6 +212,7 @@ export class Agent {
       config: state.config,
       nextTurnAtMs: state.nextTurnAtMs,
       isRestartPending: state.isRestartPending,
+      isFailsafeActive: this.#failsafe.isLeading || this.#failsafe.promisedTo !== undefined,
       pgherd: { version, lease_left_ms: Math.floor(leaseLeftMs) },
     }
   }
@@ -207,6 +248,7 @@ export class Agent {
       await this.#loop.upkeep.touchMember().catch(error => log.warning(messageOf(error)))
     }
     this.#keeper.stop()
+    this.#failsafe.stop()
     this.#fence.stop()
     await Deadline.in(clock, LAST_WORDS_MS)
       .run('closing', () => postgres.close())

@@ -6,6 +6,7 @@ import { messageOf } from '../platform/errors.ts'
 import { type Answers, Executor } from './act.ts'
 import { decide } from './decide.ts'
 import { changesKeys, changesServer, type Decision, needsAnotherStep } from './decision.ts'
+import type { Failsafe } from './failsafe.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { Observer } from './observe.ts'
@@ -32,13 +33,20 @@ export class Loop {
   #lastSentence = ''
   #lastSaidAtMs = Number.NEGATIVE_INFINITY
 
-  constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, fence: Fence, tasks: Tasks) {
+  constructor(
+    parts: AgentParts,
+    state: AgentState,
+    keeper: LeaseKeeper,
+    fence: Fence,
+    tasks: Tasks,
+    failsafe: Failsafe,
+  ) {
     this.#parts = parts
     this.#state = state
     this.#keeper = keeper
     this.#tasks = tasks
-    this.#observer = new Observer(parts, state, keeper, fence, tasks, () => this.wake())
-    this.#executor = new Executor(parts, state, keeper, fence, tasks)
+    this.#observer = new Observer({ parts, state, keeper, fence, tasks, failsafe }, () => this.wake())
+    this.#executor = new Executor({ parts, state, keeper, fence, tasks, failsafe })
     this.#upkeep = new Upkeep(parts, state, keeper, tasks)
   }
 

@@ -5,6 +5,7 @@ import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { ServerStatus } from '../postgres/port.ts'
 import type { Answers } from './act.ts'
+import type { Failsafe } from './failsafe.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import type { AgentParts } from './parts.ts'
@@ -17,30 +18,37 @@ const STATUS_TIMEOUT_MIN_MS = 1_000
 const STATUS_TIMEOUT_MAX_MS = 2_500
 const CONTROL_TIMEOUT_MS = 5_000
 
+/** What the parts of the loop share. */
+export interface LoopContext {
+  readonly parts: AgentParts
+  readonly state: AgentState
+  readonly keeper: LeaseKeeper
+  readonly fence: Fence
+  readonly tasks: Tasks
+  readonly failsafe: Failsafe
+}
+
 export class Observer {
   readonly #parts: AgentParts
   readonly #state: AgentState
   readonly #keeper: LeaseKeeper
   readonly #fence: Fence
   readonly #tasks: Tasks
+  readonly #failsafe: Failsafe
+  readonly #startedAtMs: number
   readonly #onSendersChanged: () => void
   #look: Promise<void> | undefined
 
   /** `onSendersChanged` is called by a look that sees other streaming standbys than the one before. */
-  constructor(
-    parts: AgentParts,
-    state: AgentState,
-    keeper: LeaseKeeper,
-    fence: Fence,
-    tasks: Tasks,
-    onSendersChanged: () => void,
-  ) {
+  constructor(context: LoopContext, onSendersChanged: () => void) {
+    this.#parts = context.parts
+    this.#state = context.state
+    this.#keeper = context.keeper
+    this.#fence = context.fence
+    this.#tasks = context.tasks
+    this.#failsafe = context.failsafe
+    this.#startedAtMs = context.parts.clock.monotonicMs()
     this.#onSendersChanged = onSendersChanged
-    this.#parts = parts
-    this.#state = state
-    this.#keeper = keeper
-    this.#fence = fence
-    this.#tasks = tasks
   }
 
   /** Reads the scope; on failure the view is undefined and the last one is kept aside. */
@@ -64,6 +72,9 @@ export class Observer {
 
   #noteLeader(view: ClusterView): void {
     const state = this.#state
+    // Who leads by the lease, ourselves or another, needs no promise any more.
+    if (view.leader !== undefined && this.#failsafe.promisedTo?.name !== view.leader.name)
+      this.#failsafe.forget()
     if (view.leader !== undefined) {
       const urls = new Map<string, string>()
       for (const member of view.members.values()) {
@@ -183,6 +194,8 @@ export class Observer {
       self: this.#self(),
       config: state.config,
       view: state.view,
+      ageMs: clock.monotonicMs() - this.#startedAtMs,
+      failsafe: { isLeading: this.#failsafe.isLeading, promisedTo: this.#failsafe.promisedTo?.name },
       leaderlessMs: state.keyGoneAtMs === undefined ? 0 : clock.monotonicMs() - state.keyGoneAtMs,
       server: state.server,
       silentMs: state.silentSinceMs === undefined ? 0 : clock.monotonicMs() - state.silentSinceMs,

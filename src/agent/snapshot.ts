@@ -63,6 +63,13 @@ export interface LeaseState {
   readonly isFencing: boolean
 }
 
+export interface FailsafeState {
+  /** Our leadership rests on the word of the other members. */
+  readonly isLeading: boolean
+  /** The leader that we have promised not to run against. */
+  readonly promisedTo: string | undefined
+}
+
 export interface Snapshot {
   readonly nowMs: number
   readonly wallMs: number
@@ -70,6 +77,9 @@ export interface Snapshot {
   readonly config: DynamicConfig
   /** Undefined when etcd did not answer in this turn. */
   readonly view: ClusterView | undefined
+  /** How long this process runs. */
+  readonly ageMs: number
+  readonly failsafe: FailsafeState
   /** How long the leader key has been missing, as far as we saw; 0 while there is one. */
   readonly leaderlessMs: number
   readonly server: ServerStatus

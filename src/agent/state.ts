@@ -33,6 +33,10 @@ export class AgentState {
   keyGoneAtMs: number | undefined
   /** Since when our server has told nothing while we hold the key. */
   silentSinceMs: number | undefined
+  /** A write of the leader key is under way: nobody else may be promised anything. */
+  isTaking = false
+  /** The `failsafe` key as we last tried to write it. */
+  writtenFailsafe: Readonly<Record<string, string>> = {}
   lockMs: number | undefined
   slots: SlotMemory = new Map()
   writtenMember: { readonly value: string; readonly leaseId: bigint } | undefined

@@ -2,6 +2,7 @@
 // and tried again next turn. Leadership writes carry our term's compare, so a late one cannot harm.
 
 import { clusterTimeline, type HistoryLine, printHistory } from '../cluster/history.ts'
+import { printJson } from '../cluster/json.ts'
 import type { Lsn } from '../cluster/lsn.ts'
 import { slotNameOf } from '../cluster/slot-name.ts'
 import { printStatus } from '../cluster/status.ts'
@@ -11,6 +12,7 @@ import { writeAsLeader } from '../dcs/leadership.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { ServerFacts } from '../postgres/port.ts'
+import { FAILSAFE_KEY, printFailsafe } from './failsafe-key.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { printMemberKey } from './member-key.ts'
 import type { AgentParts } from './parts.ts'
@@ -155,9 +157,24 @@ export class Upkeep {
     if (status !== state.writtenStatus) writes.push({ kind: 'put', key: 'status', value: status })
     const history = await this.#newHistory(view, facts)
     if (history !== undefined) writes.push({ kind: 'put', key: 'history', value: history })
+    const failsafe = this.#failsafeWrite(view)
+    if (failsafe !== undefined) writes.push(failsafe)
     if (writes.length === 0) return
     const { outcome } = await writeAsLeader(this.#parts.dcs, hold, writes, this.#deadline())
     state.writtenStatus = outcome === 'won' ? status : undefined
+  }
+
+  /** Who takes part in failsafe mode changes with the members; without the mode there is no key. */
+  #failsafeWrite(view: ClusterView): Write | undefined {
+    const { local, apiUrl } = this.#parts
+    const state = this.#state
+    if (!state.config.isFailsafeMode) {
+      return view.failsafe === undefined ? undefined : { kind: 'delete', key: FAILSAFE_KEY }
+    }
+    const value = printFailsafe(view, local.name, apiUrl)
+    if (view.failsafe !== undefined && value === printJson(view.failsafe)) return undefined
+    state.writtenFailsafe = JSON.parse(value) as Readonly<Record<string, string>>
+    return { kind: 'put', key: FAILSAFE_KEY, value }
   }
 
   #status(facts: ServerFacts): string {

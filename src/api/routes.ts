@@ -11,6 +11,7 @@ import { refuseAccess, userOf } from './access.ts'
 import type { AgentStatus } from './agent-port.ts'
 import { type Answer, errorPage, json, plain, statusOnly } from './answer.ts'
 import { readObject } from './body.ts'
+import { answerFailsafe } from './failsafe.ts'
 import { believable, healthCheck, liveness, readiness } from './health-check.ts'
 import { clusterDocument, historyDocument } from './information.ts'
 import { patroniMetrics } from './metrics.ts'
@@ -115,10 +116,12 @@ export class Router {
 
   async #post(call: Call): Promise<Answer> {
     const endpoint = firstSegment(call.path)
-    if (endpoint !== 'switchover' && endpoint !== 'failover') return unsupported('POST')
+    if (endpoint !== 'switchover' && endpoint !== 'failover' && endpoint !== 'failsafe')
+      return unsupported('POST')
     const header = call.request.headers.authorization
     const refusal = refuseAccess(this.#parts.authentication, header)
     const answer = refusal ?? (await this.#act(endpoint, call))
+    if (endpoint === 'failsafe' && answer.code === 200) return answer
     const from = call.request.socket.remoteAddress ?? 'unknown address'
     const user = refusal === undefined ? userOf(header) : undefined
     this.#parts.log.info(
@@ -129,10 +132,11 @@ export class Router {
   }
 
   /** Each action waits for its outcome, so their number has a bound. */
-  async #act(endpoint: 'switchover' | 'failover', { request, signal }: Call): Promise<Answer> {
+  async #act(endpoint: 'switchover' | 'failover' | 'failsafe', { request, signal }: Call): Promise<Answer> {
     const body = await readObject(request)
     if ('refusal' in body) return body.refusal
     const { agent, clock } = this.#parts
+    if (endpoint === 'failsafe') return answerFailsafe(agent, body.value)
     const ordered = readOrder(endpoint, body.value, agent.status().isPaused, clock.wallMs())
     if ('refusal' in ordered) return ordered.refusal
     if (this.#actions >= ACTIONS_MAX) return errorPage(503, 'Too many actions are under way')

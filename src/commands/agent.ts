@@ -17,6 +17,7 @@ import type { DynamicConfig, LocalConfig } from '../config/agent/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
+import { FailsafeClient } from '../health/failsafe.ts'
 import { PeerClient } from '../health/peer.ts'
 import { realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
@@ -54,15 +55,17 @@ export async function runAgent(file: string | undefined): Promise<number> {
   const metrics = createDcsMetrics(registry)
   const dcs = createEtcdDcs({ ...(await etcdOptions({ etcd, namespace, logger: log, metrics })), scope })
   const peers = new PeerClient()
+  const failsafe = new FailsafeClient(local.rest.authentication)
   const lifecycle = new Lifecycle({ clock: realClock, log, process })
   lifecycle.install()
   lifecycle.onReload(() => log.warning('SIGHUP: this version reads its file again only when it is restarted'))
   try {
     const view = await firstView(dcs, local, log, lifecycle.signal)
     await refuseSecondMember(view, local, log)
-    return await runMember({ local, log, registry, dcs, peers, view, lifecycle })
+    return await runMember({ local, log, registry, dcs, peers, failsafe, view, lifecycle })
   } finally {
     await peers.close()
+    await failsafe.close()
     await dcs.close()
     lifecycle.uninstall()
   }
@@ -74,6 +77,7 @@ interface Member {
   readonly registry: Registry
   readonly dcs: Dcs
   readonly peers: PeerClient
+  readonly failsafe: FailsafeClient
   readonly view: ClusterView
   readonly lifecycle: Lifecycle
 }
@@ -106,6 +110,7 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
     log,
     events: openEvents(local, log),
     askPeers: (urls, by) => peers.askAll(urls, by),
+    askFailsafe: (urls, body, by) => member.failsafe.askAll(urls, body, by),
     readDynamic: dynamicConfig,
     settingsFor: dynamic => serverSettings(local, dynamic, major),
     suspendAwareMs: () => uptime() * 1000,

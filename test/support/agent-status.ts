@@ -92,6 +92,7 @@ export function replicaStatus(over: Partial<AgentStatus> = {}): AgentStatus {
     config: dynamicConfig({}, true),
     nextTurnAtMs: 11_000,
     isRestartPending: false,
+    isFailsafeActive: false,
     pgherd: { version: '0.1.0' },
     ...over,
   }

@@ -1,6 +1,6 @@
 // An agent for tests of the REST server: a status that the test sets, a store in memory or a real one.
 
-import type { AgentPort, AgentStatus } from '../../src/api/agent-port.ts'
+import type { AgentPort, AgentStatus, FailsafeCall } from '../../src/api/agent-port.ts'
 import type { Dcs } from '../../src/dcs/dcs.ts'
 import { MemoryDcs } from '../../src/dcs/memory.ts'
 import { MemoryStore } from '../../src/dcs/memory-store.ts'
@@ -35,6 +35,15 @@ export class FakeAgent<Store extends Dcs = MemoryDcs> implements AgentPort {
 
   async freshStatus(): Promise<AgentStatus> {
     return this.status()
+  }
+
+  /** What `acceptFailsafe` says. */
+  failsafe: 'accepted' | 'refused' | 'off' = 'off'
+  readonly failsafeCalls: FailsafeCall[] = []
+
+  acceptFailsafe(call: FailsafeCall): 'accepted' | 'refused' | 'off' {
+    this.failsafeCalls.push(call)
+    return this.failsafe
   }
 
   wake(): void {

@@ -60,6 +60,19 @@ const synchronous: Question = ({ self, config }, view, facts) => {
 /** How long others wait for the one whom the operator named: after that the most advanced one leads. */
 const HEED_REQUEST_MS = 10_000
 
+/** A leader may live on without etcd on the strength of our word, and of nobody's who is not in the key. */
+const failsafe: Question = ({ self, config, failsafe: state, ageMs }, view, facts) => {
+  if (!config.isFailsafeMode) return undefined
+  if (state.promisedTo !== undefined)
+    return no(`${state.promisedTo} leads in failsafe mode, and I have accepted it`)
+  const members = view.failsafe
+  if (members === undefined || facts.role === 'primary') return undefined
+  if (members[self.name] === undefined) return no('I am not in the failsafe key')
+  const isAlone = Object.keys(members).length === 1
+  if (isAlone || ageMs >= config.ttlSeconds * 1000) return undefined
+  return no('I have just started: in failsafe mode a leader may count on a promise that I do not remember')
+}
+
 const request: Question = ({ self, leaderlessMs }, view) => {
   const asked = immediate(view)
   if (asked === undefined || leaderlessMs > HEED_REQUEST_MS) return undefined
@@ -83,7 +96,7 @@ const lag: Question = ({ self, config }, view, facts) => {
   return no(`my position is ${lagBytes} bytes behind the last leader's, over maximum_lag_on_failover`)
 }
 
-const questions: readonly Question[] = [tags, timeline, synchronous, request, lag]
+const questions: readonly Question[] = [tags, timeline, failsafe, synchronous, request, lag]
 
 /** The request that is to be carried out now: a scheduled one is the leader's business. */
 function immediate(view: ClusterView): FailoverRequest | undefined {

@@ -25,7 +25,7 @@ export const taskRuns: Rule = ({ task, lease, nowMs }, memory) => {
  * Without etcd nothing may be taken. A leader keeps serving until its own deadline, which the fence keeps; a primary
  * that holds nothing stops now; a server that is down comes back read-only, for its readers.
  */
-export const etcdIsSilent: Rule = ({ view, server, lease, self }, memory) => {
+export const etcdIsSilent: Rule = ({ view, server, lease, self, failsafe }, memory) => {
   if (view !== undefined) return undefined
   if (server.process === 'stopped' && server.dataDirectory === 'initialized' && memory.isSettled) {
     return say('etcd-is-silent', 'etcd does not answer: starting read-only without upstream', memory, {
@@ -36,6 +36,10 @@ export const etcdIsSilent: Rule = ({ view, server, lease, self }, memory) => {
   }
   if (server.facts?.role !== 'primary') {
     return say('etcd-is-silent', `etcd does not answer. I am (${self.name}), waiting`, memory)
+  }
+  if (lease.leftMs > 0 && failsafe.isLeading) {
+    const says = 'continue to run as a leader because failsafe mode is enabled and all members are accessible'
+    return say('failsafe', says, memory)
   }
   if (lease.leftMs > 0) {
     const seconds = (lease.leftMs / 1000).toFixed(1)

@@ -173,6 +173,8 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
     },
     config: dynamicConfig({}, true),
     view: view(),
+    ageMs: 600_000,
+    failsafe: { isLeading: false, promisedTo: undefined },
     leaderlessMs: 0,
     server: running(),
     silentMs: 0,
