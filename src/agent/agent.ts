@@ -14,6 +14,7 @@ import { Failsafe, type FailsafeCall } from './failsafe.ts'
 import { failsafeBody, failsafeMembers } from './failsafe-key.ts'
 import { Fence } from './fence.ts'
 import { LeaseKeeper, type Loss } from './lease-keeper.ts'
+import { leaveSync } from './leave-sync.ts'
 import { Loop } from './loop.ts'
 import type { AgentParts } from './parts.ts'
 import { AgentState, memberRole, memberState } from './state.ts'
@@ -241,6 +242,7 @@ export class Agent {
     if (isLeftAlone && isRunning)
       log.info('the cluster is paused: the server and the leader key are left alone')
     if (code === 0 && isRunning && !isLeftAlone) {
+      await leaveSync(this.#parts, this.#state, this.#loop.upkeep)
       log.info('stopping the server')
       const context = { parts: this.#parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
       await demote(context, { mode: 'graceful', release: true, heirs: undefined })

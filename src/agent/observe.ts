@@ -80,7 +80,7 @@ export class Observer {
       for (const member of view.members.values()) {
         if (member.apiUrl !== undefined) urls.set(member.name, member.apiUrl)
       }
-      state.memory = { ...state.memory, electorate: urls, lastLeader: view.leader.name }
+      state.memory = { ...state.memory, electorate: urls, lastLeader: view.leader.name, putOff: undefined }
       if (state.keyGoneAtMs !== undefined && view.leader.name !== this.#parts.local.name)
         state.phases = undefined
       state.keyGoneAtMs = undefined

@@ -116,6 +116,8 @@ export interface Memory {
   readonly failedStarts: number
   /** After a failed start the next one waits until this instant. */
   readonly nextStartAtMs: number
+  /** Our WAL position when the race was last put off, and when that was. */
+  readonly putOff: { readonly position: Lsn; readonly atMs: number } | undefined
   /** An operator named us while the cluster is paused: we may promote. */
   readonly isNamedInPause: boolean
   /** We stopped the server ourselves: we start it again even while the cluster is paused. */
@@ -135,6 +137,7 @@ export const firstMemory: Memory = {
   lastLeader: undefined,
   failedStarts: 0,
   nextStartAtMs: Number.NEGATIVE_INFINITY,
+  putOff: undefined,
   isNamedInPause: false,
   isOursToStart: false,
   restartsAtMs: [],

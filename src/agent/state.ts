@@ -37,6 +37,8 @@ export class AgentState {
   isTaking = false
   /** The `failsafe` key as we last tried to write it. */
   writtenFailsafe: Readonly<Record<string, string>> = {}
+  /** We stop soon: our member key says that nobody should wait for us. */
+  isLeavingSync = false
   lockMs: number | undefined
   slots: SlotMemory = new Map()
   writtenMember: { readonly value: string; readonly leaseId: bigint } | undefined

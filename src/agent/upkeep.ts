@@ -101,7 +101,7 @@ export class Upkeep {
       state: memberState(state, this.#tasks.running?.kind),
       role: memberRole(state),
       facts: state.server.facts,
-      tags: local.tags,
+      tags: state.isLeavingSync ? { ...local.tags, nosync: true, sync_priority: 0 } : local.tags,
       isPaused: state.config.isPaused,
       isRestartPending: state.isRestartPending,
       checkpointAfterPromote: state.checkpointAfterPromote,

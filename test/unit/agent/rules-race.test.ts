@@ -196,4 +196,32 @@ table([
     rule: 'leader-without-facts',
     actions: [],
   },
+  {
+    situation: 'primary_race_backoff: the key is gone but WAL still arrives: put the race off',
+    seen: { view: noLeader, config: config({ primary_race_backoff: 30 }), leaderlessMs: 12_000 },
+    remembers: { putOff: { position: 900n, atMs: 985_000 } },
+    rule: 'race-put-off',
+    actions: [],
+    says: /wal position moved since last heart beat loop/,
+  },
+  {
+    situation: 'primary_race_backoff: for one turn the race is put off in any case',
+    seen: { view: noLeader, config: config({ primary_race_backoff: 30 }) },
+    rule: 'race-put-off',
+    actions: [],
+  },
+  {
+    situation: 'primary_race_backoff: no more WAL has arrived for a turn: race',
+    seen: { view: noLeader, config: config({ primary_race_backoff: 30 }), leaderlessMs: 12_000, peers: [] },
+    remembers: { putOff: { position: 1000n, atMs: 985_000 } },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation: 'primary_race_backoff: its time is over: race though WAL still arrives',
+    seen: { view: noLeader, config: config({ primary_race_backoff: 30 }), leaderlessMs: 31_000, peers: [] },
+    remembers: { putOff: { position: 900n, atMs: 985_000 } },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
 ])
