@@ -90,7 +90,7 @@ async function endCrash(context: Context, lifecycle: Lifecycle, signal: AbortSig
       ...Object.entries(parameters).map(([name, value]) => `--${name}=${value}`),
       'template1',
     ],
-    { by: Deadline.in(clock, REWIND_MS), env: toolEnvironment(), cwd: '/', signal },
+    { by: Deadline.in(clock, REWIND_MS), env: toolEnvironment(), cwd: '/', signal, diesWithUs: true },
   )
   signal.throwIfAborted()
   if (result.code !== 0) throw new Error(`single-user recovery failed: ${lastLine(result.stderr)}`)
@@ -129,6 +129,7 @@ async function runRewind(context: Context, leader: Upstream, signal: AbortSignal
     env: toolEnvironment(),
     cwd: '/',
     signal,
+    diesWithUs: true,
   })
   signal.throwIfAborted()
   const output = `${result.stdout}\n${result.stderr}`
