@@ -45,7 +45,7 @@ export async function loadThrough(
       writers.every(({ tally }, index) => tally.acknowledged > (before[index] ?? 0) + RATE_PER_SECOND / 2),
     )
     await fault()
-    await cluster.complete(60_000)
+    await cluster.complete(120_000)
   }
   const summaries = await Promise.all(
     writers.map(async writer => {
