@@ -3,6 +3,13 @@
 import { isObject, type Json, type JsonObject } from '../../cluster/json.ts'
 import type { Header, LeaseAnswer, Operation, StoredKey } from './rpc.ts'
 
+/** Codes of requests that etcd refuses for what they are. */
+const MARKS = new Map([
+  [3, '3 INVALID_ARGUMENT'],
+  [9, '9 FAILED_PRECONDITION'],
+  [11, '11 OUT_OF_RANGE'],
+])
+
 /** One JSON object; anything else counts as an error of the server. */
 export function parseLine(text: string): JsonObject {
   try {
@@ -20,11 +27,8 @@ export function errorOf(answer: JsonObject, statusCode: number): Error {
   const inner = isObject(error) ? error : answer
   const words = inner['message'] ?? inner['error'] ?? error ?? 'no reason given'
   const code = Number(inner['grpc_code'] ?? inner['code'] ?? 0)
-  if (code === 3 || code === 9 || code === 11) return new Error(`${PREFIXES[code]}: ${String(words)}`)
-  return new Error(`HTTP ${statusCode}: ${String(words)}`)
+  return new Error(`${MARKS.get(code) ?? `HTTP ${statusCode}`}: ${String(words)}`)
 }
-
-const PREFIXES = { 3: '3 INVALID_ARGUMENT', 9: '9 FAILED_PRECONDITION', 11: '11 OUT_OF_RANGE' } as const
 
 /** Where an answer stood. Throws when it does not say so: then it is no answer of etcd. */
 export function headerOf(answer: JsonObject): Header {

@@ -22,7 +22,7 @@ const LOOKS_PER_RENEWAL = 5
 export class HttpWatch implements WatchConnection {
   readonly #parts: HttpWatchParts
   readonly #handlers: WatchHandlers
-  #current: AbortController | undefined
+  #current = new AbortController()
   #from: bigint | undefined
   #looks = 0
   #isOver = false
@@ -32,29 +32,24 @@ export class HttpWatch implements WatchConnection {
     this.#handlers = handlers
     this.#from = parts.from
     parts.signal.addEventListener('abort', () => this.cancel(), { once: true })
-    void this.#run(new AbortController(), false)
+    void this.#run(this.#current, false)
   }
 
   askForLife(): void {
     this.#looks += 1
-    if (this.#looks % LOOKS_PER_RENEWAL === 0) {
-      void this.#run(new AbortController(), true)
-      return
-    }
-    this.#parts.look(this.#parts.signal).then(
-      ({ header }) => this.#tell({ header, isCreated: false, canceled: undefined, events: [] }),
-      () => {},
-    )
+    if (this.#looks % LOOKS_PER_RENEWAL === 0) return void this.#run(new AbortController(), true)
+    const onAlive = ({ header }: Answered) =>
+      this.#tell({ header, isCreated: false, canceled: undefined, events: [] })
+    this.#parts.look(this.#parts.signal).then(onAlive, () => {})
   }
 
   cancel(): void {
     this.#isOver = true
-    this.#current?.abort()
+    this.#current.abort()
   }
 
   /** Reads one stream to its end. A renewal takes the place of the stream before it when it is confirmed. */
   async #run(stream: AbortController, isRenewal: boolean): Promise<void> {
-    if (!isRenewal) this.#current = stream
     const signal = AbortSignal.any([stream.signal, this.#parts.signal])
     try {
       const { statusCode, body } = await this.#parts.open(this.#from, signal)
@@ -73,11 +68,12 @@ export class HttpWatch implements WatchConnection {
     const message = messageOf(result)
     if (this.#current !== stream) {
       if (!message.isCreated) return
-      this.#current?.abort()
+      this.#current.abort()
       this.#current = stream
     }
     // Whole revisions come in order, so everything up to this one has been told.
-    if (message.events.length > 0 || this.#from === undefined) this.#from = message.header.revision + 1n
+    const newest = message.events.at(-1)?.kv.modRevision
+    this.#from = newest === undefined ? (this.#from ?? message.header.revision + 1n) : newest + 1n
     this.#tell(isRenewal ? { ...message, isCreated: false } : message)
   }
 
@@ -87,13 +83,12 @@ export class HttpWatch implements WatchConnection {
 }
 
 function messageOf(result: JsonObject): WatchMessage {
-  const { cancel_reason: reason, compact_revision: compacted } = result
-  const isText = typeof reason === 'string'
-  const compactRevision = BigInt(typeof compacted === 'string' ? compacted : 0)
+  const { cancel_reason: reason = '', compact_revision: compacted = 0 } = result
+  const canceled = { reason: String(reason), compactRevision: BigInt(String(compacted)) }
   return {
     header: headerOf(result),
     isCreated: result['created'] === true,
-    canceled: result['canceled'] === true ? { reason: isText ? reason : '', compactRevision } : undefined,
+    canceled: result['canceled'] === true ? canceled : undefined,
     events: listOf(result['events']).map(({ type, kv }) => ({
       kind: type === 'DELETE' ? ('delete' as const) : ('put' as const),
       kv: storedKey(isObject(kv) ? kv : {}),

@@ -5,83 +5,50 @@ import { isIP } from 'node:net'
 import { Pool } from 'undici'
 import { isObject, type JsonObject } from '../../cluster/json.ts'
 import { messageOf } from '../../platform/errors.ts'
-import { EtcdFault } from './faults.ts'
-import {
-  encodeOperation,
-  encodeRange,
-  errorOf,
-  headerOf,
-  leaseOf,
-  listOf,
-  parseLine,
-  storedKey,
-  textOf,
-} from './http-json.ts'
+import * as json from './http-json.ts'
 import { HttpWatch } from './http-watch.ts'
-import type {
-  Answered,
-  CallContext,
-  EtcdRpc,
-  LeaseAnswer,
-  MembersAnswer,
-  RangeAnswer,
-  RangeRequest,
-  StatusAnswer,
-  TxnAnswer,
-  TxnRequest,
-  WatchConnection,
-  WatchHandlers,
-  WatchRequest,
-} from './rpc.ts'
+import type * as rpc from './rpc.ts'
 import type { OpenTarget } from './target.ts'
 
-const CONNECT_MS = 5_000
-const CONNECTIONS_MAX = 32
-const IDLE_MS = 30_000
 /** What went wrong before a request was written: surely not applied. */
 const NOT_SENT =
   /ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT|ENOTFOUND|EAI_AGAIN|ERR_TLS|ERR_SSL|CERT|SELF_SIGNED|ISSUER|UNABLE_TO_/
 
 /** Opens a client for one resolved address. It connects at the first call. */
-export function openHttp({ host, port, address, secure, tls }: OpenTarget): EtcdRpc {
+export function openHttp({ host, port, address, secure, tls }: OpenTarget): rpc.EtcdRpc {
   const at = address.includes(':') ? `[${address}]` : address
   const pool = new Pool(`${secure ? 'https' : 'http'}://${at}:${port}`, {
-    connections: CONNECTIONS_MAX,
+    connections: 32,
     // Deadlines are the caller's, by its signal; a watch may be silent for hours.
     headersTimeout: 0,
     bodyTimeout: 0,
-    keepAliveTimeout: IDLE_MS,
+    keepAliveTimeout: 30_000,
     allowH2: false,
     connect: {
-      timeout: CONNECT_MS,
+      timeout: 5_000,
       ...tls,
       // The certificate names the host, while we connect to its cached address.
       ...(isIP(host) === 0 ? { servername: host } : {}),
     },
   })
-  return new HttpRpc(pool, `${host}:${port}`)
+  return new HttpRpc(pool)
 }
 
-class HttpRpc implements EtcdRpc {
+class HttpRpc implements rpc.EtcdRpc {
   readonly #pool: Pool
-  readonly #name: string
 
-  constructor(pool: Pool, name: string) {
+  constructor(pool: Pool) {
     this.#pool = pool
-    this.#name = name
   }
 
-  async range({ key, rangeEnd, isLocal, keysOnly }: RangeRequest, call: CallContext): Promise<RangeAnswer> {
-    const range = {
-      ...encodeRange(key, rangeEnd),
-      serializable: isLocal === true,
-      keys_only: keysOnly === true,
-    }
+  async range(request: rpc.RangeRequest, call: rpc.CallContext): Promise<rpc.RangeAnswer> {
+    const { key, rangeEnd, isLocal: serializable = false, keysOnly: keys_only = false } = request
+    const range = { ...json.encodeRange(key, rangeEnd), serializable, keys_only }
     const answer = await this.#post('/v3/kv/range', range, call)
-    return { header: headerOf(answer), keys: listOf(answer['kvs']).map(storedKey) }
+    return { header: json.headerOf(answer), keys: json.listOf(answer['kvs']).map(json.storedKey) }
   }
 
-  async txn({ compare, success }: TxnRequest, call: CallContext): Promise<TxnAnswer> {
+  async txn({ compare, success }: rpc.TxnRequest, call: rpc.CallContext): Promise<rpc.TxnAnswer> {
     const body = {
       compare: compare.map(({ key, target, revision }) => ({
         key: key.toString('base64'),
@@ -89,55 +56,55 @@ class HttpRpc implements EtcdRpc {
         target: target === 'mod' ? 'MOD' : 'CREATE',
         [`${target}_revision`]: revision.toString(),
       })),
-      success: success.map(encodeOperation),
+      success: success.map(json.encodeOperation),
     }
     const answer = await this.#post('/v3/kv/txn', body, call)
-    return { header: headerOf(answer), succeeded: answer['succeeded'] === true }
+    return { header: json.headerOf(answer), succeeded: answer['succeeded'] === true }
   }
 
-  async grant(ttlSeconds: number, call: CallContext): Promise<LeaseAnswer> {
-    return leaseOf(await this.#post('/v3/lease/grant', { TTL: String(ttlSeconds) }, call))
+  async grant(ttlSeconds: number, call: rpc.CallContext): Promise<rpc.LeaseAnswer> {
+    return json.leaseOf(await this.#post('/v3/lease/grant', { TTL: String(ttlSeconds) }, call))
   }
 
-  async keepAlive(leaseId: bigint, call: CallContext): Promise<LeaseAnswer> {
-    return leaseOf(await this.#post('/v3/lease/keepalive', { ID: leaseId.toString() }, call))
+  async keepAlive(leaseId: bigint, call: rpc.CallContext): Promise<rpc.LeaseAnswer> {
+    return json.leaseOf(await this.#post('/v3/lease/keepalive', { ID: leaseId.toString() }, call))
   }
 
-  async timeToLive(leaseId: bigint, call: CallContext): Promise<LeaseAnswer> {
+  async timeToLive(leaseId: bigint, call: rpc.CallContext): Promise<rpc.LeaseAnswer> {
     const answer = await this.#post('/v3/lease/timetolive', { ID: leaseId.toString() }, call)
-    return { ...leaseOf(answer), grantedSeconds: Number(answer['grantedTTL'] ?? 0) }
+    return { ...json.leaseOf(answer), grantedSeconds: Number(answer['grantedTTL'] ?? 0) }
   }
 
-  async revoke(leaseId: bigint, call: CallContext): Promise<Answered> {
-    return { header: headerOf(await this.#post('/v3/lease/revoke', { ID: leaseId.toString() }, call)) }
+  async revoke(leaseId: bigint, call: rpc.CallContext): Promise<rpc.Answered> {
+    return { header: json.headerOf(await this.#post('/v3/lease/revoke', { ID: leaseId.toString() }, call)) }
   }
 
-  async members(call: CallContext): Promise<MembersAnswer> {
+  async members(call: rpc.CallContext): Promise<rpc.MembersAnswer> {
     const answer = await this.#post('/v3/cluster/member/list', {}, call)
-    const members = listOf(answer['members']).map(member => ({
-      id: textOf(member['ID']),
-      name: textOf(member['name']),
+    const members = json.listOf(answer['members']).map(member => ({
+      id: json.textOf(member['ID']),
+      name: json.textOf(member['name']),
       clientUrls: Array.isArray(member['clientURLs']) ? member['clientURLs'].map(url => String(url)) : [],
     }))
-    return { header: headerOf(answer), members }
+    return { header: json.headerOf(answer), members }
   }
 
-  async status(call: CallContext): Promise<StatusAnswer> {
+  async status(call: rpc.CallContext): Promise<rpc.StatusAnswer> {
     const answer = await this.#post('/v3/maintenance/status', {}, call)
     const { version, leader, dbSize } = answer
-    const dbBytes = BigInt(textOf(dbSize))
-    return { header: headerOf(answer), version: textOf(version), leaderId: textOf(leader), dbBytes }
+    const [dbBytes, leaderId] = [BigInt(json.textOf(dbSize)), json.textOf(leader)]
+    return { header: json.headerOf(answer), version: json.textOf(version), leaderId, dbBytes }
   }
 
-  async authenticate(name: string, password: string, call: CallContext): Promise<string> {
+  async authenticate(name: string, password: string, call: rpc.CallContext): Promise<string> {
     const { token } = await this.#post('/v3/auth/authenticate', { name, password }, call)
     return typeof token === 'string' ? token : ''
   }
 
-  async watch(request: WatchRequest, handlers: WatchHandlers, call: CallContext): Promise<WatchConnection> {
+  async watch(request: rpc.WatchRequest, on: rpc.WatchHandlers, call: rpc.CallContext) {
     const open = (from: bigint | undefined, signal: AbortSignal) => {
       const create = {
-        ...encodeRange(request.key, request.rangeEnd),
+        ...json.encodeRange(request.key, request.rangeEnd),
         progress_notify: true,
         ...(from === undefined ? {} : { start_revision: from.toString() }),
       }
@@ -145,7 +112,7 @@ class HttpRpc implements EtcdRpc {
     }
     const look = (signal: AbortSignal) =>
       this.range({ key: request.key, isLocal: true, keysOnly: true }, { ...call, signal })
-    return new HttpWatch({ open, look, from: request.from, signal: call.signal }, handlers)
+    return new HttpWatch({ open, look, from: request.from, signal: call.signal }, on)
   }
 
   close(): void {
@@ -154,16 +121,15 @@ class HttpRpc implements EtcdRpc {
   }
 
   /** The whole answer; that of a streaming method is one line with a `result`. */
-  async #post(path: string, body: object, call: CallContext): Promise<JsonObject> {
+  async #post(path: string, body: object, call: rpc.CallContext): Promise<JsonObject> {
     const { statusCode, body: stream } = await this.#request(path, body, call)
-    const text = await stream.text()
-    const parsed = parseLine(text)
-    const result = parsed['result']
+    const parsed = json.parseLine(await stream.text())
+    const { result } = parsed
     if (statusCode === 200 && parsed['error'] === undefined) return isObject(result) ? result : parsed
-    throw errorOf(parsed, statusCode)
+    throw json.errorOf(parsed, statusCode)
   }
 
-  async #request(path: string, body: object, { signal, token }: CallContext) {
+  async #request(path: string, body: object, { signal, token }: rpc.CallContext) {
     const headers = {
       'content-type': 'application/json',
       // A member without a raft leader refuses at once instead of sitting on the request.
@@ -175,7 +141,7 @@ class HttpRpc implements EtcdRpc {
     } catch (error) {
       signal.throwIfAborted()
       const text = `${(error as NodeJS.ErrnoException).code ?? ''} ${messageOf(error)}`.trim()
-      throw new EtcdFault(NOT_SENT.test(text) ? 'not-sent' : 'unanswered', this.#name, text, error)
+      throw new Error(NOT_SENT.test(text) ? `No connection established: ${text}` : text, { cause: error })
     }
   }
 }
