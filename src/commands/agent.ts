@@ -28,7 +28,7 @@ import { type Logger, type LogLevel, openLog } from '../platform/log.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { LocalServer } from '../postgres/server.ts'
-import { etcdOptions, throwIfRefused } from './etcd-options.ts'
+import { etcdOptions, refusalOf } from './etcd-options.ts'
 
 const FIRST_READ_MS = 3_000
 const RETRY_MS = 1_000
@@ -190,15 +190,16 @@ async function firstView(
       return await dcs.read(Deadline.in(realClock, FIRST_READ_MS))
     } catch (error) {
       if (signal.aborted) throw new UserError('stopped while waiting for etcd', 0)
-      throwIfRefused(error, local.file)
+      const refusal = refusalOf(error, local.file)
       const nowMs = realClock.monotonicMs()
-      if (nowMs - saidAtMs > REPEAT_WAITING_MS) {
+      if (refusal === undefined && nowMs - saidAtMs > REPEAT_WAITING_MS) {
         saidAtMs = nowMs
         // The store's own message tells the cure; its causes repeat it in other words.
         const why = error instanceof Error ? error.message : String(error)
         log.warning(`waiting for etcd at ${printWhere(local.etcd)}: ${why}`)
       }
       await endUnkeptPrimary(local, log).catch(failure => log.error(messageOf(failure)))
+      if (refusal !== undefined) throw refusal
     }
     await realClock.sleep(RETRY_MS, signal).catch(() => {})
   }

@@ -88,13 +88,13 @@ export async function refuseWrongPassword(dcs: Dcs, file: string): Promise<void>
   try {
     await dcs.read(Deadline.in(realClock, FIRST_WORDS_MS))
   } catch (error) {
-    throwIfRefused(error, file)
+    const refusal = refusalOf(error, file)
+    if (refusal !== undefined) throw refusal
   }
 }
 
-/** Throws UserError when this error of a read means that etcd refuses us. */
-export function throwIfRefused(error: unknown, file: string): void {
-  if (error instanceof HaError && error.code === 'E_DCS_AUTH') {
-    throw new UserError(`${file}: ${error.message}`)
-  }
+/** The mistake to tell when this error of a read means that etcd refuses us; undefined for any other error. */
+export function refusalOf(error: unknown, file: string): UserError | undefined {
+  if (!(error instanceof HaError) || error.code !== 'E_DCS_AUTH') return undefined
+  return new UserError(`${file}: ${error.message}`)
 }

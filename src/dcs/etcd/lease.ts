@@ -20,6 +20,7 @@ export interface LeaseParts {
 }
 
 const PAUSE_MS = 50
+const PAUSE_MAX_MS = 250
 /** Renewals of one call that may be under way at the same time. */
 const UNDER_WAY_MAX = 9
 
@@ -84,7 +85,8 @@ export class Leases {
         if (result.kind === 'auth' || result.kind === 'rejected') return { outcome: 'unreachable' }
         if (result.kind !== 'not-sent') isHeard = true
       }
-      const late = await race.next(Math.min(PAUSE_MS, by.remainingMs()), true)
+      const pauseMs = Math.min(PAUSE_MS * round, PAUSE_MAX_MS, by.remainingMs())
+      const late = await race.next(pauseMs, true)
       if (late !== undefined && !(late instanceof EtcdFault)) return late
       if (late !== undefined && late.kind !== 'not-sent') isHeard = true
     }
