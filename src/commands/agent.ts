@@ -11,9 +11,10 @@ import { printEpoch } from '../cluster/epoch.ts'
 import type { EventDraft } from '../cluster/event.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import { dynamicConfig } from '../config/agent/dynamic.ts'
+import { printWhere } from '../config/agent/etcd.ts'
 import { loadLocalConfig, printWarning } from '../config/agent/local.ts'
 import { serverSettings } from '../config/agent/settings.ts'
-import type { DynamicConfig, LocalConfig } from '../config/agent/types.ts'
+import type { DynamicConfig, EtcdConfig, LocalConfig } from '../config/agent/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
@@ -27,7 +28,7 @@ import { type Logger, type LogLevel, openLog } from '../platform/log.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { LocalServer } from '../postgres/server.ts'
-import { etcdOptions } from './etcd-options.ts'
+import { etcdOptions, refusalOf } from './etcd-options.ts'
 
 const FIRST_READ_MS = 3_000
 const RETRY_MS = 1_000
@@ -47,13 +48,25 @@ export function agentCommand(): Command {
 /** Runs the agent; returns the exit code. Throws UserError for what the operator must change first. */
 export async function runAgent(file: string | undefined): Promise<number> {
   refuseRoot()
+  // Reading takes the PATRONI_* variables out of the environment; a later look at the file needs them again.
+  const environment = { ...process.env }
   const local = await loadLocalConfig(file, process.env)
   const log = openLog({ type: local.log.type, level: local.log.level as LogLevel, fd: 2 })
   for (const warning of local.warnings) log.warning(printWarning(warning))
   const registry = createRegistry()
   const { etcd, namespace, scope } = local
-  const metrics = createDcsMetrics(registry)
-  const dcs = createEtcdDcs({ ...(await etcdOptions({ etcd, namespace, logger: log, metrics })), scope })
+  const events = openEvents(local, log)
+  const dcs = createEtcdDcs({
+    ...(await etcdOptions({
+      etcd,
+      namespace,
+      logger: log,
+      metrics: createDcsMetrics(registry),
+      onEvent: draft => void events.record(draft),
+      reread: rereadEtcd(file, environment),
+    })),
+    scope,
+  })
   const peers = new PeerClient()
   const lifecycle = new Lifecycle({ clock: realClock, log, process })
   lifecycle.install()
@@ -61,7 +74,7 @@ export async function runAgent(file: string | undefined): Promise<number> {
   try {
     const view = await firstView(dcs, local, log, lifecycle.signal)
     await refuseSecondMember(view, local, log)
-    return await runMember({ local, log, registry, dcs, peers, view, lifecycle })
+    return await runMember({ local, log, registry, dcs, events, peers, view, lifecycle })
   } finally {
     await peers.close()
     await dcs.close()
@@ -74,6 +87,7 @@ interface Member {
   readonly log: Logger
   readonly registry: Registry
   readonly dcs: Dcs
+  readonly events: EventLog<EventDraft>
   readonly peers: PeerClient
   readonly view: ClusterView
   readonly lifecycle: Lifecycle
@@ -97,7 +111,7 @@ async function runMember(member: Member): Promise<number> {
 }
 
 async function runAgentOf(member: Member, config: DynamicConfig, postgres: LocalServer): Promise<number> {
-  const { local, log, registry, dcs, peers, lifecycle } = member
+  const { local, log, registry, dcs, events, peers, lifecycle } = member
   const major = await postgres.verify(Deadline.in(realClock, FIRST_READ_MS * 2))
   const parts: AgentParts = {
     local,
@@ -105,7 +119,7 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
     postgres,
     clock: realClock,
     log,
-    events: openEvents(local, log),
+    events,
     askPeers: (urls, by) => peers.askAll(urls, by),
     readDynamic: dynamicConfig,
     settingsFor: dynamic => serverSettings(local, dynamic, major),
@@ -176,17 +190,24 @@ async function firstView(
       return await dcs.read(Deadline.in(realClock, FIRST_READ_MS))
     } catch (error) {
       if (signal.aborted) throw new UserError('stopped while waiting for etcd', 0)
+      const refusal = refusalOf(error, local.file)
       const nowMs = realClock.monotonicMs()
-      if (nowMs - saidAtMs > REPEAT_WAITING_MS) {
+      if (refusal === undefined && nowMs - saidAtMs > REPEAT_WAITING_MS) {
         saidAtMs = nowMs
         // The store's own message tells the cure; its causes repeat it in other words.
         const why = error instanceof Error ? error.message : String(error)
-        log.warning(`waiting for etcd at ${local.etcd.endpoints.join(', ')}: ${why}`)
+        log.warning(`waiting for etcd at ${printWhere(local.etcd)}: ${why}`)
       }
       await endUnkeptPrimary(local, log).catch(failure => log.error(messageOf(failure)))
+      if (refusal !== undefined) throw refusal
     }
     await realClock.sleep(RETRY_MS, signal).catch(() => {})
   }
+}
+
+/** Reads the file again as at the start, for a password that was changed in it. */
+function rereadEtcd(file: string | undefined, environment: NodeJS.ProcessEnv): () => Promise<EtcdConfig> {
+  return async () => (await loadLocalConfig(file, { ...environment })).etcd
 }
 
 /** Two members with one name would fight for one key: whoever answers under our name was here first. */
