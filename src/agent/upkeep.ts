@@ -3,6 +3,7 @@
 
 import { clusterTimeline, type HistoryLine, printHistory } from '../cluster/history.ts'
 import type { Lsn } from '../cluster/lsn.ts'
+import { printScheduledRestart } from '../cluster/restart.ts'
 import { slotNameOf } from '../cluster/slot-name.ts'
 import { printStatus } from '../cluster/status.ts'
 import type { ClusterView } from '../cluster/view.ts'
@@ -16,7 +17,7 @@ import { printMemberKey } from './member-key.ts'
 import type { AgentParts } from './parts.ts'
 import { walPosition } from './race.ts'
 import { wantedSlots } from './slots.ts'
-import { type AgentState, memberRole, memberState } from './state.ts'
+import { type AgentState, memberRole, memberState, pendingReasons } from './state.ts'
 import type { Tasks } from './tasks.ts'
 
 const SLOTS_TIMEOUT_MS = 5_000
@@ -99,7 +100,12 @@ export class Upkeep {
       facts: state.server.facts,
       tags: local.tags,
       isPaused: state.config.isPaused,
-      isRestartPending: state.isRestartPending,
+      isRestartPending: state.server.facts?.isRestartPending ?? false,
+      pendingReasons: pendingReasons(state),
+      scheduledRestart:
+        state.scheduledRestart === undefined
+          ? undefined
+          : printScheduledRestart(state.scheduledRestart, true),
       checkpointAfterPromote: state.checkpointAfterPromote,
       version,
       phases: state.phases,
@@ -113,11 +119,9 @@ export class Upkeep {
     const settings = settingsFor(state.config)
     const text = JSON.stringify(settings)
     if (text === state.appliedSettings) return
-    const isFirst = state.appliedSettings === undefined
+    // Also the first time: a server that was taken over may have been started with other settings.
+    await postgres.configure(settings, Deadline.in(clock, CONFIGURE_TIMEOUT_MS))
     state.appliedSettings = text
-    // The server was started, or taken over, with the settings of that moment.
-    if (isFirst) return
-    state.isRestartPending = await postgres.configure(settings, Deadline.in(clock, CONFIGURE_TIMEOUT_MS))
   }
 
   async #syncSlots(view: ClusterView, facts: ServerFacts): Promise<void> {

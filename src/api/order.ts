@@ -1,9 +1,9 @@
 // What a POST /switchover or /failover asks for, and whether its words alone can be accepted. Pure.
 
-import { parseInstant } from '../cluster/instant.ts'
 import { asText, type JsonObject } from '../cluster/json.ts'
 import type { FailoverRequest } from '../cluster/request.ts'
 import { type Answer, text } from './answer.ts'
+import { readSchedule } from './restart-order.ts'
 
 /** A failover that names the leader is a switchover. */
 export interface Order {
@@ -61,17 +61,8 @@ function refuseSchedule(
 ): Answer | undefined {
   if (action === 'failover' || endpoint === 'failover') return text(400, "Failover can't be scheduled")
   if (isPaused) return text(400, "Can't schedule switchover in the paused state")
-  const instant = parseInstant(scheduledAt)
-  if (instant === undefined) {
-    return text(
-      422,
-      'Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601',
-    )
-  }
-  if (instant.zoneMinutes === undefined) {
-    return text(400, 'Timezone information is mandatory for the scheduled switchover')
-  }
-  return instant.epochMs < wallMs ? text(422, 'Cannot schedule switchover in the past') : undefined
+  const read = readSchedule(scheduledAt, 'switchover', wallMs)
+  return 'refusal' in read ? read.refusal : undefined
 }
 
 function nonEmpty(value: string | undefined): string | undefined {
