@@ -25,17 +25,19 @@ export function readOrder(
   const scheduledAt = nonEmpty(asText(body['scheduled_at']))
   const action = endpoint === 'failover' && leader === undefined ? 'failover' : 'switchover'
   const refusal =
-    refuseNames(action, leader, candidate, isPaused) ??
-    (scheduledAt === undefined ? undefined : refuseSchedule(action, endpoint, scheduledAt, isPaused, wallMs))
+    refuseMissing(action, leader, candidate) ??
+    (scheduledAt === undefined
+      ? undefined
+      : refuseSchedule(action, endpoint, scheduledAt, isPaused, wallMs)) ??
+    refuseNames(leader, candidate, isPaused)
   if (refusal !== undefined) return { refusal }
   return { order: { action, request: { leader, candidate, scheduledAt } } }
 }
 
-function refuseNames(
+function refuseMissing(
   action: Order['action'],
   leader: string | undefined,
   candidate: string | undefined,
-  isPaused: boolean,
 ): Answer | undefined {
   if (action === 'failover' && candidate === undefined) {
     return text(400, 'Failover could be performed only to a specific candidate')
@@ -43,6 +45,14 @@ function refuseNames(
   if (action === 'switchover' && leader === undefined) {
     return text(400, 'Switchover could be performed only from a specific leader')
   }
+  return undefined
+}
+
+function refuseNames(
+  leader: string | undefined,
+  candidate: string | undefined,
+  isPaused: boolean,
+): Answer | undefined {
   if (candidate !== undefined && candidate === leader) {
     return text(400, 'Switchover target and source are the same')
   }

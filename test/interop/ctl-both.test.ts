@@ -8,13 +8,11 @@ import { startCluster } from '../support/fixture.ts'
 import { callRest } from '../support/rest-actions.ts'
 import { runProgram } from '../support/run-program.ts'
 
-const [ours, theirs] = await Promise.all([
-  startCluster({ after }, { etcd: 1, members: ['pgherd', 'pgherd'], proxies: 0 }),
-  startCluster(
-    { after },
-    { etcd: 1, members: ['patroni', 'patroni'], proxies: 0, dcs: { retry_timeout: 2 } },
-  ),
-])
+const ours = await startCluster({ after }, { etcd: 1, members: ['pgherd', 'pgherd'], proxies: 0 })
+const theirs = await startCluster(
+  { after },
+  { etcd: 1, members: ['patroni', 'patroni'], proxies: 0, dcs: { retry_timeout: 2 } },
+)
 const { program } = ours.work
 
 testCtlTable(ours.cluster, program, 'pgherd')
