@@ -12,7 +12,7 @@ import { messageOf } from '../platform/errors.ts'
 import type { ServerFacts } from '../postgres/port.ts'
 import { demote } from './demote.ts'
 import { Fence } from './fence.ts'
-import { LeaseKeeper } from './lease-keeper.ts'
+import { LeaseKeeper, type Loss } from './lease-keeper.ts'
 import { Loop } from './loop.ts'
 import { Operator } from './operator.ts'
 import type { AgentParts } from './parts.ts'
@@ -21,6 +21,7 @@ import { Tasks } from './tasks.ts'
 
 const REFRESH_MS = 1_000
 const LAST_WORDS_MS = 2_000
+const STOP_PULSE_MS = 500
 
 /** What the REST server reads; computed at the call, never waits. */
 export interface AgentFace {
@@ -69,7 +70,7 @@ export class Agent {
         name: local.name,
         clock,
         log,
-        onLost: why => this.#onLost(why),
+        onLost: (why, loss) => this.#onLost(why, loss),
         onRenewed: tookMs => parts.metrics.leaseRenewed(tookMs),
       },
       {
@@ -125,8 +126,8 @@ export class Agent {
     this.#loop.wake()
   }
 
-  #onLost(why: string): void {
-    this.#fence.shorten()
+  #onLost(why: string, loss: Loss): void {
+    this.#fence.shorten(loss)
     this.#parts.events.record({ kind: 'lease-lost', says: `lost leadership: ${why}` })
     this.#loop.wake()
   }
@@ -196,15 +197,34 @@ export class Agent {
     }
   }
 
+  /**
+   * A server that writes its last checkpoint for minutes still leads: the lease is renewed until it has stopped. The loop
+   * that would show it alive has ended, so the stop itself does.
+   */
+  async #stopServer(): Promise<void> {
+    const context = { parts: this.#parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
+    let pulse: Timer | undefined
+    const beat = () => {
+      this.#keeper.noteTurn()
+      pulse = this.#parts.clock.setTimer(STOP_PULSE_MS, beat)
+    }
+    beat()
+    try {
+      await demote(context, { mode: 'graceful', release: true, candidate: undefined })
+    } finally {
+      pulse?.cancel()
+    }
+  }
+
   /** Clean stop: the server first, the key as soon as that is safe, our member key last. */
   async #shutDown(code: number): Promise<void> {
     const { postgres, clock, log } = this.#parts
     await this.#tasks.cancel('the agent is stopping')
-    const isRunning = this.#state.server.process !== 'stopped'
-    if (code === 0 && isRunning) {
+    // The last look may be older than a start that was just cancelled: its server comes up by itself.
+    await this.#loop.observer.lookAgain()
+    if (code === 0 && this.#state.server.process !== 'stopped') {
       log.info('stopping the server')
-      const context = { parts: this.#parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
-      await demote(context, { mode: 'graceful', release: true, candidate: undefined })
+      await this.#stopServer()
       await this.#loop.observer.lookAtServer()
       await this.#loop.upkeep.touchMember().catch(error => log.warning(messageOf(error)))
     }

@@ -110,8 +110,15 @@ export class Loop {
       decision = this.#decide(answers)
     }
     await this.#upkeep.run()
-    if (this.#state.view !== undefined) this.#state.memory = { ...this.#state.memory, isSettled: true }
+    this.#settle()
     return decision.rule
+  }
+
+  /** The first turn is over once it knew the store and the server: before that, a running primary may still be ours. */
+  #settle(): void {
+    const { view, server, memory } = this.#state
+    const isKnown = server.facts !== undefined || server.process === 'stopped'
+    if (view !== undefined && isKnown) this.#state.memory = { ...memory, isSettled: true }
   }
 
   /** A look during which a task ended may show the server before the task's effect: it is taken again. */

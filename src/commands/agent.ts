@@ -23,7 +23,7 @@ import { PeerClient } from '../health/peer.ts'
 import { readRestCredentials } from '../health/rest-client.ts'
 import { realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
-import { UserError } from '../platform/errors.ts'
+import { messageOf, UserError } from '../platform/errors.ts'
 import { EventLog } from '../platform/event-log.ts'
 import { Lifecycle } from '../platform/lifecycle.ts'
 import { type Logger, type LogLevel, openLog, type ProcessLog } from '../platform/log.ts'
@@ -36,6 +36,7 @@ import { etcdOptions } from './etcd-options.ts'
 const FIRST_READ_MS = 3_000
 const RETRY_MS = 1_000
 const REPEAT_WAITING_MS = 10_000
+const UNKEPT_STOP_MS = 30_000
 
 /** The command as the program's table wants it. */
 export function agentCommand(): Command {
@@ -193,6 +194,31 @@ function refuseRoot(): void {
   )
 }
 
+/**
+ * A primary without an agent may have been replaced long ago. While etcd cannot tell, it is stopped, as it would be by an
+ * agent that had been running.
+ */
+async function endUnkeptPrimary(local: LocalConfig, log: Logger): Promise<void> {
+  const config = dynamicConfig(local.bootstrap.dcs, true)
+  const settings = serverSettings(local, config)
+  const postgres = new LocalServer({ config: local, settings, clock: realClock, log })
+  try {
+    const { process, facts } = await postgres.status(Deadline.in(realClock, FIRST_READ_MS))
+    if (process === 'stopped') return
+    // A server that does not answer (a wrong password, a hang) still has a control file.
+    const isPrimary =
+      facts === undefined
+        ? (await postgres.controlData(Deadline.in(realClock, FIRST_READ_MS)))?.state === 'in production'
+        : facts.role === 'primary'
+    if (!isPrimary) return
+    log.error('etcd does not answer and nobody kept this primary: it is stopped until etcd says who leads')
+    const by = Deadline.in(realClock, UNKEPT_STOP_MS)
+    await postgres.stop({ mode: 'fast', checkpointFirst: false, by })
+  } finally {
+    await postgres.close()
+  }
+}
+
 /** Waits for etcd as long as it takes, and says so. */
 async function firstView(
   dcs: Dcs,
@@ -213,6 +239,7 @@ async function firstView(
         const why = error instanceof Error ? error.message : String(error)
         log.warning(`waiting for etcd at ${local.etcd.endpoints.join(', ')}: ${why}`)
       }
+      await endUnkeptPrimary(local, log).catch(failure => log.error(messageOf(failure)))
     }
     await realClock.sleep(RETRY_MS, signal).catch(() => {})
   }

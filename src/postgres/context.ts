@@ -14,7 +14,7 @@ import { type Binaries, findBinaries } from './binaries.ts'
 import { ConfigFiles, type Intent } from './config-files.ts'
 import { SESSION, type Target } from './connection.ts'
 import { DataDirectory } from './data-directory.ts'
-import { checkParameters } from './parameter-check.ts'
+import { checkParameters, type KnownRefusals } from './parameter-check.ts'
 import type { Door } from './ping.ts'
 import { passwordFile } from './settings-text.ts'
 
@@ -40,6 +40,8 @@ const LOCAL_SESSION: Readonly<Record<string, string>> = {
   'pg_stat_statements.track': 'none',
 }
 
+const REFUSALS_MAX = 200
+
 /** Shared by the parts of one LocalServer. */
 export class Context {
   /** Replaced when the node's file is read again; what a running server stands on (directory, port) stays the same. */
@@ -54,6 +56,7 @@ export class Context {
   settings: ServerSettings
   #binaries: Binaries | undefined
   /** The parameters that were checked last, as text, and what the server takes of them. */
+  readonly #refusals: KnownRefusals = new Map()
   #checked: { readonly text: string; readonly accepted: Readonly<Record<string, string>> } | undefined
 
   constructor(options: ServerOptions) {
@@ -112,11 +115,10 @@ export class Context {
     const { parameters } = this.settings
     const text = JSON.stringify(parameters)
     if (this.#checked?.text === text) return this.#checked.accepted
-    const { accepted, refused } = await checkParameters(
-      (await this.binaries(by)).path('postgres'),
-      parameters,
-      by,
-    )
+    const postgres = (await this.binaries(by)).path('postgres')
+    const { accepted, refused } = await checkParameters(postgres, parameters, this.#refusals, by)
+    // Values of long ago are of no use any more.
+    if (this.#refusals.size > REFUSALS_MAX) this.#refusals.clear()
     for (const { name, says } of refused)
       this.log.warning(`postgresql.parameters.${name} is left out: PostgreSQL says: ${says}`)
     this.#checked = { text, accepted }
