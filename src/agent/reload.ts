@@ -1,5 +1,6 @@
 // What of a node's file may change while the agent runs. Pure.
 
+import type { Json, JsonObject } from '../cluster/json.ts'
 import type { LocalConfig, LocalPostgres } from '../config/agent/types.ts'
 
 export interface Reloaded {
@@ -47,11 +48,17 @@ function keepPostgres(
     key,
     keep(path, current[key], fresh[key]),
   ])
-  const raw = { ...fresh.raw }
+  const raw: Record<string, Json> = { ...fresh.raw }
+  for (const key of ['listen', 'data_dir', 'bin_dir', 'pgpass']) keepQuietly(raw, current.raw, key)
   for (const key of FIXED_RAW) {
-    const kept = keep(`postgresql.${key}`, current.raw[key] ?? null, raw[key] ?? null)
-    if (kept === null) delete raw[key]
-    else raw[key] = kept
+    keep(`postgresql.${key}`, current.raw[key] ?? null, raw[key] ?? null)
+    keepQuietly(raw, current.raw, key)
   }
   return { ...fresh, ...Object.fromEntries(fixed), raw }
+}
+
+function keepQuietly(raw: Record<string, Json>, current: JsonObject, key: string): void {
+  const kept = current[key]
+  if (kept === undefined) delete raw[key]
+  else raw[key] = kept
 }
