@@ -2,6 +2,7 @@
 
 import type { JsonObject } from '../cluster/json.ts'
 import type { Tags } from '../cluster/member.ts'
+import { printScheduledRestart } from '../cluster/restart.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { Dcs, Notice } from '../dcs/dcs.ts'
@@ -13,8 +14,9 @@ import { demote } from './demote.ts'
 import { Fence } from './fence.ts'
 import { LeaseKeeper, type Loss } from './lease-keeper.ts'
 import { Loop } from './loop.ts'
+import { Operator } from './operator.ts'
 import type { AgentParts } from './parts.ts'
-import { AgentState, memberRole, memberState } from './state.ts'
+import { AgentState, memberRole, memberState, pendingReasons } from './state.ts'
 import { Tasks } from './tasks.ts'
 
 const REFRESH_MS = 1_000
@@ -37,6 +39,8 @@ export interface AgentFace {
   readonly config: DynamicConfig
   readonly nextTurnAtMs: number
   readonly isRestartPending: boolean
+  readonly pendingReasons: JsonObject
+  readonly scheduledRestart: JsonObject | undefined
   readonly pgherd: JsonObject
 }
 
@@ -47,6 +51,8 @@ export class Agent {
   readonly #fence: Fence
   readonly #tasks: Tasks
   readonly #loop: Loop
+  /** Orders for this one member. */
+  readonly operator: Operator
   readonly #stopping = new AbortController()
   #refreshTimer: Timer | undefined
 
@@ -82,6 +88,8 @@ export class Agent {
       onFenced: says => this.#onFenced(says),
     })
     this.#loop = new Loop(parts, this.#state, this.#keeper, this.#fence, this.#tasks)
+    const context = { parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
+    this.operator = new Operator(context, this.#tasks, () => this.wake())
   }
 
   get dcs(): Dcs {
@@ -106,6 +114,7 @@ export class Agent {
     void this.#watch(signal)
     await this.#loop.run(signal)
     this.#refreshTimer?.cancel()
+    this.operator.stop()
     const code = this.#state.exitCode ?? 0
     await this.#shutDown(code)
     return code
@@ -148,6 +157,12 @@ export class Agent {
     })
   }
 
+  /** The node's file was read again: the server gets its settings again, too. */
+  reloaded(): void {
+    this.#state.appliedSettings = undefined
+    this.#loop.wake()
+  }
+
   /** Looks at the server now, for callers that compare positions; gives up at the deadline. */
   async freshStatus(by: Deadline): Promise<AgentFace> {
     await this.#loop.refresh(by)
@@ -172,8 +187,13 @@ export class Agent {
       dcsLastSeenWallMs: state.dcsLastSeenWallMs,
       config: state.config,
       nextTurnAtMs: state.nextTurnAtMs,
-      isRestartPending: state.isRestartPending,
-      pgherd: { version, lease_left_ms: Math.floor(leaseLeftMs) },
+      isRestartPending: state.server.facts?.isRestartPending ?? false,
+      pendingReasons: pendingReasons(state),
+      scheduledRestart:
+        state.scheduledRestart === undefined
+          ? undefined
+          : printScheduledRestart(state.scheduledRestart, false),
+      pgherd: { version, lease_left_ms: Math.floor(leaseLeftMs), ...this.#loop.lastWords },
     }
   }
 

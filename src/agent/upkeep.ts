@@ -3,6 +3,7 @@
 
 import { clusterTimeline, type HistoryLine, printHistory } from '../cluster/history.ts'
 import type { Lsn } from '../cluster/lsn.ts'
+import { printScheduledRestart } from '../cluster/restart.ts'
 import { slotNameOf } from '../cluster/slot-name.ts'
 import { printStatus } from '../cluster/status.ts'
 import type { ClusterView } from '../cluster/view.ts'
@@ -16,7 +17,7 @@ import { printMemberKey } from './member-key.ts'
 import type { AgentParts } from './parts.ts'
 import { walPosition } from './race.ts'
 import { wantedSlots } from './slots.ts'
-import { type AgentState, memberRole, memberState } from './state.ts'
+import { type AgentState, memberRole, memberState, pendingReasons } from './state.ts'
 import type { Tasks } from './tasks.ts'
 
 /** Beyond the time for etcd: what the server may take at the end of a turn. The lease is renewed only while turns begin. */
@@ -101,7 +102,12 @@ export class Upkeep {
       facts: state.server.facts,
       tags: local.tags,
       isPaused: state.config.isPaused,
-      isRestartPending: state.isRestartPending,
+      isRestartPending: state.server.facts?.isRestartPending ?? false,
+      pendingReasons: pendingReasons(state),
+      scheduledRestart:
+        state.scheduledRestart === undefined
+          ? undefined
+          : printScheduledRestart(state.scheduledRestart, true),
       checkpointAfterPromote: state.checkpointAfterPromote,
       version,
       phases: state.phases,
@@ -115,9 +121,8 @@ export class Upkeep {
     const settings = settingsFor(state.config)
     const text = JSON.stringify(settings)
     if (text === state.appliedSettings) return
-    const isFirst = state.appliedSettings === undefined
-    // The server was started, or taken over, with the settings of that moment.
-    if (!isFirst) state.isRestartPending = await postgres.configure(settings, by)
+    // Also the first time: a server that was taken over may have been started with other settings.
+    await postgres.configure(settings, by)
     // Only now: what failed is tried again in the next turn.
     state.appliedSettings = text
   }

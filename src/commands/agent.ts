@@ -6,6 +6,8 @@ import type { Registry } from 'prom-client'
 import { Agent } from '../agent/agent.ts'
 import { createAgentMetrics } from '../agent/metrics.ts'
 import type { AgentParts } from '../agent/parts.ts'
+import type { AgentPort } from '../api/agent-port.ts'
+import { auditEvent, eventDocument } from '../api/events.ts'
 import { ApiServer } from '../api/server.ts'
 import { printEpoch } from '../cluster/epoch.ts'
 import type { EventDraft } from '../cluster/event.ts'
@@ -19,15 +21,17 @@ import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
 import { PeerClient } from '../health/peer.ts'
+import { readRestCredentials } from '../health/rest-client.ts'
 import { realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
 import { EventLog } from '../platform/event-log.ts'
 import { Lifecycle } from '../platform/lifecycle.ts'
-import { type Logger, type LogLevel, openLog } from '../platform/log.ts'
+import { type Logger, type LogLevel, openLog, type ProcessLog } from '../platform/log.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { LocalServer } from '../postgres/server.ts'
+import { Reloader } from './agent-reload.ts'
 import { etcdOptions, refusalOf } from './etcd-options.ts'
 
 const FIRST_READ_MS = 3_000
@@ -48,7 +52,7 @@ export function agentCommand(): Command {
 /** Runs the agent; returns the exit code. Throws UserError for what the operator must change first. */
 export async function runAgent(file: string | undefined): Promise<number> {
   refuseRoot()
-  // Reading takes the PATRONI_* variables out of the environment; a later look at the file needs them again.
+  // The variables leave our own environment, so that no child sees them; a reload needs them again.
   const environment = { ...process.env }
   const local = await loadLocalConfig(file, process.env)
   const log = openLog({ type: local.log.type, level: local.log.level as LogLevel, fd: 2 })
@@ -67,14 +71,14 @@ export async function runAgent(file: string | undefined): Promise<number> {
     })),
     scope,
   })
-  const peers = new PeerClient()
+  const peers = new PeerClient(await readRestCredentials(local.restClient))
   const lifecycle = new Lifecycle({ clock: realClock, log, process })
   lifecycle.install()
-  lifecycle.onReload(() => log.warning('SIGHUP: this version reads its file again only when it is restarted'))
   try {
     const view = await firstView(dcs, local, log, lifecycle.signal)
     await refuseSecondMember(view, local, log)
-    return await runMember({ local, log, registry, dcs, events, peers, view, lifecycle })
+    const readFile = () => loadLocalConfig(file, { ...environment })
+    return await runMember({ local, log, registry, dcs, events, peers, view, lifecycle, readFile })
   } finally {
     await peers.close()
     await dcs.close()
@@ -84,13 +88,14 @@ export async function runAgent(file: string | undefined): Promise<number> {
 
 interface Member {
   readonly local: LocalConfig
-  readonly log: Logger
+  readonly log: ProcessLog
   readonly registry: Registry
   readonly dcs: Dcs
   readonly events: EventLog<EventDraft>
   readonly peers: PeerClient
   readonly view: ClusterView
   readonly lifecycle: Lifecycle
+  readonly readFile: () => Promise<LocalConfig>
 }
 
 async function runMember(member: Member): Promise<number> {
@@ -111,10 +116,13 @@ async function runMember(member: Member): Promise<number> {
 }
 
 async function runAgentOf(member: Member, config: DynamicConfig, postgres: LocalServer): Promise<number> {
-  const { local, log, registry, dcs, events, peers, lifecycle } = member
+  const { log, registry, dcs, events, peers, lifecycle, readFile } = member
   const major = await postgres.verify(Deadline.in(realClock, FIRST_READ_MS * 2))
+  const node = { local: member.local }
   const parts: AgentParts = {
-    local,
+    get local() {
+      return node.local
+    },
     dcs,
     postgres,
     clock: realClock,
@@ -122,17 +130,28 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
     events,
     askPeers: (urls, by) => peers.askAll(urls, by),
     readDynamic: dynamicConfig,
-    settingsFor: dynamic => serverSettings(local, dynamic, major),
+    settingsFor: dynamic => serverSettings(node.local, dynamic, major),
     suspendAwareMs: () => uptime() * 1000,
     version,
-    apiUrl: apiUrl(local),
+    get apiUrl() {
+      return apiUrl(node.local)
+    },
     metrics: createAgentMetrics(registry, () => agent.status().leaseLeftMs / 1000),
   }
   const agent: Agent = new Agent(parts, config)
-  const askPeers = (urls: ReadonlyMap<string, string>, by: Deadline) => peers.askAll(urls, by)
   postgres.onGone(() => agent.wake())
-  const api = new ApiServer({ rest: local.rest, agent, askPeers, clock: realClock, log, registry, version })
+  const reloader: Reloader = new Reloader({
+    node,
+    readFile,
+    log,
+    postgres,
+    peers,
+    api: () => api,
+    agent: () => agent,
+  })
+  const api: ApiServer = openApi(member, agent, events, () => reloader.request())
   await api.listen()
+  lifecycle.onReload(() => reloader.request())
   // A bug that nobody caught ends the process: a primary must not go on without the one who watches its lease.
   lifecycle.onFatal(() => {
     if (agent.isFenceArmed) postgres.signalPostmaster('SIGQUIT')
@@ -142,6 +161,40 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
   const code = await agent.run()
   await api.close()
   return code
+}
+
+/** The REST server with the agent behind it. */
+function openApi(
+  { local, log, registry, peers }: Member,
+  agent: Agent,
+  events: EventLog<EventDraft>,
+  reload: () => void,
+): ApiServer {
+  const { operator } = agent
+  const port: AgentPort = {
+    status: () => agent.status(),
+    freshStatus: by => agent.freshStatus(by),
+    wake: () => agent.wake(),
+    dcs: agent.dcs,
+    operator: {
+      restart: conditions => operator.restart(conditions),
+      schedule: (conditions, at, atWallMs) => operator.schedule(conditions, at, atWallMs),
+      dropSchedule: () => operator.dropSchedule(),
+      reinitialize: isForced => operator.reinitialize(isForced),
+      reload,
+    },
+    events: count => events.last(count).map(eventDocument),
+  }
+  return new ApiServer({
+    rest: local.rest,
+    agent: port,
+    askPeers: (urls, by) => peers.askAll(urls, by),
+    clock: realClock,
+    log,
+    registry,
+    version,
+    audit: record => void events.record(auditEvent(record)),
+  })
 }
 
 function refuseRoot(): void {
@@ -247,5 +300,6 @@ function openEvents(local: LocalConfig, log: Logger): EventLog<EventDraft> {
 
 function apiUrl(local: LocalConfig): string {
   const { host, port } = local.rest.connectAddress
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}/patroni`
+  const scheme = local.rest.tls === undefined ? 'http' : 'https'
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}/patroni`
 }

@@ -121,10 +121,13 @@ export class DataDirectory {
     await this.#must('remove the note of the rewind beside', UNMARK_REWIND, [this.path], by)
   }
 
-  /** Removes everything in it. Only for a copy that this process has just made and that failed. */
+  /**
+   * Removes everything in it. Only for a copy that this process has just made and that failed, and for a copy that the
+   * operator ordered afresh.
+   */
   async discardContents(by: Deadline): Promise<void> {
     const script = '[ -d "$1" ] || exit 0; find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +'
-    await this.#must('remove the unfinished copy in', script, [this.path], by)
+    await this.#must('remove what is', script, [this.path], by)
   }
 
   async #must(

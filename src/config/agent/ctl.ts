@@ -4,11 +4,12 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { UserError } from '../../platform/errors.ts'
 import { bracketed, readEtcd, readEtcdSection } from './etcd.ts'
-import { readAuthentication, readNamespace } from './local.ts'
+import { readNamespace } from './local.ts'
 import { Places } from './places.ts'
+import { readRestClient } from './rest.ts'
 import { parseHostPort, type Reading, Section } from './section.ts'
 import { readSource, type Source } from './source.ts'
-import type { EtcdConfig, RestConfig } from './types.ts'
+import type { EtcdConfig, RestClientConfig } from './types.ts'
 
 export interface CtlConfig {
   readonly scope: string | undefined
@@ -16,7 +17,7 @@ export interface CtlConfig {
   readonly namespace: string
   readonly etcd: EtcdConfig
   /** For REST calls: of the `ctl` section, else of `restapi`. */
-  readonly authentication: RestConfig['authentication']
+  readonly restClient: RestClientConfig
 }
 
 export interface CtlSources {
@@ -65,7 +66,7 @@ export function ctlConfig(source: Source, dcsUrl: string | undefined): CtlConfig
     scope: top.text('scope'),
     namespace: url?.namespace ?? readNamespace(top),
     etcd: url === undefined ? readEtcd(top) : withEndpoint(top, url),
-    authentication: readAuthentication(top.section('ctl')) ?? readAuthentication(top.section('restapi')),
+    restClient: readRestClient(top),
   }
 }
 
