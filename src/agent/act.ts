@@ -30,6 +30,8 @@ export interface Answers {
 /** Rewritten by every acquire, so that one that arrives late finds that somebody else has led since. */
 const TERM_KEY = 'pgherd/term'
 const PEER_TIMEOUT_MS = 2_000
+/** No lease hangs on it: whoever compares does not lead. A busy leader and our own WAL need more than an exchange with etcd. */
+const COMPARE_TIMEOUT_MS = 5_000
 const FOLLOW_TIMEOUT_MS = 10_000
 
 export class Executor {
@@ -121,7 +123,8 @@ export class Executor {
   }
 
   async #checkDivergence({ leader }: Extract<Action, { kind: 'check-divergence' }>): Promise<Answers> {
-    const divergence = await this.#parts.postgres.divergence(leader, this.#writeDeadline().within(5_000))
+    const by = Deadline.in(this.#parts.clock, COMPARE_TIMEOUT_MS)
+    const divergence = await this.#parts.postgres.divergence(leader, by)
     this.#state.divergence = divergence
     if (divergence.kind === 'unknown') {
       this.#parts.log.info(`history of (${leader.member}) not compared yet: ${divergence.why}`)

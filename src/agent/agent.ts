@@ -2,6 +2,7 @@
 
 import type { JsonObject } from '../cluster/json.ts'
 import type { Tags } from '../cluster/member.ts'
+import { printScheduledRestart } from '../cluster/restart.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { Dcs, Notice } from '../dcs/dcs.ts'
@@ -16,12 +17,14 @@ import { Fence } from './fence.ts'
 import { LeaseKeeper, type Loss } from './lease-keeper.ts'
 import { leaveSync } from './leave-sync.ts'
 import { Loop } from './loop.ts'
+import { Operator } from './operator.ts'
 import type { AgentParts } from './parts.ts'
-import { AgentState, memberRole, memberState } from './state.ts'
+import { AgentState, memberRole, memberState, pendingReasons } from './state.ts'
 import { Tasks } from './tasks.ts'
 
 const REFRESH_MS = 1_000
 const LAST_WORDS_MS = 2_000
+const STOP_PULSE_MS = 500
 
 /** What the REST server reads; computed at the call, never waits. */
 export interface AgentFace {
@@ -41,6 +44,8 @@ export interface AgentFace {
   readonly isRestartPending: boolean
   /** A leader that the others' word keeps, or a member that has given its word. */
   readonly isFailsafeActive: boolean
+  readonly pendingReasons: JsonObject
+  readonly scheduledRestart: JsonObject | undefined
   readonly pgherd: JsonObject
 }
 
@@ -52,6 +57,8 @@ export class Agent {
   readonly #failsafe: Failsafe
   readonly #tasks: Tasks
   readonly #loop: Loop
+  /** Orders for this one member. */
+  readonly operator: Operator
   readonly #stopping = new AbortController()
   #refreshTimer: Timer | undefined
 
@@ -98,6 +105,8 @@ export class Agent {
       onConfirmed: (isAccepted, isFirst) => this.#onFailsafe(isAccepted, isFirst),
     })
     this.#loop = new Loop(parts, this.#state, this.#keeper, this.#fence, this.#tasks, this.#failsafe)
+    const context = { parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
+    this.operator = new Operator(context, this.#tasks, () => this.wake())
   }
 
   get dcs(): Dcs {
@@ -123,6 +132,7 @@ export class Agent {
     void this.#watch(signal)
     await this.#loop.run(signal)
     this.#refreshTimer?.cancel()
+    this.operator.stop()
     const code = this.#state.exitCode ?? 0
     await this.#shutDown(code)
     return code
@@ -188,6 +198,12 @@ export class Agent {
     })
   }
 
+  /** The node's file was read again: the server gets its settings again, too. */
+  reloaded(): void {
+    this.#state.appliedSettings = undefined
+    this.#loop.wake()
+  }
+
   /** Looks at the server now, for callers that compare positions; gives up at the deadline. */
   async freshStatus(by: Deadline): Promise<AgentFace> {
     await this.#loop.refresh(by)
@@ -212,9 +228,35 @@ export class Agent {
       dcsLastSeenWallMs: state.dcsLastSeenWallMs,
       config: state.config,
       nextTurnAtMs: state.nextTurnAtMs,
-      isRestartPending: state.isRestartPending,
+      isRestartPending: state.server.facts?.isRestartPending ?? false,
       isFailsafeActive: this.#failsafe.isLeading || this.#failsafe.promisedTo !== undefined,
-      pgherd: { version, lease_left_ms: Math.floor(leaseLeftMs) },
+      pendingReasons: pendingReasons(state),
+      scheduledRestart:
+        state.scheduledRestart === undefined
+          ? undefined
+          : printScheduledRestart(state.scheduledRestart, false),
+      pgherd: { version, lease_left_ms: Math.floor(leaseLeftMs), ...this.#loop.lastWords },
+    }
+  }
+
+  /**
+   * A server that writes its last checkpoint for minutes still leads: the lease is renewed until it has stopped. The loop
+   * that would show it alive has ended, so the stop itself does.
+   */
+  async #stopServer(): Promise<void> {
+    const context = { parts: this.#parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
+    let pulse: Timer | undefined
+    const beat = () => {
+      this.#keeper.noteTurn()
+      pulse = this.#parts.clock.setTimer(STOP_PULSE_MS, beat)
+    }
+    beat()
+    try {
+      await leaveSync(this.#parts, this.#state, this.#loop.upkeep)
+      this.#parts.log.info('stopping the server')
+      await demote(context, { mode: 'graceful', release: true, heirs: undefined })
+    } finally {
+      pulse?.cancel()
     }
   }
 
@@ -237,15 +279,14 @@ export class Agent {
   async #shutDown(code: number): Promise<void> {
     const { postgres, clock, log } = this.#parts
     await this.#tasks.cancel('the agent is stopping')
+    // The last look may be older than a start that was just cancelled: its server comes up by itself.
+    await this.#loop.observer.lookAgain()
     const isRunning = this.#state.server.process !== 'stopped'
     const isLeftAlone = this.#state.config.isPaused
     if (isLeftAlone && isRunning)
       log.info('the cluster is paused: the server and the leader key are left alone')
     if (code === 0 && isRunning && !isLeftAlone) {
-      await leaveSync(this.#parts, this.#state, this.#loop.upkeep)
-      log.info('stopping the server')
-      const context = { parts: this.#parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
-      await demote(context, { mode: 'graceful', release: true, heirs: undefined })
+      await this.#stopServer()
       await this.#loop.observer.lookAtServer()
       await this.#loop.upkeep.touchMember().catch(error => log.warning(messageOf(error)))
     }

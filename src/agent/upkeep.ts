@@ -4,6 +4,7 @@
 import { clusterTimeline, type HistoryLine, printHistory } from '../cluster/history.ts'
 import { printJson } from '../cluster/json.ts'
 import type { Lsn } from '../cluster/lsn.ts'
+import { printScheduledRestart } from '../cluster/restart.ts'
 import { slotNameOf } from '../cluster/slot-name.ts'
 import { printStatus } from '../cluster/status.ts'
 import type { ClusterView } from '../cluster/view.ts'
@@ -18,12 +19,12 @@ import { printMemberKey } from './member-key.ts'
 import type { AgentParts } from './parts.ts'
 import { walPosition } from './race.ts'
 import { wantedSlots } from './slots.ts'
-import { type AgentState, memberRole, memberState } from './state.ts'
+import { type AgentState, memberRole, memberState, pendingReasons } from './state.ts'
 import { standbyNames } from './sync/promotion.ts'
 import type { Tasks } from './tasks.ts'
 
-const SLOTS_TIMEOUT_MS = 5_000
-const CONFIGURE_TIMEOUT_MS = 10_000
+/** Beyond the time for etcd: what the server may take at the end of a turn. The lease is renewed only while turns begin. */
+const SERVER_WORK_MS = 1_000
 
 export class Upkeep {
   readonly #parts: AgentParts
@@ -45,9 +46,11 @@ export class Upkeep {
     const { hold } = this.#keeper
     const { facts } = server
     if (view === undefined || facts === undefined || this.#tasks.running !== undefined) return
-    await this.#quietly('configuration', () => this.#configure())
-    await this.#quietly('synchronous standbys', () => this.#standbyNames(facts))
-    if (this.#state.config.useSlots) await this.#quietly('slots', () => this.#syncSlots(view, facts))
+    const { retryTimeoutSeconds } = this.#state.config
+    const by = Deadline.in(this.#parts.clock, retryTimeoutSeconds * 1000 + SERVER_WORK_MS)
+    await this.#quietly('configuration', () => this.#configure(by))
+    await this.#quietly('synchronous standbys', () => this.#standbyNames(facts, by))
+    if (this.#state.config.useSlots) await this.#quietly('slots', () => this.#syncSlots(view, facts, by))
     if (
       hold !== undefined &&
       facts.role === 'primary' &&
@@ -103,7 +106,12 @@ export class Upkeep {
       facts: state.server.facts,
       tags: state.isLeavingSync ? { ...local.tags, nosync: true, sync_priority: 0 } : local.tags,
       isPaused: state.config.isPaused,
-      isRestartPending: state.isRestartPending,
+      isRestartPending: state.server.facts?.isRestartPending ?? false,
+      pendingReasons: pendingReasons(state),
+      scheduledRestart:
+        state.scheduledRestart === undefined
+          ? undefined
+          : printScheduledRestart(state.scheduledRestart, true),
       checkpointAfterPromote: state.checkpointAfterPromote,
       version,
       phases: state.phases,
@@ -111,38 +119,36 @@ export class Upkeep {
   }
 
   /** The server gets its settings again when the cluster's configuration changed what they are. */
-  async #configure(): Promise<void> {
-    const { postgres, settingsFor, clock } = this.#parts
+  async #configure(by: Deadline): Promise<void> {
+    const { postgres, settingsFor } = this.#parts
     const state = this.#state
     const settings = settingsFor(state.config)
     const text = JSON.stringify(settings)
     if (text === state.appliedSettings) return
-    const isFirst = state.appliedSettings === undefined
+    // Also the first time: a server that was taken over may have been started with other settings.
+    await postgres.configure(settings, by)
+    // Only now: what failed is tried again in the next turn.
     state.appliedSettings = text
-    // The server was started, or taken over, with the settings of that moment.
-    if (isFirst) return
-    state.isRestartPending = await postgres.configure(settings, Deadline.in(clock, CONFIGURE_TIMEOUT_MS))
   }
 
   /** A standby waits for nobody, or in strict mode would wait for ever: so that its promotion cannot begin open. */
-  async #standbyNames(facts: ServerFacts): Promise<void> {
+  async #standbyNames(facts: ServerFacts, by: Deadline): Promise<void> {
     if (facts.role !== 'replica') return
-    const { postgres, clock } = this.#parts
+    const { postgres } = this.#parts
     const state = this.#state
     const names = standbyNames(state.config)
     const { isKnown, names: held } = state.synchronousNames
     if (isKnown ? held === names : names === undefined) return
-    await postgres.setSynchronousStandbys(names, Deadline.in(clock, CONFIGURE_TIMEOUT_MS))
+    await postgres.setSynchronousStandbys(names, by)
     state.synchronousNames = { isKnown: true, names }
   }
 
-  async #syncSlots(view: ClusterView, facts: ServerFacts): Promise<void> {
+  async #syncSlots(view: ClusterView, facts: ServerFacts, by: Deadline): Promise<void> {
     const { local, clock, postgres, log } = this.#parts
     const state = this.#state
     const ttlMs = state.config.memberSlotsTtlSeconds * 1000
     const wanted = wantedSlots(view, local.name, state.slots, clock.monotonicMs(), ttlMs)
     state.slots = wanted.memory
-    const by = Deadline.in(clock, SLOTS_TIMEOUT_MS)
     const done = state.config.isPaused
       ? await postgres.syncSlots(missingSlots(wanted.slots, facts), { ...facts, slots: [] }, by)
       : await postgres.syncSlots(wanted.slots, facts, by)

@@ -110,7 +110,8 @@ export class Work {
     const { parts, fence, state } = this.#context
     state.isStopExpected = true
     const by = Deadline.in(parts.clock, STOP_TIMEOUT_MS)
-    await parts.postgres.stop({ mode: 'immediate', checkpointFirst: false, by })
+    const { stopped } = await parts.postgres.stop({ mode: 'immediate', checkpointFirst: false, by })
+    if (!stopped) throw new HaError('E_STOP', 'a process of the server is stuck and cannot be ended')
     fence.disarm()
   }
 
@@ -129,11 +130,15 @@ export class Work {
   async #start(action: Extract<Long, { kind: 'start' }>, signal: AbortSignal): Promise<MemoryUpdate> {
     const { parts, fence, keeper } = this.#context
     await this.#namesForStart(action.as)
+    let mayGoOn = signal
     if (action.as === 'primary') {
-      if (keeper.leftMs() <= 0) throw new HaError('E_LEASE_LOST', 'the lease was lost before the start')
+      if (keeper.leftMs() <= 0 || fence.isActing)
+        throw new HaError('E_LEASE_LOST', 'the lease was lost before the start')
       fence.arm()
+      // The fence kills what it finds; a server that is launched after its look must not be.
+      mayGoOn = AbortSignal.any([signal, fence.signal])
     }
-    const isUp = await parts.postgres.start(action.as, action.upstream, signal)
+    const isUp = await parts.postgres.start(action.as, action.upstream, mayGoOn)
     if (isUp)
       return memory => ({
         ...memory,
@@ -174,7 +179,8 @@ export class Work {
     const beganAtMs = parts.clock.monotonicMs()
     if (sync !== undefined) await this.#beginSynchronous(sync)
     else if (state.synchronousNames.names !== undefined) await this.setSynchronousNames(undefined)
-    if (keeper.leftMs() <= 0) throw new HaError('E_LEASE_LOST', 'the lease was lost before the promotion')
+    if (keeper.leftMs() <= 0 || fence.isActing)
+      throw new HaError('E_LEASE_LOST', 'the lease was lost before the promotion')
     fence.arm()
     const isDone = await parts.postgres.promote(Deadline.in(parts.clock, PROMOTE_TIMEOUT_MS))
     if (!isDone) {

@@ -1,10 +1,12 @@
 // Asks other members to go on accepting a leader that has lost etcd: POST /failsafe, in parallel. Anything but a clear
 // yes is no.
 
-import { Agent, request } from 'undici'
+import { type Agent, request } from 'undici'
 import { asBigint, type JsonObject, printJson } from '../cluster/json.ts'
 import type { Lsn } from '../cluster/lsn.ts'
 import type { Deadline } from '../platform/deadline.ts'
+import { agentFor } from './peer.ts'
+import type { RestCredentials } from './rest-client.ts'
 
 /** One member's answer. `lsn`: its own position, if it told. */
 export interface FailsafeReply {
@@ -13,19 +15,24 @@ export interface FailsafeReply {
   readonly lsn: Lsn | undefined
 }
 
-const CONNECT_MS = 2_000
 const BODY_BYTES_MAX = 1_024
 
 export class FailsafeClient {
-  readonly #agent = new Agent({ pipelining: 0, keepAliveTimeout: 1, connect: { timeout: CONNECT_MS } })
-  readonly #authorization: string | undefined
+  #agent: Agent
+  #authorization: string | undefined
 
-  /** The account is that of the REST API, the same on every member. */
-  constructor(account: { readonly username: string; readonly password: string } | undefined) {
-    this.#authorization =
-      account === undefined
-        ? undefined
-        : `Basic ${Buffer.from(`${account.username}:${account.password}`).toString('base64')}`
+  /** `credentials`: certificates and account of this member. */
+  constructor(credentials: RestCredentials) {
+    this.#agent = agentFor(credentials)
+    this.#authorization = credentials.authorization
+  }
+
+  /** From the next question on. */
+  setCredentials(credentials: RestCredentials): void {
+    const old = this.#agent
+    this.#agent = agentFor(credentials)
+    this.#authorization = credentials.authorization
+    void old.close().catch(() => {})
   }
 
   /** Asks all of `peers` (name -> api_url); settles by `by`, never rejects. */

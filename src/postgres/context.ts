@@ -14,6 +14,7 @@ import { type Binaries, findBinaries } from './binaries.ts'
 import { ConfigFiles, type Intent } from './config-files.ts'
 import { SESSION, type Target } from './connection.ts'
 import { DataDirectory } from './data-directory.ts'
+import { checkParameters, type KnownRefusals } from './parameter-check.ts'
 import type { Door } from './ping.ts'
 import { passwordFile } from './settings-text.ts'
 
@@ -40,10 +41,12 @@ const LOCAL_SESSION: Readonly<Record<string, string>> = {
 }
 
 const SYNCHRONOUS_NAMES = 'synchronous_standby_names'
+const REFUSALS_MAX = 200
 
 /** Shared by the parts of one LocalServer. */
 export class Context {
-  readonly config: ServerConfig
+  /** Replaced when the node's file is read again; what a running server stands on (directory, port) stays the same. */
+  config: ServerConfig
   readonly clock: Clock
   readonly log: Logger
   readonly data: DataDirectory
@@ -55,6 +58,9 @@ export class Context {
   /** What the agent decided about `synchronous_standby_names`; undefined leaves it to the settings. */
   synchronousNames: string | undefined
   #binaries: Binaries | undefined
+  /** The parameters that were checked last, as text, and what the server takes of them. */
+  readonly #refusals: KnownRefusals = new Map()
+  #checked: { readonly text: string; readonly accepted: Readonly<Record<string, string>> } | undefined
 
   constructor(options: ServerOptions) {
     const { config } = options
@@ -103,9 +109,24 @@ export class Context {
    */
   async writeFiles(intent: Intent, by: Deadline): Promise<void> {
     const { majorVersion } = await this.binaries(by)
-    const parameters = { ...this.#ownParameters(), ...this.commandLine() }
+    const parameters = { ...(await this.#takenParameters(by)), ...this.commandLine() }
     const ownsSynchronous = this.synchronousNames !== undefined
     await this.files.write({ ...this.settings, parameters }, intent, majorVersion, by, ownsSynchronous)
+  }
+
+  /** Without those that would keep the server from starting; each new set is checked once and told about once. */
+  async #takenParameters(by: Deadline): Promise<Readonly<Record<string, string>>> {
+    const parameters = this.#ownParameters()
+    const text = JSON.stringify(parameters)
+    if (this.#checked?.text === text) return this.#checked.accepted
+    const postgres = (await this.binaries(by)).path('postgres')
+    const { accepted, refused } = await checkParameters(postgres, parameters, this.#refusals, by)
+    // Values of long ago are of no use any more.
+    if (this.#refusals.size > REFUSALS_MAX) this.#refusals.clear()
+    for (const { name, says } of refused)
+      this.log.warning(`postgresql.parameters.${name} is left out: PostgreSQL says: ${says}`)
+    this.#checked = { text, accepted }
+    return accepted
   }
 
   /** Where our own server listens for us. */

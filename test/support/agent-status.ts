@@ -93,6 +93,8 @@ export function replicaStatus(over: Partial<AgentStatus> = {}): AgentStatus {
     nextTurnAtMs: 11_000,
     isRestartPending: false,
     isFailsafeActive: false,
+    pendingReasons: {},
+    scheduledRestart: undefined,
     pgherd: { version: '0.1.0' },
     ...over,
   }
