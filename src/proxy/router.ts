@@ -3,6 +3,7 @@
 
 import { type Epoch, sameEpoch } from '../cluster/epoch.ts'
 import { type Member, parseMember } from '../cluster/member.ts'
+import { parseTerm, TERM_KEY } from '../cluster/term.ts'
 import { type ClusterView, type Position, parseLeader } from '../cluster/view.ts'
 import type { WatchEvent } from '../dcs/dcs.ts'
 import { type CounterLimits, isTurning } from '../health/counter.ts'
@@ -112,7 +113,11 @@ export class Router {
   applyRead(view: ClusterView, highestWhenSent: bigint): void {
     const { position, leader } = view
     const atMs = this.#now()
-    const believed = applyRead(this.#leadership, { position, leader, highestWhenSent, atMs })
+    const term = view.own.get('term')
+    const continues =
+      term?.modRevision === leader?.createRevision ? parseTerm(term?.value ?? '')?.continues : undefined
+    const read = { position, leader, continues, highestWhenSent, atMs }
+    const believed = applyRead(this.#leadership, read)
     if (believed.change === 'restored') this.#startAgain(believed.next)
     if (believed.change !== 'late') this.#roster.replace(view.members.values(), atMs)
     const keepsMemberKey = view.members.has(this.#leadership.epoch?.member ?? '')
@@ -126,7 +131,8 @@ export class Router {
     for (const event of events) this.#applyMemberEvent(position, event)
     for (const event of events) {
       if (keyOf(event) !== 'leader') continue
-      this.#applyLeaderEvent(position, event, wentWithLease(events, event, this.#leadership.epoch))
+      const withLease = wentWithLease(events, event, this.#leadership.epoch)
+      this.#applyLeaderEvent(position, event, withLease, continuesOf(events, event))
       // The table follows each event, not each batch: an epoch between two others must be seen to end.
       this.#look()
     }
@@ -197,9 +203,14 @@ export class Router {
     if (this.isHurried(name)) this.#listener.onCurious(name, 0)
   }
 
-  #applyLeaderEvent(position: Position, event: WatchEvent, withLease: boolean): void {
+  #applyLeaderEvent(
+    position: Position,
+    event: WatchEvent,
+    withLease: boolean,
+    continues: bigint | undefined,
+  ): void {
     const leader = event.kind === 'put' ? parseLeader(event.kv) : undefined
-    const fact = { position, revision: revisionOf(event), leader, atMs: this.#now() }
+    const fact = { position, revision: revisionOf(event), leader, continues, atMs: this.#now() }
     const believed = applyEvent(this.#leadership, fact)
     if (believed.change === 'foreign') this.#listener.onDoubt('an event of another etcd cluster')
     this.#believe(believed, withLease ? 'lease-ended' : 'gave-up')
@@ -317,6 +328,12 @@ export class Router {
 
 function keyOf(event: WatchEvent): string {
   return event.kind === 'put' ? event.kv.key : event.key
+}
+
+/** What the transaction that put the leader key says to continue. */
+function continuesOf(events: readonly WatchEvent[], taken: WatchEvent): bigint | undefined {
+  const term = events.find(event => keyOf(event) === TERM_KEY && revisionOf(event) === revisionOf(taken))
+  return term?.kind === 'put' ? parseTerm(term.kv.value)?.continues : undefined
 }
 
 function revisionOf(event: WatchEvent): bigint {
