@@ -2,7 +2,6 @@
 
 import { printJson } from '../cluster/json.ts'
 import { emptyRequest } from '../cluster/request.ts'
-import { printSync } from '../cluster/sync.ts'
 import { printTerm, TERM_KEY } from '../cluster/term.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { Condition, Outcome, Write, Written } from '../dcs/dcs.ts'
@@ -18,8 +17,9 @@ import type { LoopContext } from './observe.ts'
 import type { AgentParts } from './parts.ts'
 import type { PeerAnswer } from './snapshot.ts'
 import type { AgentState } from './state.ts'
+import { recordSync, SYNC_KEY, setSynchronousNames, unchanged } from './synchronous.ts'
 import type { Tasks } from './tasks.ts'
-import { SYNC_KEY, unchanged, Work } from './work.ts'
+import { Work, type WorkContext } from './work.ts'
 
 /** What the actions of one step found out, for the next step of the same turn. */
 export interface Answers {
@@ -40,6 +40,7 @@ export class Executor {
   readonly #fence: Fence
   readonly #tasks: Tasks
   readonly #failsafe: Failsafe
+  readonly #context: WorkContext
   readonly #work: Work
 
   constructor(context: LoopContext) {
@@ -50,6 +51,7 @@ export class Executor {
     this.#fence = fence
     this.#tasks = context.tasks
     this.#failsafe = context.failsafe
+    this.#context = { parts, state, keeper, fence }
     this.#work = new Work(parts, state, keeper, fence)
   }
 
@@ -88,11 +90,11 @@ export class Executor {
         await this.#tasks.cancel('the leader gives way')
         return {}
       case 'set-synchronous-names':
-        await this.#work.setSynchronousNames(action.names)
+        await setSynchronousNames(this.#context, action.names)
         return {}
       case 'write-sync':
       case 'delete-sync':
-        await this.#recordSync(action)
+        await recordSync({ parts: this.#parts, keeper: this.#keeper }, action, this.#writeDeadline())
         return {}
       case 'release-leader':
       case 'register-system-id':
@@ -182,20 +184,6 @@ export class Executor {
     if (outcome === 'won') this.#fence.arm()
     else this.#parts.log.warning(`the leader key with my name could not be taken up again (${outcome})`)
     return { acquired: outcome === 'won' ? 'won' : outcome === 'lost' ? 'lost' : 'unknown' }
-  }
-
-  async #recordSync(action: Extract<Action, { kind: 'write-sync' | 'delete-sync' }>): Promise<void> {
-    const { hold } = this.#keeper
-    if (hold === undefined) return
-    const write: Write =
-      action.kind === 'delete-sync'
-        ? { kind: 'delete', key: SYNC_KEY }
-        : { kind: 'put', key: SYNC_KEY, value: printSync(action.sync) }
-    const { dcs, log } = this.#parts
-    const { outcome } = await writeAsLeader(dcs, hold, [write], this.#writeDeadline(), [
-      unchanged(SYNC_KEY, action.syncModRevision),
-    ])
-    if (outcome !== 'won') log.warning(`the sync key was not written (${outcome}): reading again`)
   }
 
   async #write(

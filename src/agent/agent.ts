@@ -260,13 +260,20 @@ export class Agent {
     }
   }
 
+  /** The others' word outlives the lease: until it ends nobody else leads, and there is time to take the key again. */
+  #promisedMs(): number {
+    const isPrimary = this.#state.server.facts?.role === 'primary'
+    if (!isPrimary || !this.#failsafe.isLeading || this.#fence.isActing) return 0
+    return Math.max(0, this.#keeper.extendedUntilMs - this.#parts.clock.monotonicMs())
+  }
+
   /**
    * By our own strict clock. A paused leader that has lost etcd goes on, for nobody else is made leader without an operator:
    * proxies may keep its sessions as long as it says so and no newer leader is known.
    */
   #leadershipLeftMs(): number {
     const { config, view, lastView, server } = this.#state
-    const leftMs = this.#keeper.leftMs()
+    const leftMs = Math.max(this.#keeper.leftMs(), this.#promisedMs())
     const isKept =
       config.isPaused &&
       view === undefined &&

@@ -1,10 +1,7 @@
 // The long actions as plans for the task runner: what each does, and what its success or failure teaches.
 
 import { printJson } from '../cluster/json.ts'
-import { printSync } from '../cluster/sync.ts'
 import type { ClusterView } from '../cluster/view.ts'
-import type { Condition } from '../dcs/dcs.ts'
-import { writeAsLeader } from '../dcs/leadership.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import type { Upstream } from '../postgres/port.ts'
@@ -15,19 +12,9 @@ import type { LeaseKeeper } from './lease-keeper.ts'
 import type { AgentParts } from './parts.ts'
 import type { Memory } from './snapshot.ts'
 import type { AgentState } from './state.ts'
-import { standbyNames } from './sync/promotion.ts'
+import { beginSynchronous, namesForStart, setSynchronousNames } from './synchronous.ts'
 import { type MemoryUpdate, noUpdate, type TaskPlan } from './tasks.ts'
 
-export const SYNC_KEY = 'sync'
-
-/** Holds while a key is as it was read. */
-export function unchanged(key: string, modRevision: bigint | undefined): Condition {
-  return modRevision === undefined
-    ? { kind: 'absent', key }
-    : { kind: 'mod-revision', key, revision: modRevision }
-}
-
-const RELOAD_TIMEOUT_MS = 10_000
 const PROMOTE_TIMEOUT_MS = 60_000
 const CHECKPOINT_TIMEOUT_MS = 600_000
 const STOP_TIMEOUT_MS = 10_000
@@ -115,21 +102,9 @@ export class Work {
     fence.disarm()
   }
 
-  /** From now on the agent decides the parameter; undefined gives it back. Throws when a running server does not take it. */
-  async setSynchronousNames(names: string | undefined): Promise<void> {
-    const { parts, state } = this.#context
-    state.synchronousNames = { isKnown: true, names }
-    const isTaken = await parts.postgres.setSynchronousStandbys(
-      names,
-      Deadline.in(parts.clock, RELOAD_TIMEOUT_MS),
-    )
-    if (!isTaken && state.server.process === 'running')
-      throw new HaError('E_SYNC', `the server does not take synchronous_standby_names = '${names ?? ''}'`)
-  }
-
   async #start(action: Extract<Long, { kind: 'start' }>, signal: AbortSignal): Promise<MemoryUpdate> {
     const { parts, fence, keeper } = this.#context
-    await this.#namesForStart(action.as)
+    await namesForStart(this.#context, action.as)
     let mayGoOn = signal
     if (action.as === 'primary') {
       if (keeper.leftMs() <= 0 || fence.isActing)
@@ -149,36 +124,11 @@ export class Work {
     throw new HaError('E_START', 'the server did not come up')
   }
 
-  /** A primary that comes back in place waits for the same standbys as before: the sync key still names them. */
-  async #namesForStart(as: 'primary' | 'replica'): Promise<void> {
-    const { config, synchronousNames, seenSynchronousNames } = this.#context.state
-    const kept = synchronousNames.names ?? seenSynchronousNames
-    const ofPrimary = config.synchronousMode === 'off' ? undefined : kept
-    await this.setSynchronousNames(as === 'primary' ? ofPrimary : standbyNames(config))
-  }
-
-  /** Before the first commit of the new term nobody may be left in the sync key who will not have it. */
-  async #beginSynchronous(write: PromotionWrite): Promise<void> {
-    const { parts, keeper, state } = this.#context
-    const { hold } = keeper
-    if (hold === undefined) throw new HaError('E_LEASE_LOST', 'the lease was lost before the promotion')
-    const { outcome } = await writeAsLeader(
-      parts.dcs,
-      hold,
-      [{ kind: 'put', key: SYNC_KEY, value: printSync(write.sync) }],
-      Deadline.in(parts.clock, state.config.retryTimeoutSeconds * 1000),
-      [unchanged(SYNC_KEY, write.syncModRevision)],
-    )
-    if (outcome !== 'won')
-      throw new HaError('E_SYNC', `the sync key was not written (${outcome}): not promoted yet`)
-    if (state.synchronousNames.names !== write.names) await this.setSynchronousNames(write.names)
-  }
-
   async #promote(sync: PromotionWrite | undefined): Promise<MemoryUpdate> {
     const { parts, state, keeper, fence } = this.#context
     const beganAtMs = parts.clock.monotonicMs()
-    if (sync !== undefined) await this.#beginSynchronous(sync)
-    else if (state.synchronousNames.names !== undefined) await this.setSynchronousNames(undefined)
+    if (sync !== undefined) await beginSynchronous(this.#context, sync)
+    else if (state.synchronousNames.names !== undefined) await setSynchronousNames(this.#context, undefined)
     if (keeper.leftMs() <= 0 || fence.isActing)
       throw new HaError('E_LEASE_LOST', 'the lease was lost before the promotion')
     fence.arm()

@@ -36,8 +36,11 @@ const ACCESS_WITHIN_MS = 5_000
 const BOOTSTRAP_WITHIN_MS = 60_000
 const PORTS = { write: 5000, read: 6000, admin: 7000 } as const
 
-/** Each commit waits for a standby, and only a standby that has them all may lead: no acknowledged row is ever lost. */
-const SYNCHRONOUS = { synchronous_mode: true, synchronous_mode_strict: true } as const
+/**
+ * Each commit waits for one of the standbys, and only who has them all may lead: no acknowledged row is ever lost. With a
+ * quorum the most advanced one leads, so that the other need not be rewound before it can confirm.
+ */
+const SYNCHRONOUS = { synchronous_mode: 'quorum', synchronous_mode_strict: true } as const
 
 /** The directory, the layout and the cluster. `remove` must be called whatever happens. */
 export class Stage {
