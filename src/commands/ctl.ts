@@ -22,6 +22,8 @@ const WATCH_SECONDS = 2
 export function ctlCommand(): Command {
   const ctl = new Command('ctl')
     .description('look at a cluster and change it')
+    // `-c` and `-d` mean something else behind `query`.
+    .enablePositionalOptions()
     .option(
       '-c, --config-file <file>',
       "a patroni.yml; else PATRONICTL_CONFIG_FILE, else the user's patronictl.yaml",

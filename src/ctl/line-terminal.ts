@@ -118,7 +118,7 @@ export class LineTerminal implements Terminal {
     }
     const answer = this.#answers.shift()
     if (answer !== undefined) return answer.trim()
-    this.#output.write('\n')
+    this.#errors.write('\n')
     throw new AbortedError()
   }
 

@@ -99,6 +99,9 @@ test('a setting that somebody made by hand is pending, too', async () => {
   })
   await leader.query('ALTER SYSTEM RESET max_files_per_process')
   await leader.query('SELECT pg_reload_conf()')
+  await waitFor('nothing to be pending', { withinMs: 15_000 }, async () => {
+    return (await leader.status())['pending_restart'] === undefined
+  })
 })
 
 test('a reload takes tags, accounts and parameters of the file; what cannot change is told; SIGHUP does the same', async () => {
@@ -202,7 +205,7 @@ test('top without a terminal prints one frame: members, the proxy with its sessi
   const { stdout, code } = await runProgram([...work.program, 'ctl', '-c', leader.configFile, 'top'])
   assert.equal(code, 0)
   assert.match(stdout, /pgsql: pg\d leads\n/)
-  assert.match(stdout, /\| proxy1 +\| write \S+ +\| leader +\| pg\d +\|/)
+  assert.match(stdout, /\| \S+ +\| write \S+ +\| leader +\| pg\d +\| +0 \| +0 \|/)
   assert.match(stdout, /Last events\n/)
   assert.equal(stdout.includes(String.fromCharCode(27)), false)
 })

@@ -238,11 +238,14 @@ export function testCtlTable(
       () => runProgram([...program, 'ctl', '-c', file, ...words], options),
     ]
   }
+  // No row changes who leads: it is asked once.
+  let known: Promise<Readonly<Record<string, string>>> | undefined
   for (const { words, options, code, prints, restore } of rows) {
     const input = options?.input === undefined ? '' : ` with ${JSON.stringify(options.input)}`
     const editor = options?.env?.['EDITOR'] === undefined ? '' : ` in ${options.env['EDITOR']}`
     test(`on ${called} patronictl 3.0.2 and ours agree on: ${words.join(' ')}${input}${editor}`, async () => {
-      const names = await namesOf(cluster)
+      known ??= namesOf(cluster)
+      const names = await known
       const given = words.map(word => names[word] ?? word)
       const isQuick = restore === undefined && !['restart', 'reinit'].includes(words[0] ?? '')
       const before = restore === 'config' ? await configOf(cluster) : undefined
