@@ -16,7 +16,7 @@ interface Connection {
   isBusy: boolean
 }
 
-/** All connections by the address and port of the other side, in the order of their arrival. */
+/** All connections by the addresses and ports of both sides, in the order of their arrival. */
 export class Connections {
   readonly #clock: Clock
   readonly #onLate: (socket: Socket) => void
@@ -90,5 +90,5 @@ export class Connections {
 }
 
 function keyOf(socket: Socket): string {
-  return `${socket.remoteAddress ?? ''} ${socket.remotePort ?? ''}`
+  return [socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort].join(' ')
 }

@@ -226,6 +226,7 @@ interface SwitchoverFlags {
   readonly candidate?: string
   readonly scheduled?: string
   readonly force?: boolean
+  readonly wait?: boolean
 }
 
 function addSwitchover(ctl: Command): void {
@@ -239,6 +240,7 @@ function addSwitchover(ctl: Command): void {
     .addOption(new Option('--master <name>', 'the same as --leader').hideHelp())
     .option('--candidate <name>', 'who shall lead; default: the best one')
     .option('--scheduled <time>', 'when, as 2030-01-01T10:00+02:00, or now')
+    .option('--wait', 'until every member follows the new leader')
     .option('--force', 'ask nothing')
     .action((name: string | undefined, flags: SwitchoverFlags) =>
       withContext(ctl, context =>
@@ -248,6 +250,7 @@ function addSwitchover(ctl: Command): void {
           candidate: flags.candidate,
           scheduled: flags.scheduled,
           force: flags.force ?? false,
+          wait: flags.wait ?? false,
         }),
       ),
     )
@@ -260,8 +263,9 @@ function addFailover(ctl: Command): void {
     .argument('[cluster]', 'default: the configured scope')
     .addOption(groupOption())
     .option('--candidate <name>', 'who shall lead')
+    .option('--wait', 'until every member follows the new leader')
     .option('--force', 'ask nothing')
-    .action((name: string | undefined, { candidate, force }: SwitchoverFlags) =>
+    .action((name: string | undefined, { candidate, force, wait }: SwitchoverFlags) =>
       withContext(ctl, context =>
         switchover(context, name, {
           action: 'failover',
@@ -269,6 +273,7 @@ function addFailover(ctl: Command): void {
           candidate,
           scheduled: undefined,
           force: force ?? false,
+          wait: wait ?? false,
         }),
       ),
     )

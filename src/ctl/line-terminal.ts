@@ -89,6 +89,10 @@ export class LineTerminal implements Terminal {
     return this.#output.isTTY === true
   }
 
+  get hasColours(): boolean {
+    return this.isScreen && (process.env['NO_COLOR'] ?? '') === ''
+  }
+
   get size(): { readonly columns: number; readonly rows: number } {
     return { columns: this.#output.columns ?? 80, rows: this.#output.rows ?? 24 }
   }

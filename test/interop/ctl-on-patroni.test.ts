@@ -10,5 +10,5 @@ const { cluster, work } = await startCluster(
   { etcd: 1, members: ['patroni', 'patroni'], proxies: 0, dcs: { retry_timeout: 2 } },
 )
 
-testCtlTable(cluster, work.program, 'patroni')
+testCtlTable(cluster, work.program, 'patroni', 'core')
 testCtlChanges(cluster, work.program, 'patroni')

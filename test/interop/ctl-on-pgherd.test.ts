@@ -15,7 +15,7 @@ const { cluster, work } = await startCluster(
 )
 const { program } = work
 
-testCtlTable(cluster, program, 'pgherd')
+testCtlTable(cluster, program, 'pgherd', 'core')
 testCtlChanges(cluster, program, 'pgherd')
 
 for (const [tool, words] of [
