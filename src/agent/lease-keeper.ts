@@ -26,6 +26,11 @@ export interface LeaseTimings {
 }
 
 const LOOP_GRACE_MS = 2_000
+/**
+ * Renewals that may be under way at the same time. One after the other, an etcd whose answers take longer than the fence
+ * leaves would lose the lease although every renewal succeeds.
+ */
+const RENEWALS_MAX = 5
 
 /** How often the lease is renewed. */
 export function renewalIntervalMs(timings: LeaseTimings): number {
@@ -42,6 +47,11 @@ export function marginMs(ttlMs: number): number {
  * else leads yet, and we may take it again at once.
  */
 export type Loss = 'overtaken' | 'vacant'
+
+/** An answer that takes longer than this comes when the fence has begun its work. */
+function usefulMs(ttlMs: number): number {
+  return ttlMs - marginMs(ttlMs) - ttlMs / 6
+}
 
 export interface LeaseKeeperParts {
   readonly dcs: Dcs
@@ -70,7 +80,7 @@ export class LeaseKeeper {
   #isSuspect = false
   #timer: Timer | undefined
   #isStopped = false
-  #isRenewing = false
+  #renewals = 0
 
   constructor(parts: LeaseKeeperParts, timings: LeaseTimings) {
     this.#parts = parts
@@ -293,6 +303,8 @@ export class LeaseKeeper {
   }
 
   #note(lease: Lease): void {
+    // Renewals overlap while etcd is slow: an older one that is answered late takes nothing away.
+    if (this.#lease?.id === lease.id && lease.sentAtMs < this.#lease.sentAtMs) return
     this.#lease = lease
     const ttlMs = Math.min(lease.ttlSeconds * 1000, this.#askedTtlMs)
     // Counted from before the request left: the server's lease always ends later than this.
@@ -309,7 +321,7 @@ export class LeaseKeeper {
 
   async #renew(): Promise<void> {
     const lease = this.#lease
-    if (lease === undefined || this.#isRenewing) return
+    if (lease === undefined || this.#renewals >= RENEWALS_MAX) return
     const { clock, log } = this.#parts
     const { loopWaitMs, retryTimeoutMs } = this.#timings
     const loopSilentMs = clock.monotonicMs() - this.#turnBeganAtMs
@@ -317,10 +329,10 @@ export class LeaseKeeper {
       log.warning(`not renewing the lease: the loop has not begun a turn for ${Math.round(loopSilentMs)} ms`)
       return
     }
-    this.#isRenewing = true
+    this.#renewals += 1
     try {
       const beganAtMs = clock.monotonicMs()
-      const by = Deadline.in(clock, Math.max(renewalIntervalMs(this.#timings), 500))
+      const by = Deadline.in(clock, usefulMs(this.#askedTtlMs))
       const renewed = await this.#keepAlive(lease.id, by)
       if (this.#lease?.id !== lease.id) return
       if (renewed.outcome === 'won') {
@@ -333,7 +345,7 @@ export class LeaseKeeper {
     } catch (error) {
       log.warning(`lease renewal failed: ${messageOf(error)}`)
     } finally {
-      this.#isRenewing = false
+      this.#renewals -= 1
     }
   }
 }

@@ -13,9 +13,10 @@ import { printEpoch } from '../cluster/epoch.ts'
 import type { EventDraft } from '../cluster/event.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import { dynamicConfig } from '../config/agent/dynamic.ts'
+import { printWhere } from '../config/agent/etcd.ts'
 import { loadLocalConfig, printWarning } from '../config/agent/local.ts'
 import { serverSettings } from '../config/agent/settings.ts'
-import type { DynamicConfig, LocalConfig } from '../config/agent/types.ts'
+import type { DynamicConfig, EtcdConfig, LocalConfig } from '../config/agent/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
@@ -31,7 +32,7 @@ import { createRegistry } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { LocalServer } from '../postgres/server.ts'
 import { Reloader } from './agent-reload.ts'
-import { etcdOptions } from './etcd-options.ts'
+import { etcdOptions, refusalOf } from './etcd-options.ts'
 
 const FIRST_READ_MS = 3_000
 const RETRY_MS = 1_000
@@ -58,8 +59,18 @@ export async function runAgent(file: string | undefined): Promise<number> {
   for (const warning of local.warnings) log.warning(printWarning(warning))
   const registry = createRegistry()
   const { etcd, namespace, scope } = local
-  const metrics = createDcsMetrics(registry)
-  const dcs = createEtcdDcs({ ...(await etcdOptions({ etcd, namespace, logger: log, metrics })), scope })
+  const events = openEvents(local, log)
+  const dcs = createEtcdDcs({
+    ...(await etcdOptions({
+      etcd,
+      namespace,
+      logger: log,
+      metrics: createDcsMetrics(registry),
+      onEvent: draft => void events.record(draft),
+      reread: rereadEtcd(file, environment),
+    })),
+    scope,
+  })
   const peers = new PeerClient(await readRestCredentials(local.restClient))
   const lifecycle = new Lifecycle({ clock: realClock, log, process })
   lifecycle.install()
@@ -67,7 +78,7 @@ export async function runAgent(file: string | undefined): Promise<number> {
     const view = await firstView(dcs, local, log, lifecycle.signal)
     await refuseSecondMember(view, local, log)
     const readFile = () => loadLocalConfig(file, { ...environment })
-    return await runMember({ local, log, registry, dcs, peers, view, lifecycle, readFile })
+    return await runMember({ local, log, registry, dcs, events, peers, view, lifecycle, readFile })
   } finally {
     await peers.close()
     await dcs.close()
@@ -80,6 +91,7 @@ interface Member {
   readonly log: ProcessLog
   readonly registry: Registry
   readonly dcs: Dcs
+  readonly events: EventLog<EventDraft>
   readonly peers: PeerClient
   readonly view: ClusterView
   readonly lifecycle: Lifecycle
@@ -104,10 +116,9 @@ async function runMember(member: Member): Promise<number> {
 }
 
 async function runAgentOf(member: Member, config: DynamicConfig, postgres: LocalServer): Promise<number> {
-  const { log, registry, dcs, peers, lifecycle, readFile } = member
+  const { log, registry, dcs, events, peers, lifecycle, readFile } = member
   const major = await postgres.verify(Deadline.in(realClock, FIRST_READ_MS * 2))
   const node = { local: member.local }
-  const events = openEvents(member.local, log)
   const parts: AgentParts = {
     get local() {
       return node.local
@@ -232,17 +243,24 @@ async function firstView(
       return await dcs.read(Deadline.in(realClock, FIRST_READ_MS))
     } catch (error) {
       if (signal.aborted) throw new UserError('stopped while waiting for etcd', 0)
+      const refusal = refusalOf(error, local.file)
       const nowMs = realClock.monotonicMs()
-      if (nowMs - saidAtMs > REPEAT_WAITING_MS) {
+      if (refusal === undefined && nowMs - saidAtMs > REPEAT_WAITING_MS) {
         saidAtMs = nowMs
         // The store's own message tells the cure; its causes repeat it in other words.
         const why = error instanceof Error ? error.message : String(error)
-        log.warning(`waiting for etcd at ${local.etcd.endpoints.join(', ')}: ${why}`)
+        log.warning(`waiting for etcd at ${printWhere(local.etcd)}: ${why}`)
       }
       await endUnkeptPrimary(local, log).catch(failure => log.error(messageOf(failure)))
+      if (refusal !== undefined) throw refusal
     }
     await realClock.sleep(RETRY_MS, signal).catch(() => {})
   }
+}
+
+/** Reads the file again as at the start, for a password that was changed in it. */
+function rereadEtcd(file: string | undefined, environment: NodeJS.ProcessEnv): () => Promise<EtcdConfig> {
+  return async () => (await loadLocalConfig(file, { ...environment })).etcd
 }
 
 /** Two members with one name would fight for one key: whoever answers under our name was here first. */

@@ -1,6 +1,7 @@
 // `pgherd check FILE`: reads a configuration as the agent would, and says what is wrong with it. Touches nothing else.
 
 import { Command } from 'commander'
+import { printWhere } from '../config/agent/etcd.ts'
 import { loadLocalConfig, printWarning } from '../config/agent/local.ts'
 
 /** The command as the program's table wants it. */
@@ -20,7 +21,7 @@ export async function check(file: string | undefined, env: NodeJS.ProcessEnv): P
   const local = await loadLocalConfig(file, env)
   const lines = [
     ...local.warnings.map(printWarning),
-    `${local.file}: can be used: member ${local.name} of ${local.scope}, etcd at ${local.etcd.endpoints.join(', ')}`,
+    `${local.file}: can be used: member ${local.name} of ${local.scope}, etcd at ${printWhere(local.etcd)}`,
   ]
   return `${lines.join('\n')}\n`
 }

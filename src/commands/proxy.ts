@@ -2,6 +2,8 @@
 
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import type { EventDraft } from '../cluster/event.ts'
+import type { EtcdConfig } from '../config/agent/types.ts'
 import { loadProxyConfig, proxyConfigForPatroni } from '../config/proxy/load.ts'
 import type { ProxyConfig } from '../config/proxy/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
@@ -14,8 +16,9 @@ import { type Logger, openLog } from '../platform/log.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { parseDescriptorsMax } from '../proxy/descriptors.ts'
+import type { EventSink } from '../proxy/events.ts'
 import { ProxyServer } from '../proxy/proxy.ts'
-import { etcdOptions } from './etcd-options.ts'
+import { etcdOptions, refuseWrongPassword } from './etcd-options.ts'
 
 const STOP_MS = 3_000
 
@@ -51,7 +54,13 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
   const log = openLog({ ...config.log, fd: 2 })
   const lifecycle = new Lifecycle({ clock: realClock, log, process })
   const registry = createRegistry()
-  const dcs = await openDcs(config, log, registry)
+  const told: EventDraft[] = []
+  const tell: EventSink = {
+    record: draft => {
+      told.push(draft)
+    },
+  }
+  const dcs = await openDcs(config, log, registry, draft => tell.record(draft))
   const proxy = new ProxyServer({
     config,
     clock: realClock,
@@ -62,6 +71,8 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
     pid: process.pid,
     descriptorsMax: readDescriptorsMax(),
   })
+  tell.record = draft => proxy.events.record(draft)
+  for (const draft of told.splice(0)) tell.record(draft)
   lifecycle.install()
   if (dcs !== undefined) lifecycle.onStop('etcd client', STOP_MS, () => dcs.close())
   lifecycle.onStop('proxy', STOP_MS, () => proxy.stop('the proxy is stopping'))
@@ -86,12 +97,29 @@ async function openDcs(
   config: ProxyConfig,
   logger: Logger,
   registry: ReturnType<typeof createRegistry>,
+  onEvent: (draft: EventDraft) => void,
 ): Promise<Dcs | undefined> {
   const { discovery, scope, namespace } = config
   if (discovery.kind !== 'etcd' || scope === undefined) return undefined
   const metrics = createDcsMetrics(registry)
-  const options = await etcdOptions({ etcd: discovery.etcd, namespace, logger, metrics })
-  return createEtcdDcs({ ...options, scope })
+  const parts = { etcd: discovery.etcd, namespace, logger, metrics, onEvent, reread: rereadEtcd(config) }
+  const dcs = createEtcdDcs({ ...(await etcdOptions(parts)), scope })
+  try {
+    await refuseWrongPassword(dcs, config.file)
+  } catch (error) {
+    await dcs.close()
+    throw error
+  }
+  return dcs
+}
+
+/** Reads the file again as at the start, for a password that was changed in it. */
+function rereadEtcd({ file }: ProxyConfig): () => Promise<EtcdConfig> {
+  return async () => {
+    const { discovery } = await loadProxyConfig(file)
+    if (discovery.kind !== 'etcd') throw new UserError(`${file}: etcd: is missing`)
+    return discovery.etcd
+  }
 }
 
 /** At start only, so it may be synchronous. Other systems than Linux have no such file: no limit is known then. */

@@ -11,7 +11,7 @@ import type { StatusParts } from './admin/status.ts'
 import { CancelKeys } from './cancel.ts'
 import { sessionLimits } from './descriptors.ts'
 import { EtcdSource } from './etcd-source.ts'
-import { ProxyEvents } from './events.ts'
+import { type EventSink, ProxyEvents } from './events.ts'
 import { Listener } from './listener.ts'
 import { createProxyMetrics } from './metrics.ts'
 import { Narrator } from './narrator.ts'
@@ -59,6 +59,11 @@ export class ProxyServer {
     const status = this.#statusParts()
     registerGauges(registry, status)
     this.#admin = new AdminServer({ bind: config.admin.bind, registry, parts: status })
+  }
+
+  /** Where the proxy's events are kept, for parts that were made outside it. */
+  get events(): EventSink {
+    return this.#events
   }
 
   /** Begins to listen and to learn. Nothing is routed before the first evidence. Throws UserError for a taken port. */

@@ -10,7 +10,11 @@ import { ask, dial, login, loginTls, query, sqlStateOf, startSession, type Watch
 
 const stand = await Stand.open(
   { after },
-  { proxy: { listeners: { write: { on_no_backend: { hold: '5s', max_held: 100 } } } } },
+  {
+    proxy: {
+      listeners: { write: { on_no_backend: { hold: '5s', max_held: 100 } }, read: { max_connections: 3 } },
+    },
+  },
 )
 const pg1 = stand.member('pg1')
 const pg2 = stand.member('pg2')
@@ -153,6 +157,19 @@ test('100 sessions in every state each see their end once when another takes ove
     await stand.log(),
     /failover to timeline 2: pg1 -> pg2 in \d+\.\d\d s \(last good answer to key gone \d+\.\d\d, lock \d+\.\d\d, routed \d+\.\d\d\); 80 sessions cut, 15 held/,
   )
+})
+
+test('one client more than a listener takes gets 53300, and a place again when another one leaves', async t => {
+  await stand.settle('pg1')
+  const clients = await several(3, () => login(stand.read))
+  t.after(() => closeAll(clients))
+  const refused = await startSession(stand.read)
+  await refused.untilEnd()
+  assert.equal(sqlStateOf(refused.text), '53300')
+  assert.match(refused.text, /SFATAL\0/)
+  clients[0]?.socket.destroy()
+  const again = await waitFor('a free place', { withinMs: 5000 }, () => login(stand.read))
+  again.socket.destroy()
 })
 
 test('without a leader a client waits its time and is then told the story', async t => {

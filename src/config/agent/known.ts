@@ -26,7 +26,7 @@ export const logKeys = set(
 
 export const etcdKeys = set(
   ...['host', 'hosts', 'url', 'proxy', 'srv', 'srv_suffix', 'discovery_srv', 'srv_domain', 'use_proxies'],
-  ...['protocol', 'username', 'password', 'cacert', 'cert', 'key'],
+  ...['protocol', 'username', 'password', 'cacert', 'cert', 'key', 'transport'],
 )
 
 export const restKeys = set(

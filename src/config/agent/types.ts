@@ -20,9 +20,15 @@ export interface Credentials {
   readonly options: Readonly<Record<string, string>>
 }
 
+/** Where etcd is and what it wants to see. Files are named, not read. */
 export interface EtcdConfig {
-  /** `http://host:port` or `https://host:port`. */
+  /** `http://host:port` or `https://host:port`; empty when DNS tells them. */
   readonly endpoints: readonly string[]
+  /** SRV records to look up in place of endpoints. */
+  readonly srv: { readonly domain: string; readonly suffix: string | undefined } | undefined
+  /** Whether members that etcd itself names may be asked besides: not through a proxy. */
+  readonly followMembers: boolean
+  readonly transport: 'grpc' | 'http'
   readonly username: string | undefined
   readonly password: string | undefined
   readonly cacert: string | undefined

@@ -1,7 +1,7 @@
 // The proxy's file as a schema. Each message says what was expected; file, line and key path are added by the loader.
 
 import { z } from 'zod'
-import { parseBind, parseDurationMs, parseEtcdHost, parseRestOrigin } from './values.ts'
+import { parseBind, parseDurationMs, parseRestOrigin } from './values.ts'
 
 const text = z.string({ error: 'expected text' }).min(1, { error: 'expected text that is not empty' })
 const flag = z.boolean({ error: 'expected true or false' })
@@ -36,42 +36,8 @@ function oneOf<const T extends readonly [string, ...string[]]>(...words: T) {
 const bind = parsed(parseBind, "an address with a port, such as '*:5000' or 10.0.0.4:5000")
 const section = { error: 'expected a mapping of settings' }
 
-const hosts = z
-  .union([z.array(text), text.transform(value => value.split(',').map(host => host.trim()))], {
-    error: 'expected a list of host:port, or text with commas',
-  })
-  .refine(list => list.length > 0, { error: 'expected at least one host:port' })
-
-const etcd = z
-  .strictObject(
-    {
-      hosts,
-      protocol: oneOf('http', 'https').default('http'),
-      username: text.optional(),
-      password: text.optional(),
-      cacert: text.optional(),
-      cert: text.optional(),
-      key: text.optional(),
-    },
-    section,
-  )
-  .transform((value, context) => {
-    const endpoints: string[] = []
-    for (const [index, host] of value.hosts.entries()) {
-      const endpoint = parseEtcdHost(host, value.protocol)
-      if (endpoint !== undefined) endpoints.push(endpoint)
-      else {
-        context.issues.push({
-          code: 'custom',
-          message: 'expected host:port of etcd',
-          input: host,
-          path: ['hosts', index],
-        })
-      }
-    }
-    const { username, password, cacert, cert, key } = value
-    return { endpoints, username, password, cacert, cert, key }
-  })
+/** Read by the loader with the rules that the agent's file has. */
+const etcd = z.record(z.string(), z.unknown(), section)
 
 const patroni = z
   .array(parsed(parseRestOrigin, "the address of a member's REST server, such as http://10.0.0.1:8008"), {
