@@ -173,6 +173,7 @@ export class Agent {
     const state = this.#state
     const { local, version } = this.#parts
     const leaseLeftMs = this.#keeper.leftMs()
+    const ageMs = this.#parts.clock.monotonicMs() - state.serverTakenAtMs
     return {
       takenAtMs: state.serverTakenAtMs,
       name: local.name,
@@ -193,7 +194,12 @@ export class Agent {
         state.scheduledRestart === undefined
           ? undefined
           : printScheduledRestart(state.scheduledRestart, false),
-      pgherd: { version, lease_left_ms: Math.floor(leaseLeftMs), ...this.#loop.lastWords },
+      pgherd: {
+        version,
+        lease_left_ms: Math.floor(leaseLeftMs),
+        age_ms: Number.isFinite(ageMs) ? Math.max(0, Math.round(ageMs)) : null,
+        ...this.#loop.lastWords,
+      },
     }
   }
 
