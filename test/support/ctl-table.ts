@@ -232,7 +232,7 @@ const rows: readonly Row[] = [
   { words: ['remove', 'SCOPE'], options: { input: 'other\n' }, code: 1 },
   { words: ['remove', 'SCOPE'], options: { input: 'pgsql\nyes\n' }, code: 1 },
   { words: ['remove', 'SCOPE'], options: { input: 'pgsql\nYes I am aware\nnobody\n' }, code: 1 },
-  { isCore: true, words: ['switchover', '--force', '--candidate', 'nobody'], code: 1 },
+  { isCore: true, words: ['switchover', '--force', '--leader', 'nobody'], code: 1 },
   { isCore: true, words: ['failover', '--force'], code: 1 },
   { words: ['nonsense'], code: 2 },
   { isCore: true, words: ['list', '--nonsense'], code: 2 },
