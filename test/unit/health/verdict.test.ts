@@ -71,12 +71,12 @@ const reads: readonly (readonly [string, readonly ProbeResult[], boolean])[] = [
 ]
 for (const [name, results, want] of reads) {
   test(`${name} ${want ? 'serves' : 'serves no'} reads`, () => {
-    assert.equal(servesReads(healthAfter(...results), {}), want)
+    assert.equal(servesReads(healthAfter(...results), {}, 2000), want)
   })
 }
 
 test('noloadbalance in the member key counts as well', () => {
-  assert.equal(servesReads(healthAfter(answered(replica)), { noloadbalance: true }), false)
+  assert.equal(servesReads(healthAfter(answered(replica)), { noloadbalance: true }, 2000), false)
 })
 
 test('silence takes no proof away before its deadline', () => {

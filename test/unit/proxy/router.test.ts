@@ -26,7 +26,7 @@ test('nothing is routed before the store and the server itself have spoken', asy
 
 test('reads go to replicas only, and a replica that falls silent leaves within two probes', async t => {
   const world = await led(t)
-  const reads = () => world.router.readBackends().map(backend => backend.name)
+  const reads = () => world.router.poolBackends('read').map(backend => backend.name)
   assert.deepEqual(reads(), ['pg2', 'pg3'])
   Object.assign(world.scripts.get('pg3') ?? {}, { isSilent: true })
   await world.clock.advance(1500)
@@ -169,7 +169,7 @@ test('after a pause of the process the gate is shut before any timer has run', a
   const world = await led(t, 5)
   const guest = world.enter()
   world.clock.jump(7000)
-  assert.equal(guest?.backend.gate.isOpen(), false)
+  assert.equal(guest?.gate.isOpen(), false)
   assert.equal(world.enter(), undefined)
   await world.clock.advance(1)
   assert.equal(guest?.cutBecause, 'evidence-expired')
@@ -179,7 +179,7 @@ test('a pause within the evidence costs nothing', async t => {
   const world = await led(t, 30)
   const guest = world.enter()
   world.clock.jump(7000)
-  assert.equal(guest?.backend.gate.isOpen(), true)
+  assert.equal(guest?.gate.isOpen(), true)
   await world.clock.advance(2000)
   assert.equal(guest?.cutBecause, undefined)
 })
