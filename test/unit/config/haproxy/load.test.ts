@@ -107,6 +107,13 @@ for (const [text, want] of mistakes) {
     assert.equal(mistake(text), want))
 }
 
+test('an unknown directive is told by file, line and nearest known name', () => {
+  assert.match(
+    mistake(section('  blance roundrobin')),
+    /^h\.cfg:3: blance: unknown directive; did you mean balance\?/,
+  )
+})
+
 test('lenient: what is not known becomes a warning, what is wrong does not', () => {
   const { remarks, config } = parse(section('  timeout clent 30m'), true)
   assert.deepEqual([remarks.map(({ about }) => about), config.listeners.length], [['timeout clent'], 1])
