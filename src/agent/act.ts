@@ -23,6 +23,8 @@ export interface Answers {
 }
 
 const PEER_TIMEOUT_MS = 2_000
+/** No lease hangs on it: whoever compares does not lead. A busy leader and our own WAL need more than an exchange with etcd. */
+const COMPARE_TIMEOUT_MS = 5_000
 const FOLLOW_TIMEOUT_MS = 10_000
 
 export class Executor {
@@ -91,7 +93,8 @@ export class Executor {
   }
 
   async #checkDivergence({ leader }: Extract<Action, { kind: 'check-divergence' }>): Promise<Answers> {
-    const divergence = await this.#parts.postgres.divergence(leader, this.#writeDeadline().within(5_000))
+    const by = Deadline.in(this.#parts.clock, COMPARE_TIMEOUT_MS)
+    const divergence = await this.#parts.postgres.divergence(leader, by)
     this.#state.divergence = divergence
     if (divergence.kind === 'unknown') {
       this.#parts.log.info(`history of (${leader.member}) not compared yet: ${divergence.why}`)

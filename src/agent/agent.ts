@@ -2,6 +2,7 @@
 
 import type { JsonObject } from '../cluster/json.ts'
 import type { Tags } from '../cluster/member.ts'
+import { printScheduledRestart } from '../cluster/restart.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { Dcs, Notice } from '../dcs/dcs.ts'
@@ -11,14 +12,16 @@ import { messageOf } from '../platform/errors.ts'
 import type { ServerFacts } from '../postgres/port.ts'
 import { demote } from './demote.ts'
 import { Fence } from './fence.ts'
-import { LeaseKeeper } from './lease-keeper.ts'
+import { LeaseKeeper, type Loss } from './lease-keeper.ts'
 import { Loop } from './loop.ts'
+import { Operator } from './operator.ts'
 import type { AgentParts } from './parts.ts'
-import { AgentState, memberRole, memberState } from './state.ts'
+import { AgentState, memberRole, memberState, pendingReasons } from './state.ts'
 import { Tasks } from './tasks.ts'
 
 const REFRESH_MS = 1_000
 const LAST_WORDS_MS = 2_000
+const STOP_PULSE_MS = 500
 
 /** What the REST server reads; computed at the call, never waits. */
 export interface AgentFace {
@@ -36,6 +39,8 @@ export interface AgentFace {
   readonly config: DynamicConfig
   readonly nextTurnAtMs: number
   readonly isRestartPending: boolean
+  readonly pendingReasons: JsonObject
+  readonly scheduledRestart: JsonObject | undefined
   readonly pgherd: JsonObject
 }
 
@@ -46,6 +51,8 @@ export class Agent {
   readonly #fence: Fence
   readonly #tasks: Tasks
   readonly #loop: Loop
+  /** Orders for this one member. */
+  readonly operator: Operator
   readonly #stopping = new AbortController()
   #refreshTimer: Timer | undefined
 
@@ -63,7 +70,7 @@ export class Agent {
         name: local.name,
         clock,
         log,
-        onLost: why => this.#onLost(why),
+        onLost: (why, loss) => this.#onLost(why, loss),
         onRenewed: tookMs => parts.metrics.leaseRenewed(tookMs),
       },
       {
@@ -81,6 +88,8 @@ export class Agent {
       onFenced: says => this.#onFenced(says),
     })
     this.#loop = new Loop(parts, this.#state, this.#keeper, this.#fence, this.#tasks)
+    const context = { parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
+    this.operator = new Operator(context, this.#tasks, () => this.wake())
   }
 
   get dcs(): Dcs {
@@ -105,6 +114,7 @@ export class Agent {
     void this.#watch(signal)
     await this.#loop.run(signal)
     this.#refreshTimer?.cancel()
+    this.operator.stop()
     const code = this.#state.exitCode ?? 0
     await this.#shutDown(code)
     return code
@@ -116,8 +126,8 @@ export class Agent {
     this.#loop.wake()
   }
 
-  #onLost(why: string): void {
-    this.#fence.shorten()
+  #onLost(why: string, loss: Loss): void {
+    this.#fence.shorten(loss)
     this.#parts.events.record({ kind: 'lease-lost', says: `lost leadership: ${why}` })
     this.#loop.wake()
   }
@@ -147,6 +157,12 @@ export class Agent {
     })
   }
 
+  /** The node's file was read again: the server gets its settings again, too. */
+  reloaded(): void {
+    this.#state.appliedSettings = undefined
+    this.#loop.wake()
+  }
+
   /** Looks at the server now, for callers that compare positions; gives up at the deadline. */
   async freshStatus(by: Deadline): Promise<AgentFace> {
     await this.#loop.refresh(by)
@@ -171,8 +187,32 @@ export class Agent {
       dcsLastSeenWallMs: state.dcsLastSeenWallMs,
       config: state.config,
       nextTurnAtMs: state.nextTurnAtMs,
-      isRestartPending: state.isRestartPending,
-      pgherd: { version, lease_left_ms: Math.floor(leaseLeftMs) },
+      isRestartPending: state.server.facts?.isRestartPending ?? false,
+      pendingReasons: pendingReasons(state),
+      scheduledRestart:
+        state.scheduledRestart === undefined
+          ? undefined
+          : printScheduledRestart(state.scheduledRestart, false),
+      pgherd: { version, lease_left_ms: Math.floor(leaseLeftMs), ...this.#loop.lastWords },
+    }
+  }
+
+  /**
+   * A server that writes its last checkpoint for minutes still leads: the lease is renewed until it has stopped. The loop
+   * that would show it alive has ended, so the stop itself does.
+   */
+  async #stopServer(): Promise<void> {
+    const context = { parts: this.#parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
+    let pulse: Timer | undefined
+    const beat = () => {
+      this.#keeper.noteTurn()
+      pulse = this.#parts.clock.setTimer(STOP_PULSE_MS, beat)
+    }
+    beat()
+    try {
+      await demote(context, { mode: 'graceful', release: true, candidate: undefined })
+    } finally {
+      pulse?.cancel()
     }
   }
 
@@ -180,11 +220,11 @@ export class Agent {
   async #shutDown(code: number): Promise<void> {
     const { postgres, clock, log } = this.#parts
     await this.#tasks.cancel('the agent is stopping')
-    const isRunning = this.#state.server.process !== 'stopped'
-    if (code === 0 && isRunning) {
+    // The last look may be older than a start that was just cancelled: its server comes up by itself.
+    await this.#loop.observer.lookAgain()
+    if (code === 0 && this.#state.server.process !== 'stopped') {
       log.info('stopping the server')
-      const context = { parts: this.#parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
-      await demote(context, { mode: 'graceful', release: true, candidate: undefined })
+      await this.#stopServer()
       await this.#loop.observer.lookAtServer()
       await this.#loop.upkeep.touchMember().catch(error => log.warning(messageOf(error)))
     }

@@ -6,9 +6,11 @@ import type { Clock, Timer } from '../platform/clock.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Postgres } from '../postgres/port.ts'
-import { type LeaseKeeper, marginMs } from './lease-keeper.ts'
+import { type LeaseKeeper, type Loss, marginMs } from './lease-keeper.ts'
 
 const TICK_MS = 100
+/** A leader whose key vanished takes it again within milliseconds, or within the time that a dead peer needs not to answer. */
+const RETAKE_MS_MAX = 1_000
 const KILL_REPEAT_MS = 20
 /** /proc/uptime counts in steps of 10 ms; anything below this is no suspend. */
 const SUSPEND_NOISE_MS = 500
@@ -40,6 +42,7 @@ export class Fence {
   #lastUptimeMs: number | undefined
   /** The last deadline known; it stays in force after the hold was lost. */
   #deadlineMs = Number.NEGATIVE_INFINITY
+  #acting = new AbortController()
 
   constructor(parts: FenceParts) {
     this.#parts = parts
@@ -56,6 +59,11 @@ export class Fence {
     return this.#stage !== 'calm'
   }
 
+  /** Aborts at the first signal of this arming: whatever would bring a server up must stop. */
+  get signal(): AbortSignal {
+    return this.#acting.signal
+  }
+
   start(): void {
     this.#schedule(TICK_MS)
   }
@@ -64,20 +72,28 @@ export class Fence {
     this.#timer?.cancel()
   }
 
+  /** A fence that acts goes through with it: only `disarm` ends that. */
   arm(): void {
     this.#isArmed = true
-    this.#deadlineMs = this.#parts.keeper.safeUntilMs
+    if (!this.isActing) this.#deadlineMs = this.#parts.keeper.safeUntilMs
   }
 
   disarm(): void {
     this.#isArmed = false
+    if (!this.isActing) return
     this.#stage = 'calm'
+    this.#acting = new AbortController()
   }
 
-  /** The hold was lost before its time (the key is not ours any more): leave one margin for an orderly stop. */
-  shorten(): void {
-    const soonMs = this.#parts.clock.monotonicMs() + marginMs(this.#parts.keeper.timings)
-    this.#deadlineMs = Math.min(this.#deadlineMs, soonMs)
+  /**
+   * The hold was lost before its time. When somebody else may lead, one margin is left for an orderly stop. When nobody
+   * holds the key there is a moment to take it again before that stop begins.
+   */
+  shorten(loss: Loss): void {
+    const { clock, keeper } = this.#parts
+    const margin = marginMs(keeper.ttlMs)
+    const leftMs = loss === 'vacant' ? keeper.ttlMs / 6 + Math.min(margin, RETAKE_MS_MAX) : margin
+    this.#deadlineMs = Math.min(this.#deadlineMs, clock.monotonicMs() + leftMs)
   }
 
   #schedule(delayMs: number): void {
@@ -92,11 +108,12 @@ export class Fence {
       return
     }
     const { keeper } = this.#parts
-    if (keeper.hold !== undefined) this.#deadlineMs = keeper.safeUntilMs
+    // A renewal that comes after the first signal is too late: the server is going down, and half a stop is none.
+    if (keeper.hold !== undefined && !this.isActing) this.#deadlineMs = keeper.safeUntilMs
     const leftMs = this.#deadlineMs - nowMs
-    const { ttlMs } = keeper.timings
+    const { ttlMs } = keeper
     if (leftMs <= 0) this.#kill()
-    else if (leftMs <= marginMs(keeper.timings) / 2) this.#escalate('immediate', 'SIGQUIT', leftMs)
+    else if (leftMs <= marginMs(ttlMs) / 2) this.#escalate('immediate', 'SIGQUIT', leftMs)
     else if (leftMs <= ttlMs / 6) this.#escalate('fast', 'SIGINT', leftMs)
     this.#schedule(this.#stage === 'calm' ? TICK_MS : KILL_REPEAT_MS)
   }
@@ -117,7 +134,7 @@ export class Fence {
       this.#deadlineMs -= suspendedMs
     }
     const gapMs = Math.max(tickedMs, passedMs)
-    if (gapMs <= Math.max(keeper.timings.ttlMs / 4, TICK_MS * 3)) return
+    if (gapMs <= Math.max(keeper.ttlMs / 4, TICK_MS * 3)) return
     keeper.suspect()
     log.warning(
       `the process stood still for ${Math.round(gapMs)} ms: leadership counts again once the key is read`,
@@ -127,14 +144,19 @@ export class Fence {
   #escalate(stage: 'fast' | 'immediate', signal: 'SIGINT' | 'SIGQUIT', leftMs: number): void {
     if (this.#stage === stage || this.#stage === 'kill') return
     if (stage === 'fast' && this.#stage === 'immediate') return
-    this.#stage = stage
+    this.#enter(stage)
     this.#parts.postgres.signalPostmaster(signal)
     this.#parts.log.warning(`fence: ${stage} shutdown, the lease is safe for ${Math.round(leftMs)} ms more`)
   }
 
+  #enter(stage: Stage): void {
+    this.#stage = stage
+    this.#acting.abort(new Error('the lease is running out'))
+  }
+
   #kill(): void {
     const isFirst = this.#stage !== 'kill'
-    this.#stage = 'kill'
+    this.#enter('kill')
     this.#parts.postgres.signalPostmaster('SIGKILL')
     if (!this.#isSweeping) void this.#sweep()
     if (isFirst) this.#parts.log.error('fence: the lease has run out, killing the server')

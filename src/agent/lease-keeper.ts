@@ -26,15 +26,31 @@ export interface LeaseTimings {
 }
 
 const LOOP_GRACE_MS = 2_000
+/**
+ * Renewals that may be under way at the same time. One after the other, an etcd whose answers take longer than the fence
+ * leaves would lose the lease although every renewal succeeds.
+ */
+const RENEWALS_MAX = 5
 
 /** How often the lease is renewed. */
 export function renewalIntervalMs(timings: LeaseTimings): number {
   return Math.min(timings.loopWaitMs, timings.ttlMs / 6)
 }
 
-/** Our deadline ends this much before the server's lease can. */
-export function marginMs(timings: LeaseTimings): number {
-  return timings.ttlMs / 10
+/** Our deadline ends this much before the lease of this ttl can. */
+export function marginMs(ttlMs: number): number {
+  return ttlMs / 10
+}
+
+/**
+ * Why a hold ended. `overtaken`: somebody else may lead by now. `vacant`: the key is gone though our lease lives: nobody
+ * else leads yet, and we may take it again at once.
+ */
+export type Loss = 'overtaken' | 'vacant'
+
+/** An answer that takes longer than this comes when the fence has begun its work. */
+function usefulMs(ttlMs: number): number {
+  return ttlMs - marginMs(ttlMs) - ttlMs / 6
 }
 
 export interface LeaseKeeperParts {
@@ -43,7 +59,7 @@ export interface LeaseKeeperParts {
   readonly clock: Clock
   readonly log: Logger
   /** Called when the hold is found lost, so that the loop runs at once. */
-  readonly onLost: (why: string) => void
+  readonly onLost: (why: string, loss: Loss) => void
   /** Called with the duration of each successful renewal. */
   readonly onRenewed: (tookMs: number) => void
 }
@@ -52,24 +68,39 @@ export class LeaseKeeper {
   readonly #parts: LeaseKeeperParts
   #timings: LeaseTimings
   #lease: Lease | undefined
+  /** The ttl that our lease was asked for; etcd may have granted more. */
+  #askedTtlMs: number
   #hold: LeaderHold | undefined
   #seen: Position | undefined
+  /** How long the machine has slept since we began. */
+  #suspendedMs = 0
   #safeUntilMs = Number.NEGATIVE_INFINITY
   #turnBeganAtMs: number
   /** After a long pause the hold counts for nothing until the key has been read. */
   #isSuspect = false
   #timer: Timer | undefined
   #isStopped = false
-  #isRenewing = false
+  #renewals = 0
 
   constructor(parts: LeaseKeeperParts, timings: LeaseTimings) {
     this.#parts = parts
     this.#timings = timings
+    this.#askedTtlMs = timings.ttlMs
     this.#turnBeganAtMs = parts.clock.monotonicMs()
   }
 
   get timings(): LeaseTimings {
     return this.#timings
+  }
+
+  /** The ttl of the lease in force: a changed setting counts once a lease was granted for it. */
+  get ttlMs(): number {
+    return this.#askedTtlMs
+  }
+
+  /** The store as last seen: pass it to `verify` with the answer of a read that begins now. */
+  get seen(): Position | undefined {
+    return this.#seen
   }
 
   get leaseId(): bigint | undefined {
@@ -109,6 +140,7 @@ export class LeaseKeeper {
   /** The machine slept this long: the lease in etcd went on. */
   loseTime(suspendedMs: number): void {
     this.#safeUntilMs -= suspendedMs
+    this.#suspendedMs += suspendedMs
   }
 
   start(): void {
@@ -125,31 +157,48 @@ export class LeaseKeeper {
    * a compare with the revision that we hold. Throws HaError when etcd does not grant.
    */
   async ensureLease(by: Deadline): Promise<bigint> {
-    const ttlSeconds = Math.ceil(this.#timings.ttlMs / 1000)
+    const { ttlMs } = this.#timings
     const current = this.#lease
-    if (current !== undefined && Math.abs(current.ttlSeconds - ttlSeconds) < 1) return current.id
-    const granted = await this.#parts.dcs.grantLease(ttlSeconds, by)
-    if (this.#hold !== undefined) await this.#moveHold(this.#hold, granted, by)
+    // Compared with what was asked: etcd grants more than a ttl that its election timeout does not allow.
+    if (current !== undefined && this.#askedTtlMs === ttlMs) return current.id
+    const granted = await this.#parts.dcs.grantLease(Math.ceil(ttlMs / 1000), by)
+    if (this.#hold !== undefined) await this.#moveHold(this.#hold, granted, ttlMs, by)
     this.#lease = granted
+    this.#askedTtlMs = ttlMs
     return granted.id
   }
 
-  async #moveHold(hold: LeaderHold, lease: Lease, by: Deadline): Promise<void> {
+  async #moveHold(hold: LeaderHold, lease: Lease, ttlMs: number, by: Deadline): Promise<void> {
     const written = await reattachLeader(this.#parts.dcs, hold, lease.id, by)
     if (written.outcome !== 'won' || written.revision === undefined) {
       this.drop(`the leader key could not move to a new lease (${written.outcome})`)
       return
     }
+    this.#askedTtlMs = ttlMs
+    this.#saw(written.revision)
     this.#take({ ...hold, modRevision: written.revision, leaseId: lease.id }, lease)
   }
 
   /** A lease with its whole life before it; one that etcd has forgotten is replaced. */
   async #freshLease(by: Deadline): Promise<Renewal> {
-    const renewed = await this.#parts.dcs.keepAlive(await this.ensureLease(by), by)
+    const renewed = await this.#keepAlive(await this.ensureLease(by), by)
     if (renewed.outcome !== 'lost') return renewed
     this.#lease = undefined
-    const leaseId = await this.ensureLease(by)
-    return this.#parts.dcs.keepAlive(leaseId, by)
+    return this.#keepAlive(await this.ensureLease(by), by)
+  }
+
+  /** Time that the machine slept while the request was on its way is gone from the lease too. */
+  async #keepAlive(leaseId: bigint, by: Deadline): Promise<Renewal> {
+    const beforeMs = this.#suspendedMs
+    const renewed = await this.#parts.dcs.keepAlive(leaseId, by)
+    if (renewed.outcome !== 'won') return renewed
+    const sentAtMs = renewed.lease.sentAtMs - (this.#suspendedMs - beforeMs)
+    return { outcome: 'won', lease: { ...renewed.lease, sentAtMs } }
+  }
+
+  /** Our own write is a sight of the store too. */
+  #saw(revision: bigint): void {
+    if (this.#seen !== undefined && revision > this.#seen.revision) this.#seen = { ...this.#seen, revision }
   }
 
   /** Takes the leader key if it is absent. `unknown` must be followed by a read. */
@@ -164,6 +213,7 @@ export class LeaseKeeper {
     const written = await acquireLeader(this.#parts.dcs, this.#parts.name, leaseId, by, also, conditions)
     if (written.outcome === 'won' && written.revision !== undefined) {
       const { revision } = written
+      this.#saw(revision)
       this.#take(
         { name: this.#parts.name, createRevision: revision, modRevision: revision, leaseId },
         renewed.lease,
@@ -179,6 +229,7 @@ export class LeaseKeeper {
     const leaseId = renewed.lease.id
     const written = await reattachLeader(this.#parts.dcs, holdOf(leader), leaseId, by)
     if (written.outcome === 'won' && written.revision !== undefined) {
+      this.#saw(written.revision)
       this.#take({ ...holdOf(leader), modRevision: written.revision, leaseId }, renewed.lease)
     }
     return written.outcome
@@ -192,37 +243,43 @@ export class LeaseKeeper {
     return true
   }
 
-  /** Gives the key up. Call only when the server is stopped or a standby. The hold is gone whatever the outcome. */
+  /**
+   * Gives the key up. Call only when the server is stopped or a standby. The hold is gone whatever the outcome; when the
+   * key may still be there, its lease is not renewed any more and takes the key with it.
+   */
   async release(by: Deadline, also: readonly Write[] = []): Promise<Outcome> {
     const hold = this.#hold
     if (hold === undefined) return 'lost'
     this.#hold = undefined
     const written = await releaseLeader(this.#parts.dcs, hold, by, also)
+    if (written.outcome === 'unknown' || written.outcome === 'unreachable') this.#lease = undefined
     return written.outcome
   }
 
   /**
-   * Compares the hold with the key as just read (linearizable, one read at a time); ends the hold when they differ. An
-   * answer older than our own last write says nothing. Another cluster id or a smaller revision than read before means
+   * Compares the hold with the key as just read (linearizable); ends the hold when they differ. An answer older than our
+   * own last write says nothing. Another cluster id or a smaller revision than was `seen` before that read was sent means
    * that etcd was restored or replaced: no key of the old store is ours any more.
    */
-  verify(leader: LeaderKey | undefined, position: Position): void {
-    const seen = this.#seen
-    this.#seen = position
+  verify(leader: LeaderKey | undefined, position: Position, seen = this.#seen): void {
+    const isAhead = this.#seen?.clusterId === position.clusterId && this.#seen.revision > position.revision
+    const hasGoneBack =
+      seen !== undefined && (seen.clusterId !== position.clusterId || position.revision < seen.revision)
+    if (!isAhead || hasGoneBack) this.#seen = position
     const hold = this.#hold
     if (hold === undefined) {
       this.#isSuspect = false
       return
     }
-    const isReplaced =
-      seen !== undefined && (seen.clusterId !== position.clusterId || position.revision < seen.revision)
-    if (isReplaced) this.drop('etcd was restored or replaced')
+    if (hasGoneBack) this.drop('etcd was restored or replaced')
     else if (position.revision >= hold.modRevision) this.#compare(hold, leader)
   }
 
   #compare(hold: LeaderHold, leader: LeaderKey | undefined): void {
-    if (leader === undefined) this.drop('the leader key is gone')
-    else if (leader.createRevision !== hold.createRevision || leader.name !== hold.name) {
+    if (leader === undefined) {
+      const isLeaseSafe = this.#parts.clock.monotonicMs() < this.#safeUntilMs && !this.#isSuspect
+      this.drop('the leader key is gone', isLeaseSafe ? 'vacant' : 'overtaken')
+    } else if (leader.createRevision !== hold.createRevision || leader.name !== hold.name) {
       this.drop(`the leader key belongs to ${leader.name} now`)
     } else if (leader.leaseId !== hold.leaseId) this.drop('the leader key hangs on a lease that is not ours')
     else {
@@ -231,12 +288,12 @@ export class LeaseKeeper {
     }
   }
 
-  /** Ends the hold. What is left of the lease's time, at most one margin, remains for an orderly stop. */
-  drop(why: string): void {
+  /** Ends the hold. What is left of the lease's time, as much as the loss allows, remains for an orderly stop. */
+  drop(why: string, loss: Loss = 'overtaken'): void {
     if (this.#hold === undefined) return
     this.#hold = undefined
     this.#isSuspect = false
-    this.#parts.onLost(why)
+    this.#parts.onLost(why, loss)
   }
 
   #take(hold: LeaderHold, lease: Lease): void {
@@ -246,10 +303,12 @@ export class LeaseKeeper {
   }
 
   #note(lease: Lease): void {
+    // Renewals overlap while etcd is slow: an older one that is answered late takes nothing away.
+    if (this.#lease?.id === lease.id && lease.sentAtMs < this.#lease.sentAtMs) return
     this.#lease = lease
-    const ttlMs = Math.min(lease.ttlSeconds * 1000, this.#timings.ttlMs)
+    const ttlMs = Math.min(lease.ttlSeconds * 1000, this.#askedTtlMs)
     // Counted from before the request left: the server's lease always ends later than this.
-    this.#safeUntilMs = lease.sentAtMs + ttlMs - marginMs(this.#timings)
+    this.#safeUntilMs = lease.sentAtMs + ttlMs - marginMs(ttlMs)
   }
 
   #arm(): void {
@@ -262,19 +321,19 @@ export class LeaseKeeper {
 
   async #renew(): Promise<void> {
     const lease = this.#lease
-    if (lease === undefined || this.#isRenewing) return
-    const { clock, dcs, log } = this.#parts
+    if (lease === undefined || this.#renewals >= RENEWALS_MAX) return
+    const { clock, log } = this.#parts
     const { loopWaitMs, retryTimeoutMs } = this.#timings
     const loopSilentMs = clock.monotonicMs() - this.#turnBeganAtMs
     if (loopSilentMs > loopWaitMs + retryTimeoutMs + LOOP_GRACE_MS) {
       log.warning(`not renewing the lease: the loop has not begun a turn for ${Math.round(loopSilentMs)} ms`)
       return
     }
-    this.#isRenewing = true
+    this.#renewals += 1
     try {
       const beganAtMs = clock.monotonicMs()
-      const by = Deadline.in(clock, Math.max(renewalIntervalMs(this.#timings), 500))
-      const renewed = await dcs.keepAlive(lease.id, by)
+      const by = Deadline.in(clock, usefulMs(this.#askedTtlMs))
+      const renewed = await this.#keepAlive(lease.id, by)
       if (this.#lease?.id !== lease.id) return
       if (renewed.outcome === 'won') {
         this.#note(renewed.lease)
@@ -286,7 +345,7 @@ export class LeaseKeeper {
     } catch (error) {
       log.warning(`lease renewal failed: ${messageOf(error)}`)
     } finally {
-      this.#isRenewing = false
+      this.#renewals -= 1
     }
   }
 }

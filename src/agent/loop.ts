@@ -30,6 +30,7 @@ export class Loop {
   #isWoken = false
   #againInMs: number | undefined
   #lastSentence = ''
+  #lastRule = ''
   #lastSaidAtMs = Number.NEGATIVE_INFINITY
 
   constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, fence: Fence, tasks: Tasks) {
@@ -40,6 +41,11 @@ export class Loop {
     this.#observer = new Observer(parts, state, keeper, fence, tasks)
     this.#executor = new Executor(parts, state, keeper, fence, tasks)
     this.#upkeep = new Upkeep(parts, state, keeper, tasks)
+  }
+
+  /** What the loop said last, and under which rule. */
+  get lastWords(): { readonly rule: string; readonly says: string } {
+    return { rule: this.#lastRule, says: this.#lastSentence }
   }
 
   get observer(): Observer {
@@ -104,8 +110,15 @@ export class Loop {
       decision = this.#decide(answers)
     }
     await this.#upkeep.run()
-    if (this.#state.view !== undefined) this.#state.memory = { ...this.#state.memory, isSettled: true }
+    this.#settle()
     return decision.rule
+  }
+
+  /** The first turn is over once it knew the store and the server: before that, a running primary may still be ours. */
+  #settle(): void {
+    const { view, server, memory } = this.#state
+    const isKnown = server.facts !== undefined || server.process === 'stopped'
+    if (view !== undefined && isKnown) this.#state.memory = { ...memory, isSettled: true }
   }
 
   /** A look during which a task ended may show the server before the task's effect: it is taken again. */
@@ -134,6 +147,7 @@ export class Loop {
     const { clock, log, events } = this.#parts
     const nowMs = clock.monotonicMs()
     const isNew = says !== this.#lastSentence
+    this.#lastRule = rule
     if (!isNew && nowMs - this.#lastSaidAtMs < REPEAT_SENTENCE_MS) return
     this.#lastSentence = says
     this.#lastSaidAtMs = nowMs

@@ -23,6 +23,9 @@ export interface MemberKeyParts {
   readonly tags: Tags
   readonly isPaused: boolean
   readonly isRestartPending: boolean
+  /** By setting: old_value and new_value. */
+  readonly pendingReasons: JsonObject
+  readonly scheduledRestart: JsonObject | undefined
   /** False from a promotion until its checkpoint is done. */
   readonly checkpointAfterPromote: boolean
   readonly version: string
@@ -42,6 +45,8 @@ export function printMemberKey(parts: MemberKeyParts): string {
   if (!parts.checkpointAfterPromote) fields['checkpoint_after_promote'] = false
   if (Object.keys(tags).length > 0) fields['tags'] = tags
   if (parts.isRestartPending) fields['pending_restart'] = true
+  if (Object.keys(parts.pendingReasons).length > 0) fields['pending_restart_reason'] = parts.pendingReasons
+  if (parts.scheduledRestart !== undefined) fields['scheduled_restart'] = parts.scheduledRestart
   if (parts.facts !== undefined) addPositions(fields, parts.facts)
   if (parts.isPaused) fields['pause'] = true
   fields['pgherd'] = ownFields(parts)

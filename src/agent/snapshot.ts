@@ -33,7 +33,15 @@ export interface PeerAnswer {
   readonly watchdogFailed: boolean
 }
 
-export type TaskKind = 'bootstrap' | 'clone' | 'start' | 'promote' | 'demote' | 'rewind'
+export type TaskKind =
+  | 'bootstrap'
+  | 'clone'
+  | 'start'
+  | 'promote'
+  | 'demote'
+  | 'rewind'
+  | 'restart'
+  | 'reinitialize'
 
 /** Long work under way; at most one. */
 export interface RunningTask {

@@ -1,5 +1,7 @@
 // What the running agent shares between its loop, its executor and its REST face: the latest of everything.
 
+import type { JsonObject } from '../cluster/json.ts'
+import type { ScheduledRestart } from '../cluster/restart.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { Divergence, ServerStatus } from '../postgres/port.ts'
@@ -27,7 +29,7 @@ export class AgentState {
   nextTurnAtMs = Number.NEGATIVE_INFINITY
   phases: FailoverPhases | undefined
   checkpointAfterPromote = true
-  isRestartPending = false
+  scheduledRestart: ScheduledRestart | undefined
   /** When the leader key was first seen gone; undefined while there is one. */
   keyGoneAtMs: number | undefined
   lockMs: number | undefined
@@ -54,7 +56,10 @@ export function memberState(state: AgentState, task: string | undefined): string
     case 'bootstrap':
       return 'initializing new cluster'
     case 'clone':
+    case 'reinitialize':
       return 'creating replica'
+    case 'restart':
+      return 'restarting'
     case 'start':
       return 'starting'
     case 'demote':
@@ -72,6 +77,14 @@ function serverState({ server, isCrashed, memory }: AgentState): string {
   if (server.process === 'stopping') return 'stopping'
   if (memory.failedStarts > 0) return 'start failed'
   return isCrashed ? 'crashed' : 'stopped'
+}
+
+/** What waits for a restart, as others read it: empty when nothing does. */
+export function pendingReasons({ server }: AgentState): JsonObject {
+  const settings = Object.entries(server.facts?.pendingSettings ?? {})
+  return Object.fromEntries(
+    settings.map(([name, { before, after }]) => [name, { old_value: before, new_value: after }]),
+  )
 }
 
 /** The role that others read: what the server says, else what we believe of ourselves. */

@@ -3,6 +3,7 @@
 
 import { clusterTimeline, type HistoryLine, printHistory } from '../cluster/history.ts'
 import type { Lsn } from '../cluster/lsn.ts'
+import { printScheduledRestart } from '../cluster/restart.ts'
 import { slotNameOf } from '../cluster/slot-name.ts'
 import { printStatus } from '../cluster/status.ts'
 import type { ClusterView } from '../cluster/view.ts'
@@ -16,11 +17,11 @@ import { printMemberKey } from './member-key.ts'
 import type { AgentParts } from './parts.ts'
 import { walPosition } from './race.ts'
 import { wantedSlots } from './slots.ts'
-import { type AgentState, memberRole, memberState } from './state.ts'
+import { type AgentState, memberRole, memberState, pendingReasons } from './state.ts'
 import type { Tasks } from './tasks.ts'
 
-const SLOTS_TIMEOUT_MS = 5_000
-const CONFIGURE_TIMEOUT_MS = 10_000
+/** Beyond the time for etcd: what the server may take at the end of a turn. The lease is renewed only while turns begin. */
+const SERVER_WORK_MS = 1_000
 
 export class Upkeep {
   readonly #parts: AgentParts
@@ -42,8 +43,10 @@ export class Upkeep {
     const { hold } = this.#keeper
     const { facts } = server
     if (view === undefined || facts === undefined || this.#tasks.running !== undefined) return
-    await this.#quietly('configuration', () => this.#configure())
-    if (this.#state.config.useSlots) await this.#quietly('slots', () => this.#syncSlots(view, facts))
+    const { retryTimeoutSeconds } = this.#state.config
+    const by = Deadline.in(this.#parts.clock, retryTimeoutSeconds * 1000 + SERVER_WORK_MS)
+    await this.#quietly('configuration', () => this.#configure(by))
+    if (this.#state.config.useSlots) await this.#quietly('slots', () => this.#syncSlots(view, facts, by))
     if (
       hold !== undefined &&
       facts.role === 'primary' &&
@@ -99,7 +102,12 @@ export class Upkeep {
       facts: state.server.facts,
       tags: local.tags,
       isPaused: state.config.isPaused,
-      isRestartPending: state.isRestartPending,
+      isRestartPending: state.server.facts?.isRestartPending ?? false,
+      pendingReasons: pendingReasons(state),
+      scheduledRestart:
+        state.scheduledRestart === undefined
+          ? undefined
+          : printScheduledRestart(state.scheduledRestart, true),
       checkpointAfterPromote: state.checkpointAfterPromote,
       version,
       phases: state.phases,
@@ -107,26 +115,25 @@ export class Upkeep {
   }
 
   /** The server gets its settings again when the cluster's configuration changed what they are. */
-  async #configure(): Promise<void> {
-    const { postgres, settingsFor, clock } = this.#parts
+  async #configure(by: Deadline): Promise<void> {
+    const { postgres, settingsFor } = this.#parts
     const state = this.#state
     const settings = settingsFor(state.config)
     const text = JSON.stringify(settings)
     if (text === state.appliedSettings) return
-    const isFirst = state.appliedSettings === undefined
+    // Also the first time: a server that was taken over may have been started with other settings.
+    await postgres.configure(settings, by)
+    // Only now: what failed is tried again in the next turn.
     state.appliedSettings = text
-    // The server was started, or taken over, with the settings of that moment.
-    if (isFirst) return
-    state.isRestartPending = await postgres.configure(settings, Deadline.in(clock, CONFIGURE_TIMEOUT_MS))
   }
 
-  async #syncSlots(view: ClusterView, facts: ServerFacts): Promise<void> {
+  async #syncSlots(view: ClusterView, facts: ServerFacts, by: Deadline): Promise<void> {
     const { local, clock, postgres, log } = this.#parts
     const state = this.#state
     const ttlMs = state.config.memberSlotsTtlSeconds * 1000
     const wanted = wantedSlots(view, local.name, state.slots, clock.monotonicMs(), ttlMs)
     state.slots = wanted.memory
-    const done = await postgres.syncSlots(wanted.slots, facts, Deadline.in(clock, SLOTS_TIMEOUT_MS))
+    const done = await postgres.syncSlots(wanted.slots, facts, by)
     for (const change of done) log.info(change)
   }
 

@@ -85,17 +85,22 @@ export class Work {
     const { parts, fence, state } = this.#context
     state.isStopExpected = true
     const by = Deadline.in(parts.clock, STOP_TIMEOUT_MS)
-    await parts.postgres.stop({ mode: 'immediate', checkpointFirst: false, by })
+    const { stopped } = await parts.postgres.stop({ mode: 'immediate', checkpointFirst: false, by })
+    if (!stopped) throw new HaError('E_STOP', 'a process of the server is stuck and cannot be ended')
     fence.disarm()
   }
 
   async #start(action: Extract<Long, { kind: 'start' }>, signal: AbortSignal): Promise<MemoryUpdate> {
     const { parts, fence, keeper } = this.#context
+    let mayGoOn = signal
     if (action.as === 'primary') {
-      if (keeper.leftMs() <= 0) throw new HaError('E_LEASE_LOST', 'the lease was lost before the start')
+      if (keeper.leftMs() <= 0 || fence.isActing)
+        throw new HaError('E_LEASE_LOST', 'the lease was lost before the start')
       fence.arm()
+      // The fence kills what it finds; a server that is launched after its look must not be.
+      mayGoOn = AbortSignal.any([signal, fence.signal])
     }
-    const isUp = await parts.postgres.start(action.as, action.upstream, signal)
+    const isUp = await parts.postgres.start(action.as, action.upstream, mayGoOn)
     if (isUp) return memory => ({ ...memory, failedStarts: 0, nextStartAtMs: Number.NEGATIVE_INFINITY })
     throw new HaError('E_START', 'the server did not come up')
   }
@@ -103,7 +108,8 @@ export class Work {
   async #promote(): Promise<MemoryUpdate> {
     const { parts, state, keeper, fence } = this.#context
     const beganAtMs = parts.clock.monotonicMs()
-    if (keeper.leftMs() <= 0) throw new HaError('E_LEASE_LOST', 'the lease was lost before the promotion')
+    if (keeper.leftMs() <= 0 || fence.isActing)
+      throw new HaError('E_LEASE_LOST', 'the lease was lost before the promotion')
     fence.arm()
     const isDone = await parts.postgres.promote(Deadline.in(parts.clock, PROMOTE_TIMEOUT_MS))
     if (!isDone) {

@@ -2,6 +2,7 @@
 
 import type { JsonObject } from '../cluster/json.ts'
 import type { Tags } from '../cluster/member.ts'
+import type { RestartConditions } from '../cluster/restart.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
@@ -29,6 +30,9 @@ export interface AgentStatus {
   /** When the loop's next turn is due; liveness compares it. */
   readonly nextTurnAtMs: number
   readonly isRestartPending: boolean
+  /** By setting: old_value and new_value; empty when no setting waits. */
+  readonly pendingReasons: JsonObject
+  readonly scheduledRestart: JsonObject | undefined
   readonly pgherd: JsonObject
 }
 
@@ -43,4 +47,21 @@ export interface AgentPort {
   /** Wakes the loop: something was written that it should act on now. */
   wake(): void
   readonly dcs: Dcs
+  readonly operator: OperatorPort
+  /** What happened on this member lately, oldest first, as plain JSON. */
+  events(count: number): readonly JsonObject[]
+}
+
+/** Orders for this one member. */
+export interface OperatorPort {
+  /** Restarts the server now; settles with the outcome. */
+  restart(conditions: RestartConditions): Promise<{ readonly isDone: boolean; readonly says: string }>
+  /** False when a restart is scheduled already. */
+  schedule(conditions: RestartConditions, at: string, atWallMs: number): boolean
+  /** False when none is scheduled. */
+  dropSchedule(): boolean
+  /** Begins a fresh copy of the leader; settles with the refusal, or with undefined when it began. */
+  reinitialize(isForced: boolean): Promise<string | undefined>
+  /** Reads the node's file again, soon. */
+  reload(): void
 }

@@ -6,32 +6,38 @@ import type { Registry } from 'prom-client'
 import { Agent } from '../agent/agent.ts'
 import { createAgentMetrics } from '../agent/metrics.ts'
 import type { AgentParts } from '../agent/parts.ts'
+import type { AgentPort } from '../api/agent-port.ts'
+import { auditEvent, eventDocument } from '../api/events.ts'
 import { ApiServer } from '../api/server.ts'
 import { printEpoch } from '../cluster/epoch.ts'
 import type { EventDraft } from '../cluster/event.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import { dynamicConfig } from '../config/agent/dynamic.ts'
+import { printWhere } from '../config/agent/etcd.ts'
 import { loadLocalConfig, printWarning } from '../config/agent/local.ts'
 import { serverSettings } from '../config/agent/settings.ts'
-import type { DynamicConfig, LocalConfig } from '../config/agent/types.ts'
+import type { DynamicConfig, EtcdConfig, LocalConfig } from '../config/agent/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
 import { PeerClient } from '../health/peer.ts'
+import { readRestCredentials } from '../health/rest-client.ts'
 import { realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
-import { UserError } from '../platform/errors.ts'
+import { messageOf, UserError } from '../platform/errors.ts'
 import { EventLog } from '../platform/event-log.ts'
 import { Lifecycle } from '../platform/lifecycle.ts'
-import { type Logger, type LogLevel, openLog } from '../platform/log.ts'
+import { type Logger, type LogLevel, openLog, type ProcessLog } from '../platform/log.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { LocalServer } from '../postgres/server.ts'
-import { etcdOptions } from './etcd-options.ts'
+import { Reloader } from './agent-reload.ts'
+import { etcdOptions, refusalOf } from './etcd-options.ts'
 
 const FIRST_READ_MS = 3_000
 const RETRY_MS = 1_000
 const REPEAT_WAITING_MS = 10_000
+const UNKEPT_STOP_MS = 30_000
 
 /** The command as the program's table wants it. */
 export function agentCommand(): Command {
@@ -46,21 +52,33 @@ export function agentCommand(): Command {
 /** Runs the agent; returns the exit code. Throws UserError for what the operator must change first. */
 export async function runAgent(file: string | undefined): Promise<number> {
   refuseRoot()
+  // The variables leave our own environment, so that no child sees them; a reload needs them again.
+  const environment = { ...process.env }
   const local = await loadLocalConfig(file, process.env)
   const log = openLog({ type: local.log.type, level: local.log.level as LogLevel, fd: 2 })
   for (const warning of local.warnings) log.warning(printWarning(warning))
   const registry = createRegistry()
   const { etcd, namespace, scope } = local
-  const metrics = createDcsMetrics(registry)
-  const dcs = createEtcdDcs({ ...(await etcdOptions({ etcd, namespace, logger: log, metrics })), scope })
-  const peers = new PeerClient()
+  const events = openEvents(local, log)
+  const dcs = createEtcdDcs({
+    ...(await etcdOptions({
+      etcd,
+      namespace,
+      logger: log,
+      metrics: createDcsMetrics(registry),
+      onEvent: draft => void events.record(draft),
+      reread: rereadEtcd(file, environment),
+    })),
+    scope,
+  })
+  const peers = new PeerClient(await readRestCredentials(local.restClient))
   const lifecycle = new Lifecycle({ clock: realClock, log, process })
   lifecycle.install()
-  lifecycle.onReload(() => log.warning('SIGHUP: this version reads its file again only when it is restarted'))
   try {
     const view = await firstView(dcs, local, log, lifecycle.signal)
     await refuseSecondMember(view, local, log)
-    return await runMember({ local, log, registry, dcs, peers, view, lifecycle })
+    const readFile = () => loadLocalConfig(file, { ...environment })
+    return await runMember({ local, log, registry, dcs, events, peers, view, lifecycle, readFile })
   } finally {
     await peers.close()
     await dcs.close()
@@ -70,12 +88,14 @@ export async function runAgent(file: string | undefined): Promise<number> {
 
 interface Member {
   readonly local: LocalConfig
-  readonly log: Logger
+  readonly log: ProcessLog
   readonly registry: Registry
   readonly dcs: Dcs
+  readonly events: EventLog<EventDraft>
   readonly peers: PeerClient
   readonly view: ClusterView
   readonly lifecycle: Lifecycle
+  readonly readFile: () => Promise<LocalConfig>
 }
 
 async function runMember(member: Member): Promise<number> {
@@ -96,28 +116,42 @@ async function runMember(member: Member): Promise<number> {
 }
 
 async function runAgentOf(member: Member, config: DynamicConfig, postgres: LocalServer): Promise<number> {
-  const { local, log, registry, dcs, peers, lifecycle } = member
+  const { log, registry, dcs, events, peers, lifecycle, readFile } = member
   const major = await postgres.verify(Deadline.in(realClock, FIRST_READ_MS * 2))
+  const node = { local: member.local }
   const parts: AgentParts = {
-    local,
+    get local() {
+      return node.local
+    },
     dcs,
     postgres,
     clock: realClock,
     log,
-    events: openEvents(local, log),
+    events,
     askPeers: (urls, by) => peers.askAll(urls, by),
     readDynamic: dynamicConfig,
-    settingsFor: dynamic => serverSettings(local, dynamic, major),
+    settingsFor: dynamic => serverSettings(node.local, dynamic, major),
     suspendAwareMs: () => uptime() * 1000,
     version,
-    apiUrl: apiUrl(local),
+    get apiUrl() {
+      return apiUrl(node.local)
+    },
     metrics: createAgentMetrics(registry, () => agent.status().leaseLeftMs / 1000),
   }
   const agent: Agent = new Agent(parts, config)
-  const askPeers = (urls: ReadonlyMap<string, string>, by: Deadline) => peers.askAll(urls, by)
   postgres.onGone(() => agent.wake())
-  const api = new ApiServer({ rest: local.rest, agent, askPeers, clock: realClock, log, registry, version })
+  const reloader: Reloader = new Reloader({
+    node,
+    readFile,
+    log,
+    postgres,
+    peers,
+    api: () => api,
+    agent: () => agent,
+  })
+  const api: ApiServer = openApi(member, agent, events, () => reloader.request())
   await api.listen()
+  lifecycle.onReload(() => reloader.request())
   // A bug that nobody caught ends the process: a primary must not go on without the one who watches its lease.
   lifecycle.onFatal(() => {
     if (agent.isFenceArmed) postgres.signalPostmaster('SIGQUIT')
@@ -129,12 +163,71 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
   return code
 }
 
+/** The REST server with the agent behind it. */
+function openApi(
+  { local, log, registry, peers }: Member,
+  agent: Agent,
+  events: EventLog<EventDraft>,
+  reload: () => void,
+): ApiServer {
+  const { operator } = agent
+  const port: AgentPort = {
+    status: () => agent.status(),
+    freshStatus: by => agent.freshStatus(by),
+    wake: () => agent.wake(),
+    dcs: agent.dcs,
+    operator: {
+      restart: conditions => operator.restart(conditions),
+      schedule: (conditions, at, atWallMs) => operator.schedule(conditions, at, atWallMs),
+      dropSchedule: () => operator.dropSchedule(),
+      reinitialize: isForced => operator.reinitialize(isForced),
+      reload,
+    },
+    events: count => events.last(count).map(eventDocument),
+  }
+  return new ApiServer({
+    rest: local.rest,
+    agent: port,
+    askPeers: (urls, by) => peers.askAll(urls, by),
+    clock: realClock,
+    log,
+    registry,
+    version,
+    audit: record => void events.record(auditEvent(record)),
+  })
+}
+
 function refuseRoot(): void {
   if (process.getuid?.() !== 0) return
   throw new UserError(
     'pgherd agent must not run as root, because PostgreSQL does not: start it as the user that owns the data directory, ' +
       'for example: runuser -u postgres -- pgherd agent FILE',
   )
+}
+
+/**
+ * A primary without an agent may have been replaced long ago. While etcd cannot tell, it is stopped, as it would be by an
+ * agent that had been running.
+ */
+async function endUnkeptPrimary(local: LocalConfig, log: Logger): Promise<void> {
+  const config = dynamicConfig(local.bootstrap.dcs, true)
+  const settings = serverSettings(local, config)
+  const postgres = new LocalServer({ config: local, settings, clock: realClock, log })
+  try {
+    const { process, facts } = await postgres.status(Deadline.in(realClock, FIRST_READ_MS))
+    if (process === 'stopped') return
+    // A server that does not answer (a wrong password, a hang) still has a control file.
+    const isPrimary =
+      facts === undefined
+        ? (await postgres.controlData(Deadline.in(realClock, FIRST_READ_MS)))?.state === 'in production'
+        : facts.role === 'primary'
+    if (!isPrimary) return
+    log.error('etcd does not answer and nobody kept this primary: it is stopped until etcd says who leads')
+    const by = Deadline.in(realClock, UNKEPT_STOP_MS)
+    await postgres.stop({ mode: 'fast', checkpointFirst: false, by })
+  } finally {
+    await postgres.close()
+  }
 }
 
 /** Waits for etcd as long as it takes, and says so. */
@@ -150,16 +243,24 @@ async function firstView(
       return await dcs.read(Deadline.in(realClock, FIRST_READ_MS))
     } catch (error) {
       if (signal.aborted) throw new UserError('stopped while waiting for etcd', 0)
+      const refusal = refusalOf(error, local.file)
       const nowMs = realClock.monotonicMs()
-      if (nowMs - saidAtMs > REPEAT_WAITING_MS) {
+      if (refusal === undefined && nowMs - saidAtMs > REPEAT_WAITING_MS) {
         saidAtMs = nowMs
         // The store's own message tells the cure; its causes repeat it in other words.
         const why = error instanceof Error ? error.message : String(error)
-        log.warning(`waiting for etcd at ${local.etcd.endpoints.join(', ')}: ${why}`)
+        log.warning(`waiting for etcd at ${printWhere(local.etcd)}: ${why}`)
       }
+      await endUnkeptPrimary(local, log).catch(failure => log.error(messageOf(failure)))
+      if (refusal !== undefined) throw refusal
     }
     await realClock.sleep(RETRY_MS, signal).catch(() => {})
   }
+}
+
+/** Reads the file again as at the start, for a password that was changed in it. */
+function rereadEtcd(file: string | undefined, environment: NodeJS.ProcessEnv): () => Promise<EtcdConfig> {
+  return async () => (await loadLocalConfig(file, { ...environment })).etcd
 }
 
 /** Two members with one name would fight for one key: whoever answers under our name was here first. */
@@ -199,5 +300,6 @@ function openEvents(local: LocalConfig, log: Logger): EventLog<EventDraft> {
 
 function apiUrl(local: LocalConfig): string {
   const { host, port } = local.rest.connectAddress
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}/patroni`
+  const scheme = local.rest.tls === undefined ? 'http' : 'https'
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}/patroni`
 }

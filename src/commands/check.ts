@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
 import { isObject } from '../cluster/json.ts'
+import { printWhere } from '../config/agent/etcd.ts'
 import { loadLocalConfig, printWarning } from '../config/agent/local.ts'
 import { parseYamlMapping } from '../config/agent/yaml.ts'
 import { isHaproxyText, loadHaproxy, placeOf, printRemark } from '../config/haproxy/load.ts'
@@ -92,7 +93,7 @@ export async function check(file: string | undefined, env: NodeJS.ProcessEnv): P
   const local = await loadLocalConfig(file, env)
   const lines = [
     ...local.warnings.map(printWarning),
-    `${local.file}: can be used: member ${local.name} of ${local.scope}, etcd at ${local.etcd.endpoints.join(', ')}`,
+    `${local.file}: can be used: member ${local.name} of ${local.scope}, etcd at ${printWhere(local.etcd)}`,
   ]
   return `${lines.join('\n')}\n`
 }

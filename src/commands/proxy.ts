@@ -3,11 +3,12 @@
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
+import type { EventDraft } from '../cluster/event.ts'
+import type { EtcdConfig } from '../config/agent/types.ts'
 import type { Store } from '../config/haproxy/build.ts'
 import { isHaproxyFile, loadHaproxy, printRemark } from '../config/haproxy/load.ts'
-import { loadProxyConfig, proxyConfigForPatroni } from '../config/proxy/load.ts'
+import { loadProxyConfig, parseProxyConfig, proxyConfigForPatroni } from '../config/proxy/load.ts'
 import type { ProxyConfig } from '../config/proxy/types.ts'
-import { parseEtcdHost } from '../config/proxy/values.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
@@ -18,8 +19,9 @@ import { type Logger, openLog } from '../platform/log.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { parseDescriptorsMax } from '../proxy/descriptors.ts'
+import type { EventSink } from '../proxy/events.ts'
 import { ProxyServer } from '../proxy/proxy.ts'
-import { etcdOptions } from './etcd-options.ts'
+import { etcdOptions, refuseWrongPassword } from './etcd-options.ts'
 
 const STOP_MS = 3_000
 
@@ -86,21 +88,9 @@ function storeOf({ etcd, patroni, scope, namespace }: ProxyFlags): Store | undef
     return { discovery: proxyConfigForPatroni(patroni).discovery, scope: undefined, namespace }
   }
   if (scope === undefined) throw new UserError('--etcd: needs --scope, the name of the cluster')
-  const endpoints = etcd
-    .flatMap(text => text.split(','))
-    .map(text => {
-      const endpoint = parseEtcdHost(text, 'http')
-      if (endpoint === undefined) throw new UserError(`--etcd ${text}: expected host:port of etcd`)
-      return endpoint
-    })
-  const none = {
-    username: undefined,
-    password: undefined,
-    cacert: undefined,
-    cert: undefined,
-    key: undefined,
-  }
-  return { discovery: { kind: 'etcd', etcd: { endpoints, ...none } }, scope, namespace }
+  const hosts = etcd.flatMap(text => text.split(','))
+  const { discovery } = parseProxyConfig(JSON.stringify({ scope, etcd: { hosts } }), '--etcd')
+  return { discovery, scope, namespace }
 }
 
 /** Reads every certificate and key that the configuration names, once. */
@@ -123,7 +113,13 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
   const log = openLog({ ...config.log, fd: 2 })
   const lifecycle = new Lifecycle({ clock: realClock, log, process })
   const registry = createRegistry()
-  const dcs = await openDcs(config, log, registry)
+  const told: EventDraft[] = []
+  const tell: EventSink = {
+    record: draft => {
+      told.push(draft)
+    },
+  }
+  const dcs = await openDcs(config, log, registry, draft => tell.record(draft))
   const proxy = new ProxyServer({
     config,
     clock: realClock,
@@ -135,6 +131,8 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
     descriptorsMax: readDescriptorsMax(),
     pem: await readPem(config),
   })
+  tell.record = draft => proxy.events.record(draft)
+  for (const draft of told.splice(0)) tell.record(draft)
   lifecycle.install()
   if (dcs !== undefined) lifecycle.onStop('etcd client', STOP_MS, () => dcs.close())
   lifecycle.onStop('proxy', STOP_MS, () => proxy.stop('the proxy is stopping'))
@@ -160,12 +158,29 @@ async function openDcs(
   config: ProxyConfig,
   logger: Logger,
   registry: ReturnType<typeof createRegistry>,
+  onEvent: (draft: EventDraft) => void,
 ): Promise<Dcs | undefined> {
   const { discovery, scope, namespace } = config
   if (discovery.kind !== 'etcd' || scope === undefined) return undefined
   const metrics = createDcsMetrics(registry)
-  const options = await etcdOptions({ etcd: discovery.etcd, namespace, logger, metrics })
-  return createEtcdDcs({ ...options, scope })
+  const parts = { etcd: discovery.etcd, namespace, logger, metrics, onEvent, reread: rereadEtcd(config) }
+  const dcs = createEtcdDcs({ ...(await etcdOptions(parts)), scope })
+  try {
+    await refuseWrongPassword(dcs, config.file)
+  } catch (error) {
+    await dcs.close()
+    throw error
+  }
+  return dcs
+}
+
+/** Reads the file again as at the start, for a password that was changed in it. */
+function rereadEtcd({ file }: ProxyConfig): () => Promise<EtcdConfig> {
+  return async () => {
+    const { discovery } = await loadProxyConfig(file)
+    if (discovery.kind !== 'etcd') throw new UserError(`${file}: etcd: is missing`)
+    return discovery.etcd
+  }
 }
 
 /** At start only, so it may be synchronous. Other systems than Linux have no such file: no limit is known then. */

@@ -40,6 +40,12 @@ export async function list(
   }
 }
 
+/** The table of one cluster, as it stands before and after a change. */
+export function printMembers({ terminal }: CtlContext, scope: string, view: ClusterView): void {
+  const options = { format: 'pretty', extended: false, timestamp: false, topology: false } as const
+  terminal.print(printClusters([[scope, view]], { ...options, everySeconds: undefined }))
+}
+
 /** All clusters in one format. Pure. */
 export function printClusters(
   clusters: readonly (readonly [string, ClusterView])[],

@@ -9,9 +9,10 @@ import type { ClusterView } from '../cluster/view.ts'
 import { readBoolean } from '../config/agent/units.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
-import { type CtlContext, type RestAnswer, readCluster, scopeOf } from './context.ts'
-import { printClusters } from './list.ts'
+import { type CtlContext, type RestAnswer, readCluster, scopeOf, writeKey } from './context.ts'
+import { printMembers } from './list.ts'
 import { readSchedule } from './schedule.ts'
+import { localMinute, timestamp } from './time.ts'
 
 export type Action = 'switchover' | 'failover'
 
@@ -32,8 +33,6 @@ interface Order {
   readonly scheduledAt: string | undefined
 }
 
-const WRITE_MS = 10_000
-
 /** Runs the dialogue and the order; prints the cluster before and after. Throws UserError for what cannot be. */
 export async function switchover(
   context: CtlContext,
@@ -50,9 +49,10 @@ export async function switchover(
   if (answer === undefined) {
     await writeRequest(context, scope, view, order)
   } else if (answer.code === 200 || answer.code === 202) {
-    terminal.print(`${timestamp(context)} ${answer.text}\n`)
+    terminal.print(`${timestamp(context.clock)} ${answer.text}\n`)
   } else {
     terminal.print(`${titleOf(order.action)} failed, details: ${answer.code}, ${answer.text}\n`)
+    context.noteRefusal()
     return
   }
   printMembers(context, scope, await readCluster(context, scope))
@@ -181,7 +181,9 @@ async function send(context: CtlContext, view: ClusterView, order: Order): Promi
     return await callMember('POST', target.apiUrl, order.action, body, Deadline.in(clock, answerMs(view)))
   } catch (error) {
     terminal.warn(`${messageOf(error)}\n`)
-    terminal.print(`${timestamp(context)} Could not ${order.action} using Patroni api, falling back to DCS\n`)
+    terminal.print(
+      `${timestamp(context.clock)} Could not ${order.action} using Patroni api, falling back to DCS\n`,
+    )
     return undefined
   }
 }
@@ -198,43 +200,13 @@ async function writeRequest(
   view: ClusterView,
   order: Order,
 ): Promise<void> {
-  const value = printRequest(order)
-  const revision = view.requestModRevision
-  const unchanged =
-    revision === undefined
-      ? ({ kind: 'absent', key: 'failover' } as const)
-      : ({ kind: 'mod-revision', key: 'failover', revision } as const)
-  const { outcome } = await context
-    .openDcs(scope)
-    .write([unchanged], [{ kind: 'put', key: 'failover', value }], Deadline.in(context.clock, WRITE_MS))
+  const outcome = await writeKey(context, scope, 'failover', printRequest(order), view.requestModRevision)
   if (outcome === 'won') return
   // Somebody changed the key since it was read: perhaps the very server whose answer did not come.
-  if (outcome === 'lost') context.terminal.print(`${titleOf(order.action)} result unknown\n`)
-  else throw new UserError(`The request could not be written to etcd (${outcome})`)
-}
-
-function printMembers({ terminal }: CtlContext, scope: string, view: ClusterView): void {
-  const options = { format: 'pretty', extended: false, timestamp: false, topology: false } as const
-  terminal.print(printClusters([[scope, view]], { ...options, everySeconds: undefined }))
+  context.terminal.print(`${titleOf(order.action)} result unknown\n`)
+  context.noteRefusal()
 }
 
 function titleOf(action: Action): string {
   return action === 'switchover' ? 'Switchover' : 'Failover'
-}
-
-/** `YYYY-MM-DD HH:MM:SS.fffff` in local time. */
-function timestamp({ clock }: CtlContext): string {
-  const wallMs = clock.wallMs()
-  const fraction = String(Math.floor(wallMs % 1000)).padStart(3, '0')
-  return `${localMinute(wallMs).replace('T', ' ')}:${two(new Date(wallMs).getSeconds())}.${fraction}00`
-}
-
-function localMinute(wallMs: number): string {
-  const at = new Date(wallMs)
-  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`
-  return `${day}T${two(at.getHours())}:${two(at.getMinutes())}`
-}
-
-function two(value: number): string {
-  return String(value).padStart(2, '0')
 }

@@ -9,6 +9,8 @@ export interface SqlTarget {
   readonly user: string
   readonly password: string
   readonly database?: string
+  /** Inside TLS; default: in clear text. */
+  readonly ssl?: { readonly rejectUnauthorized: boolean }
 }
 
 const CONNECT_WITHIN_MS = 2_000

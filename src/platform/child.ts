@@ -1,7 +1,10 @@
 // Runs another program with a deadline and bounded output. For tools (pg_controldata, pg_rewind, ip), not for servers.
 
 import { spawn } from 'node:child_process'
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
 import type { Deadline } from './deadline.ts'
+import { UserError } from './errors.ts'
 
 /** How the program ended. `code` is undefined when a signal or the deadline ended it. */
 export interface ChildResult {
@@ -18,6 +21,11 @@ export interface ChildOptions {
   readonly cwd?: string
   readonly input?: string
   readonly signal?: AbortSignal
+  /**
+   * The kernel kills the program when we end, however we end. For tools that write: one that goes on alone would meet the
+   * next one at the same files. What the program itself started and detached is not reached.
+   */
+  readonly diesWithUs?: boolean
   /** Called with the pid as soon as the program runs. */
   readonly onStart?: (pid: number) => void
 }
@@ -30,13 +38,25 @@ const GONE_GRACE_MS = 100
  * Runs `program` in a process group of its own and waits for it. At the deadline, or when the signal aborts, the whole
  * group gets SIGKILL and the result says so, at most 100 ms later, even if the kernel does not let the process go.
  * Output beyond 1 MiB per stream is read and thrown away.
- * Rejects only when the program cannot be started (ENOENT, EACCES).
+ * Rejects only when the program cannot be started (ENOENT, EACCES). With `diesWithUs` it must be a path, not a name.
  */
-export function runChild(
+export async function runChild(
   program: string,
   args: readonly string[],
   options: ChildOptions,
 ): Promise<ChildResult> {
+  if (options.diesWithUs !== true) return runWords([program, ...args], options)
+  await access(program, constants.X_OK)
+  return runWords([...DIES_WITH_US, program, ...args], options).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+    throw new UserError(`${DIES_WITH_US[0]} is missing: install the package util-linux`)
+  })
+}
+
+/** Takes no step of its own: it sets the mark, which outlives exec, and becomes the program with the same pid. */
+const DIES_WITH_US = ['setpriv', '--pdeathsig', 'KILL', '--']
+
+function runWords([program = '', ...args]: readonly string[], options: ChildOptions): Promise<ChildResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       detached: true,

@@ -48,7 +48,8 @@ export class Lifecycle {
   }
 
   /**
-   * Takes the process's signals: SIGTERM and SIGINT stop in order, a second one exits at once; SIGHUP reloads. What
+   * Takes the process's signals: SIGTERM and SIGINT stop in order, a second one exits at once
+   * (after the last acts); SIGHUP reloads. What
    * nobody caught is logged, the last acts run, and the process exits: supervision starts it again.
    */
   install(): void {
@@ -73,7 +74,7 @@ export class Lifecycle {
     this.#reload = reload
   }
 
-  /** Something that must happen before a crash, without waiting: a fence. */
+  /** Something that must happen before a crash or a hurried exit, without waiting: a fence. */
   onFatal(act: () => void): void {
     this.#lastActs.push(act)
   }
@@ -99,6 +100,7 @@ export class Lifecycle {
     const { log, process } = this.#options
     if (this.#stopped !== undefined) {
       log.warning(`${name} again: leaving at once`)
+      for (const act of this.#lastActs) runQuietly(act)
       process.exit(SECOND_SIGNAL_EXIT_CODE)
       return
     }

@@ -3,7 +3,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { runChild } from '../platform/child.ts'
+import { type ChildOptions, runChild } from '../platform/child.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, UserError } from '../platform/errors.ts'
 import { commandWords } from './command-words.ts'
@@ -87,7 +87,14 @@ async function runInitdb(context: Context, signal: AbortSignal): Promise<void> {
       args.push(`--pwfile=${pwfile}`)
     }
     args.push(...optionArguments(allowed), ...initdbDefaults(allowed))
-    await run('initdb', binaries.path('initdb'), args, toolEnvironment(), context, signal)
+    await run(
+      'initdb',
+      binaries.path('initdb'),
+      args,
+      { env: toolEnvironment(), diesWithUs: true },
+      context,
+      signal,
+    )
   } finally {
     await rm(secrets, { recursive: true, force: true })
   }
@@ -110,19 +117,23 @@ async function runPostBootstrap(context: Context, signal: AbortSignal): Promise<
     PGPASSFILE: context.passfile,
     PGOPTIONS: '-c synchronous_commit=local -c statement_timeout=0',
   }
-  await run('post_bootstrap', program, [...args, target], env, context, signal)
+  await run('post_bootstrap', program, [...args, target], { env }, context, signal)
 }
 
 async function run(
   name: string,
   program: string,
   args: readonly string[],
-  env: NodeJS.ProcessEnv,
+  how: Pick<ChildOptions, 'env' | 'diesWithUs'>,
   context: Context,
   signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted()
-  const result = await runChild(program, args, { by: Deadline.in(context.clock, BOOTSTRAP_MS), env, signal })
+  const result = await runChild(program, args, {
+    ...how,
+    by: Deadline.in(context.clock, BOOTSTRAP_MS),
+    signal,
+  })
   signal.throwIfAborted()
   if (result.code === 0) return
   const why = (result.stderr.trim() || result.stdout.trim()).split('\n').slice(-2).join(' / ')

@@ -59,7 +59,7 @@ async function copy(context: Context, source: Upstream, signal: AbortSignal): Pr
       '--no-password',
       ...userArguments(context),
     ],
-    { by: Deadline.in(clock, CLONE_MS), env: toolEnvironment(), cwd: '/', signal },
+    { by: Deadline.in(clock, CLONE_MS), env: toolEnvironment(), cwd: '/', signal, diesWithUs: true },
   )
   signal.throwIfAborted()
   if (result.code === 0) return

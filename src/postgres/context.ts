@@ -14,6 +14,7 @@ import { type Binaries, findBinaries } from './binaries.ts'
 import { ConfigFiles, type Intent } from './config-files.ts'
 import { SESSION, type Target } from './connection.ts'
 import { DataDirectory } from './data-directory.ts'
+import { checkParameters, type KnownRefusals } from './parameter-check.ts'
 import type { Door } from './ping.ts'
 import { passwordFile } from './settings-text.ts'
 
@@ -39,9 +40,12 @@ const LOCAL_SESSION: Readonly<Record<string, string>> = {
   'pg_stat_statements.track': 'none',
 }
 
+const REFUSALS_MAX = 200
+
 /** Shared by the parts of one LocalServer. */
 export class Context {
-  readonly config: ServerConfig
+  /** Replaced when the node's file is read again; what a running server stands on (directory, port) stays the same. */
+  config: ServerConfig
   readonly clock: Clock
   readonly log: Logger
   readonly data: DataDirectory
@@ -51,6 +55,9 @@ export class Context {
   readonly spareLogFile: string
   settings: ServerSettings
   #binaries: Binaries | undefined
+  /** The parameters that were checked last, as text, and what the server takes of them. */
+  readonly #refusals: KnownRefusals = new Map()
+  #checked: { readonly text: string; readonly accepted: Readonly<Record<string, string>> } | undefined
 
   constructor(options: ServerOptions) {
     const { config } = options
@@ -99,8 +106,23 @@ export class Context {
    */
   async writeFiles(intent: Intent, by: Deadline): Promise<void> {
     const { majorVersion } = await this.binaries(by)
-    const parameters = { ...this.settings.parameters, ...this.commandLine() }
+    const parameters = { ...(await this.#takenParameters(by)), ...this.commandLine() }
     await this.files.write({ ...this.settings, parameters }, intent, majorVersion, by)
+  }
+
+  /** Without those that would keep the server from starting; each new set is checked once and told about once. */
+  async #takenParameters(by: Deadline): Promise<Readonly<Record<string, string>>> {
+    const { parameters } = this.settings
+    const text = JSON.stringify(parameters)
+    if (this.#checked?.text === text) return this.#checked.accepted
+    const postgres = (await this.binaries(by)).path('postgres')
+    const { accepted, refused } = await checkParameters(postgres, parameters, this.#refusals, by)
+    // Values of long ago are of no use any more.
+    if (this.#refusals.size > REFUSALS_MAX) this.#refusals.clear()
+    for (const { name, says } of refused)
+      this.log.warning(`postgresql.parameters.${name} is left out: PostgreSQL says: ${says}`)
+    this.#checked = { text, accepted }
+    return accepted
   }
 
   /** Where our own server listens for us. */

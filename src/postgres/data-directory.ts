@@ -9,7 +9,7 @@ import { type PostmasterPid, parsePostmasterPid } from './postmaster-pid.ts'
 import { statOf } from './procfs.ts'
 
 /**
- * `unfinished`: a clone or initdb that was interrupted. `foreign`: files, but no PostgreSQL cluster. `unreadable`: not
+ * `unfinished`: a clone, an initdb or a rewind that was interrupted: no server may be started on it. `foreign`: files, but no PostgreSQL cluster. `unreadable`: not
  * ours, no permission, or no directory.
  */
 export type DirectoryState = 'absent' | 'empty' | 'unfinished' | 'foreign' | 'unreadable' | 'initialized'
@@ -33,7 +33,8 @@ const LOOK = `
 say() { echo "$1"; exit 0; }
 [ -e "$1" ] || say absent
 [ -d "$1" ] && [ -r "$1" ] && [ -x "$1" ] && [ -O "$1" ] && cd "$1" 2>/dev/null || say unreadable
-if [ -f PG_VERSION ] && [ -f global/pg_control ]; then echo initialized
+if [ -e "$(pwd -P).rewinding" ] && [ -f PG_VERSION ]; then echo unfinished
+elif [ -f PG_VERSION ] && [ -f global/pg_control ]; then echo initialized
 elif [ -f PG_VERSION ] || [ -f backup_label ] || [ -d base ]; then echo unfinished
 elif ls -A | grep -v -x -e 'lost+found' | grep -q -v '^[.]'; then echo foreign
 else echo empty; fi
@@ -54,7 +55,11 @@ const MOVE_ASIDE = `
 real=$(readlink -f "$1") || exit 1
 target="$real.failed"; n=1
 while [ -e "$target" ]; do n=$((n + 1)); target="$real.failed$n"; done
-mv -T "$real" "$target" && mkdir -m 700 "$real" && echo "$target"`
+mv -T "$real" "$target" && mkdir -m 700 "$real" && rm -f "$real.rewinding" && echo "$target"`
+
+/** Beside the directory, because pg_rewind removes what the other side does not have. */
+const MARK_REWIND = 'mark="$(readlink -f "$1").rewinding" && : > "$mark" && sync "$mark"'
+const UNMARK_REWIND = 'rm -f "$(readlink -f "$1").rewinding"'
 
 /** One data directory. Calls reject with E_STORAGE when the child fails or its deadline passes. */
 export class DataDirectory {
@@ -106,10 +111,23 @@ export class DataDirectory {
     return (await this.#must('set aside', MOVE_ASIDE, [this.path], by)).stdout.trim()
   }
 
-  /** Removes everything in it. Only for a copy that this process has just made and that failed. */
+  /** From now on, and after every restart, the directory counts as unfinished, until `endRewind` or `moveAside`. */
+  async beginRewind(by: Deadline): Promise<void> {
+    await this.#must('note the rewind beside', MARK_REWIND, [this.path], by)
+  }
+
+  /** The directory is whole: rewound, or never touched. */
+  async endRewind(by: Deadline): Promise<void> {
+    await this.#must('remove the note of the rewind beside', UNMARK_REWIND, [this.path], by)
+  }
+
+  /**
+   * Removes everything in it. Only for a copy that this process has just made and that failed, and for a copy that the
+   * operator ordered afresh.
+   */
   async discardContents(by: Deadline): Promise<void> {
     const script = '[ -d "$1" ] || exit 0; find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +'
-    await this.#must('remove the unfinished copy in', script, [this.path], by)
+    await this.#must('remove what is', script, [this.path], by)
   }
 
   async #must(

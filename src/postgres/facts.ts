@@ -24,8 +24,10 @@ export interface Observation {
   /** Undefined on a standby whose receiver is not running. */
   readonly timeline: Timeline | undefined
   readonly source: RecoverySource
-  /** A setting read from a file waits for a restart. */
-  readonly hasPendingSetting: boolean
+  /** Settings read from a file that wait for a restart, with the values in force. */
+  readonly pendingSettings: Readonly<Record<string, string>>
+  /** When the server read its files last; what waits is looked up once for each time. */
+  readonly loadedAt: string
 }
 
 export const IDENTITY_SQL = `
@@ -62,7 +64,9 @@ SELECT CASE WHEN pg_is_in_recovery() THEN 'replica' ELSE 'primary' END AS role,
   w.status AS receiver, w.latest_end_lsn AS end_lsn, w.received_tli AS receiver_timeline,
   ${setting('restore_command')} AS restore_command, ${setting('primary_conninfo')} AS conninfo,
   ${setting('primary_slot_name')} AS slot_name,
-  EXISTS (SELECT FROM pg_settings WHERE pending_restart AND name <> 'hot_standby') AS is_pending,
+  (SELECT json_object_agg(name, current_setting(name)) FROM pg_settings
+    WHERE pending_restart AND name <> 'hot_standby') AS pending,
+  pg_conf_load_time()::text AS loaded_at,
   (SELECT json_agg(json_build_array(usename, application_name, client_addr, state, sync_state, sync_priority,
     flush_lsn)) FROM pg_stat_replication) AS senders,
   (SELECT json_agg(json_build_array(slot_name, slot_type, active, temporary, restart_lsn,
@@ -71,6 +75,15 @@ SELECT CASE WHEN pg_is_in_recovery() THEN 'replica' ELSE 'primary' END AS role,
     FROM pg_replication_slots) AS slots
 FROM (SELECT) one LEFT JOIN pg_stat_wal_receiver w ON true`
 }
+
+/**
+ * What the files want of settings that wait for a restart: the last line for each name, else the built-in value. Reads the
+ * files, so it is asked only when the set of them changed.
+ */
+export const WANTED_SETTINGS_SQL = `
+SELECT s.name, coalesce((SELECT f.setting FROM pg_file_settings f WHERE lower(f.name) = lower(s.name)
+  ORDER BY f.seqno DESC LIMIT 1), s.boot_val) AS wanted
+FROM pg_settings s WHERE s.pending_restart AND s.name <> 'hot_standby'`
 
 /** Reads the row of `observationSql`; undefined when it has another shape. */
 export function parseObservation(row: Row | undefined, identity: ServerIdentity): Observation | undefined {
@@ -98,7 +111,8 @@ export function parseObservation(row: Row | undefined, identity: ServerIdentity)
     },
     timeline: timeline === null || timeline === undefined ? undefined : Number(timeline),
     source: { primaryConninfo: row['conninfo'] ?? '', primarySlotName: row['slot_name'] ?? '' },
-    hasPendingSetting: row['is_pending'] === 't',
+    pendingSettings: textValues(row['pending']),
+    loadedAt: row['loaded_at'] ?? '',
   }
 }
 
@@ -136,6 +150,11 @@ function slotOf(fields: readonly Json[]): Slot {
     holdsXmin: holdsXmin === true,
     isLost: isLost === true,
   }
+}
+
+function textValues(value: string | null | undefined): Readonly<Record<string, string>> {
+  const parsed: unknown = value === null || value === undefined ? {} : JSON.parse(value)
+  return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, string>) : {}
 }
 
 function list(value: string | null | undefined): readonly (readonly Json[])[] {

@@ -55,6 +55,14 @@ export interface ServerFacts {
   readonly senders: readonly Sender[]
   readonly slots: readonly Slot[]
   readonly isRestartPending: boolean
+  /** The settings that wait for a restart; absent when there are none. */
+  readonly pendingSettings?: Readonly<Record<string, SettingChange>>
+}
+
+/** A setting that takes effect with the next start of the server, as PostgreSQL prints the values. */
+export interface SettingChange {
+  readonly before: string
+  readonly after: string
 }
 
 export interface ServerStatus {
@@ -120,6 +128,8 @@ export interface Postgres {
   clone(source: Upstream, signal: AbortSignal): Promise<void>
   /** Renames the data directory to `<dir>.failed` (or with a number): nothing is lost. */
   setAside(by: Deadline): Promise<string>
+  /** Removes everything in the data directory of a stopped server. Only when the operator ordered a fresh copy. */
+  discard(by: Deadline): Promise<void>
 
   /**
    * Starts the server and waits until it takes connections, fails or `signal` aborts. As replica without upstream it is

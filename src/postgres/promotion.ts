@@ -13,7 +13,8 @@ const PROMOTE_SQL = 'SELECT pg_promote(false)'
 
 /**
  * Asks for promotion and waits until the server has left recovery. The request goes over the kept connection; when that
- * fails, by the signal file and SIGUSR1, as pg_ctl does it. False at the deadline: it may still be promoted later.
+ * fails, by the signal file and SIGUSR1, as pg_ctl does it. False when the server is gone, and at the deadline: then it may
+ * still be promoted later.
  */
 export async function promote(
   context: Context,
@@ -30,6 +31,7 @@ export async function promote(
   }
   while (!by.isOver()) {
     if (await hasLeftRecovery(lifecycle, monitor, by)) return true
+    if (!(await lifecycle.isAlive())) return false
     await context.clock.sleep(POLL_MS)
   }
   return false

@@ -17,6 +17,8 @@ const REWIND_MS = 24 * 3_600_000
 const STOP_MS = 60_000
 const FILES_MS = 30_000
 const LEADER_MS = 600_000
+/** With --progress pg_rewind says this right before it changes the first file. */
+const HAS_BEGUN_TO_COPY = /need to copy/
 /** These say where the server ended; in any other state it crashed. */
 const CLEAN_STATES = ['shut down', 'shut down in recovery']
 
@@ -90,7 +92,7 @@ async function endCrash(context: Context, lifecycle: Lifecycle, signal: AbortSig
       ...Object.entries(parameters).map(([name, value]) => `--${name}=${value}`),
       'template1',
     ],
-    { by: Deadline.in(clock, REWIND_MS), env: toolEnvironment(), cwd: '/', signal },
+    { by: Deadline.in(clock, REWIND_MS), env: toolEnvironment(), cwd: '/', signal, diesWithUs: true },
   )
   signal.throwIfAborted()
   if (result.code !== 0) throw new Error(`single-user recovery failed: ${lastLine(result.stderr)}`)
@@ -115,23 +117,27 @@ async function checkpointOnLeader(context: Context, leader: Upstream): Promise<n
 }
 
 async function runRewind(context: Context, leader: Upstream, signal: AbortSignal): Promise<string> {
-  const { clock, config, files, settings } = context
+  const { clock, config, data, files, settings } = context
   const binaries = await context.binaries(Deadline.in(clock, FILES_MS))
   await context.writePassfile(Deadline.in(clock, FILES_MS))
   const words = connectionWords(leader.address, config.postgres.rewind, context.passfile)
   const source = conninfo({ ...words, dbname: config.postgres.database, options: '-c statement_timeout=0' })
-  const args = [`--target-pgdata=${config.postgres.dataDir}`, `--source-server=${source}`]
+  const args = ['--progress', `--target-pgdata=${config.postgres.dataDir}`, `--source-server=${source}`]
   if (files.isBesideData && binaries.majorVersion >= 15) args.push(`--config-file=${files.mainFile}`)
   if (settings.recovery['restore_command'] !== undefined && binaries.majorVersion >= 13)
     args.push('--restore-target-wal')
+  // Half rewound, a directory may look whole and never come up, or worse: the note outlives us.
+  await data.beginRewind(Deadline.in(clock, FILES_MS))
   const result = await runChild(binaries.path('pg_rewind'), args, {
     by: Deadline.in(clock, REWIND_MS),
     env: toolEnvironment(),
     cwd: '/',
     signal,
+    diesWithUs: true,
   })
-  signal.throwIfAborted()
   const output = `${result.stdout}\n${result.stderr}`
+  if (result.code === 0 || !HAS_BEGUN_TO_COPY.test(output)) await data.endRewind(Deadline.in(clock, FILES_MS))
+  signal.throwIfAborted()
   if (result.code !== 0) throw new Error(lastLine(result.stderr))
   return output
 }

@@ -5,11 +5,11 @@ import { parseHistoryFile } from '../cluster/history.ts'
 import type { Lsn, Timeline } from '../cluster/lsn.ts'
 import type { ServerSettings } from '../config/agent/types.ts'
 import type { Deadline } from '../platform/deadline.ts'
-import { messageOf } from '../platform/errors.ts'
+import { HaError, messageOf } from '../platform/errors.ts'
 import { bootstrap } from './bootstrap.ts'
 import { clone } from './clone.ts'
 import { Connection, PATIENT_SESSION, withConnection } from './connection.ts'
-import { Context, type ServerOptions } from './context.ts'
+import { Context, type ServerConfig, type ServerOptions } from './context.ts'
 import { divergence, historyFileName } from './divergence.ts'
 import { follow, intentOf, isFollowing, reconfigure } from './following.ts'
 import { Lifecycle } from './lifecycle.ts'
@@ -89,6 +89,17 @@ export class LocalServer implements Postgres {
 
   setAside(by: Deadline): Promise<string> {
     return this.#context.data.moveAside(by)
+  }
+
+  async discard(by: Deadline): Promise<void> {
+    if ((await this.#lifecycle.look(by)).process !== 'stopped')
+      throw new HaError('E_RUNNING', 'a server that runs keeps its data directory')
+    await this.#context.data.discardContents(by)
+  }
+
+  /** The node's file was read again: other passwords, options and access rules count from the next use on. */
+  takeConfig(config: ServerConfig): void {
+    this.#context.config = config
   }
 
   async start(as: ServerRole, upstream: Upstream | undefined, signal: AbortSignal): Promise<boolean> {

@@ -19,7 +19,7 @@ import { CancelKeys } from './cancel.ts'
 import { Checks, type Pem, ruleOf } from './checks.ts'
 import { sessionLimits } from './descriptors.ts'
 import { EtcdSource } from './etcd-source.ts'
-import { ProxyEvents } from './events.ts'
+import { type EventSink, ProxyEvents } from './events.ts'
 import { Listener } from './listener.ts'
 import { createProxyMetrics } from './metrics.ts'
 import { Narrator } from './narrator.ts'
@@ -92,6 +92,11 @@ export class ProxyServer {
     const status = this.#statusParts()
     registerGauges(registry, status)
     this.#admin = new AdminServer({ binds: config.admin.binds, registry, parts: status })
+  }
+
+  /** Where the proxy's events are kept, for parts that were made outside it. */
+  get events(): EventSink {
+    return this.#events
   }
 
   /** Begins to listen and to learn. Nothing is routed before the first evidence. Throws UserError for a taken port. */

@@ -8,9 +8,18 @@ import { waitFor } from '../../src/demo/wait.ts'
 import { startCluster } from '../support/fixture.ts'
 import { assertSafe, Witness } from './witness.ts'
 
+/** The timings that an operator gets: an agent has the rest of its lease to come back, however slow the machine is. */
+const defaultTimings = { ttl: 30, loop_wait: 10, retry_timeout: 10 }
+
 const { cluster } = await startCluster(
   { after },
-  { etcd: 3, members: 3, proxies: 1, parameters: { synchronous_standby_names: 'ANY 1 (*)' } },
+  {
+    etcd: 3,
+    members: 3,
+    proxies: 1,
+    dcs: defaultTimings,
+    parameters: { synchronous_standby_names: 'ANY 1 (*)' },
+  },
 )
 
 /** The leader key's term, and the lease that it hangs on. */
@@ -32,11 +41,11 @@ test('every agent killed and started in turn: no failover, no failed write, no s
   for (const member of cluster.members) {
     await member.agent.kill()
     await member.agent.start()
-    await waitFor(`${member.name} to answer again`, { withinMs: 20_000 }, async () => {
+    await waitFor(`${member.name} to answer again`, { withinMs: 60_000 }, async () => {
       const status = await member.status()
       return status.state === 'running'
     })
-    await waitFor(`${leader.name} to hold a lease of its own`, { withinMs: 10_000 }, async () => {
+    await waitFor(`${leader.name} to hold a lease of its own`, { withinMs: 30_000 }, async () => {
       return (await leader.rest('/primary')).code === 200
     })
   }

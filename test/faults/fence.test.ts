@@ -64,6 +64,22 @@ test('etcd frozen and the server hanging: no process of it is left when the leas
   await cluster.leader()
 })
 
+test('an agent started while etcd is away ends the primary that nobody kept, and leads again when etcd is back', async t => {
+  await cluster.leader()
+  await pg1.agent.kill()
+  await etcd1.server.freeze()
+  const startedMs = performance.now()
+  await pg1.agent.start()
+  const goneMs = await waitFor('the end of the server', { withinMs: 30_000, everyMs: 50 }, async note => {
+    const pids = await pg1.serverProcesses()
+    note(`${pids.length} processes`)
+    return pids.length === 0 ? performance.now() : undefined
+  })
+  t.diagnostic(`the server was gone ${seconds(goneMs - startedMs)} after the agent's start`)
+  etcd1.server.thaw()
+  await cluster.leader({ withinMs: 60_000 })
+})
+
 function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(2)} s`
 }

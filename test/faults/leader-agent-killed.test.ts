@@ -7,7 +7,7 @@ import test, { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startCluster } from '../support/fixture.ts'
 import { startBusyStatements } from './busy.ts'
-import { assertSafe, seconds, tellOutage, Witness } from './witness.ts'
+import { assertNothingWithoutLeader, assertSafe, seconds, tellOutage, Witness } from './witness.ts'
 
 const LEASE_MS = 5_000
 
@@ -26,6 +26,7 @@ test('agent killed, its server running on: another member leads when the lease h
   await sleep(2_000)
   const report = await witness.finish(killedMs)
   assertSafe(report)
+  assertNothingWithoutLeader(report)
   tellOutage(t, report, LEASE_MS + 2_000)
   t.diagnostic(`${leader.name} leads; rows flow again ${seconds(againMs - killedMs)} after the kill`)
   await old.agent.start()
@@ -47,6 +48,7 @@ test('agent and postmaster killed with a backend busy in a statement of 3 s: not
   await sleep(2_000)
   const report = await witness.finish(killedMs)
   assertSafe(report)
+  assertNothingWithoutLeader(report)
   tellOutage(t, report, LEASE_MS + 2_000)
   t.diagnostic(`${leader.name} leads ${seconds(leadsMs - killedMs)} after the kill`)
   await old.agent.start()

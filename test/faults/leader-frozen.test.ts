@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
 import { startCluster } from '../support/fixture.ts'
-import { assertSafe, seconds, tellOutage, Witness } from './witness.ts'
+import { assertNothingWithoutLeader, assertSafe, seconds, tellOutage, Witness } from './witness.ts'
 
 const FROZEN_MS = 15_000
 const SHOULD_TAKE_MS = 6_500
@@ -28,6 +28,7 @@ test('the leader’s agent frozen for 15 s: another leads, nothing is lost, and 
   assert.notEqual(await cluster.leaderKey(), old.name, 'the thawed agent does not take the lock back')
   const report = await witness.finish(frozenMs)
   assertSafe(report)
+  assertNothingWithoutLeader(report)
   tellOutage(t, report, SHOULD_TAKE_MS)
 })
 
@@ -46,5 +47,6 @@ test('everything on the leader’s host frozen and thawed: nothing is lost and n
   const report = await witness.finish(frozenMs)
   t.diagnostic(`whole again ${seconds(performance.now() - thawedMs)} after the thaw`)
   assertSafe(report)
+  assertNothingWithoutLeader(report)
   tellOutage(t, report, SHOULD_TAKE_MS)
 })

@@ -1,50 +1,13 @@
-// The error that HAProxy set-ups are known for: a write that reaches a server in recovery (25006). Not once, ever.
+// Planned changes of the leader under new connections: Not one error 25006, ever.
 
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
-import { waitFor } from '../../src/demo/wait.ts'
-import { createWritesTable, Writer } from '../../src/demo/writer.ts'
-import { startCluster } from '../support/fixture.ts'
+import { loadThrough, startTlsCluster } from './new-connections.ts'
 
-const ROUNDS = 5
-const RATE_PER_SECOND = 50
-
-const { cluster } = await startCluster(
-  { after },
-  { etcd: 3, members: 3, proxies: 1, parameters: { synchronous_standby_names: 'ANY 1 (*)' } },
-)
-
-/** New connections at a steady rate, each inserting one row, around `rounds` faults; no error 25006 may come of it. */
-async function load(name: string, fault: () => Promise<void>): Promise<string> {
-  const leader = await cluster.leader()
-  await createWritesTable(sql => leader.query(sql), `loop_${name}`)
-  const [proxy] = cluster.proxies
-  assert.ok(proxy)
-  const writer = Writer.start({
-    target: proxy.write,
-    table: `loop_${name}`,
-    sessions: 10,
-    ratePerSecond: RATE_PER_SECOND,
-    reconnect: true,
-  })
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const { acknowledged } = writer.tally
-    await waitFor(
-      'rows to flow',
-      { withinMs: 60_000 },
-      () => writer.tally.acknowledged > acknowledged + RATE_PER_SECOND,
-    )
-    await fault()
-    await cluster.complete(60_000)
-  }
-  const tally = await writer.stop()
-  const summary = tally.summary(tally.latestMs)
-  assert.equal(summary.readOnlyErrors, 0, 'a write reached a server in recovery')
-  return `${summary.acknowledged} rows, longest gap ${summary.longestGapMs} ms, errors ${JSON.stringify(summary.errors)}`
-}
+const cluster = await startTlsCluster({ after })
 
 test('a new connection for every row through 5 switchovers: zero errors 25006', async t => {
-  const told = await load('switchovers', async () => {
+  const told = await loadThrough(cluster, 'switchovers', async () => {
     const old = await cluster.leader()
     const body = JSON.stringify({ leader: old.name })
     const answer = await old.rest('/switchover', {
@@ -54,16 +17,6 @@ test('a new connection for every row through 5 switchovers: zero errors 25006', 
     })
     assert.equal(answer.code, 200, answer.body)
     await cluster.leader({ not: [old] })
-  })
-  t.diagnostic(told)
-})
-
-test('a new connection for every row through 5 crashes of the leader: zero errors 25006', async t => {
-  const told = await load('crashes', async () => {
-    const old = await cluster.leader()
-    await old.host.kill()
-    await cluster.leader({ not: [old] })
-    await old.agent.start()
   })
   t.diagnostic(told)
 })

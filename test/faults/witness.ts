@@ -6,10 +6,16 @@ import { performance } from 'node:perf_hooks'
 import type { TestContext } from 'node:test'
 import { checkWrites, type Verdict } from '../../src/demo/checker.ts'
 import type { Cluster } from '../../src/demo/cluster.ts'
-import { Prober, type StaleAcknowledgement, staleAcknowledgements } from '../../src/demo/prober.ts'
+import {
+  type Acknowledgement,
+  Prober,
+  type StaleAcknowledgement,
+  staleAcknowledgements,
+} from '../../src/demo/prober.ts'
 import { type Gap, READ_ONLY, type Tally } from '../../src/demo/tally.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { createWritesTable, Writer } from '../../src/demo/writer.ts'
+import { KeyWatch } from './key-watch.ts'
 
 /** Timing is asserted with this margin: machines that are busy with other things stall. */
 export const MARGIN = 5
@@ -25,7 +31,9 @@ export interface Report {
   readonly outage: Gap
   /** Acknowledgements of an older timeline that came through a proxy after the first of a newer one, wherever that was seen. */
   readonly staleThroughProxies: readonly StaleAcknowledgement[]
-  /** The same on the servers' own ports. */
+  /** Acknowledgements that came through a proxy while nobody held the leader key: its lease had ended or was given up. */
+  readonly leaderlessThroughProxies: readonly Acknowledgement[]
+  /** The first of these lists, for the servers' own ports. */
   readonly staleDirect: readonly StaleAcknowledgement[]
 }
 
@@ -35,10 +43,12 @@ export class Witness {
   readonly cluster: Cluster
   readonly writer: Writer
   readonly prober: Prober
+  readonly #keys: KeyWatch
   readonly #table: string
 
   private constructor(cluster: Cluster, writer: Writer, prober: Prober, table: string) {
     this.cluster = cluster
+    this.#keys = new KeyWatch(cluster)
     this.writer = writer
     this.prober = prober
     this.#table = table
@@ -76,13 +86,18 @@ export class Witness {
     const endedMs = performance.now()
     const tally = await this.writer.stop()
     const records = await this.prober.stop()
+    await this.#keys.stop()
     const leader = await this.cluster.leader()
     const verdict = await checkWrites((sql, values) => leader.query(sql, values), tally, this.#table)
     const proxies = new Set(this.cluster.proxies.map(({ name }) => name))
     const stale = staleAcknowledgements(records)
+    const { vacancies } = this.#keys
+    const isLeaderless = ({ atMs }: Acknowledgement) =>
+      vacancies.some(({ fromMs, untilMs }) => atMs > fromMs && atMs < untilMs)
     return {
       verdict,
       tally,
+      leaderlessThroughProxies: records.filter(record => proxies.has(record.member) && isLeaderless(record)),
       outage: tally.longestGap(endedMs, sinceMs),
       staleThroughProxies: stale.filter(({ member }) => proxies.has(member)),
       staleDirect: stale.filter(({ member }) => !proxies.has(member)),
@@ -97,6 +112,15 @@ export function assertSafe(report: Report): void {
   assert.deepEqual(verdict.doubled, [], 'rows are there twice')
   assert.deepEqual(staleThroughProxies, [], 'an older epoch was acknowledged through a proxy')
   assert.equal(tally.count(READ_ONLY), 0, 'a write reached a server in recovery')
+}
+
+/** After the end of a lease: not one commit through a proxy until the key was taken again. */
+export function assertNothingWithoutLeader(report: Report): void {
+  assert.deepEqual(
+    report.leaderlessThroughProxies,
+    [],
+    'acknowledged through a proxy after the lease had ended',
+  )
 }
 
 /** Prints the figures, and asserts the outage with a margin of five over what it should take. */

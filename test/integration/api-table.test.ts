@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
 import { startCluster } from '../support/fixture.ts'
+import { testRestActions } from '../support/rest-actions.ts'
 import { tableTags, testRestTable } from '../support/rest-table.ts'
 import { runProgram } from '../support/run-program.ts'
 
@@ -12,6 +13,7 @@ const { cluster, work } = await startCluster(
 )
 
 testRestTable(cluster, 'pgherd')
+testRestActions(cluster, 'pgherd')
 
 test('the leader says how long its lease lasts, a replica says none', async () => {
   const leader = await cluster.leader()

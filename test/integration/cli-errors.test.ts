@@ -44,6 +44,15 @@ const files = {
     `${complete}tags: {nofailover: yes, failover_priority: 1}\nlogs: {}\nbootstrap:\n  dcs:\n    ttl: 10\n    retry_timeout: 864000000\n    postgresql: {parameters: {max_connections: 5}}\n`,
   ),
   complete: await file('complete.yml', complete),
+  proxyValue: await file(
+    'proxy-value.yml',
+    'scope: main\netcd: {hosts: [127.0.0.1:1]}\nchecks:\n  interval: often\n  rise: 0\n',
+  ),
+  proxyKey: await file(
+    'proxy-key.yml',
+    'scope: main\netcd: {hosts: [127.0.0.1:1]}\nlisteners:\n  write: {bind: "*:5000", maxconn: 5}\n',
+  ),
+  proxyBare: await file('proxy-bare.yml', 'listeners: {}\n'),
 }
 
 /** Words after the program's name; everything in one snapshot, so that the tone is reviewed as a whole. */
@@ -62,6 +71,10 @@ const rows: readonly (readonly string[])[] = [
   ['check', files.consul],
   ['check', files.warned],
   ['check', seed],
+  ['proxy', files.proxyValue],
+  ['proxy', files.proxyKey],
+  ['proxy', files.proxyBare],
+  ['proxy', '/nonexistent/proxy.yml'],
   ['ctl', 'list'],
   ['ctl', '-c', '/nonexistent/ctl.yml', 'list'],
   ['ctl', '-d', 'consul://127.0.0.1:8500', 'list', 'main'],

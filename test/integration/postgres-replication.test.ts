@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import test, { after } from 'node:test'
 import { realClock } from '../../src/platform/clock.ts'
+import { DataDirectory } from '../../src/postgres/data-directory.ts'
 import { factsOf, type Member, Rig, sql, until, within } from './postgres-rig.ts'
 
 const rig = await Rig.open()
@@ -200,6 +201,33 @@ test('a leader of another cluster is nobody to compare with', async () => {
   const divergence = await pg1.server.divergence(other.upstream, within(5000))
   assert.equal(divergence.kind, 'unknown')
   assert.match(divergence.kind === 'unknown' ? divergence.why : '', /another cluster/)
+})
+
+test('a directory whose rewind was interrupted counts as empty: it is set aside, and a clone takes its place', async () => {
+  const [leader, broken] = (await factsOf(pg1)).role === 'primary' ? [pg1, pg2] : [pg2, pg1]
+  await broken.server.stop({ mode: 'fast', checkpointFirst: false, by: within(20_000) })
+  const { dataDir } = broken.config.postgres
+  assert.equal(
+    (await broken.server.status(within(5000))).dataDirectory,
+    'initialized',
+    'a rewind that ended left no mark',
+  )
+  await new DataDirectory(dataDir).beginRewind(within(5000))
+  const status = await broken.server.status(within(5000))
+  assert.deepEqual([status.process, status.dataDirectory], ['stopped', 'empty'])
+  await broken.server.clone(leader.upstream, AbortSignal.timeout(60_000))
+  assert.equal((await broken.server.status(within(5000))).dataDirectory, 'initialized')
+  assert.equal(await broken.server.start('replica', leader.upstream, starting()), true)
+})
+
+test('a rewind that failed before it touched anything leaves the directory as it was', async () => {
+  const [leader, standby] = (await factsOf(pg1)).role === 'primary' ? [pg1, pg2] : [pg2, pg1]
+  const nobody = { member: 'nobody', address: { ...leader.upstream.address, port: 1 } }
+  const divergence = { kind: 'diverged', at: 0n, localEnd: 0n } as const
+  const result = await standby.server.rewind(nobody, divergence, AbortSignal.timeout(60_000))
+  assert.equal(result.ok, false)
+  assert.equal((await standby.server.status(within(5000))).dataDirectory, 'initialized')
+  assert.equal(await standby.server.start('replica', leader.upstream, starting()), true)
 })
 
 test('setting aside keeps the data and leaves an empty directory to clone into', async () => {

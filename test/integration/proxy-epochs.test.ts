@@ -1,15 +1,20 @@
 // Changes of leader and lost evidence, with real servers and real etcd: who is cut, who waits, who never sees an error.
 
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
 import test, { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitFor } from '../../src/demo/wait.ts'
-import { connectionsOf, Stand } from './proxy-rig.ts'
+import { type ScriptedMember, Stand } from './proxy-rig.ts'
 import { ask, dial, login, loginTls, query, sqlStateOf, startSession, type Watched } from './proxy-wire.ts'
 
 const stand = await Stand.open(
   { after },
-  { proxy: { listeners: { write: { on_no_backend: { hold: '5s', max_held: 100 } } } } },
+  {
+    proxy: {
+      listeners: { write: { on_no_backend: { hold: '5s', max_held: 100 } }, read: { max_connections: 3 } },
+    },
+  },
 )
 const pg1 = stand.member('pg1')
 const pg2 = stand.member('pg2')
@@ -25,6 +30,15 @@ function several(count: number, make: () => Promise<Watched>): Promise<Watched[]
 
 function closeAll(clients: readonly Watched[]): void {
   for (const { socket } of clients) socket.destroy()
+}
+
+/** Waits until this many sessions of the write listener are in this state. */
+function inState(state: string, count: number): Promise<boolean> {
+  return waitFor(`${count} sessions ${state}`, { withinMs: 5000, everyMs: 20 }, async note => {
+    const states = (await stand.status()).listeners[0]?.states ?? {}
+    note(JSON.stringify(states))
+    return states[state] === count
+  })
 }
 
 async function busy(sql: string): Promise<Watched> {
@@ -45,31 +59,54 @@ async function halfClosed(): Promise<Watched> {
   return client
 }
 
+/** Connects to a frozen server until its kernel takes no more: what connects after that stays on its way. */
+async function fillBacklog(member: ScriptedMember): Promise<() => void> {
+  const sockets = Array.from({ length: 600 }, () => connect({ ...member.address }))
+  let connected = 0
+  for (const socket of sockets) {
+    socket.on('error', () => {})
+    socket.once('connect', () => {
+      connected += 1
+    })
+  }
+  let before = -1
+  await waitFor('a full backlog', { withinMs: 10_000, everyMs: 300 }, note => {
+    note(`${connected} connected`)
+    const isStill = connected === before && connected > 0
+    before = connected
+    return isStill
+  })
+  assert.ok(connected < sockets.length, 'the backlog is full')
+  return () => {
+    for (const socket of sockets) socket.destroy()
+  }
+}
+
 test('100 sessions in every state each see their end once when another takes over, those that wait see none', async t => {
   await stand.settle()
-  await pg1.postmaster.freeze()
-  // A frozen postmaster still lets the kernel take connections: their greeting never comes.
-  const ungreeted = await several(10, () => startSession(stand.write))
-  await sleep(200)
-  pg1.postmaster.thaw()
   const cut = new Map<string, readonly Watched[]>([
     ['idle', await several(20, () => login(stand.write))],
     ['in a statement', await several(15, () => busy('SELECT pg_sleep(60)'))],
     ['in COPY', await several(10, inCopy)],
     ['in TLS', await several(15, () => loginTls(stand.write))],
     ['half closed', await several(10, halfClosed)],
-    ['just greeted', ungreeted],
   ])
-  const unstarted = await several(10, () => dial(stand.write))
+  await pg1.postmaster.freeze()
+  t.after(() => pg1.postmaster.thaw())
+  // The kernel takes their connections for the frozen server: its greeting does not come.
+  cut.set('waiting for the greeting', await several(10, () => startSession(stand.write)))
+  await inState('streaming', 80)
+  const emptyBacklog = await fillBacklog(pg1)
+  t.after(emptyBacklog)
+  const connecting = await several(10, () => startSession(stand.write))
+  await inState('connecting', 10)
+  const unstarted = await several(5, () => dial(stand.write))
   await stand.dropKey()
-  const held = await several(10, () => startSession(stand.write))
-  await waitFor(
-    'ten to wait',
-    { withinMs: 5000 },
-    async () => (await stand.status()).listeners[0]?.held === 10,
-  )
+  const held = await several(5, () => startSession(stand.write))
+  await inState('held', 5)
   const all = [...cut.values()].flat()
-  t.after(() => closeAll([...all, ...unstarted, ...held]))
+  const patient = [...connecting, ...held]
+  t.after(() => closeAll([...all, ...unstarted, ...patient]))
   assert.ok(
     all.every(client => client.ends === 0),
     'nobody is cut by the deletion of the key',
@@ -86,8 +123,11 @@ test('100 sessions in every state each see their end once when another takes ove
   // The goal is 50 ms; a busy machine gets a margin of five.
   assert.ok(tookMs < 250, `took ${tookMs} ms`)
 
-  await Promise.all(held.map(client => client.until('the greeting', () => client.text.includes('Z'))))
-  for (const client of held) assert.equal(await who(client), 'pg2')
+  await Promise.all(patient.map(client => client.until('the greeting', () => client.text.includes('Z'))))
+  for (const client of patient) {
+    assert.equal(await who(client), 'pg2')
+    assert.deepEqual([client.ends, client.errors], [0, []])
+  }
   assert.ok(unstarted.every(client => client.ends === 0))
   await stand.routed('pg2')
   await sleep(1200)
@@ -95,7 +135,7 @@ test('100 sessions in every state each see their end once when another takes ove
     for (const client of clients) assert.deepEqual([client.ends, client.errors], [1, []], state)
   }
   // The server's side of these streams is between two messages, so the reason could be told.
-  for (const state of ['idle', 'in a statement', 'half closed', 'just greeted']) {
+  for (const state of ['idle', 'in a statement', 'half closed', 'waiting for the greeting']) {
     for (const client of cut.get(state) ?? []) {
       assert.equal(sqlStateOf(client.text), '57P01', state)
       assert.match(client.text, /Dpg2 took over from pg1\0/)
@@ -104,13 +144,32 @@ test('100 sessions in every state each see their end once when another takes ove
   for (const client of [...(cut.get('in COPY') ?? []), ...(cut.get('in TLS') ?? [])]) {
     assert.equal(client.bytes, 0)
   }
-  assert.equal(await connectionsOf(pg1.address), 0, 'no server process of the old leader has a connection')
+  emptyBacklog()
+  pg1.postmaster.thaw()
+  await waitFor('the end of every server process of a client on pg1', { withinMs: 20_000 }, async note => {
+    const left = await pg1.clientBackends()
+    note(JSON.stringify(left))
+    return left.length === 0
+  })
   const status = await stand.status()
   assert.equal(status.members.find(({ name }) => name === 'pg1')?.sessions, 0)
   assert.match(
     await stand.log(),
-    /failover to timeline 2: pg1 -> pg2 in \d+\.\d\d s \(last good answer to key gone \d+\.\d\d, lock \d+\.\d\d, routed \d+\.\d\d\); 80 sessions cut, 10 held/,
+    /failover to timeline 2: pg1 -> pg2 in \d+\.\d\d s \(last good answer to key gone \d+\.\d\d, lock \d+\.\d\d, routed \d+\.\d\d\); 80 sessions cut, 15 held/,
   )
+})
+
+test('one client more than a listener takes gets 53300, and a place again when another one leaves', async t => {
+  await stand.settle('pg1')
+  const clients = await several(3, () => login(stand.read))
+  t.after(() => closeAll(clients))
+  const refused = await startSession(stand.read)
+  await refused.untilEnd()
+  assert.equal(sqlStateOf(refused.text), '53300')
+  assert.match(refused.text, /SFATAL\0/)
+  clients[0]?.socket.destroy()
+  const again = await waitFor('a free place', { withinMs: 5000 }, () => login(stand.read))
+  again.socket.destroy()
 })
 
 test('without a leader a client waits its time and is then told the story', async t => {

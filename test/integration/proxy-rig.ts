@@ -107,6 +107,8 @@ export class ScriptedMember {
       ssl: 'on',
       fsync: 'off',
       max_connections: 200,
+      // As our agents set it, only slower: a half-closed client counts as gone too.
+      client_connection_check_interval: '4s',
     }
     const words = Object.entries(settings).flatMap(([setting, value]) => ['-c', `${setting}=${value}`])
     const command = [join(binDir, 'postgres'), '-D', data, ...words]
@@ -143,6 +145,13 @@ export class ScriptedMember {
 
   query<Row extends Record<string, unknown>>(sql: string): Promise<readonly Row[]> {
     return queryOnce<Row>({ ...this.address, user: 'postgres', password: '' }, sql)
+  }
+
+  /** Its server processes that have a client, by the server's own account. */
+  async clientBackends(): Promise<readonly { readonly pid: number; readonly state: string }[]> {
+    return this.query(
+      "SELECT pid, state FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+    )
   }
 
   async stop(): Promise<void> {
@@ -379,16 +388,6 @@ export interface Status {
     readonly states: Readonly<Record<string, number>>
   }[]
   readonly events: readonly { readonly kind: string; readonly says: string }[]
-}
-
-/** TCP connections of a server's port that are more than listening or a memory, by the kernel's own table. */
-export async function connectionsOf(address: HostPort): Promise<number> {
-  const hex = Buffer.from(address.host.split('.').map(Number)).readUInt32LE(0)
-  const local =
-    `${hex.toString(16).padStart(8, '0')}:${address.port.toString(16).padStart(4, '0')}`.toUpperCase()
-  const [LISTEN, TIME_WAIT] = ['0A', '06']
-  const rows = (await readFile('/proc/net/tcp', 'utf8')).split('\n').map(row => row.trim().split(/\s+/))
-  return rows.filter(([, from, , state]) => from === local && state !== LISTEN && state !== TIME_WAIT).length
 }
 
 async function runOnce(host: Host, command: readonly string[]): Promise<void> {

@@ -84,10 +84,13 @@ test('Patroni 3.0.2: the proxy follows a switchover without one error 25006 or a
 })
 
 test('Patroni 3.0.2: the proxy follows the crash of the leader’s host without one error 25006 or a lost row', async () => {
-  await throughFault('crash', async old => {
+  const old = await cluster.leader()
+  await throughFault('crash', async () => {
     await old.host.kill()
     return cluster.leader({ not: [old] })
   })
+  await old.agent.start()
+  await cluster.complete()
 })
 
 test('Patroni 3.0.2: a proxy that knows only one member’s REST address finds the leader and the replicas', async () => {
@@ -100,10 +103,20 @@ test('Patroni 3.0.2: a proxy that knows only one member’s REST address finds t
     command: [...work.program, 'proxy', '--patroni', leader.restAddress],
   })
   await discovered.start()
-  await waitFor('the write port to reach the leader', { withinMs: 20_000 }, async note => {
-    const target = { ...leader.direct, host: '127.0.0.1', port: 5000 }
+  const answering = async (port: number) => {
+    const target = { ...leader.direct, host: '127.0.0.1', port }
     const [row] = await queryOnce<{ address: string }>(target, 'SELECT host(inet_server_addr()) AS address')
-    note(row?.address ?? 'nothing')
-    return row?.address === leader.host.address
+    return row?.address ?? 'nothing'
+  }
+  await waitFor('the write port to reach the leader', { withinMs: 20_000 }, async note => {
+    const address = await answering(5000)
+    note(address)
+    return address === leader.host.address
+  })
+  const replicas = (await cluster.replicas()).map(({ host }) => host.address).sort()
+  await waitFor('the read port to reach every replica in turn', { withinMs: 20_000 }, async note => {
+    const round = [await answering(6000), await answering(6000)].sort()
+    note(round.join())
+    return round.join() === replicas.join()
   })
 })

@@ -89,6 +89,8 @@ export function replicaStatus(over: Partial<AgentStatus> = {}): AgentStatus {
     config: dynamicConfig({}, true),
     nextTurnAtMs: 11_000,
     isRestartPending: false,
+    pendingReasons: {},
+    scheduledRestart: undefined,
     pgherd: { version: '0.1.0' },
     ...over,
   }

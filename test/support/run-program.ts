@@ -16,13 +16,15 @@ export interface RunOptions {
   /** What is typed; the input ends after it. */
   readonly input?: string
   readonly cwd?: string
+  /** Default: a minute. */
+  readonly withinMs?: number
 }
 
-/** Runs `words` and waits at most thirty seconds. */
+/** Runs `words` and waits for the end; rejects when it does not come in time. */
 export async function runProgram(words: readonly string[], options: RunOptions = {}): Promise<Ran> {
   const [program = '', ...args] = words
   const { code, stdout, stderr } = await runChild(program, args, {
-    by: Deadline.in(realClock, 30_000),
+    by: Deadline.in(realClock, options.withinMs ?? 60_000),
     env: {
       PATH: process.env['PATH'] ?? '',
       HOME: '/nonexistent',

@@ -52,16 +52,24 @@ export const etcdIsSilent: Rule = ({ view, server, lease, self }, memory) => {
   )
 }
 
-/** Two clusters in one scope by mistake: touch nothing, say which is which, end. */
-export const anotherCluster: Rule = ({ view, systemId, self, lease }, memory) => {
+/**
+ * Two clusters in one scope by mistake: touch nothing, say which is which, end. A server that leads on the strength of
+ * our key is stopped first: nobody would watch over it.
+ */
+export const anotherCluster: Rule = ({ view, systemId, self, lease, server }, memory) => {
   const registered = view?.initialize?.value ?? ''
   if (systemId === undefined || !/^\d{10,}$/.test(registered) || registered === systemId) return undefined
-  return say(
-    'another-cluster',
+  const says =
     `system ID mismatch, node ${self.name} belongs to a different cluster: ${registered} != ${systemId}; ` +
-      `give this cluster another scope, or move its data directory away to join as a replica`,
-    memory,
-    ...(lease.hold === undefined ? [] : [{ kind: 'release-leader' } as const]),
-    { kind: 'exit', code: 1 },
-  )
+    `give this cluster another scope, or move its data directory away to join as a replica`
+  if (lease.hold === undefined) return say('another-cluster', says, memory, { kind: 'exit', code: 1 })
+  if (server.process !== 'stopped') {
+    return say(
+      'another-cluster',
+      says,
+      { ...memory, role: 'demoted' },
+      { kind: 'demote', demotion: { mode: 'immediate', release: true, candidate: undefined } },
+    )
+  }
+  return say('another-cluster', says, memory, { kind: 'release-leader' }, { kind: 'exit', code: 1 })
 }

@@ -18,6 +18,13 @@ const REFUSED_RECOVERY =
  */
 const STREAM_AGAIN = { wal_retrieve_retry_interval: '500ms' }
 
+/**
+ * A backend that is busy in a statement looks this often whether its client is still there. A session that was cut leaves
+ * no statement of its own running on an old leader, which nobody may be able to stop. From PostgreSQL 14 on.
+ */
+const LOOK_AFTER_CLIENT = { client_connection_check_interval: '2s' }
+const LOOKS_AFTER_CLIENT_SINCE = 14
+
 const NAME = /^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)*$/
 
 /**
@@ -42,10 +49,6 @@ export function serverSettings(
     ...objectAt(localPostgres, 'recovery_conf'),
   }
   const recoverySettings = recoveryParameters(merged, recovery)
-  // A restore_command runs at each attempt too and may cost money: its owner chooses the pause.
-  const isChosen =
-    merged.has('wal_retrieve_retry_interval') || recoverySettings['restore_command'] !== undefined
-  const defaults = isChosen ? {} : STREAM_AGAIN
   return {
     controlled: {
       listen_addresses: local.postgres.listenAddresses,
@@ -53,7 +56,11 @@ export function serverSettings(
       cluster_name: local.scope,
       ...decided.commandLine,
     },
-    parameters: { ...defaults, ...plainParameters(merged), ...decided.walKeep },
+    parameters: {
+      ...defaultParameters(merged, recoverySettings, majorVersion),
+      ...plainParameters(merged),
+      ...decided.walKeep,
+    },
     recovery: recoverySettings,
     pgHba: merged.has('hba_file') ? undefined : lines(either('pg_hba')),
     pgIdent: merged.has('ident_file') ? undefined : lines(either('pg_ident')),
@@ -63,6 +70,19 @@ export function serverSettings(
     removeDataDirectoryOnDivergedTimelines: isTrue('remove_data_directory_on_diverged_timelines'),
     warnings,
   }
+}
+
+/** What we set where nobody has chosen: names compare without case, so a choice in any case counts. */
+function defaultParameters(
+  merged: Parameters,
+  recovery: Readonly<Record<string, string>>,
+  majorVersion: number,
+): Readonly<Record<string, string>> {
+  // A restore_command runs at each attempt too and may cost money: its owner chooses the pause.
+  const isPauseChosen = merged.has('wal_retrieve_retry_interval') || recovery['restore_command'] !== undefined
+  const isLookChosen =
+    merged.has('client_connection_check_interval') || majorVersion < LOOKS_AFTER_CLIENT_SINCE
+  return { ...(isPauseChosen ? {} : STREAM_AGAIN), ...(isLookChosen ? {} : LOOK_AFTER_CLIENT) }
 }
 
 type Parameters = ReadonlyMap<string, { readonly name: string; readonly value: string }>

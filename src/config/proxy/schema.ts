@@ -2,14 +2,7 @@
 
 import { z } from 'zod'
 import { parseRange } from './access.ts'
-import {
-  parseBalance,
-  parseBind,
-  parseDurationMs,
-  parseEtcdHost,
-  parseRestOrigin,
-  parseSizeBytes,
-} from './values.ts'
+import { parseBalance, parseBind, parseDurationMs, parseRestOrigin, parseSizeBytes } from './values.ts'
 
 const text = z.string({ error: 'expected text' }).min(1, { error: 'expected text that is not empty' })
 const flag = z.boolean({ error: 'expected true or false' })
@@ -45,42 +38,8 @@ const bindExpected = "expected an address with a port, such as '*:5000' or 10.0.
 const bind = parsed(parseBind, bindExpected.slice('expected '.length))
 const section = { error: 'expected a mapping of settings' }
 
-const hosts = z
-  .union([z.array(text), text.transform(value => value.split(',').map(host => host.trim()))], {
-    error: 'expected a list of host:port, or text with commas',
-  })
-  .refine(list => list.length > 0, { error: 'expected at least one host:port' })
-
-const etcd = z
-  .strictObject(
-    {
-      hosts,
-      protocol: oneOf('http', 'https').default('http'),
-      username: text.optional(),
-      password: text.optional(),
-      cacert: text.optional(),
-      cert: text.optional(),
-      key: text.optional(),
-    },
-    section,
-  )
-  .transform((value, context) => {
-    const endpoints: string[] = []
-    for (const [index, host] of value.hosts.entries()) {
-      const endpoint = parseEtcdHost(host, value.protocol)
-      if (endpoint !== undefined) endpoints.push(endpoint)
-      else {
-        context.issues.push({
-          code: 'custom',
-          message: 'expected host:port of etcd',
-          input: host,
-          path: ['hosts', index],
-        })
-      }
-    }
-    const { username, password, cacert, cert, key } = value
-    return { endpoints, username, password, cacert, cert, key }
-  })
+/** Read by the loader with the rules that the agent's file has. */
+const etcd = z.record(z.string(), z.unknown(), section)
 
 const patroni = z
   .array(parsed(parseRestOrigin, "the address of a member's REST server, such as http://10.0.0.1:8008"), {

@@ -54,10 +54,3 @@ export function parseRestOrigin(text: string): string | undefined {
   const given = /:(\d+)(?:\/.*)?$/.exec(trimmed.replace(/^https?:\/\//, ''))?.[1]
   return `${protocol}//${hostname}:${given ?? (port === '' ? '8008' : port)}`
 }
-
-/** Endpoints of etcd as the client takes them; undefined for text that is none. */
-export function parseEtcdHost(text: string, protocol: 'http' | 'https'): string | undefined {
-  const match = /^(?:(https?):\/\/)?(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+)(?::(\d{1,5}))?\/?$/.exec(text.trim())
-  if (match === null || Number(match[3] ?? 0) > 65535) return undefined
-  return `${match[1] ?? protocol}://${match[2]}:${match[3] ?? '2379'}`
-}

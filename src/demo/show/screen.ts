@@ -61,8 +61,13 @@ export class Screen {
   }
 
   #canvas(): Canvas {
-    const { columns = 80, rows = 24 } = this.#out
-    return { columns: Math.max(COLUMNS_MIN, columns), rows, isUnicode: isUnicode(this.#env) }
+    // A terminal that does not know its size (a serial console) says 0.
+    const columns = this.#out.columns || 80
+    return {
+      columns: Math.max(COLUMNS_MIN, columns),
+      rows: this.#out.rows || 24,
+      isUnicode: isUnicode(this.#env),
+    }
   }
 }
 

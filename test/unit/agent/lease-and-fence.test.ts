@@ -1,106 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { Fence } from '../../../src/agent/fence.ts'
-import { LeaseKeeper } from '../../../src/agent/lease-keeper.ts'
-import type { Dcs, Outcome, Renewal, Write, Written } from '../../../src/dcs/dcs.ts'
-import { silentLogger } from '../../../src/platform/log.ts'
-import { FakeClock } from '../../support/fake-clock.ts'
-
-const TTL_MS = 5_000
-const timings = { ttlMs: TTL_MS, loopWaitMs: 1_000, retryTimeoutMs: 1_000 }
-const MARGIN_MS = 500
-const position = (revision: bigint, clusterId = 'c1') => ({ clusterId, revision, raftTerm: 1n })
-
-/** A store of one lease and one key whose answers a test chooses. */
-class ScriptedStore {
-  readonly clock: FakeClock
-  answer: 'won' | 'lost' | 'unreachable' | 'unknown' = 'won'
-  latencyMs = 0
-  keepAlives = 0
-  writes: (readonly Write[])[] = []
-  #lease = 1n
-
-  constructor(clock: FakeClock) {
-    this.clock = clock
-  }
-
-  async grantLease(ttlSeconds: number) {
-    this.#lease += 1n
-    return { id: this.#lease, ttlSeconds, sentAtMs: this.clock.monotonicMs() }
-  }
-
-  async keepAlive(id: bigint): Promise<Renewal> {
-    this.keepAlives += 1
-    const sentAtMs = this.clock.monotonicMs()
-    if (this.latencyMs > 0) await this.clock.sleep(this.latencyMs)
-    if (this.answer !== 'won') return { outcome: this.answer }
-    return { outcome: 'won', lease: { id, ttlSeconds: TTL_MS / 1000, sentAtMs } }
-  }
-
-  async write(_conditions: unknown, writes: readonly Write[]): Promise<Written> {
-    this.writes.push(writes)
-    const outcome: Outcome = this.answer
-    return { outcome, revision: outcome === 'won' ? 50n : undefined }
-  }
-}
-
-function scene() {
-  const clock = new FakeClock()
-  const store = new ScriptedStore(clock)
-  const lost: string[] = []
-  const signals: string[] = []
-  const server = { family: 3 }
-  const keeper = new LeaseKeeper(
-    {
-      dcs: store as unknown as Dcs,
-      name: 'pg1',
-      clock,
-      log: silentLogger,
-      onLost: why => {
-        lost.push(why)
-        fence.shorten()
-      },
-      onRenewed: () => {},
-    },
-    timings,
-  )
-  let suspendedMs = 0
-  const fenced: string[] = []
-  const fence = new Fence({
-    keeper,
-    clock,
-    log: silentLogger,
-    suspendAwareMs: () => clock.monotonicMs() + suspendedMs,
-    onFenced: says => fenced.push(says),
-    postgres: {
-      signalPostmaster: signal => void signals.push(`${Math.round(clock.monotonicMs())} ${signal}`),
-      killFamily: async () => {
-        const found = server.family
-        server.family = 0
-        return found
-      },
-    },
-  })
-  const lead = async () => {
-    keeper.start()
-    fence.start()
-    const by = { remainingMs: () => 1_000 } as never
-    assert.equal(await keeper.acquire(by), 'won')
-    fence.arm()
-  }
-  const suspend = (forMs: number) => {
-    suspendedMs += forMs
-  }
-  return { clock, store, keeper, fence, lost, signals, fenced, server, lead, suspend }
-}
-
-/** The loop lives: it begins a turn each second. */
-async function runLoop(clock: FakeClock, keeper: LeaseKeeper, forMs: number): Promise<void> {
-  for (let passedMs = 0; passedMs < forMs; passedMs += 500) {
-    keeper.noteTurn()
-    await clock.advance(Math.min(500, forMs - passedMs))
-  }
-}
+import { MARGIN_MS, position, runLoop, scene, TTL_MS } from './keeper-scene.ts'
 
 test('the lease is renewed every ttl/6 and the fence stays calm for a minute', async () => {
   const { clock, keeper, store, signals, lead } = scene()
@@ -242,4 +142,44 @@ test('release deletes the key once and the hold is gone whatever the answer', as
   assert.equal(await keeper.release(by), 'unknown')
   assert.equal(keeper.hold, undefined)
   assert.deepEqual(store.writes.at(-1), [{ kind: 'delete', key: 'leader' }])
+})
+
+test('an etcd that answers after a third of the ttl holds the lease: renewals overlap', async () => {
+  const { clock, store, keeper, fence, lost, signals, lead } = scene()
+  await lead()
+  store.latencyMs = 1_800
+  let leastMs = TTL_MS
+  for (let second = 0; second < 30; second += 1) {
+    await runLoop(clock, keeper, 1_000)
+    leastMs = Math.min(leastMs, keeper.leftMs())
+  }
+  assert.deepEqual([lost, signals], [[], []])
+  assert.ok(leastMs > TTL_MS / 6, `${leastMs} ms were left at the least`)
+  fence.stop()
+  keeper.stop()
+})
+
+test('renewals that nobody answers stay few', async () => {
+  const { clock, store, keeper, fence, lead } = scene()
+  await lead()
+  store.latencyMs = 1_000_000
+  const before = store.keepAlives
+  await runLoop(clock, keeper, 60_000)
+  assert.equal(store.keepAlives - before, 5)
+  fence.stop()
+  keeper.stop()
+})
+
+test('a renewal that is answered after a later one takes no time away', async () => {
+  const { clock, store, keeper, fence, lead } = scene()
+  await lead()
+  store.latencyMs = 1_500
+  await runLoop(clock, keeper, 1_000)
+  store.latencyMs = 10
+  await runLoop(clock, keeper, 1_000)
+  const leftMs = keeper.leftMs()
+  await runLoop(clock, keeper, 500)
+  assert.ok(keeper.leftMs() >= leftMs - 500, `${keeper.leftMs()} ms are left, ${leftMs} ms half a second ago`)
+  fence.stop()
+  keeper.stop()
 })

@@ -60,11 +60,14 @@ test('a step that hangs or fails does not keep the others from stopping', async 
   assert.match(said.join('\n'), /stopping hangs: .*deadline[\s\S]*stopping fails: disk gone/)
 })
 
-test('a second signal leaves at once', () => {
-  const { process, lifecycle } = start()
+test('a second signal runs the last acts and leaves at once', () => {
+  const { process, lifecycle, did } = start()
   lifecycle.onStop('hangs', 60_000, () => new Promise(() => {}))
+  lifecycle.onFatal(() => void did.push('fence'))
   process.emit('SIGINT')
+  assert.deepEqual(did, [])
   process.emit('SIGINT')
+  assert.deepEqual(did, ['fence'])
   assert.deepEqual(process.exits, [130])
 })
 

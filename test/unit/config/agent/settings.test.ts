@@ -22,7 +22,8 @@ ${local}`
   return serverSettings(config, dynamicConfig({ postgresql: dynamic }, true), majorVersion)
 }
 
-const retry = { wal_retrieve_retry_interval: '500ms' }
+const look = { client_connection_check_interval: '2s' }
+const retry = { wal_retrieve_retry_interval: '500ms', ...look }
 
 test('with nothing said, the controlled parameters have their defaults', () => {
   const { controlled, parameters, warnings } = settings({})
@@ -48,9 +49,18 @@ test('with nothing said, the controlled parameters have their defaults', () => {
 test('a standby asks for its stream twice a second, unless somebody chose a pause or archives are fetched', () => {
   assert.equal(settings({}).parameters['wal_retrieve_retry_interval'], '500ms')
   const chosen = settings({ parameters: { WAL_retrieve_retry_interval: '3s' } }).parameters
-  assert.deepEqual(chosen, { WAL_retrieve_retry_interval: '3s', wal_keep_size: '128MB' })
+  assert.deepEqual(chosen, { WAL_retrieve_retry_interval: '3s', wal_keep_size: '128MB', ...look })
   const fetched = settings({ parameters: { restore_command: 'cp a' } }).parameters
-  assert.deepEqual(fetched, { wal_keep_size: '128MB' })
+  assert.deepEqual(fetched, { wal_keep_size: '128MB', ...look })
+})
+
+test('a busy backend looks after its client every 2 s, unless somebody chose an interval or the server is too old', () => {
+  const name = 'client_connection_check_interval'
+  assert.equal(settings({}).parameters[name], '2s')
+  assert.equal(settings({}, '', 14).parameters[name], '2s')
+  assert.equal(settings({}, '', 13).parameters[name], undefined)
+  const chosen = settings({ parameters: { Client_Connection_Check_Interval: '0' } }).parameters
+  assert.deepEqual([chosen['Client_Connection_Check_Interval'], chosen[name]], ['0', undefined])
 })
 
 /** Name, value given, value used, whether it warns. */
@@ -95,7 +105,9 @@ const walKeepRows: readonly (readonly [JsonObject, number, JsonObject])[] = [
 ]
 for (const [parameters, version, want] of walKeepRows) {
   test(`${JSON.stringify(parameters)} on PostgreSQL ${version} keeps ${JSON.stringify(want)}`, () => {
-    assert.deepEqual(settings({ parameters }, '', version).parameters, { ...retry, ...want })
+    const all = Object.entries(settings({ parameters }, '', version).parameters)
+    const kept = Object.fromEntries(all.filter(([name]) => name.startsWith('wal_keep')))
+    assert.deepEqual(kept, want)
   })
 }
 
@@ -127,7 +139,7 @@ test('recovery settings leave parameters, and never say where to stream from or 
     },
   }
   const { parameters, recovery } = settings(dynamic)
-  assert.deepEqual(parameters, { work_mem: '4MB', wal_keep_size: '128MB' })
+  assert.deepEqual(parameters, { work_mem: '4MB', wal_keep_size: '128MB', ...look })
   assert.deepEqual(recovery, { restore_command: 'cp b' })
 })
 
@@ -136,7 +148,7 @@ test('a name that could smuggle a line into postgresql.conf is refused', () => {
   assert.deepEqual(parameters, {
     'my.ext': 'y',
     wal_keep_size: '128MB',
-    wal_retrieve_retry_interval: '500ms',
+    ...retry,
   })
   assert.equal(warnings.length, 2)
 })

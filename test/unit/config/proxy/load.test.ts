@@ -26,6 +26,9 @@ test('the smallest file is a scope and etcd; all else has its default', () => {
       kind: 'etcd',
       etcd: {
         endpoints: ['http://10.0.0.4:2379'],
+        srv: undefined,
+        followMembers: true,
+        transport: 'grpc',
         username: undefined,
         password: undefined,
         cacert: undefined,
@@ -103,8 +106,20 @@ const mistakes: readonly (readonly [string, string])[] = [
   [`${small}checks: { rise: 1.5 }\n`, 'p.yml:3: checks.rise: expected a whole number from 1 to 100'],
   [`${small}data_plane: nat\n`, 'p.yml:3: data_plane: expected node'],
   [`${small}patroni: [a:8008]\n`, 'p.yml:1: etcd and patroni: expected one of the two'],
-  ['scope: x\netcd: { hosts: [] }\n', 'p.yml:2: etcd.hosts: expected at least one host:port'],
-  ['scope: x\netcd: { hosts: ["a b"] }\n', 'p.yml:2: etcd.hosts.0: expected host:port of etcd'],
+  [
+    'scope: x\netcd: { hosts: [] }\n',
+    'p.yml:2: etcd.hosts: expected a list of host:port, or text with commas, found a list',
+  ],
+  ['scope: x\netcd: { hosts: ["a b"] }\n', 'p.yml:2: etcd.hosts: expected host:port of etcd, found a list'],
+  ['scope: x\netcd: { hosst: [a] }\n', 'p.yml:2: etcd.hosst: unknown key'],
+  [
+    'scope: x\netcd: { hosts: [a], cacert: /ca.pem }\n',
+    'p.yml:2: etcd.cacert: has no effect without `protocol: https`',
+  ],
+  [
+    'scope: x\netcd: { url: "http//root:geheim@a" }\n',
+    'p.yml:2: etcd.url: expected a URL like http://10.0.0.4:2379',
+  ],
   [
     'scope: x\npatroni: ["http://a/x"]\n',
     "p.yml:2: patroni.0: expected the address of a member's REST server, such as http://10.0.0.1:8008",

@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { Send } from '../../../../src/dcs/etcd/calls.ts'
+import type { Send } from '../../../../src/dcs/etcd/endpoints.ts'
 import { EtcdFault } from '../../../../src/dcs/etcd/faults.ts'
+import type { RangeAnswer, TxnAnswer } from '../../../../src/dcs/etcd/rpc.ts'
 import { Deadline } from '../../../../src/platform/deadline.ts'
 import { HaError } from '../../../../src/platform/errors.ts'
 import { FakeClock } from '../../../support/fake-clock.ts'
 import { type FakeMember, fakeEtcd, type Manner } from './fake-members.ts'
 
-const range: Send<Awaited<ReturnType<Parameters<Send<never>>[0]['kv']['range']>>> = (client, options) =>
-  client.kv.range({}, options)
-const txn: Send<Awaited<ReturnType<Parameters<Send<never>>[0]['kv']['txn']>>> = (client, options) =>
-  client.kv.txn({}, options)
+const range: Send<RangeAnswer> = (rpc, call) => rpc.range({ key: Buffer.from('x') }, call)
+const txn: Send<TxnAnswer> = (rpc, call) => rpc.txn({ compare: [], success: [] }, call)
 
 const frozen: Manner = { delayMs: 1_000_000 }
 const refused: Manner = { error: '9 FAILED_PRECONDITION: gRPC 14: No connection established' }
