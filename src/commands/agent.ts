@@ -21,6 +21,7 @@ import type { DynamicConfig, EtcdConfig, LocalConfig } from '../config/agent/typ
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
+import { FailsafeClient } from '../health/failsafe.ts'
 import { PeerClient } from '../health/peer.ts'
 import { type RestCredentials, readRestCredentials } from '../health/rest-client.ts'
 import { realClock } from '../platform/clock.ts'
@@ -74,15 +75,18 @@ export async function runAgent(file: string | undefined): Promise<number> {
   })
   const credentials = await readRestCredentials(local.restClient)
   const peers = new PeerClient(credentials)
+  const failsafe = new FailsafeClient(credentials)
   const lifecycle = new Lifecycle({ clock: realClock, log, process })
   lifecycle.install()
   try {
     const view = await firstView(dcs, local, log, lifecycle.signal)
     await refuseSecondMember(view, local, log, credentials)
     const readFile = () => loadLocalConfig(file, { ...environment })
-    return await runMember({ local, log, registry, dcs, events, peers, view, lifecycle, readFile })
+    const parts = { local, log, registry, dcs, events, peers, failsafe, view, lifecycle, readFile }
+    return await runMember(parts)
   } finally {
     await peers.close()
+    await failsafe.close()
     await dcs.close()
     lifecycle.uninstall()
   }
@@ -95,6 +99,7 @@ interface Member {
   readonly dcs: Dcs
   readonly events: EventLog<EventDraft>
   readonly peers: PeerClient
+  readonly failsafe: FailsafeClient
   readonly view: ClusterView
   readonly lifecycle: Lifecycle
   readonly readFile: () => Promise<LocalConfig>
@@ -131,6 +136,7 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
     log,
     events,
     askPeers: (urls, by) => peers.askAll(urls, by),
+    askFailsafe: (urls, body, by) => member.failsafe.askAll(urls, body, by),
     readDynamic: dynamicConfig,
     settingsFor: dynamic => serverSettings(node.local, dynamic, major),
     suspendAwareMs: () => uptime() * 1000,
@@ -148,6 +154,7 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
     log,
     postgres,
     peers,
+    failsafe: member.failsafe,
     api: () => api,
     agent: () => agent,
   })
@@ -177,6 +184,7 @@ function openApi(
     status: () => agent.status(),
     freshStatus: by => agent.freshStatus(by),
     wake: () => agent.wake(),
+    acceptFailsafe: call => agent.acceptFailsafe(call),
     dcs: agent.dcs,
     operator: {
       restart: conditions => operator.restart(conditions),
