@@ -305,6 +305,10 @@ async function restoreAll(cluster: Cluster, config: unknown): Promise<void> {
     })
   }
   for (const member of cluster.members) await callRest(member, 'DELETE /restart', undefined)
+  await waitFor('every key to say running', { withinMs: 20_000 }, async () => {
+    const { members } = JSON.parse((await leader.rest('/cluster')).body)
+    return members.every(({ state }: { state: string }) => ['running', 'streaming'].includes(state))
+  })
 }
 
 async function configOf(cluster: Cluster): Promise<unknown> {
