@@ -140,7 +140,7 @@ test('a reload takes tags, accounts and parameters of the file; what cannot chan
   assert.equal((await callRest(replica, 'POST /reload', undefined)).code, 202)
 })
 
-test('with required client certificates and an account, patronictl and ours reach a member that was reloaded to TLS', async () => {
+test('with required client certificates and an account, ctl reaches a member that was reloaded to TLS', async () => {
   const certificates = await makeCertificates(path.join(work.data, 'certificates'))
   const server = await certificates.issue('server', replica.host.address)
   const client = await certificates.issue('client')
@@ -165,16 +165,14 @@ test('with required client certificates and an account, patronictl and ours reac
     const found = members.find((member: { name: string }) => member.name === replica.name)
     return found.api_url === `https://${replica.restAddress}/patroni`
   })
-  const tools = [['patronictl'], [...work.program, 'ctl']]
-  for (const words of tools) {
-    const run = (...more: readonly string[]) => runProgram([...words, '-c', replica.configFile, ...more])
-    const reloaded = await run('reload', cluster.scope, replica.name, '--force')
-    assert.match(reloaded.stdout, /Reload request received for member/, reloaded.stderr)
-    const versions = await run('version', cluster.scope, replica.name)
-    assert.match(versions.stdout, /^pg\d: Patroni \S+ PostgreSQL 15/m)
-    const patched = await run('restart', cluster.scope, replica.name, '--pending', '--force')
-    assert.match(patched.stdout, /status code=503, \(restart conditions are not satisfied\)/)
-  }
+  const run = (...more: readonly string[]) =>
+    runProgram([...work.program, 'ctl', '-c', replica.configFile, ...more])
+  const reloaded = await run('reload', cluster.scope, replica.name, '--force')
+  assert.match(reloaded.stdout, /Reload request received for member/, reloaded.stderr)
+  const versions = await run('version', cluster.scope, replica.name)
+  assert.match(versions.stdout, /^pg\d: Patroni \S+ PostgreSQL 15/m)
+  const refused = await run('restart', cluster.scope, replica.name, '--pending', '--force')
+  assert.match(refused.stdout, /status code=503, \(restart conditions are not satisfied\)/)
   await replica.configure()
   process.kill(replica.agent.pid, 'SIGHUP')
   await waitFor(
