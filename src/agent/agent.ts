@@ -214,6 +214,7 @@ export class Agent {
     const state = this.#state
     const { local, version } = this.#parts
     const leaseLeftMs = this.#leadershipLeftMs()
+    const ageMs = this.#parts.clock.monotonicMs() - state.serverTakenAtMs
     return {
       takenAtMs: state.serverTakenAtMs,
       name: local.name,
@@ -235,7 +236,12 @@ export class Agent {
         state.scheduledRestart === undefined
           ? undefined
           : printScheduledRestart(state.scheduledRestart, false),
-      pgherd: { version, lease_left_ms: Math.floor(leaseLeftMs), ...this.#loop.lastWords },
+      pgherd: {
+        version,
+        lease_left_ms: Math.floor(leaseLeftMs),
+        age_ms: Number.isFinite(ageMs) ? Math.max(0, Math.round(ageMs)) : null,
+        ...this.#loop.lastWords,
+      },
     }
   }
 

@@ -3,6 +3,7 @@
 import { uptime } from 'node:os'
 import { Command } from 'commander'
 import type { Registry } from 'prom-client'
+import { Agent as HttpAgent, request } from 'undici'
 import { Agent } from '../agent/agent.ts'
 import { createAgentMetrics } from '../agent/metrics.ts'
 import type { AgentParts } from '../agent/parts.ts'
@@ -22,7 +23,7 @@ import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
 import { FailsafeClient } from '../health/failsafe.ts'
 import { PeerClient } from '../health/peer.ts'
-import { readRestCredentials } from '../health/rest-client.ts'
+import { type RestCredentials, readRestCredentials } from '../health/rest-client.ts'
 import { realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
@@ -79,7 +80,7 @@ export async function runAgent(file: string | undefined): Promise<number> {
   lifecycle.install()
   try {
     const view = await firstView(dcs, local, log, lifecycle.signal)
-    await refuseSecondMember(view, local, log)
+    await refuseSecondMember(view, local, log, credentials)
     const readFile = () => loadLocalConfig(file, { ...environment })
     const parts = { local, log, registry, dcs, events, peers, failsafe, view, lifecycle, readFile }
     return await runMember(parts)
@@ -273,9 +274,14 @@ function rereadEtcd(file: string | undefined, environment: NodeJS.ProcessEnv): (
 }
 
 /** Two members with one name would fight for one key: whoever answers under our name was here first. */
-async function refuseSecondMember(view: ClusterView, local: LocalConfig, log: Logger): Promise<void> {
+async function refuseSecondMember(
+  view: ClusterView,
+  local: LocalConfig,
+  log: Logger,
+  credentials: RestCredentials,
+): Promise<void> {
   const url = view.members.get(local.name)?.apiUrl
-  if (url === undefined || !(await answersAtAll(url))) return
+  if (url === undefined || !(await answersAtAll(url, credentials))) return
   log.critical(`Can't start; there is already a node named '${local.name}' running`)
   throw new UserError(
     `${local.file}: name: there is already a member named '${local.name}' running at ${url}: stop it, or give this one another name`,
@@ -284,14 +290,18 @@ async function refuseSecondMember(view: ClusterView, local: LocalConfig, log: Lo
 
 const LIVENESS_MS = 3_000
 
-async function answersAtAll(apiUrl: string): Promise<boolean> {
-  const url = apiUrl.replace(/\/patroni$/, '/liveness')
+/** Whatever certificate it shows: the question is only whether somebody is there. */
+async function answersAtAll(apiUrl: string, { connect }: RestCredentials): Promise<boolean> {
+  const dispatcher = new HttpAgent({ connect: { ...connect, rejectUnauthorized: false } })
   try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(LIVENESS_MS) })
-    await answer.body?.cancel()
+    const url = apiUrl.replace(/\/patroni$/, '/liveness')
+    const answer = await request(url, { dispatcher, signal: AbortSignal.timeout(LIVENESS_MS) })
+    await answer.body.dump()
     return true
   } catch {
     return false
+  } finally {
+    await dispatcher.destroy()
   }
 }
 

@@ -100,6 +100,8 @@ export class LocalServer implements Postgres {
     if ((await this.#lifecycle.look(by)).process !== 'stopped')
       throw new HaError('E_RUNNING', 'a server that runs keeps its data directory')
     await this.#context.data.discardContents(by)
+    // Whatever was left undone in there is gone with it.
+    await this.#context.data.endRewind(by)
   }
 
   /** The node's file was read again: other passwords, options and access rules count from the next use on. */

@@ -4,6 +4,8 @@ import { connect } from 'node:net'
 import type { Clock } from '../platform/clock.ts'
 import type { Backend } from './backend.ts'
 import { cancelKeyOf } from './handshake.ts'
+import { printProxyHeader } from './proxy-protocol.ts'
+import type { Way } from './session-host.ts'
 import { printCancel } from './startup.ts'
 
 /** PostgreSQL answers a cancel request by closing; it gets this long. */
@@ -37,19 +39,26 @@ export class CancelKeys {
  */
 export async function forwardCancel(
   clock: Clock,
-  backends: readonly Backend[],
+  targets: readonly CancelTarget[],
   processId: number,
   secret: string,
 ): Promise<void> {
   const packet = printCancel(processId, secret)
-  await Promise.all(
-    backends.filter(backend => backend.gate.isOpen()).map(backend => deliver(clock, backend, packet)),
-  )
+  const open = targets.filter(({ backend }) => backend.gate.isOpen())
+  await Promise.all(open.map(target => deliver(clock, target, packet)))
 }
 
-function deliver(clock: Clock, backend: Backend, packet: Buffer): Promise<void> {
+/** A server that a cancel request goes to, and how its connections are made. */
+export interface CancelTarget {
+  readonly backend: Backend
+  readonly way: Way
+}
+
+function deliver(clock: Clock, { backend, way }: CancelTarget, packet: Buffer): Promise<void> {
   return new Promise(resolve => {
-    const socket = connect({ ...backend.address, noDelay: true })
+    const { source, sendProxy } = way
+    const local = source === undefined ? {} : { localAddress: source }
+    const socket = connect({ ...backend.address, noDelay: true, ...local })
     const timer = clock.setTimer(CANCEL_MS, () => socket.destroy())
     socket.on('error', () => {})
     socket.on('close', () => {
@@ -57,8 +66,13 @@ function deliver(clock: Clock, backend: Backend, packet: Buffer): Promise<void> 
       resolve()
     })
     socket.on('connect', () => {
-      if (backend.gate.isOpen()) socket.write(packet)
-      else socket.destroy()
+      if (!backend.gate.isOpen()) {
+        socket.destroy()
+        return
+      }
+      // The request speaks for nobody: the server matches it by its key.
+      if (sendProxy !== undefined) socket.write(printProxyHeader(sendProxy, undefined))
+      socket.write(packet)
     })
     socket.resume()
   })

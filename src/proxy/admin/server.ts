@@ -9,10 +9,12 @@ import { renderPage } from './page.ts'
 import { printStatus, type StatusParts } from './status.ts'
 
 const REQUEST_TIMEOUT_MS = 10_000
-const CONNECTIONS_MAX = 256
+/** Connections to each address of the status port. */
+export const CONNECTIONS_MAX = 128
 
 export interface AdminOptions {
-  readonly bind: Bind
+  /** None: no status port. */
+  readonly binds: readonly Bind[]
   readonly registry: Registry
   readonly parts: StatusParts
 }
@@ -25,25 +27,35 @@ interface Reply {
 
 export class AdminServer {
   readonly #options: AdminOptions
-  readonly #server: Server
+  readonly #servers: readonly Server[]
 
   constructor(options: AdminOptions) {
     this.#options = options
-    this.#server = createServer(
-      { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
-      (request, response) => void this.#answer(request, response),
-    )
-    this.#server.maxConnections = CONNECTIONS_MAX
+    this.#servers = options.binds.map(() => this.#createServer())
   }
 
-  /** Begins to listen. Throws UserError when the address cannot be had. */
+  /** Begins to listen. Throws UserError when an address cannot be had. */
   async listen(): Promise<void> {
-    await listen(this.#server, this.#options.bind, 'admin.bind')
+    for (const [index, server] of this.#servers.entries()) {
+      const bind = this.#options.binds[index]
+      if (bind !== undefined) await listen(server, bind, 'admin.bind')
+    }
   }
 
   close(): void {
-    this.#server.close()
-    this.#server.closeAllConnections()
+    for (const server of this.#servers) {
+      server.close()
+      server.closeAllConnections()
+    }
+  }
+
+  #createServer(): Server {
+    const server = createServer(
+      { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
+      (request, response) => void this.#answer(request, response),
+    )
+    server.maxConnections = CONNECTIONS_MAX
+    return server
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -1,9 +1,9 @@
-// What the proxy knows and does, as one JSON document: for ctl, the status page and scripts. Described in docs/proxy.md.
+// What the proxy knows and does, as one JSON document: for ctl, the status page and scripts.
 
 import type { Epoch } from '../../cluster/epoch.ts'
 import type { Event } from '../../cluster/event.ts'
 import { type Json, type JsonObject, printJson } from '../../cluster/json.ts'
-import { printBind } from '../../config/proxy/types.ts'
+import { printBinds } from '../../config/proxy/types.ts'
 import { unknownHealth } from '../../health/verdict.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Listener } from '../listener.ts'
@@ -21,7 +21,7 @@ export interface StatusParts {
   readonly router: Router
   readonly listeners: readonly Listener[]
   readonly events: { last(count: number): readonly Event[] }
-  readonly storeKind: 'etcd' | 'patroni'
+  readonly storeKind: 'etcd' | 'patroni' | 'static'
   readonly storeSilentMs: () => number | undefined
 }
 
@@ -101,7 +101,7 @@ function listenerStatus(listener: Listener): JsonObject {
   for (const session of sessions) states[session.state] = (states[session.state] ?? 0) + 1
   return {
     name: config.name,
-    bind: printBind(config.bind),
+    bind: printBinds(config.binds),
     pool: config.pool,
     sessions: sessions.size,
     sessions_max: sessionsMax,

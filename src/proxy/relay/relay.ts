@@ -59,6 +59,8 @@ export interface Relay {
   pause(): void
   resume(): void
   counters(): RelayCounters
+  /** Is the session known to be idle: clear text, the server said so last, and nothing was asked since? */
+  isIdle(): boolean
   /** Ends the relay; calls after the first do nothing. */
   close(kind: CloseKind, lastWords?: Buffer): void
 }

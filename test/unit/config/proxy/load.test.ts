@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { hostname } from 'node:os'
 import test from 'node:test'
+import { defaultChecks, defaultListener } from '../../../../src/config/proxy/defaults.ts'
 import {
   loadProxyConfig,
   parseProxyConfig,
@@ -9,16 +10,15 @@ import {
 import { UserError } from '../../../../src/platform/errors.ts'
 
 const small = 'scope: pgsql\netcd: { hosts: [10.0.0.4:2379] }\n'
-const onNoBackend = { holdMs: 10_000, heldMax: 1000, afterHold: 'error', plainErrors: false }
-const common = { balance: 'roundrobin', fallback: 'leader', connectionsMax: 10_000, onNoBackend }
 const listeners = [
-  { name: 'write', bind: { host: undefined, port: 5000 }, pool: 'leader', ...common },
-  { name: 'read', bind: { host: undefined, port: 6000 }, pool: 'replica', ...common },
+  { name: 'write', binds: [{ host: undefined, port: 5000 }], pool: 'leader', ...defaultListener },
+  { name: 'read', binds: [{ host: undefined, port: 6000 }], pool: 'replica', ...defaultListener },
 ]
 
 test('the smallest file is a scope and etcd; all else has its default', () => {
   assert.deepEqual(parseProxyConfig(small, 'proxy.yml'), {
     file: 'proxy.yml',
+    compat: 'native',
     name: hostname(),
     scope: 'pgsql',
     namespace: '/service/',
@@ -36,9 +36,11 @@ test('the smallest file is a scope and etcd; all else has its default', () => {
         key: undefined,
       },
     },
+    onDcsLoss: 'keep',
     listeners,
-    admin: { bind: { host: undefined, port: 7000 } },
-    checks: { intervalMs: 500, timeoutMs: 500, rise: 1, fall: 2, fastIntervalMs: 250 },
+    connectionsMax: undefined,
+    admin: { binds: [{ host: undefined, port: 7000 }] },
+    checks: defaultChecks,
     log: { type: 'plain', level: 'info' },
     eventsFile: undefined,
   })
@@ -65,8 +67,8 @@ test('only the listeners that the file names exist; names of their own need bind
   const text = `${small}listeners: { reports: { bind: '[::1]:6001', pool: replica, fallback: none } }`
   const [reports, ...others] = parseProxyConfig(text, 'p.yml').listeners
   assert.deepEqual(
-    [reports?.name, reports?.bind, reports?.fallback, others.length],
-    ['reports', { host: '::1', port: 6001 }, 'none', 0],
+    [reports?.name, reports?.binds, reports?.fallback, others.length],
+    ['reports', [{ host: '::1', port: 6001 }], 'none', 0],
   )
 })
 
@@ -93,7 +95,7 @@ const mistakes: readonly (readonly [string, string])[] = [
   ],
   [
     `${small}listeners:\n  write: { pool: primary }\n`,
-    'p.yml:4: listeners.write.pool: expected leader or replica',
+    'p.yml:4: listeners.write.pool: expected leader or replica or any or standby-leader or servers',
   ],
   [
     `${small}listeners:\n  x: { bind: ':1' }\n`,
