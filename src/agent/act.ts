@@ -3,6 +3,7 @@
 import { printJson } from '../cluster/json.ts'
 import { emptyRequest } from '../cluster/request.ts'
 import { printSync } from '../cluster/sync.ts'
+import { printTerm, TERM_KEY } from '../cluster/term.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { Condition, Outcome, Write, Written } from '../dcs/dcs.ts'
 import { writeAsLeader } from '../dcs/leadership.ts'
@@ -27,8 +28,6 @@ export interface Answers {
   readonly acquired?: 'won' | 'lost' | 'unknown'
 }
 
-/** Rewritten by every acquire, so that one that arrives late finds that somebody else has led since. */
-const TERM_KEY = 'pgherd/term'
 const PEER_TIMEOUT_MS = 2_000
 /** No lease hangs on it: whoever compares does not lead. A busy leader and our own WAL need more than an exchange with etcd. */
 const COMPARE_TIMEOUT_MS = 5_000
@@ -138,15 +137,27 @@ export class Executor {
     const request = view.request?.value
     // The request that brought us here is done with; a scheduled one is still to come.
     const isAnswered = request !== undefined && request.scheduledAt === undefined
-    const also: Write[] = [{ kind: 'put', key: TERM_KEY, value: this.#parts.local.name }]
+    const term = { name: this.#parts.local.name, continues: this.#continues(view) }
+    const also: Write[] = [{ kind: 'put', key: TERM_KEY, value: printTerm(term) }]
     if (isAnswered) also.push({ kind: 'put', key: 'failover', value: emptyRequest })
     const outcome = await this.#take(also, asRead(view))
     if (outcome !== 'won') return { acquired: outcome === 'lost' ? 'lost' : 'unknown' }
+    this.#state.lastTerm = this.#keeper.hold?.createRevision
     const { keyGoneAtMs } = this.#state
     const nowMs = this.#parts.clock.monotonicMs()
     this.#state.lockMs = keyGoneAtMs === undefined ? 0 : nowMs - keyGoneAtMs
     this.#fence.arm()
     return { acquired: 'won' }
+  }
+
+  /**
+   * Our former term, if a primary that never stopped takes its vanished key again: the compares of the acquire say that
+   * nobody has led since. Proxies keep its sessions then.
+   */
+  #continues(view: ClusterView): bigint | undefined {
+    const { lastTerm, server } = this.#state
+    const isOurs = lastTerm !== undefined && view.own.get('term')?.modRevision === lastTerm
+    return isOurs && server.facts?.role === 'primary' ? lastTerm : undefined
   }
 
   /** From the decision to the answer nobody is promised anything; and a promise that was just given keeps us from writing. */

@@ -41,6 +41,8 @@ export class AgentState {
   writtenFailsafe: Readonly<Record<string, string>> = {}
   /** We stop soon: our member key says that nobody should wait for us. */
   isLeavingSync = false
+  /** The create_revision of the key that we took last. */
+  lastTerm: bigint | undefined
   lockMs: number | undefined
   slots: SlotMemory = new Map()
   writtenMember: { readonly value: string; readonly leaseId: bigint } | undefined

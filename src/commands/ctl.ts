@@ -2,6 +2,7 @@
 
 import { Argument, Command, InvalidArgumentError, Option } from 'commander'
 import { type Role, roles } from '../ctl/choose.ts'
+import { dcs } from '../ctl/dcs.ts'
 import { events } from '../ctl/events.ts'
 import { explain } from '../ctl/explain.ts'
 import { type Format, formats } from '../ctl/formats.ts'
@@ -51,6 +52,15 @@ function addHistory(ctl: Command): void {
     .addOption(formatOption())
     .action((name: string | undefined, options: { readonly format: Format }) =>
       withContext(ctl, context => history(context, name, options.format)),
+    )
+  ctl
+    .command('dcs')
+    .description('the store: its endpoints, how fast they answer, how long the leases still run')
+    .argument('[cluster]', 'default: the configured scope')
+    .addOption(groupOption())
+    .addOption(formatOption())
+    .action((name: string | undefined, options: { readonly format: Format }) =>
+      withContext(ctl, context => dcs(context, name, options.format)),
     )
   ctl
     .command('show-config')

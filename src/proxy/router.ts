@@ -4,6 +4,7 @@
 import { type Epoch, sameEpoch } from '../cluster/epoch.ts'
 import { type Member, parseMember } from '../cluster/member.ts'
 import { parseRequest } from '../cluster/request.ts'
+import { parseTerm } from '../cluster/term.ts'
 import { type ClusterView, type Position, parseLeader } from '../cluster/view.ts'
 import type { WatchEvent } from '../dcs/dcs.ts'
 import type { CheckRule } from '../health/check-verdict.ts'
@@ -39,7 +40,7 @@ import {
 } from './route.ts'
 import type { RouterListener, RouterOptions } from './router-types.ts'
 import type { Ending } from './story.ts'
-import { closingOf, keyOf, revisionOf, wentWithLease } from './watch-events.ts'
+import { closingOf, continuesOf, keyOf, revisionOf, wentWithLease } from './watch-events.ts'
 
 /** A server that refused connections is asked again after this pause: a tight loop would help nobody. */
 const AFTER_REFUSAL_MS = 100
@@ -159,7 +160,11 @@ export class Router {
   applyRead(view: ClusterView, highestWhenSent: bigint): void {
     const { position, leader } = view
     const atMs = this.#now()
-    const believed = applyRead(this.#leadership, { position, leader, highestWhenSent, atMs })
+    const term = view.own.get('term')
+    const continues =
+      term?.modRevision === leader?.createRevision ? parseTerm(term?.value ?? '')?.continues : undefined
+    const read = { position, leader, continues, highestWhenSent, atMs }
+    const believed = applyRead(this.#leadership, read)
     if (believed.change === 'restored') this.#startAgain(believed.next)
     if (believed.change !== 'late') {
       this.#book.roster.replace(view.members.values(), atMs)
@@ -177,7 +182,8 @@ export class Router {
     for (const event of events) this.#applyMemberEvent(position, event)
     for (const event of events) {
       if (keyOf(event) !== 'leader') continue
-      this.#applyLeaderEvent(position, event, wentWithLease(events, event, this.#leadership.epoch))
+      const withLease = wentWithLease(events, event, this.#leadership.epoch)
+      this.#applyLeaderEvent(position, event, withLease, continuesOf(events, event))
       // The table follows each event, not each batch: an epoch between two others must be seen to end.
       this.#look()
     }
@@ -272,9 +278,14 @@ export class Router {
     if (this.isHurried(name)) this.#listener.onCurious(name, 0)
   }
 
-  #applyLeaderEvent(position: Position, event: WatchEvent, withLease: boolean): void {
+  #applyLeaderEvent(
+    position: Position,
+    event: WatchEvent,
+    withLease: boolean,
+    continues: bigint | undefined,
+  ): void {
     const leader = event.kind === 'put' ? parseLeader(event.kv) : undefined
-    const fact = { position, revision: revisionOf(event), leader, atMs: this.#now() }
+    const fact = { position, revision: revisionOf(event), leader, continues, atMs: this.#now() }
     const believed = applyEvent(this.#leadership, fact)
     if (believed.change === 'foreign') this.#listener.onDoubt('an event of another etcd cluster')
     this.#believe(believed, withLease ? 'lease-ended' : 'gave-up')
