@@ -8,11 +8,11 @@ import type { EtcdOptions } from '../../src/dcs/etcd/options.ts'
 import { acquireLeader, releaseLeader } from '../../src/dcs/leadership.ts'
 import { EtcdCluster, type EtcdMember } from '../../src/demo/etcd.ts'
 import { waitFor } from '../../src/demo/wait.ts'
+import { by, connect as open } from '../contract/dcs-rig.ts'
+import { SingleEtcd } from '../contract/dcs-single.ts'
+import { WatchReader } from '../contract/dcs-watch-reader.ts'
 import { Network } from '../support/netns.ts'
 import { makeWorkplace } from '../support/workplace.ts'
-import { by, connect as open } from './dcs-rig.ts'
-import { SingleEtcd } from './dcs-single.ts'
-import { WatchReader } from './dcs-watch-reader.ts'
 
 const work = await makeWorkplace({ after })
 const network = await Network.create(work)
@@ -146,8 +146,12 @@ test('another etcd among the configured ones is passed over while a known member
   const stranger = await SingleEtcd.start(work, 61, ['--initial-cluster-token=stranger'])
   const [known] = etcd.members
   assert.ok(known !== undefined)
-  const { dcs } = connect(t, [known.endpoint, stranger.endpoint], { scope: 'stranger', startAt: 0 })
+  const configured = [known.endpoint, stranger.endpoint]
+  const { dcs, told } = connect(t, configured, { scope: 'stranger', startAt: 0 })
   const first = await dcs.read(by(5_000))
+  await waitFor('the member list to be known', { withinMs: 10_000, everyMs: 50 }, async () =>
+    told.some(says => says.startsWith('dcs-members-changed')),
+  )
   assert.equal(
     (await dcs.write([], [{ kind: 'put', key: 'leader', value: 'pg1' }], by(5_000))).outcome,
     'won',
