@@ -2,8 +2,10 @@
 
 import type { Lsn } from '../cluster/lsn.ts'
 import { printStatus } from '../cluster/status.ts'
+import { writeAsLeader } from '../dcs/leadership.ts'
 import { Deadline } from '../platform/deadline.ts'
 import type { Demotion } from './decision.ts'
+import { drain } from './drain.ts'
 import { walPosition } from './race.ts'
 import type { MemoryUpdate } from './tasks.ts'
 import { candidateUrls, type WorkContext } from './work.ts'
@@ -13,6 +15,8 @@ const FAST_STOP_MS = 3_600_000
 const HANDOVER_POLL_MS = 50
 const HANDOVER_ASK_MS = 1_000
 const RELEASE_MS = 5_000
+/** Before an ordered change. The stop makes one of its own if this one does not end. */
+const CHECKPOINT_MS = 30_000
 
 /** Stops the server and, if asked to, gives the leader key away as soon as that is safe. */
 export async function demote(context: WorkContext, demotion: Demotion): Promise<MemoryUpdate> {
@@ -21,6 +25,7 @@ export async function demote(context: WorkContext, demotion: Demotion): Promise<
   state.isStopExpected = true
   const isGraceful = demotion.mode === 'graceful'
   let handedOver: Promise<void> | undefined
+  if (isGraceful && demotion.release) await drainFirst(context)
   const positionBefore = state.server.facts === undefined ? undefined : walPosition(state.server.facts)
   const result = await parts.postgres.stop({
     mode: isGraceful ? 'fast' : 'immediate',
@@ -42,6 +47,22 @@ export async function demote(context: WorkContext, demotion: Demotion): Promise<
     if (demotion.release) await release(context, positionBefore)
   }
   return memory => ({ ...memory, role: 'demoted', cleanAgainst: undefined, failedStarts: 0 })
+}
+
+/** A change that was ordered gives transactions time to finish; nothing depends on it. */
+async function drainFirst({ parts, state, keeper }: WorkContext): Promise<void> {
+  const { clock, log, dcs, postgres } = parts
+  const { hold } = keeper
+  const { endIdleSessions } = postgres
+  if (hold === undefined || endIdleSessions === undefined || state.lastView?.request === undefined) return
+  // The checkpoint's writes are done while sessions still work: the stop itself is then short.
+  await postgres.checkpoint(Deadline.in(clock, CHECKPOINT_MS))
+  const announce = (value: string, by: Deadline) =>
+    writeAsLeader(dcs, hold, [{ kind: 'put', key: 'pgherd/closing', value }], by)
+  await drain(
+    { clock, log, announce, endIdle: by => endIdleSessions.call(postgres, by) },
+    hold.createRevision,
+  )
 }
 
 /** Once a candidate has the shutdown checkpoint, the key can go though archiving may still keep the server busy. */

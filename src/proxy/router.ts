@@ -26,7 +26,7 @@ import {
 } from './leadership.ts'
 import { Leavers } from './leavers.ts'
 import { whyRetired } from './narrator.ts'
-import type { PoolSpec } from './pool-members.ts'
+import { READ_POOL } from './pool-specs.ts'
 import type { RosterMember } from './roster.ts'
 import {
   type Evidence,
@@ -46,15 +46,6 @@ const AFTER_REFUSAL_MS = 100
 /** Pools of reads are looked at again so often while nothing happens: lag grows in silence. */
 const READS_EVERY_MS = 500
 
-/** Replicas for listeners that nobody described: what a router without pools has. */
-const READ_POOL: PoolSpec = {
-  name: 'read',
-  kind: 'replica',
-  filter: { sync: 'any', tags: {}, lagBytesMax: undefined, lagMsMax: undefined, streamingOnly: false },
-  servers: [],
-  allBackups: false,
-}
-
 export class Router {
   readonly #options: RouterOptions
   readonly #listener: RouterListener
@@ -67,6 +58,7 @@ export class Router {
   #armed: Epoch | undefined
   #deadlineTimer: Timer | undefined
   #isStopped = false
+  #wasClosing = false
 
   constructor(options: RouterOptions, listener: RouterListener) {
     const { clock, limits, timing, pools = [READ_POOL], needsPing = false, onDcsLoss = 'keep' } = options
@@ -339,8 +331,17 @@ export class Router {
     this.#options.narrator.reads(reads, next.reads)
     this.#leavers.changed(pools, next.pools)
     this.#armTimer(next)
+    this.#holdIdle(evidence.isClosing)
     for (const member of wantsPing(evidence)) this.#listener.onPing?.(member)
     this.#listener.onRouted()
+  }
+
+  /** The leader is about to go: its idle clients keep what they have to say to themselves, and lose nothing. */
+  #holdIdle(isClosing: boolean): void {
+    if (isClosing === this.#wasClosing) return
+    this.#wasClosing = isClosing
+    const backend = this.#backends.get(this.#leadership.epoch?.member ?? '')
+    for (const session of backend?.sessions ?? []) session.holdWhenIdle?.(isClosing)
   }
 
   #retireIfOver(next: RoutingTable): void {
