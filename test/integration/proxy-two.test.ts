@@ -32,8 +32,8 @@ function keyOf(client: Watched): { processId: number; secret: Buffer } {
 }
 
 for (const [how, enter] of [
-  ['clear', login],
-  ['encrypted', loginTls],
+  ['clear text', login],
+  ['TLS', loginTls],
 ] as const) {
   test(`a cancel request that comes to another proxy stops the right statement of a session in ${how}, on both ports`, async () => {
     for (const [here, there] of [
