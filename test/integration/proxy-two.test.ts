@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import test, { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../src/demo/loopback.ts'
@@ -11,9 +12,9 @@ import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { Backend } from '../../src/proxy/backend.ts'
 import { CancelKeys, forwardCancel } from '../../src/proxy/cancel.ts'
-import { cancelRequest } from '../unit/proxy/bytes.ts'
+import { cancelRequest, startup } from '../unit/proxy/bytes.ts'
 import { Stand } from './proxy-rig.ts'
-import { ask, dial, login, loginTls, query, Stage, type Watched } from './proxy-wire.ts'
+import { ask, dial, isReady, login, loginTls, query, Stage, Watched } from './proxy-wire.ts'
 
 const stand = await Stand.open({ after })
 const host = await stand.layout.host('proxy2')
@@ -22,6 +23,9 @@ const other = await proxyOn(host, { scope: 'pgsql', etcd: stand.etcd.endpoints, 
 await other.server.start()
 await other.ready()
 await stand.settle()
+
+/** Where the client of the chain connects from: an address that no proxy of the chain has. */
+const CLIENT = '127.0.0.99'
 
 function keyOf(client: Watched): { processId: number; secret: Buffer } {
   const at = client.received.indexOf(Buffer.from([0x4b, 0, 0, 0, 12]))
@@ -82,7 +86,7 @@ for (const version of ['v1', 'v2'] as const) {
       `defaults\n  mode tcp\n${times}` +
         `listen front\n  bind ${host.address}:${front}\n  server us ${host.address}:${inner} ${send}\n` +
         // Only the address that the header carries is let in.
-        `listen back\n  bind ${host.address}:${back} accept-proxy\n  acl from_client src ${host.address}/32\n  tcp-request content reject unless from_client\n  server pg1 ${pg1.host}:${pg1.port}\n`,
+        `listen back\n  bind ${host.address}:${back} accept-proxy\n  acl from_client src ${CLIENT}/32\n  tcp-request content reject unless from_client\n  server pg1 ${pg1.host}:${pg1.port}\n`,
     )
     const haproxy = host.server({ name: 'haproxy', command: ['haproxy', '-db', '-f', file] })
     await haproxy.start()
@@ -97,6 +101,7 @@ listeners:
     pool: servers
     fallback: none
     accept_proxy: true
+    access: { allow: ['${CLIENT}/32'] }
     send_proxy: ${version}
     servers: { haproxy: { address: '${host.address}:${back}', check: none } }
 admin: { bind: '${host.address}:${await freePort(host.address, 17_100)}' }
@@ -106,9 +111,12 @@ admin: { bind: '${host.address}:${await freePort(host.address, 17_100)}' }
     await middle.start()
     t.after(() => middle.stop())
     await waitFor('the chain to answer', { withinMs: 20_000, everyMs: 100 }, async () => {
-      const client = await login({ host: host.address, port: front })
+      const socket = connect({ host: host.address, port: front, localAddress: CLIENT })
+      const client = new Watched(socket)
+      socket.write(startup({ user: 'postgres', database: 'postgres' }))
+      await client.until('ReadyForQuery', () => isReady(client), 2000)
       const answer = await query(client, 'SELECT name FROM who')
-      client.socket.destroy()
+      socket.destroy()
       return answer.includes('pg1')
     })
   })
