@@ -3,6 +3,7 @@
 import type { Epoch } from '../cluster/epoch.ts'
 import { asBigint, parseJsonObject } from '../cluster/json.ts'
 import { parseTerm, TERM_KEY } from '../cluster/term.ts'
+import type { ClusterView } from '../cluster/view.ts'
 import type { WatchEvent } from '../dcs/dcs.ts'
 
 /** The create_revision of the epoch that an agent of ours announces the end of. */
@@ -16,6 +17,13 @@ export function keyOf(event: WatchEvent): string {
 
 export function revisionOf(event: WatchEvent): bigint {
   return event.kind === 'put' ? event.kv.modRevision : event.revision
+}
+
+/** The same as a read shows it: the term key counts when it was put together with the leader key. */
+export function continuesNow({ leader, own }: ClusterView): bigint | undefined {
+  const term = own.get('term')
+  if (term === undefined || term.modRevision !== leader?.createRevision) return undefined
+  return parseTerm(term.value)?.continues
 }
 
 /** What the transaction that put the leader key says to continue. */
