@@ -4,7 +4,6 @@
 import { type Epoch, sameEpoch } from '../cluster/epoch.ts'
 import { type Member, parseMember } from '../cluster/member.ts'
 import { parseRequest } from '../cluster/request.ts'
-import { parseTerm } from '../cluster/term.ts'
 import { type ClusterView, type Position, parseLeader } from '../cluster/view.ts'
 import type { WatchEvent } from '../dcs/dcs.ts'
 import type { CheckRule } from '../health/check-verdict.ts'
@@ -40,7 +39,7 @@ import {
 } from './route.ts'
 import type { RouterListener, RouterOptions } from './router-types.ts'
 import type { Ending } from './story.ts'
-import { closingOf, continuesOf, keyOf, revisionOf, wentWithLease } from './watch-events.ts'
+import { closingOf, continuesIn, continuesOf, keyOf, revisionOf, wentWithLease } from './watch-events.ts'
 
 /** A server that refused connections is asked again after this pause: a tight loop would help nobody. */
 const AFTER_REFUSAL_MS = 100
@@ -160,10 +159,7 @@ export class Router {
   applyRead(view: ClusterView, highestWhenSent: bigint): void {
     const { position, leader } = view
     const atMs = this.#now()
-    const term = view.own.get('term')
-    const continues =
-      term?.modRevision === leader?.createRevision ? parseTerm(term?.value ?? '')?.continues : undefined
-    const read = { position, leader, continues, highestWhenSent, atMs }
+    const read = { position, leader, continues: continuesIn(view), highestWhenSent, atMs }
     const believed = applyRead(this.#leadership, read)
     if (believed.change === 'restored') this.#startAgain(believed.next)
     if (believed.change !== 'late') {
@@ -278,12 +274,7 @@ export class Router {
     if (this.isHurried(name)) this.#listener.onCurious(name, 0)
   }
 
-  #applyLeaderEvent(
-    position: Position,
-    event: WatchEvent,
-    withLease: boolean,
-    continues: bigint | undefined,
-  ): void {
+  #applyLeaderEvent(position: Position, event: WatchEvent, withLease: boolean, continues?: bigint): void {
     const leader = event.kind === 'put' ? parseLeader(event.kv) : undefined
     const fact = { position, revision: revisionOf(event), leader, continues, atMs: this.#now() }
     const believed = applyEvent(this.#leadership, fact)

@@ -3,6 +3,7 @@
 import type { Epoch } from '../cluster/epoch.ts'
 import { asBigint, parseJsonObject } from '../cluster/json.ts'
 import { parseTerm, TERM_KEY } from '../cluster/term.ts'
+import type { ClusterView } from '../cluster/view.ts'
 import type { WatchEvent } from '../dcs/dcs.ts'
 
 /** The create_revision of the epoch that an agent of ours announces the end of. */
@@ -22,6 +23,13 @@ export function revisionOf(event: WatchEvent): bigint {
 export function continuesOf(events: readonly WatchEvent[], taken: WatchEvent): bigint | undefined {
   const term = events.find(event => keyOf(event) === TERM_KEY && revisionOf(event) === revisionOf(taken))
   return term?.kind === 'put' ? parseTerm(term.kv.value)?.continues : undefined
+}
+
+/** The same, from a read of the whole scope. */
+export function continuesIn({ leader, own }: ClusterView): bigint | undefined {
+  const term = own.get('term')
+  if (term === undefined || term.modRevision !== leader?.createRevision) return undefined
+  return parseTerm(term.value)?.continues
 }
 
 /** Did the leader's member key vanish in the same revision as the leader key? Only the end of a lease does that. */
