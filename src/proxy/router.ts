@@ -38,7 +38,7 @@ import {
 } from './route.ts'
 import type { RouterListener, RouterOptions } from './router-types.ts'
 import type { Ending } from './story.ts'
-import { continuesNow, continuesOf, keyOf, revisionOf, wentWithLease } from './watch-events.ts'
+import { continuesIn, continuesOf, keyOf, revisionOf, wentWithLease } from './watch-events.ts'
 
 /** A server that refused connections is asked again after this pause: a tight loop would help nobody. */
 const AFTER_REFUSAL_MS = 100
@@ -150,7 +150,7 @@ export class Router {
   applyRead(view: ClusterView, highestWhenSent: bigint): void {
     const { position, leader } = view
     const atMs = this.#now()
-    const read = { position, leader, continues: continuesNow(view), highestWhenSent, atMs }
+    const read = { position, leader, continues: continuesIn(view), highestWhenSent, atMs }
     const believed = applyRead(this.#leadership, read)
     if (believed.change === 'restored') this.#startAgain(believed.next)
     if (believed.change !== 'late') this.#book.applyView(view, atMs)
@@ -259,12 +259,7 @@ export class Router {
     if (this.isHurried(name)) this.#listener.onCurious(name, 0)
   }
 
-  #applyLeaderEvent(
-    position: Position,
-    event: WatchEvent,
-    withLease: boolean,
-    continues: bigint | undefined,
-  ): void {
+  #applyLeaderEvent(position: Position, event: WatchEvent, withLease: boolean, continues?: bigint): void {
     const leader = event.kind === 'put' ? parseLeader(event.kv) : undefined
     const fact = { position, revision: revisionOf(event), leader, continues, atMs: this.#now() }
     const believed = applyEvent(this.#leadership, fact)
