@@ -210,6 +210,8 @@ function refuseRoot(): void {
  * agent that had been running.
  */
 async function endUnkeptPrimary(local: LocalConfig, log: Logger): Promise<void> {
+  // Another agent answers at our address: the server is kept, and we are the mistake.
+  if (await answersAtAll(apiUrl(local))) return
   const config = dynamicConfig(local.bootstrap.dcs, true)
   const settings = serverSettings(local, config)
   const postgres = new LocalServer({ config: local, settings, clock: realClock, log })
