@@ -158,6 +158,25 @@ test('10,000 puts under the prefix while the leadership changes: the proxy route
   await cluster.complete(60_000)
 })
 
+test('ctl dcs prints every endpoint with its health and time, and how long the leases run', async () => {
+  const [member] = cluster.members
+  assert.ok(member !== undefined)
+  const words = [...work.program, 'ctl', '-c', member.configFile, 'dcs']
+  const json = await runProgram([...words, '-f', 'json'])
+  assert.equal(json.code, 0, json.stderr)
+  const { Endpoints: endpoints, Leases: leases } = JSON.parse(json.stdout) as {
+    readonly Endpoints: readonly Readonly<Record<string, string>>[]
+    readonly Leases: readonly Readonly<Record<string, string | number>>[]
+  }
+  assert.deepEqual(endpoints.map(row => row['Endpoint']).sort(), [...etcd.endpoints].sort())
+  for (const row of endpoints) assert.match(row['Health'] ?? '', /^answers/)
+  assert.equal(endpoints.filter(row => row['Raft'] === 'leader').length, 1)
+  const leader = leases.find(row => String(row['Key']).startsWith('leader'))
+  assert.ok(Number(leader?.['Left s']) >= 1 && Number(leader?.['Left s']) <= TTL_MS / 1000, json.stdout)
+  const pretty = await runProgram(words)
+  assert.match(pretty.stdout, /Store of .*: etcd cluster \d+ /)
+})
+
 test('etcd loses all its data: the cluster gets its identity and its configuration back by itself', async t => {
   const leader = await cluster.leader()
   const { timeline } = await leader.status()
