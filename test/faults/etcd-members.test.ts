@@ -97,6 +97,36 @@ for (const who of ['the raft leader', 'a follower'] as const) {
   })
 }
 
+test('a key outlives its last renewal by at most twice its ttl and an election, when etcd loses its leader meanwhile', async t => {
+  const ttlSeconds = 4
+  const scope = 'outlived'
+  const leader = await etcd.leader()
+  const { dcs } = connect(
+    t,
+    others(leader).map(member => member.endpoint),
+    { scope, followMembers: false },
+  )
+  const lease = await dcs.grantLease(ttlSeconds, by(5_000))
+  assert.equal((await acquireLeader(dcs, 'pg1', lease.id, by(5_000))).outcome, 'won')
+  const renewed = await dcs.keepAlive(lease.id, by(5_000))
+  assert.ok(renewed.outcome === 'won')
+  const { sentAtMs } = renewed.lease
+  // Shortly before the end: the next raft leader does not know how old the lease is and gives it its whole life again.
+  await new Promise(resolve => setTimeout(resolve, ttlSeconds * 1000 - 700))
+  await leader.server.kill()
+  await waitFor('the key to be gone', { withinMs: 60_000, everyMs: 20 }, async () => {
+    return (await dcs.read(by(10_000))).leader === undefined
+  })
+  const goneMs = performance.now() - sentAtMs
+  t.diagnostic(
+    `with a ttl of ${ttlSeconds} s the key was gone ${Math.round(goneMs)} ms after its last renewal`,
+  )
+  assert.ok(goneMs > ttlSeconds * 1000, 'never before its ttl')
+  // Twice the ttl, and an election of one to two seconds; five times that on a busy machine.
+  assert.ok(goneMs < 2 * ttlSeconds * 1000 + 10_000, `${goneMs} ms`)
+  await etcd.start()
+})
+
 test('one configured member is enough: when it dies the others of its list are asked, and when those die it again', async t => {
   const [configured, second, third] = etcd.members
   assert.ok(configured !== undefined && second !== undefined && third !== undefined)

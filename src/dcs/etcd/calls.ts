@@ -174,6 +174,7 @@ export class Calls {
         if (doubt !== undefined && isForeign(position, this.#parts.terms.current()))
           throw new EtcdFault('stale', endpoint.name, doubt)
         this.#parts.terms.raise(position)
+        this.#parts.terms.heardAtMs = this.#parts.clock.monotonicMs()
         this.#parts.endpoints.prefer(endpoint)
         return { value, position, sentAtMs }
       } catch (error) {
@@ -214,16 +215,15 @@ export class Calls {
 
   #believe<T>(endpoint: Endpoint, answer: Answer<T>, kind: 'linearizable' | 'local'): Answer<T> {
     if (kind === 'linearizable') this.#parts.terms.raise(answer.position)
+    this.#parts.terms.heardAtMs = this.#parts.clock.monotonicMs()
     this.#parts.endpoints.prefer(endpoint)
     return answer
   }
 
   /** Another cluster is not taken for ours while ours has answered a moment ago: a pause is no replacement. */
   #isKnownAlive({ position }: Answer<unknown>): boolean {
-    const known = this.#parts.terms.current()
-    if (!isForeign(position, known)) return false
-    const sinceMs = this.#parts.clock.monotonicMs() - REPLACED_AFTER_MS
-    return this.#parts.endpoints.all.some(one => one.clusterId === known?.clusterId && one.okAtMs > sinceMs)
+    if (!isForeign(position, this.#parts.terms.current())) return false
+    return this.#parts.terms.heardAtMs > this.#parts.clock.monotonicMs() - REPLACED_AFTER_MS
   }
 
   #takeRestored<T>(answer: Answer<T>): Answer<T> {
