@@ -2,7 +2,16 @@
 // and left behind is found, named and killed.
 
 import { spawn } from 'node:child_process'
-import { chownSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { projectNode, root } from '../paths.js'
@@ -49,7 +58,7 @@ const GRACE_MS = 8_000
 export async function runFile(planned, surroundings) {
   const work = makeWorkDirectory(planned, surroundings)
   const started = performance.now()
-  const ended = await runProcess(planned, surroundings, work)
+  const { namespace, ...ended } = await runProcess(planned, surroundings, work)
   const durationMs = performance.now() - started
   const { tests, notes, running } = readEvents(path.join(work, 'events'))
   const problems = [
@@ -59,6 +68,7 @@ export async function runFile(planned, surroundings) {
       .map(test => `skipped without a reason: ${test.name}`),
     ...(await leftovers(work, ended.timedOut || surroundings.signal.aborted || hasCrashed(ended, tests))),
   ]
+  namespace.release()
   const failed = problems.map(text => failure(planned.file, text))
   const output = readFileSync(path.join(work, 'output'), 'utf8')
   return {
@@ -93,7 +103,7 @@ function makeWorkDirectory(planned, surroundings) {
  * @param {import('./tiers.js').Planned} planned
  * @param {Surroundings} surroundings
  * @param {string} work
- * @returns {Promise<{ code: number | null, signal: string | null, timedOut: boolean }>}
+ * @returns {Promise<{ code: number | null, signal: string | null, timedOut: boolean, namespace: Held }>}
  */
 function runProcess(planned, surroundings, work) {
   const node = [
@@ -113,6 +123,7 @@ function runProcess(planned, surroundings, work) {
   return new Promise((resolve, reject) => {
     // A group of its own: a Ctrl-C at the terminal must reach it through us, once, after which it may clean up.
     const child = spawn(program, args, { cwd: root, env, detached: true, stdio: ['ignore', output, output] })
+    const namespace = holdNamespace(work, child.pid)
     let timedOut = false
     const stop = () => {
       child.kill('SIGTERM')
@@ -128,9 +139,46 @@ function runProcess(planned, surroundings, work) {
       clearTimeout(timer)
       surroundings.signal.removeEventListener('abort', stop)
       closeSync(output)
-      resolve({ code, signal, timedOut })
+      namespace.ended()
+      resolve({ code, signal, timedOut, namespace })
     })
   })
+}
+
+const HOLD_EVERY_MS = 20
+
+/** @typedef {{ ended: () => void, release: () => void }} Held */
+
+/**
+ * Keeps the file's mount namespace until `release`. The kernel gives the number of a namespace that is gone to the next one:
+ * whoever looks for leftovers by that number would find, and kill, the processes of a file that has just begun.
+ * @param {string} work
+ * @param {number | undefined} pid
+ * @returns {Held} `ended` is called when the file's own process has ended
+ */
+function holdNamespace(work, pid) {
+  /** @type {number | undefined} */
+  let held
+  const note = path.join(work, 'namespace')
+  const hold = () => {
+    if (held !== undefined || !existsSync(note)) return
+    try {
+      held = openSync(`/proc/${pid}/ns/mnt`, 'r')
+    } catch {
+      // It ended too soon: then nothing of it may be looked for by a number.
+      rmSync(note, { force: true })
+    }
+  }
+  const timer = setInterval(hold, HOLD_EVERY_MS)
+  return {
+    ended: () => {
+      clearInterval(timer)
+      if (held === undefined) rmSync(note, { force: true })
+    },
+    release: () => {
+      if (held !== undefined) closeSync(held)
+    },
+  }
 }
 
 /**
