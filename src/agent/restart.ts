@@ -113,7 +113,7 @@ async function giveWay(context: WorkContext, position: bigint | undefined): Prom
       kind: 'restart-too-slow',
       says: 'the server does not start in time: demoting so that another member can lead',
     })
-    return await demote(context, { mode: 'immediate', release: true, candidate: undefined })
+    return await demote(context, { mode: 'immediate', release: true, heirs: undefined })
   } catch (error) {
     parts.log.warning(`handing over after a slow restart: ${messageOf(error)}`)
     return noUpdate

@@ -5,13 +5,14 @@ import type { ClusterView } from '../cluster/view.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import type { Upstream } from '../postgres/port.ts'
-import type { Action } from './decision.ts'
+import type { Action, PromotionWrite } from './decision.ts'
 import { demote } from './demote.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import type { AgentParts } from './parts.ts'
 import type { Memory } from './snapshot.ts'
 import type { AgentState } from './state.ts'
+import { beginSynchronous, namesForStart, setSynchronousNames } from './synchronous.ts'
 import { type MemoryUpdate, noUpdate, type TaskPlan } from './tasks.ts'
 
 const PROMOTE_TIMEOUT_MS = 60_000
@@ -46,19 +47,24 @@ export class Work {
       case 'bootstrap':
         return task('bootstrap', 'bootstrapping a new cluster', signal => this.#bootstrap(signal), noUpdate)
       case 'clone':
-        return task('clone', `bootstrap from leader '${action.from.member}'`, async signal => {
-          await parts.postgres.clone(action.from, signal)
-          return memory => ({ ...memory, role: 'replica', cleanAgainst: this.#epoch() })
-        })
+        return task(
+          'clone',
+          `bootstrap from leader '${action.from.member}'`,
+          async signal => {
+            await parts.postgres.clone(action.from, signal)
+            return memory => ({ ...memory, role: 'replica', cleanAgainst: this.#epoch(), failedStarts: 0 })
+          },
+          this.#failedStart,
+        )
       case 'start':
         return task(
           'start',
           `starting as ${action.as}`,
           signal => this.#start(action, signal),
-          memory => countFailedStart(memory, parts.clock.monotonicMs()),
+          this.#failedStart,
         )
       case 'promote':
-        return task('promote', 'promote', () => this.#promote(), noUpdate)
+        return task('promote', 'promote', () => this.#promote(action.sync), noUpdate)
       case 'demote':
         return task('demote', `demoting (${action.demotion.mode})`, () =>
           demote(this.#context, action.demotion),
@@ -68,13 +74,19 @@ export class Work {
           this.#rewind(action.leader, signal),
         )
       case 'set-aside':
-        return task('clone', 'setting the data directory aside', async () => {
-          await this.#stopQuickly()
-          const where = await parts.postgres.setAside(Deadline.in(parts.clock, SET_ASIDE_TIMEOUT_MS))
-          parts.events.record({ kind: 'set-aside', says: `data directory moved to ${where}` })
-          return noUpdate
-        })
+        return task('clone', 'setting the data directory aside', () => this.#setAside(), this.#failedStart)
     }
+  }
+
+  readonly #failedStart: MemoryUpdate = memory =>
+    countFailedStart(memory, this.#context.parts.clock.monotonicMs())
+
+  async #setAside(): Promise<MemoryUpdate> {
+    const { parts } = this.#context
+    await this.#stopQuickly()
+    const where = await parts.postgres.setAside(Deadline.in(parts.clock, SET_ASIDE_TIMEOUT_MS))
+    parts.events.record({ kind: 'set-aside', says: `data directory moved to ${where}` })
+    return noUpdate
   }
 
   #epoch(): bigint | undefined {
@@ -92,6 +104,7 @@ export class Work {
 
   async #start(action: Extract<Long, { kind: 'start' }>, signal: AbortSignal): Promise<MemoryUpdate> {
     const { parts, fence, keeper } = this.#context
+    await namesForStart(this.#context, action.as)
     let mayGoOn = signal
     if (action.as === 'primary') {
       if (keeper.leftMs() <= 0 || fence.isActing)
@@ -101,13 +114,21 @@ export class Work {
       mayGoOn = AbortSignal.any([signal, fence.signal])
     }
     const isUp = await parts.postgres.start(action.as, action.upstream, mayGoOn)
-    if (isUp) return memory => ({ ...memory, failedStarts: 0, nextStartAtMs: Number.NEGATIVE_INFINITY })
+    if (isUp)
+      return memory => ({
+        ...memory,
+        failedStarts: 0,
+        nextStartAtMs: Number.NEGATIVE_INFINITY,
+        isOursToStart: false,
+      })
     throw new HaError('E_START', 'the server did not come up')
   }
 
-  async #promote(): Promise<MemoryUpdate> {
+  async #promote(sync: PromotionWrite | undefined): Promise<MemoryUpdate> {
     const { parts, state, keeper, fence } = this.#context
     const beganAtMs = parts.clock.monotonicMs()
+    if (sync !== undefined) await beginSynchronous(this.#context, sync)
+    else if (state.synchronousNames.names !== undefined) await setSynchronousNames(this.#context, undefined)
     if (keeper.leftMs() <= 0 || fence.isActing)
       throw new HaError('E_LEASE_LOST', 'the lease was lost before the promotion')
     fence.arm()
@@ -240,15 +261,15 @@ function task(
   return { kind, says, work, onFailure }
 }
 
-/** The view's candidates with a REST address, the named one alone if there is one. */
+/** The view's members with a REST address, the named ones alone if there are any. */
 export function candidateUrls(
   view: ClusterView,
   me: string,
-  named: string | undefined,
+  named: readonly string[] | undefined,
 ): ReadonlyMap<string, string> {
   const urls = new Map<string, string>()
   for (const member of view.members.values()) {
-    const isWanted = named === undefined || named === member.name
+    const isWanted = named === undefined || named.includes(member.name)
     if (isWanted && member.name !== me && member.apiUrl !== undefined) urls.set(member.name, member.apiUrl)
   }
   return urls

@@ -3,6 +3,7 @@
 import { uptime } from 'node:os'
 import { Command } from 'commander'
 import type { Registry } from 'prom-client'
+import { Agent as HttpAgent, request } from 'undici'
 import { Agent } from '../agent/agent.ts'
 import { createAgentMetrics } from '../agent/metrics.ts'
 import type { AgentParts } from '../agent/parts.ts'
@@ -16,12 +17,13 @@ import { dynamicConfig } from '../config/agent/dynamic.ts'
 import { printWhere } from '../config/agent/etcd.ts'
 import { loadLocalConfig, printWarning } from '../config/agent/local.ts'
 import { serverSettings } from '../config/agent/settings.ts'
-import type { DynamicConfig, EtcdConfig, LocalConfig } from '../config/agent/types.ts'
+import type { DynamicConfig, LocalConfig } from '../config/agent/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
+import { FailsafeClient } from '../health/failsafe.ts'
 import { PeerClient } from '../health/peer.ts'
-import { readRestCredentials } from '../health/rest-client.ts'
+import { type RestCredentials, readRestCredentials } from '../health/rest-client.ts'
 import { realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
@@ -54,6 +56,7 @@ export async function runAgent(file: string | undefined): Promise<number> {
   refuseRoot()
   // The variables leave our own environment, so that no child sees them; a reload needs them again.
   const environment = { ...process.env }
+  const readFile = () => loadLocalConfig(file, { ...environment })
   const local = await loadLocalConfig(file, process.env)
   const log = openLog({ type: local.log.type, level: local.log.level as LogLevel, fd: 2 })
   for (const warning of local.warnings) log.warning(printWarning(warning))
@@ -67,20 +70,23 @@ export async function runAgent(file: string | undefined): Promise<number> {
       logger: log,
       metrics: createDcsMetrics(registry),
       onEvent: draft => void events.record(draft),
-      reread: rereadEtcd(file, environment),
+      reread: async () => (await readFile()).etcd,
     })),
     scope,
   })
-  const peers = new PeerClient(await readRestCredentials(local.restClient))
+  const credentials = await readRestCredentials(local.restClient)
+  const peers = new PeerClient(credentials)
+  const failsafe = new FailsafeClient(credentials)
   const lifecycle = new Lifecycle({ clock: realClock, log, process })
   lifecycle.install()
   try {
-    const view = await firstView(dcs, local, log, lifecycle.signal)
-    await refuseSecondMember(view, local, log)
-    const readFile = () => loadLocalConfig(file, { ...environment })
-    return await runMember({ local, log, registry, dcs, events, peers, view, lifecycle, readFile })
+    const view = await firstView(dcs, local, log, credentials, lifecycle.signal)
+    await refuseSecondMember(view, local, log, credentials)
+    const parts = { local, log, registry, dcs, events, peers, failsafe, view, lifecycle, readFile }
+    return await runMember(parts)
   } finally {
     await peers.close()
+    await failsafe.close()
     await dcs.close()
     lifecycle.uninstall()
   }
@@ -93,6 +99,7 @@ interface Member {
   readonly dcs: Dcs
   readonly events: EventLog<EventDraft>
   readonly peers: PeerClient
+  readonly failsafe: FailsafeClient
   readonly view: ClusterView
   readonly lifecycle: Lifecycle
   readonly readFile: () => Promise<LocalConfig>
@@ -129,6 +136,7 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
     log,
     events,
     askPeers: (urls, by) => peers.askAll(urls, by),
+    askFailsafe: (urls, body, by) => member.failsafe.askAll(urls, body, by),
     readDynamic: dynamicConfig,
     settingsFor: dynamic => serverSettings(node.local, dynamic, major),
     suspendAwareMs: () => uptime() * 1000,
@@ -146,6 +154,7 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
     log,
     postgres,
     peers,
+    failsafe: member.failsafe,
     api: () => api,
     agent: () => agent,
   })
@@ -175,6 +184,7 @@ function openApi(
     status: () => agent.status(),
     freshStatus: by => agent.freshStatus(by),
     wake: () => agent.wake(),
+    acceptFailsafe: call => agent.acceptFailsafe(call),
     dcs: agent.dcs,
     operator: {
       restart: conditions => operator.restart(conditions),
@@ -209,9 +219,13 @@ function refuseRoot(): void {
  * A primary without an agent may have been replaced long ago. While etcd cannot tell, it is stopped, as it would be by an
  * agent that had been running.
  */
-async function endUnkeptPrimary(local: LocalConfig, log: Logger): Promise<void> {
+async function endUnkeptPrimary(
+  local: LocalConfig,
+  log: Logger,
+  credentials: RestCredentials,
+): Promise<void> {
   // Another agent answers at our address: the server is kept, and we are the mistake.
-  if (await answersAtAll(apiUrl(local))) return
+  if (await answersAtAll(apiUrl(local), credentials)) return
   const config = dynamicConfig(local.bootstrap.dcs, true)
   const settings = serverSettings(local, config)
   const postgres = new LocalServer({ config: local, settings, clock: realClock, log })
@@ -237,6 +251,7 @@ async function firstView(
   dcs: Dcs,
   local: LocalConfig,
   log: Logger,
+  credentials: RestCredentials,
   signal: AbortSignal,
 ): Promise<ClusterView> {
   let saidAtMs = Number.NEGATIVE_INFINITY
@@ -253,22 +268,22 @@ async function firstView(
         const why = error instanceof Error ? error.message : String(error)
         log.warning(`waiting for etcd at ${printWhere(local.etcd)}: ${why}`)
       }
-      await endUnkeptPrimary(local, log).catch(failure => log.error(messageOf(failure)))
+      await endUnkeptPrimary(local, log, credentials).catch(failure => log.error(messageOf(failure)))
       if (refusal !== undefined) throw refusal
     }
     await realClock.sleep(RETRY_MS, signal).catch(() => {})
   }
 }
 
-/** Reads the file again as at the start, for a password that was changed in it. */
-function rereadEtcd(file: string | undefined, environment: NodeJS.ProcessEnv): () => Promise<EtcdConfig> {
-  return async () => (await loadLocalConfig(file, { ...environment })).etcd
-}
-
 /** Two members with one name would fight for one key: whoever answers under our name was here first. */
-async function refuseSecondMember(view: ClusterView, local: LocalConfig, log: Logger): Promise<void> {
+async function refuseSecondMember(
+  view: ClusterView,
+  local: LocalConfig,
+  log: Logger,
+  credentials: RestCredentials,
+): Promise<void> {
   const url = view.members.get(local.name)?.apiUrl
-  if (url === undefined || !(await answersAtAll(url))) return
+  if (url === undefined || !(await answersAtAll(url, credentials))) return
   log.critical(`Can't start; there is already a node named '${local.name}' running`)
   throw new UserError(
     `${local.file}: name: there is already a member named '${local.name}' running at ${url}: stop it, or give this one another name`,
@@ -277,14 +292,18 @@ async function refuseSecondMember(view: ClusterView, local: LocalConfig, log: Lo
 
 const LIVENESS_MS = 3_000
 
-async function answersAtAll(apiUrl: string): Promise<boolean> {
-  const url = apiUrl.replace(/\/patroni$/, '/liveness')
+/** Whatever certificate it shows: the question is only whether somebody is there. */
+async function answersAtAll(apiUrl: string, { connect }: RestCredentials): Promise<boolean> {
+  const dispatcher = new HttpAgent({ connect: { ...connect, rejectUnauthorized: false } })
   try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(LIVENESS_MS) })
-    await answer.body?.cancel()
+    const url = apiUrl.replace(/\/patroni$/, '/liveness')
+    const answer = await request(url, { dispatcher, signal: AbortSignal.timeout(LIVENESS_MS) })
+    await answer.body.dump()
     return true
   } catch {
     return false
+  } finally {
+    await dispatcher.destroy()
   }
 }
 

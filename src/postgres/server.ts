@@ -12,6 +12,7 @@ import { Connection, PATIENT_SESSION, withConnection } from './connection.ts'
 import { Context, type ServerConfig, type ServerOptions } from './context.ts'
 import { divergence, historyFileName } from './divergence.ts'
 import { follow, intentOf, isFollowing, reconfigure } from './following.ts'
+import { END_IDLE_SQL } from './idle-sessions.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Monitor } from './monitor.ts'
 import type {
@@ -63,7 +64,12 @@ export class LocalServer implements Postgres {
     try {
       return await this.#look(by)
     } catch (error) {
-      const nothing = { process: 'unknown', dataDirectory: 'unknown', facts: undefined } as const
+      const nothing = {
+        process: 'unknown',
+        dataDirectory: 'unknown',
+        facts: undefined,
+        isAnswering: false,
+      } as const
       return { ...nothing, postmasterPid: this.#lifecycle.pid, trouble: messageOf(error) }
     }
   }
@@ -130,8 +136,27 @@ export class LocalServer implements Postgres {
     return reconfigure(this.#context, this.#lifecycle, this.#monitor, by)
   }
 
+  async setSynchronousStandbys(names: string | undefined, by: Deadline): Promise<boolean> {
+    this.#context.synchronousNames = names
+    if (!(await this.#lifecycle.isAlive())) return false
+    await reconfigure(this.#context, this.#lifecycle, this.#monitor, by)
+    const [row] = await this.#monitor.query(
+      "SELECT current_setting('synchronous_standby_names') AS names",
+      by,
+    )
+    return names === undefined || row?.['names'] === names
+  }
+
   promote(by: Deadline): Promise<boolean> {
     return promote(this.#context, this.#lifecycle, this.#monitor, by)
+  }
+
+  async endIdleSessions(by: Deadline): Promise<number> {
+    const target = this.#context.local()
+    return await withConnection(target, by, async connection => {
+      const [row] = await connection.query(END_IDLE_SQL, by)
+      return Number(row?.['left_over'] ?? 0)
+    })
   }
 
   async checkpoint(by: Deadline): Promise<boolean> {
@@ -190,12 +215,12 @@ export class LocalServer implements Postgres {
     const base = { process: look.process, dataDirectory: look.dataDirectory, postmasterPid: look.pid }
     if (look.pid === undefined) {
       this.#monitor.forget()
-      return { ...base, facts: undefined, trouble: look.trouble }
+      return { ...base, facts: undefined, isAnswering: false, trouble: look.trouble }
     }
     const { facts, trouble, isUp, isComingUp, isGoingDown } = await this.#monitor.look(look.pid, by)
     if (isUp) this.#lifecycle.noteReady()
     const said = isGoingDown ? 'stopping' : isComingUp ? 'starting' : undefined
     const known = this.#lifecycle.phase ?? (isUp && look.process === 'starting' ? 'running' : look.process)
-    return { ...base, process: said ?? known, facts, trouble }
+    return { ...base, process: said ?? known, facts, isAnswering: isUp, trouble }
   }
 }

@@ -1,8 +1,11 @@
 // Orders for one member on real servers: restart now and later, reload, reinitialize; and what stays as it was meanwhile.
 
 import assert from 'node:assert/strict'
+import { chown } from 'node:fs/promises'
+import path from 'node:path'
 import test, { after } from 'node:test'
 import { waitFor } from '../../src/demo/wait.ts'
+import { makeCertificates } from '../support/certificates.ts'
 import { startCluster } from '../support/fixture.ts'
 import { callRest } from '../support/rest-actions.ts'
 import { runProgram } from '../support/run-program.ts'
@@ -137,6 +140,49 @@ test('a reload takes tags, accounts and parameters of the file; what cannot chan
   assert.equal((await callRest(replica, 'POST /reload', undefined)).code, 202)
 })
 
+test('with required client certificates and an account, ctl reaches a member that was reloaded to TLS', async () => {
+  const certificates = await makeCertificates(path.join(work.data, 'certificates'))
+  const server = await certificates.issue('server', replica.host.address)
+  const client = await certificates.issue('client')
+  const account = { username: 'op', password: 'secret' }
+  await replica.configure({
+    restapi: {
+      certfile: server.cert,
+      keyfile: server.key,
+      cafile: certificates.ca,
+      verify_client: 'required',
+      authentication: account,
+    },
+    ctl: { certfile: client.cert, keyfile: client.key, cacert: certificates.ca },
+  })
+  // The agent's own user must be able to read the keys.
+  const { uid, gid } = replica.host.account
+  for (const file of [server.key, client.key, server.cert, client.cert, certificates.ca])
+    await chown(file, uid, gid)
+  assert.equal((await callRest(replica, 'POST /reload', undefined)).code, 202)
+  await waitFor('the https address in etcd', { withinMs: 10_000 }, async () => {
+    const { members } = JSON.parse((await leader.rest('/cluster')).body)
+    const found = members.find((member: { name: string }) => member.name === replica.name)
+    return found.api_url === `https://${replica.restAddress}/patroni`
+  })
+  const run = (...more: readonly string[]) =>
+    runProgram([...work.program, 'ctl', '-c', replica.configFile, ...more])
+  const reloaded = await run('reload', cluster.scope, replica.name, '--force')
+  assert.match(reloaded.stdout, /Reload request received for member/, reloaded.stderr)
+  const versions = await run('version', cluster.scope, replica.name)
+  assert.match(versions.stdout, /^pg\d: Patroni \S+ PostgreSQL 15/m)
+  const refused = await run('restart', cluster.scope, replica.name, '--pending', '--force')
+  assert.match(refused.stdout, /status code=503, \(restart conditions are not satisfied\)/)
+  await replica.configure()
+  process.kill(replica.agent.pid, 'SIGHUP')
+  await waitFor(
+    'clear text again',
+    { withinMs: 10_000 },
+    async () => (await replica.rest('/patroni')).code === 200,
+  )
+  await cluster.complete()
+})
+
 test('a file with a mistake changes nothing', async () => {
   await replica.configure({ restapi: { listen: 'nowhere' }, tags: { zone: 'c' } })
   const pid = replica.agent.pid
@@ -174,6 +220,34 @@ test('a copy is not thrown away while the leader does not answer', async () => {
   }
   assert.equal(await startOf(replica), before)
   await cluster.leader()
+  await cluster.complete()
+})
+
+test('while paused a restart is carried out at once, keeps key and timeline, and none can be scheduled', async () => {
+  const ctl = (...more: readonly string[]) =>
+    runProgram([...work.program, 'ctl', '-c', leader.configFile, ...more])
+  const paused = await ctl('pause', '--wait')
+  assert.match(paused.stdout, /Success: cluster management is paused\n$/, paused.stderr)
+  try {
+    const term = await leaderTerm()
+    const { timeline } = await leader.status()
+    for (const member of [replica, leader]) {
+      const answer = await callRest(member, 'POST /restart', {})
+      assert.deepEqual([answer.code, answer.body], [200, 'restarted successfully'])
+    }
+    await waitFor('the leader to be seen', { withinMs: 10_000 }, async () => {
+      const status = await leader.status()
+      return status.state === 'running' && status.role === 'primary'
+    })
+    assert.deepEqual([await leaderTerm(), (await leader.status()).timeline], [term, timeline])
+    const scheduled = await ctl('restart', cluster.scope, '--force', '--scheduled', '2037-01-01T10:00+00:00')
+    assert.deepEqual(
+      [scheduled.code, scheduled.stderr],
+      [1, "Error: Can't schedule restart in the paused state\n"],
+    )
+  } finally {
+    await ctl('resume', '--wait')
+  }
   await cluster.complete()
 })
 

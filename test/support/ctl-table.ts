@@ -232,7 +232,7 @@ const rows: readonly Row[] = [
   { words: ['remove', 'SCOPE'], options: { input: 'other\n' }, code: 1 },
   { words: ['remove', 'SCOPE'], options: { input: 'pgsql\nyes\n' }, code: 1 },
   { words: ['remove', 'SCOPE'], options: { input: 'pgsql\nYes I am aware\nnobody\n' }, code: 1 },
-  { isCore: true, words: ['switchover', '--force', '--candidate', 'nobody'], code: 1 },
+  { isCore: true, words: ['switchover', '--force', '--leader', 'nobody'], code: 1 },
   { isCore: true, words: ['failover', '--force'], code: 1 },
   { words: ['nonsense'], code: 2 },
   { isCore: true, words: ['list', '--nonsense'], code: 2 },
@@ -305,6 +305,10 @@ async function restoreAll(cluster: Cluster, config: unknown): Promise<void> {
     })
   }
   for (const member of cluster.members) await callRest(member, 'DELETE /restart', undefined)
+  await waitFor('every key to say running', { withinMs: 20_000 }, async () => {
+    const { members } = JSON.parse((await leader.rest('/cluster')).body)
+    return members.every(({ state }: { state: string }) => ['running', 'streaming'].includes(state))
+  })
 }
 
 async function configOf(cluster: Cluster): Promise<unknown> {
