@@ -63,13 +63,17 @@ export async function runAgent(file: string | undefined): Promise<number> {
   const registry = createRegistry()
   const { etcd, namespace, scope } = local
   const events = openEvents(local, log)
+  const start = { isOver: false }
   const dcs = createEtcdDcs({
     ...(await etcdOptions({
       etcd,
       namespace,
       logger: log,
       metrics: createDcsMetrics(registry),
-      onEvent: draft => void events.record(draft),
+      // Before the first answer what the store tells is no event of the cluster's: whoever waits says so, or ends with one line.
+      onEvent: draft => {
+        if (start.isOver) events.record(draft)
+      },
       reread: async () => (await readFile()).etcd,
     })),
     scope,
@@ -81,6 +85,7 @@ export async function runAgent(file: string | undefined): Promise<number> {
   lifecycle.install()
   try {
     const view = await firstView(dcs, local, log, credentials, lifecycle.signal)
+    start.isOver = true
     await refuseSecondMember(view, local, log, credentials)
     const parts = { local, log, registry, dcs, events, peers, failsafe, view, lifecycle, readFile }
     return await runMember(parts)
