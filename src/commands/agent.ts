@@ -17,7 +17,7 @@ import { dynamicConfig } from '../config/agent/dynamic.ts'
 import { printWhere } from '../config/agent/etcd.ts'
 import { loadLocalConfig, printWarning } from '../config/agent/local.ts'
 import { serverSettings } from '../config/agent/settings.ts'
-import type { DynamicConfig, EtcdConfig, LocalConfig } from '../config/agent/types.ts'
+import type { DynamicConfig, LocalConfig } from '../config/agent/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
@@ -56,20 +56,25 @@ export async function runAgent(file: string | undefined): Promise<number> {
   refuseRoot()
   // The variables leave our own environment, so that no child sees them; a reload needs them again.
   const environment = { ...process.env }
+  const readFile = () => loadLocalConfig(file, { ...environment })
   const local = await loadLocalConfig(file, process.env)
   const log = openLog({ type: local.log.type, level: local.log.level as LogLevel, fd: 2 })
   for (const warning of local.warnings) log.warning(printWarning(warning))
   const registry = createRegistry()
   const { etcd, namespace, scope } = local
   const events = openEvents(local, log)
+  const start = { isOver: false }
   const dcs = createEtcdDcs({
     ...(await etcdOptions({
       etcd,
       namespace,
       logger: log,
       metrics: createDcsMetrics(registry),
-      onEvent: draft => void events.record(draft),
-      reread: rereadEtcd(file, environment),
+      // Before the first answer what the store tells is no event of the cluster's: whoever waits says so, or ends with one line.
+      onEvent: draft => {
+        if (start.isOver) events.record(draft)
+      },
+      reread: async () => (await readFile()).etcd,
     })),
     scope,
   })
@@ -80,8 +85,8 @@ export async function runAgent(file: string | undefined): Promise<number> {
   lifecycle.install()
   try {
     const view = await firstView(dcs, local, log, credentials, lifecycle.signal)
+    start.isOver = true
     await refuseSecondMember(view, local, log, credentials)
-    const readFile = () => loadLocalConfig(file, { ...environment })
     const parts = { local, log, registry, dcs, events, peers, failsafe, view, lifecycle, readFile }
     return await runMember(parts)
   } finally {
@@ -273,11 +278,6 @@ async function firstView(
     }
     await realClock.sleep(RETRY_MS, signal).catch(() => {})
   }
-}
-
-/** Reads the file again as at the start, for a password that was changed in it. */
-function rereadEtcd(file: string | undefined, environment: NodeJS.ProcessEnv): () => Promise<EtcdConfig> {
-  return async () => (await loadLocalConfig(file, { ...environment })).etcd
 }
 
 /** Two members with one name would fight for one key: whoever answers under our name was here first. */
