@@ -7,6 +7,7 @@ import { writeAsLeader } from '../dcs/leadership.ts'
 import { Deadline } from '../platform/deadline.ts'
 import type { StopResult } from '../postgres/port.ts'
 import type { Demotion } from './decision.ts'
+import { drain } from './drain.ts'
 import { syncPromise, walPosition } from './race.ts'
 import { includesName } from './sync/names.ts'
 import type { MemoryUpdate } from './tasks.ts'
@@ -19,6 +20,8 @@ const HANDOVER_ASK_MS = 1_000
 /** A standby that streamed until the end has everything by then; it only has to say so. */
 const AFTER_STOP_MS = 3_000
 const RELEASE_MS = 5_000
+/** Before an ordered change. The stop makes one of its own if this one does not end. */
+const CHECKPOINT_MS = 30_000
 
 const demoted: MemoryUpdate = memory => ({
   ...memory,
@@ -37,6 +40,7 @@ export async function demote(context: WorkContext, demotion: Demotion): Promise<
   state.isStopExpected = true
   const isGraceful = demotion.mode === 'graceful'
   let handedOver: Promise<void> | undefined
+  if (isGraceful && demotion.release) await drainFirst(context)
   const positionBefore = state.server.facts === undefined ? undefined : walPosition(state.server.facts)
   const result = await parts.postgres.stop({
     mode: isGraceful ? 'fast' : 'immediate',
@@ -68,6 +72,22 @@ function gracefulStopMs({ state }: WorkContext): number {
   return synchronousMode === 'off' || primaryStopTimeoutSeconds === 0
     ? FAST_STOP_MS
     : primaryStopTimeoutSeconds * 1000
+}
+
+/** A change that was ordered gives transactions time to finish; nothing depends on it. */
+async function drainFirst({ parts, state, keeper }: WorkContext): Promise<void> {
+  const { clock, log, dcs, postgres } = parts
+  const { hold } = keeper
+  const { endIdleSessions } = postgres
+  if (hold === undefined || endIdleSessions === undefined || state.lastView?.request === undefined) return
+  // The checkpoint's writes are done while sessions still work: the stop itself is then short.
+  await postgres.checkpoint(Deadline.in(clock, CHECKPOINT_MS))
+  const announce = (value: string, by: Deadline) =>
+    writeAsLeader(dcs, hold, [{ kind: 'put', key: 'pgherd/closing', value }], by)
+  await drain(
+    { clock, log, announce, endIdle: by => endIdleSessions.call(postgres, by) },
+    hold.createRevision,
+  )
 }
 
 /** Once an heir has the shutdown checkpoint, the key can go though archiving may still keep the server busy. */

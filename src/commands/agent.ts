@@ -79,7 +79,7 @@ export async function runAgent(file: string | undefined): Promise<number> {
   const lifecycle = new Lifecycle({ clock: realClock, log, process })
   lifecycle.install()
   try {
-    const view = await firstView(dcs, local, log, lifecycle.signal)
+    const view = await firstView(dcs, local, log, credentials, lifecycle.signal)
     await refuseSecondMember(view, local, log, credentials)
     const readFile = () => loadLocalConfig(file, { ...environment })
     const parts = { local, log, registry, dcs, events, peers, failsafe, view, lifecycle, readFile }
@@ -219,7 +219,13 @@ function refuseRoot(): void {
  * A primary without an agent may have been replaced long ago. While etcd cannot tell, it is stopped, as it would be by an
  * agent that had been running.
  */
-async function endUnkeptPrimary(local: LocalConfig, log: Logger): Promise<void> {
+async function endUnkeptPrimary(
+  local: LocalConfig,
+  log: Logger,
+  credentials: RestCredentials,
+): Promise<void> {
+  // Another agent answers at our address: the server is kept, and we are the mistake.
+  if (await answersAtAll(apiUrl(local), credentials)) return
   const config = dynamicConfig(local.bootstrap.dcs, true)
   const settings = serverSettings(local, config)
   const postgres = new LocalServer({ config: local, settings, clock: realClock, log })
@@ -245,6 +251,7 @@ async function firstView(
   dcs: Dcs,
   local: LocalConfig,
   log: Logger,
+  credentials: RestCredentials,
   signal: AbortSignal,
 ): Promise<ClusterView> {
   let saidAtMs = Number.NEGATIVE_INFINITY
@@ -261,7 +268,7 @@ async function firstView(
         const why = error instanceof Error ? error.message : String(error)
         log.warning(`waiting for etcd at ${printWhere(local.etcd)}: ${why}`)
       }
-      await endUnkeptPrimary(local, log).catch(failure => log.error(messageOf(failure)))
+      await endUnkeptPrimary(local, log, credentials).catch(failure => log.error(messageOf(failure)))
       if (refusal !== undefined) throw refusal
     }
     await realClock.sleep(RETRY_MS, signal).catch(() => {})

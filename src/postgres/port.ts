@@ -163,6 +163,8 @@ export interface Postgres {
   /** Asks for promotion and waits until the server has left recovery (it takes writes) or the deadline. */
   promote(by: Deadline): Promise<boolean>
   checkpoint(by: Deadline): Promise<boolean>
+  /** Ends client sessions that are idle outside of a transaction; returns how many others are left. Rejects when it cannot ask. */
+  endIdleSessions?(by: Deadline): Promise<number>
   /** Points a standby at another upstream (or none), by reload where the version allows, else by restart. */
   follow(upstream: Upstream | undefined, by: Deadline): Promise<boolean>
   /** Does the running or stopped server's configuration already follow this upstream? */

@@ -12,6 +12,7 @@ import { Connection, PATIENT_SESSION, withConnection } from './connection.ts'
 import { Context, type ServerConfig, type ServerOptions } from './context.ts'
 import { divergence, historyFileName } from './divergence.ts'
 import { follow, intentOf, isFollowing, reconfigure } from './following.ts'
+import { END_IDLE_SQL } from './idle-sessions.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Monitor } from './monitor.ts'
 import type {
@@ -148,6 +149,14 @@ export class LocalServer implements Postgres {
 
   promote(by: Deadline): Promise<boolean> {
     return promote(this.#context, this.#lifecycle, this.#monitor, by)
+  }
+
+  async endIdleSessions(by: Deadline): Promise<number> {
+    const target = this.#context.local()
+    return await withConnection(target, by, async connection => {
+      const [row] = await connection.query(END_IDLE_SQL, by)
+      return Number(row?.['left_over'] ?? 0)
+    })
   }
 
   async checkpoint(by: Deadline): Promise<boolean> {

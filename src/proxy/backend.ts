@@ -60,6 +60,8 @@ export interface Cuttable {
   readonly hasBegun: boolean
   /** Is it known to be idle: in clear text, between two messages, outside of a transaction? */
   readonly isIdle: boolean
+  /** Its client is not read between transactions while this is on: its leader is about to go. */
+  holdWhenIdle?(isOn: boolean): void
   /**
    * Ends it at once: afterwards no byte passes in either direction. `says` is for the client. False: it had not begun
    * yet (it was connecting) and looks for another place.

@@ -2,7 +2,7 @@
 
 import { connect } from 'node:net'
 import type { Clock } from '../platform/clock.ts'
-import type { Backend } from './backend.ts'
+import type { Backend, Gate } from './backend.ts'
 import { cancelKeyOf } from './handshake.ts'
 import { printProxyHeader } from './proxy-protocol.ts'
 import type { Way } from './session-host.ts'
@@ -11,24 +11,31 @@ import { printCancel } from './startup.ts'
 /** PostgreSQL answers a cancel request by closing; it gets this long. */
 const CANCEL_MS = 5000
 
+/** Who gave out a key. */
+export interface KeyHolder {
+  readonly backend: Backend
+  readonly gate: Gate
+}
+
 /** Keys of live clear-text sessions. Bounded by the number of sessions. */
 export class CancelKeys {
-  readonly #backends = new Map<string, Backend>()
+  readonly #holders = new Map<string, KeyHolder>()
 
-  add(key: string, backend: Backend): void {
-    this.#backends.set(key, backend)
+  /** `gate` is that of the term in which the session began: when it ends, its keys reach nobody any more. */
+  add(key: string, backend: Backend, gate: Gate): void {
+    this.#holders.set(key, { backend, gate })
   }
 
   delete(key: string): void {
-    this.#backends.delete(key)
+    this.#holders.delete(key)
   }
 
-  find(processId: number, secret: string): Backend | undefined {
-    return this.#backends.get(cancelKeyOf(processId, secret))
+  find(processId: number, secret: string): KeyHolder | undefined {
+    return this.#holders.get(cancelKeyOf(processId, secret))
   }
 
   get size(): number {
-    return this.#backends.size
+    return this.#holders.size
   }
 }
 
@@ -44,17 +51,18 @@ export async function forwardCancel(
   secret: string,
 ): Promise<void> {
   const packet = printCancel(processId, secret)
-  const open = targets.filter(({ backend }) => backend.gate.isOpen())
+  const open = targets.filter(({ gate }) => gate.isOpen())
   await Promise.all(open.map(target => deliver(clock, target, packet)))
 }
 
 /** A server that a cancel request goes to, and how its connections are made. */
 export interface CancelTarget {
   readonly backend: Backend
+  readonly gate: Gate
   readonly way: Way
 }
 
-function deliver(clock: Clock, { backend, way }: CancelTarget, packet: Buffer): Promise<void> {
+function deliver(clock: Clock, { backend, gate, way }: CancelTarget, packet: Buffer): Promise<void> {
   return new Promise(resolve => {
     const { source, sendProxy } = way
     const local = source === undefined ? {} : { localAddress: source }
@@ -66,7 +74,7 @@ function deliver(clock: Clock, { backend, way }: CancelTarget, packet: Buffer): 
       resolve()
     })
     socket.on('connect', () => {
-      if (!backend.gate.isOpen()) {
+      if (!gate.isOpen()) {
         socket.destroy()
         return
       }

@@ -1,7 +1,8 @@
 // Keeps every fact about members that routes are decided from, and gives them out as one snapshot. Decides nothing.
 
-import type { FailoverRequest } from '../cluster/request.ts'
+import { type FailoverRequest, parseRequest } from '../cluster/request.ts'
 import type { SyncState } from '../cluster/sync.ts'
+import type { ClusterView } from '../cluster/view.ts'
 import type { OnDcsLoss } from '../config/proxy/types.ts'
 import { type CheckRule, judgeCheck } from '../health/check-verdict.ts'
 import type { CounterLimits } from '../health/counter.ts'
@@ -19,6 +20,7 @@ import type { Leadership } from './leadership.ts'
 import type { PoolSpec } from './pool-members.ts'
 import { Roster } from './roster.ts'
 import type { Evidence, Ping, RoutingTable } from './route.ts'
+import { closingOf } from './watch-events.ts'
 
 /** A request for a change of leader holds new sessions no longer than this. */
 export const CLOSING_MS_MAX = 15_000
@@ -111,6 +113,19 @@ export class EvidenceBook {
     if (health === undefined || health.refusals === 0) return false
     this.health.set(member, judgeConnected(health))
     return true
+  }
+
+  /** Takes everything that a read of the store tells, the leader apart. */
+  applyView(view: ClusterView, nowMs: number): void {
+    this.roster.replace(view.members.values(), nowMs)
+    this.told(view.sync?.value, view.request?.value, nowMs)
+    this.announced(closingOf(view.own.get('closing')?.value), nowMs)
+  }
+
+  /** Takes a key that tells of a change to come; any other key means nothing here. An empty value: it was deleted. */
+  applyKey(key: string, value: string, nowMs: number): void {
+    if (key === 'failover') this.requested(parseRequest(value), nowMs)
+    if (key === 'pgherd/closing') this.announced(closingOf(value), nowMs)
   }
 
   /** What the store says besides leader and members. */

@@ -253,8 +253,9 @@ export class Listener {
     if (!this.#cancelRate.take(source)) return Promise.resolve()
     const { cancels, clock, pool } = this.#options
     const known = cancels.find(processId, secret)
-    const backends = known === undefined ? pool.candidates() : [known]
-    const targets = backends.map(backend => ({ backend, way: pool.optionsOf(backend) }))
+    const holders =
+      known === undefined ? pool.candidates().map(backend => ({ backend, gate: backend.gate })) : [known]
+    const targets = holders.map(holder => ({ ...holder, way: pool.optionsOf(holder.backend) }))
     return forwardCancel(clock, targets, processId, secret)
   }
 

@@ -24,3 +24,12 @@ export function createSpecs(listeners: readonly ListenerConfig[]): readonly Pool
     ]
   })
 }
+
+/** Replicas for listeners that nobody described: what a router without pools has. */
+export const READ_POOL: PoolSpec = {
+  name: 'read',
+  kind: 'replica',
+  filter: { sync: 'any', tags: {}, lagBytesMax: undefined, lagMsMax: undefined, streamingOnly: false },
+  servers: [],
+  allBackups: false,
+}

@@ -3,7 +3,6 @@
 
 import { type Epoch, sameEpoch } from '../cluster/epoch.ts'
 import { type Member, parseMember } from '../cluster/member.ts'
-import { parseRequest } from '../cluster/request.ts'
 import { type ClusterView, type Position, parseLeader } from '../cluster/view.ts'
 import type { WatchEvent } from '../dcs/dcs.ts'
 import type { CheckRule } from '../health/check-verdict.ts'
@@ -26,7 +25,7 @@ import {
 } from './leadership.ts'
 import { Leavers } from './leavers.ts'
 import { whyRetired } from './narrator.ts'
-import type { PoolSpec } from './pool-members.ts'
+import { READ_POOL } from './pool-specs.ts'
 import type { RosterMember } from './roster.ts'
 import {
   type Evidence,
@@ -39,21 +38,12 @@ import {
 } from './route.ts'
 import type { RouterListener, RouterOptions } from './router-types.ts'
 import type { Ending } from './story.ts'
-import { closingOf, continuesIn, continuesOf, keyOf, revisionOf, wentWithLease } from './watch-events.ts'
+import { continuesIn, continuesOf, keyOf, revisionOf, wentWithLease } from './watch-events.ts'
 
 /** A server that refused connections is asked again after this pause: a tight loop would help nobody. */
 const AFTER_REFUSAL_MS = 100
 /** Pools of reads are looked at again so often while nothing happens: lag grows in silence. */
 const READS_EVERY_MS = 500
-
-/** Replicas for listeners that nobody described: what a router without pools has. */
-const READ_POOL: PoolSpec = {
-  name: 'read',
-  kind: 'replica',
-  filter: { sync: 'any', tags: {}, lagBytesMax: undefined, lagMsMax: undefined, streamingOnly: false },
-  servers: [],
-  allBackups: false,
-}
 
 export class Router {
   readonly #options: RouterOptions
@@ -67,6 +57,7 @@ export class Router {
   #armed: Epoch | undefined
   #deadlineTimer: Timer | undefined
   #isStopped = false
+  #wasClosing = false
 
   constructor(options: RouterOptions, listener: RouterListener) {
     const { clock, limits, timing, pools = [READ_POOL], needsPing = false, onDcsLoss = 'keep' } = options
@@ -162,11 +153,7 @@ export class Router {
     const read = { position, leader, continues: continuesIn(view), highestWhenSent, atMs }
     const believed = applyRead(this.#leadership, read)
     if (believed.change === 'restored') this.#startAgain(believed.next)
-    if (believed.change !== 'late') {
-      this.#book.roster.replace(view.members.values(), atMs)
-      this.#book.told(view.sync?.value, view.request?.value, atMs)
-      this.#book.announced(closingOf(view.own.get('closing')?.value), atMs)
-    }
+    if (believed.change !== 'late') this.#book.applyView(view, atMs)
     const keepsMemberKey = view.members.has(this.#leadership.epoch?.member ?? '')
     this.#believe(believed, keepsMemberKey ? 'gave-up' : 'lease-ended')
     this.#afterMembers()
@@ -261,9 +248,7 @@ export class Router {
   #applyMemberEvent(position: Position, event: WatchEvent): void {
     const key = keyOf(event)
     if (position.clusterId !== this.#leadership.clusterId) return
-    const value = event.kind === 'put' ? event.kv.value : ''
-    if (key === 'failover') this.#book.requested(parseRequest(value), this.#now())
-    if (key === 'pgherd/closing') this.#book.announced(closingOf(value), this.#now())
+    this.#book.applyKey(key, event.kind === 'put' ? event.kv.value : '', this.#now())
     if (!key.startsWith('members/')) return
     const name = key.slice('members/'.length)
     if (event.kind === 'delete') {
@@ -341,8 +326,17 @@ export class Router {
     this.#options.narrator.reads(reads, next.reads)
     this.#leavers.changed(pools, next.pools)
     this.#armTimer(next)
+    this.#holdIdle(evidence.isClosing)
     for (const member of wantsPing(evidence)) this.#listener.onPing?.(member)
     this.#listener.onRouted()
+  }
+
+  /** The leader is about to go: its idle clients keep what they have to say to themselves, and lose nothing. */
+  #holdIdle(isClosing: boolean): void {
+    if (isClosing === this.#wasClosing) return
+    this.#wasClosing = isClosing
+    const backend = this.#backends.get(this.#leadership.epoch?.member ?? '')
+    for (const session of backend?.sessions ?? []) session.holdWhenIdle?.(isClosing)
   }
 
   #retireIfOver(next: RoutingTable): void {

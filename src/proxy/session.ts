@@ -77,6 +77,11 @@ export class Session implements Cuttable {
     return this.#host.listener
   }
 
+  /** The client's address, from a PROXY header where there is one. */
+  get source(): string {
+    return this.#endpoints.source
+  }
+
   get backend(): Backend | undefined {
     return this.#backend
   }
@@ -92,6 +97,10 @@ export class Session implements Cuttable {
   /** Is it on the leader because its pool was empty? */
   get isFallback(): boolean {
     return this.#isFallback && this.#state === 'streaming'
+  }
+
+  holdWhenIdle(isOn: boolean): void {
+    this.#relay?.holdWhenIdle(isOn)
   }
 
   counters(): RelayCounters | undefined {

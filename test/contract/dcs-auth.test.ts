@@ -13,6 +13,7 @@ import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { HaError } from '../../src/platform/errors.ts'
 import { type Logger, silentLogger } from '../../src/platform/log.ts'
+import { changePassword, switchAuthOn } from '../support/etcd-users.ts'
 import { makeWorkplace } from '../support/workplace.ts'
 import { Authority, contents, type Pair } from './dcs-certs.ts'
 import { Relay } from './dcs-relay.ts'
@@ -53,9 +54,7 @@ async function assertWorks(dcs: EtcdDcs): Promise<void> {
 async function guardedEtcd(net: number, more: readonly string[] = []): Promise<SingleEtcd> {
   // A cheap hash: what is tested is not etcd's, and four files share two cores.
   const etcd = await SingleEtcd.start(work, net, ['--bcrypt-cost=4', ...more])
-  await etcd.ctl('user', 'add', 'root:secret')
-  await etcd.ctl('user', 'grant-role', 'root', 'root')
-  await etcd.ctl('auth', 'enable')
+  await switchAuthOn((...words) => etcd.ctl(...words), 'secret')
   return etcd
 }
 
@@ -83,9 +82,7 @@ describe('users of etcd', { concurrency: 4 }, () => {
       await assertWorks(dcs)
       const watch = new WatchReader(dcs, 1)
       await watch.begun()
-      await etcd.ctl('user', 'add', 'root:secret')
-      await etcd.ctl('user', 'grant-role', 'root', 'root')
-      await etcd.ctl('auth', 'enable')
+      await switchAuthOn((...words) => etcd.ctl(...words), 'secret')
       await assertWorks(dcs)
       // Each change of users or roles makes every token's revision old.
       for (const name of ['ann', 'bob']) {
@@ -116,7 +113,7 @@ describe('users of etcd', { concurrency: 4 }, () => {
       const { dcs, told } = connect(t, etcd.endpoint, { secrets, transport })
       await assertWorks(dcs)
       const lease = await dcs.grantLease(30, by(5_000))
-      await changePassword(etcd, 'secret', 'changed')
+      await changePassword(etcd.endpoint, 'secret', 'changed')
       await assert.rejects(dcs.read(by(3_000)), isRefusal)
       assert.equal((await dcs.write([], [put('leader', 'x')], by(3_000))).outcome, 'unreachable')
       const held = await dcs.keepAlive(lease.id, by(3_000))
@@ -233,19 +230,4 @@ async function secureEtcd(net: number) {
   const admin = await authority.sign('root')
   const etcd = await SingleEtcd.start(work, net, [], { ca: authority.ca, server, admin })
   return { authority, etcd, admin }
-}
-
-/** etcdctl reads a new password only from a terminal; the API takes it as it is. */
-async function changePassword(etcd: SingleEtcd, old: string, password: string): Promise<void> {
-  const post = async (where: string, body: object, token = '') => {
-    const response = await fetch(`http://${etcd.endpoint}/v3/auth/${where}`, {
-      method: 'POST',
-      headers: token === '' ? {} : { authorization: token },
-      body: JSON.stringify(body),
-    })
-    assert.equal(response.status, 200, `${where}: ${response.status}`)
-    return (await response.json()) as { readonly token?: string }
-  }
-  const { token } = await post('authenticate', { name: 'root', password: old })
-  await post('user/changepw', { name: 'root', password }, token)
 }

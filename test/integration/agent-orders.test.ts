@@ -223,6 +223,34 @@ test('a copy is not thrown away while the leader does not answer', async () => {
   await cluster.complete()
 })
 
+test('while paused a restart is carried out at once, keeps key and timeline, and none can be scheduled', async () => {
+  const ctl = (...more: readonly string[]) =>
+    runProgram([...work.program, 'ctl', '-c', leader.configFile, ...more])
+  const paused = await ctl('pause', '--wait')
+  assert.match(paused.stdout, /Success: cluster management is paused\n$/, paused.stderr)
+  try {
+    const term = await leaderTerm()
+    const { timeline } = await leader.status()
+    for (const member of [replica, leader]) {
+      const answer = await callRest(member, 'POST /restart', {})
+      assert.deepEqual([answer.code, answer.body], [200, 'restarted successfully'])
+    }
+    await waitFor('the leader to be seen', { withinMs: 10_000 }, async () => {
+      const status = await leader.status()
+      return status.state === 'running' && status.role === 'primary'
+    })
+    assert.deepEqual([await leaderTerm(), (await leader.status()).timeline], [term, timeline])
+    const scheduled = await ctl('restart', cluster.scope, '--force', '--scheduled', '2037-01-01T10:00+00:00')
+    assert.deepEqual(
+      [scheduled.code, scheduled.stderr],
+      [1, "Error: Can't schedule restart in the paused state\n"],
+    )
+  } finally {
+    await ctl('resume', '--wait')
+  }
+  await cluster.complete()
+})
+
 test('events tell who changed what, in one order with those of the proxy; explain says who would take over', async () => {
   const ctl = [...work.program, 'ctl', '-c', leader.configFile]
   const told = await runProgram([...ctl, 'events', '-n', '200', '-f', 'json'])

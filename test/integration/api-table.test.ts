@@ -47,9 +47,10 @@ test('a switchover that nobody can take is refused and changes nothing', async (
   try {
     const words = ['ctl', '-c', leader.configFile, 'switchover', '--force']
     const ran = await runProgram([...work.program, ...words])
+    // On a slow machine the frozen member's key is gone before it can be asked.
     assert.match(
-      ran.stdout,
-      /Switchover failed, details: 412, switchover is not possible: no good candidates have been found\n/,
+      ran.stdout + ran.stderr,
+      /Switchover failed, details: 412, switchover is not possible: no good candidates have been found\n|Error: No candidates found to switchover to\n/,
     )
   } finally {
     replica.agent.thaw()

@@ -26,6 +26,8 @@ export interface Answer<T> {
 /** A write goes only to a member that answered something this recently, or answers a probe first. */
 const FRESH_MS = 250
 const PAUSE_MS = 100
+/** Silence of the known cluster after which another one may take its place. */
+const REPLACED_AFTER_MS = 3_000
 const LAST_WORDS_MS = 5
 /** Requests of one call that may be under way at the same time. */
 const UNDER_WAY_MAX = 9
@@ -128,7 +130,9 @@ export class Calls {
       if (judged.found !== undefined) return judged.found
       doubtful = judged.doubtful ?? doubtful
     }
-    if (doubtful !== undefined && kind === 'linearizable' && !by.isOver()) return this.#takeRestored(doubtful)
+    const mayTake = kind === 'linearizable' && !by.isOver()
+    if (doubtful !== undefined && mayTake && !this.#isKnownAlive(doubtful))
+      return this.#takeRestored(doubtful)
     const late = await race.next(Math.min(PAUSE_MS, by.remainingMs()), true)
     return this.#judge(read, late).found
   }
@@ -170,6 +174,7 @@ export class Calls {
         if (doubt !== undefined && isForeign(position, this.#parts.terms.current()))
           throw new EtcdFault('stale', endpoint.name, doubt)
         this.#parts.terms.raise(position)
+        this.#parts.terms.heardAtMs = this.#parts.clock.monotonicMs()
         this.#parts.endpoints.prefer(endpoint)
         return { value, position, sentAtMs }
       } catch (error) {
@@ -210,8 +215,15 @@ export class Calls {
 
   #believe<T>(endpoint: Endpoint, answer: Answer<T>, kind: 'linearizable' | 'local'): Answer<T> {
     if (kind === 'linearizable') this.#parts.terms.raise(answer.position)
+    this.#parts.terms.heardAtMs = this.#parts.clock.monotonicMs()
     this.#parts.endpoints.prefer(endpoint)
     return answer
+  }
+
+  /** Another cluster is not taken for ours while ours has answered a moment ago: a pause is no replacement. */
+  #isKnownAlive({ position }: Answer<unknown>): boolean {
+    if (!isForeign(position, this.#parts.terms.current())) return false
+    return this.#parts.terms.heardAtMs > this.#parts.clock.monotonicMs() - REPLACED_AFTER_MS
   }
 
   #takeRestored<T>(answer: Answer<T>): Answer<T> {

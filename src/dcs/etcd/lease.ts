@@ -123,6 +123,7 @@ export class Leases {
           'renewed a lease in an older raft term or another cluster',
         )
       }
+      terms.heardAtMs = clock.monotonicMs()
       endpoints.prefer(endpoint)
       if (ttlSeconds <= 0) return { outcome: 'lost' }
       return { outcome: 'won', lease: { id: leaseId, ttlSeconds, sentAtMs } }

@@ -13,6 +13,8 @@ export interface KnownTerm {
 
 export class RaftTerms {
   #known: KnownTerm | undefined
+  /** Monotonic time of the last answer of the known cluster that was believed. */
+  heardAtMs = Number.NEGATIVE_INFINITY
 
   current(): KnownTerm | undefined {
     return this.#known

@@ -24,6 +24,7 @@ export class NetRelay implements Relay {
   #isReady = false
   /** Did it also say that no transaction is open, and has the client asked for nothing since? */
   #isIdle = false
+  #holdsWhenIdle = false
   #toServerBytes = 0
   #toClientBytes = 0
   #lastActivityMs: number
@@ -82,6 +83,13 @@ export class NetRelay implements Relay {
     return this.#observer === undefined && this.#isClear && this.#isIdle
   }
 
+  holdWhenIdle(isOn: boolean): void {
+    if (this.#holdsWhenIdle === isOn) return
+    this.#holdsWhenIdle = isOn
+    if (isOn && this.isIdle()) this.#options.client.pause()
+    if (!isOn) this.#resume()
+  }
+
   close(kind: CloseKind, lastWords?: Buffer): void {
     if (this.#isClosing) return
     this.#isClosing = true
@@ -130,6 +138,7 @@ export class NetRelay implements Relay {
     if (this.#isClear) {
       this.#isReady = endsReady(chunk)
       this.#isIdle = this.#isReady && chunk[chunk.length - 1] === NO_TRANSACTION
+      if (this.#isIdle && this.#holdsWhenIdle) client.pause()
     }
     this.#toClientBytes += chunk.length
     client.write(chunk, this.#onClientTook)
@@ -169,7 +178,8 @@ export class NetRelay implements Relay {
 
   #resume(): void {
     if (this.#isPaused) return
-    if (!this.#isClientWaiting) this.#options.client.resume()
+    const isHeld = this.#holdsWhenIdle && this.#isIdle && this.#observer === undefined
+    if (!this.#isClientWaiting && !isHeld) this.#options.client.resume()
     if (!this.#isServerWaiting) this.#options.server.resume()
   }
 

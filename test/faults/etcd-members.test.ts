@@ -8,11 +8,11 @@ import type { EtcdOptions } from '../../src/dcs/etcd/options.ts'
 import { acquireLeader, releaseLeader } from '../../src/dcs/leadership.ts'
 import { EtcdCluster, type EtcdMember } from '../../src/demo/etcd.ts'
 import { waitFor } from '../../src/demo/wait.ts'
+import { by, connect as open } from '../contract/dcs-rig.ts'
+import { SingleEtcd } from '../contract/dcs-single.ts'
+import { WatchReader } from '../contract/dcs-watch-reader.ts'
 import { Network } from '../support/netns.ts'
 import { makeWorkplace } from '../support/workplace.ts'
-import { by, connect as open } from './dcs-rig.ts'
-import { SingleEtcd } from './dcs-single.ts'
-import { WatchReader } from './dcs-watch-reader.ts'
 
 const work = await makeWorkplace({ after })
 const network = await Network.create(work)
@@ -97,6 +97,36 @@ for (const who of ['the raft leader', 'a follower'] as const) {
   })
 }
 
+test('a key outlives its last renewal by at most twice its ttl and an election, when etcd loses its leader meanwhile', async t => {
+  const ttlSeconds = 4
+  const scope = 'outlived'
+  const leader = await etcd.leader()
+  const { dcs } = connect(
+    t,
+    others(leader).map(member => member.endpoint),
+    { scope, followMembers: false },
+  )
+  const lease = await dcs.grantLease(ttlSeconds, by(5_000))
+  assert.equal((await acquireLeader(dcs, 'pg1', lease.id, by(5_000))).outcome, 'won')
+  const renewed = await dcs.keepAlive(lease.id, by(5_000))
+  assert.ok(renewed.outcome === 'won')
+  const { sentAtMs } = renewed.lease
+  // Shortly before the end: the next raft leader does not know how old the lease is and gives it its whole life again.
+  await new Promise(resolve => setTimeout(resolve, ttlSeconds * 1000 - 700))
+  await leader.server.kill()
+  await waitFor('the key to be gone', { withinMs: 60_000, everyMs: 20 }, async () => {
+    return (await dcs.read(by(10_000))).leader === undefined
+  })
+  const goneMs = performance.now() - sentAtMs
+  t.diagnostic(
+    `with a ttl of ${ttlSeconds} s the key was gone ${Math.round(goneMs)} ms after its last renewal`,
+  )
+  assert.ok(goneMs > ttlSeconds * 1000, 'never before its ttl')
+  // Twice the ttl, and an election of one to two seconds; five times that on a busy machine.
+  assert.ok(goneMs < 2 * ttlSeconds * 1000 + 10_000, `${goneMs} ms`)
+  await etcd.start()
+})
+
 test('one configured member is enough: when it dies the others of its list are asked, and when those die it again', async t => {
   const [configured, second, third] = etcd.members
   assert.ok(configured !== undefined && second !== undefined && third !== undefined)
@@ -146,8 +176,12 @@ test('another etcd among the configured ones is passed over while a known member
   const stranger = await SingleEtcd.start(work, 61, ['--initial-cluster-token=stranger'])
   const [known] = etcd.members
   assert.ok(known !== undefined)
-  const { dcs } = connect(t, [known.endpoint, stranger.endpoint], { scope: 'stranger', startAt: 0 })
+  const configured = [known.endpoint, stranger.endpoint]
+  const { dcs, told } = connect(t, configured, { scope: 'stranger', startAt: 0 })
   const first = await dcs.read(by(5_000))
+  await waitFor('the member list to be known', { withinMs: 10_000, everyMs: 50 }, async () =>
+    told.some(says => says.startsWith('dcs-members-changed')),
+  )
   assert.equal(
     (await dcs.write([], [{ kind: 'put', key: 'leader', value: 'pg1' }], by(5_000))).outcome,
     'won',
