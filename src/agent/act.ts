@@ -177,12 +177,15 @@ export class Executor {
     const leader = this.#state.view?.leader
     if (leader === undefined) return { acquired: 'lost' }
     if (this.#keeper.adopt(leader)) {
+      this.#state.lastTerm = leader.createRevision
       this.#fence.arm()
       return { acquired: 'won' }
     }
     const outcome = await this.#keeper.reattach(leader, this.#writeDeadline())
-    if (outcome === 'won') this.#fence.arm()
-    else this.#parts.log.warning(`the leader key with my name could not be taken up again (${outcome})`)
+    if (outcome === 'won') {
+      this.#state.lastTerm = leader.createRevision
+      this.#fence.arm()
+    } else this.#parts.log.warning(`the leader key with my name could not be taken up again (${outcome})`)
     return { acquired: outcome === 'won' ? 'won' : outcome === 'lost' ? 'lost' : 'unknown' }
   }
 

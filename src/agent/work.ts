@@ -1,6 +1,7 @@
 // The long actions as plans for the task runner: what each does, and what its success or failure teaches.
 
 import { printJson } from '../cluster/json.ts'
+import { printTerm, TERM_KEY } from '../cluster/term.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
@@ -209,9 +210,11 @@ export class Work {
         [
           { kind: 'put', key: 'initialize', value: systemId },
           { kind: 'put', key: 'config', value: printJson(local.bootstrap.dcs) },
+          { kind: 'put', key: TERM_KEY, value: printTerm({ name: local.name, continues: undefined }) },
         ],
         [ours],
       )
+      state.lastTerm = keeper.hold?.createRevision
       if (outcome !== 'won') throw new HaError('E_BOOTSTRAP', `the leader key was not taken (${outcome})`)
       fence.arm()
       state.lockMs = undefined
