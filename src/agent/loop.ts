@@ -5,7 +5,8 @@ import type { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import { type Answers, Executor } from './act.ts'
 import { decide } from './decide.ts'
-import { type Decision, needsAnotherStep } from './decision.ts'
+import { changesKeys, changesServer, type Decision, needsAnotherStep } from './decision.ts'
+import type { Failsafe } from './failsafe.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { Observer } from './observe.ts'
@@ -33,13 +34,20 @@ export class Loop {
   #lastRule = ''
   #lastSaidAtMs = Number.NEGATIVE_INFINITY
 
-  constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, fence: Fence, tasks: Tasks) {
+  constructor(
+    parts: AgentParts,
+    state: AgentState,
+    keeper: LeaseKeeper,
+    fence: Fence,
+    tasks: Tasks,
+    failsafe: Failsafe,
+  ) {
     this.#parts = parts
     this.#state = state
     this.#keeper = keeper
     this.#tasks = tasks
-    this.#observer = new Observer(parts, state, keeper, fence, tasks)
-    this.#executor = new Executor(parts, state, keeper, fence, tasks)
+    this.#observer = new Observer({ parts, state, keeper, fence, tasks, failsafe }, () => this.wake())
+    this.#executor = new Executor({ parts, state, keeper, fence, tasks, failsafe })
     this.#upkeep = new Upkeep(parts, state, keeper, tasks)
   }
 
@@ -105,8 +113,8 @@ export class Loop {
       const found = await this.#executor.run(decision.actions)
       answers = { ...answers, ...found }
       if (!decision.actions.some(needsAnotherStep) || this.#state.exitCode !== undefined) break
-      if (found.acquired !== undefined || decision.rule === 'register-system-id')
-        await this.#observer.readView()
+      if (found.acquired !== undefined || decision.actions.some(changesKeys)) await this.#observer.readView()
+      if (decision.actions.some(changesServer)) await this.#observer.lookAgain()
       decision = this.#decide(answers)
     }
     await this.#upkeep.run()
@@ -138,6 +146,7 @@ export class Loop {
     const decision = decide(this.#observer.snapshot(answers), this.#state.memory)
     this.#state.memory = decision.memory
     this.#againInMs = decision.againInMs
+    if (decision.warns !== undefined) this.#parts.log.warning(decision.warns, { rule: decision.rule })
     this.#tell(decision)
     return decision
   }

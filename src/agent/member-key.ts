@@ -36,7 +36,7 @@ export interface MemberKeyParts {
 export function printMemberKey(parts: MemberKeyParts): string {
   const tags = writtenTags(parts.tags)
   const fields: Record<string, Json> = {
-    conn_url: `postgres://${hostText(parts.address)}:${parts.address.port}/${parts.database}`,
+    conn_url: memberUrl(parts.address, parts.database),
     api_url: parts.apiUrl,
     state: parts.state,
     role: parts.role,
@@ -87,6 +87,11 @@ export function writtenTags(tags: Tags): Tags {
     written[name] = value
   }
   return written
+}
+
+/** How a member's server is reached, as its key says it. */
+export function memberUrl(address: HostPort, database: string): string {
+  return `postgres://${hostText(address)}:${address.port}/${database}`
 }
 
 function hostText(address: HostPort): string {

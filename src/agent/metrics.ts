@@ -33,6 +33,12 @@ export function createAgentMetrics(registry: Registry, leaseLeftSeconds: () => n
     buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
     registers,
   })
+  const failsafe = new Counter({
+    name: 'pgherd_agent_failsafe_rounds_total',
+    help: 'Times that a leader without etcd asked all members to accept it, by result',
+    labelNames: ['result'],
+    registers,
+  })
   const leaseLeft: Gauge = new Gauge({
     name: 'pgherd_agent_lease_left_seconds',
     help: 'Leadership left by the agent’s own strict clock; 0 when not the leader',
@@ -43,6 +49,7 @@ export function createAgentMetrics(registry: Registry, leaseLeftSeconds: () => n
     turn: (tookMs, rule) => turns.observe({ rule }, tookMs / 1000),
     leaseRenewed: tookMs => renewals.observe(tookMs / 1000),
     fenced: () => fences.inc(),
+    failsafeAsked: isAccepted => failsafe.inc({ result: isAccepted ? 'accepted' : 'refused' }),
     taskEnded: (kind, tookMs) => tasks.observe({ kind }, tookMs / 1000),
   }
 }

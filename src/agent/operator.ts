@@ -172,8 +172,9 @@ export class Operator {
       kind: 'reinitialize',
       says: 'reinitialize',
       work: async signal => {
+        const epoch = state.view?.leader?.createRevision
         await this.#copyAfresh(signal)
-        return memory => ({ ...memory, role: 'replica', cleanAgainst: state.view?.leader?.createRevision })
+        return memory => ({ ...memory, role: 'replica', cleanAgainst: epoch })
       },
       onFailure: noUpdate,
     })

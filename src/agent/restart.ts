@@ -31,9 +31,13 @@ export async function restartServer(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Restarted> {
-  const { parts, state } = context
+  const { parts, state, keeper } = context
   const before = state.server.facts
-  const isPrimary = before?.role === 'primary'
+  // A leader whose server is down comes back as what it was, in the same term.
+  const isPrimary =
+    before === undefined
+      ? state.memory.role === 'primary' && keeper.hold !== undefined
+      : before.role === 'primary'
   state.isStopExpected = true
   const by = Deadline.in(parts.clock, STOP_MS)
   const { stopped } = await parts.postgres.stop({ mode: 'fast', checkpointFirst: true, by })
@@ -109,7 +113,7 @@ async function giveWay(context: WorkContext, position: bigint | undefined): Prom
       kind: 'restart-too-slow',
       says: 'the server does not start in time: demoting so that another member can lead',
     })
-    return await demote(context, { mode: 'immediate', release: true, candidate: undefined })
+    return await demote(context, { mode: 'immediate', release: true, heirs: undefined })
   } catch (error) {
     parts.log.warning(`handing over after a slow restart: ${messageOf(error)}`)
     return noUpdate

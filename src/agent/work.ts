@@ -1,19 +1,33 @@
 // The long actions as plans for the task runner: what each does, and what its success or failure teaches.
 
 import { printJson } from '../cluster/json.ts'
+import { printSync } from '../cluster/sync.ts'
 import type { ClusterView } from '../cluster/view.ts'
+import type { Condition } from '../dcs/dcs.ts'
+import { writeAsLeader } from '../dcs/leadership.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import type { Upstream } from '../postgres/port.ts'
-import type { Action } from './decision.ts'
+import type { Action, PromotionWrite } from './decision.ts'
 import { demote } from './demote.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import type { AgentParts } from './parts.ts'
 import type { Memory } from './snapshot.ts'
 import type { AgentState } from './state.ts'
+import { standbyNames } from './sync/promotion.ts'
 import { type MemoryUpdate, noUpdate, type TaskPlan } from './tasks.ts'
 
+export const SYNC_KEY = 'sync'
+
+/** Holds while a key is as it was read. */
+export function unchanged(key: string, modRevision: bigint | undefined): Condition {
+  return modRevision === undefined
+    ? { kind: 'absent', key }
+    : { kind: 'mod-revision', key, revision: modRevision }
+}
+
+const RELOAD_TIMEOUT_MS = 10_000
 const PROMOTE_TIMEOUT_MS = 60_000
 const CHECKPOINT_TIMEOUT_MS = 600_000
 const STOP_TIMEOUT_MS = 10_000
@@ -46,19 +60,24 @@ export class Work {
       case 'bootstrap':
         return task('bootstrap', 'bootstrapping a new cluster', signal => this.#bootstrap(signal), noUpdate)
       case 'clone':
-        return task('clone', `bootstrap from leader '${action.from.member}'`, async signal => {
-          await parts.postgres.clone(action.from, signal)
-          return memory => ({ ...memory, role: 'replica', cleanAgainst: this.#epoch() })
-        })
+        return task(
+          'clone',
+          `bootstrap from leader '${action.from.member}'`,
+          async signal => {
+            await parts.postgres.clone(action.from, signal)
+            return memory => ({ ...memory, role: 'replica', cleanAgainst: this.#epoch(), failedStarts: 0 })
+          },
+          this.#failedStart,
+        )
       case 'start':
         return task(
           'start',
           `starting as ${action.as}`,
           signal => this.#start(action, signal),
-          memory => countFailedStart(memory, parts.clock.monotonicMs()),
+          this.#failedStart,
         )
       case 'promote':
-        return task('promote', 'promote', () => this.#promote(), noUpdate)
+        return task('promote', 'promote', () => this.#promote(action.sync), noUpdate)
       case 'demote':
         return task('demote', `demoting (${action.demotion.mode})`, () =>
           demote(this.#context, action.demotion),
@@ -68,13 +87,19 @@ export class Work {
           this.#rewind(action.leader, signal),
         )
       case 'set-aside':
-        return task('clone', 'setting the data directory aside', async () => {
-          await this.#stopQuickly()
-          const where = await parts.postgres.setAside(Deadline.in(parts.clock, SET_ASIDE_TIMEOUT_MS))
-          parts.events.record({ kind: 'set-aside', says: `data directory moved to ${where}` })
-          return noUpdate
-        })
+        return task('clone', 'setting the data directory aside', () => this.#setAside(), this.#failedStart)
     }
+  }
+
+  readonly #failedStart: MemoryUpdate = memory =>
+    countFailedStart(memory, this.#context.parts.clock.monotonicMs())
+
+  async #setAside(): Promise<MemoryUpdate> {
+    const { parts } = this.#context
+    await this.#stopQuickly()
+    const where = await parts.postgres.setAside(Deadline.in(parts.clock, SET_ASIDE_TIMEOUT_MS))
+    parts.events.record({ kind: 'set-aside', says: `data directory moved to ${where}` })
+    return noUpdate
   }
 
   #epoch(): bigint | undefined {
@@ -90,8 +115,21 @@ export class Work {
     fence.disarm()
   }
 
+  /** From now on the agent decides the parameter; undefined gives it back. Throws when a running server does not take it. */
+  async setSynchronousNames(names: string | undefined): Promise<void> {
+    const { parts, state } = this.#context
+    state.synchronousNames = { isKnown: true, names }
+    const isTaken = await parts.postgres.setSynchronousStandbys(
+      names,
+      Deadline.in(parts.clock, RELOAD_TIMEOUT_MS),
+    )
+    if (!isTaken && state.server.process === 'running')
+      throw new HaError('E_SYNC', `the server does not take synchronous_standby_names = '${names ?? ''}'`)
+  }
+
   async #start(action: Extract<Long, { kind: 'start' }>, signal: AbortSignal): Promise<MemoryUpdate> {
     const { parts, fence, keeper } = this.#context
+    await this.#namesForStart(action.as)
     let mayGoOn = signal
     if (action.as === 'primary') {
       if (keeper.leftMs() <= 0 || fence.isActing)
@@ -101,13 +139,46 @@ export class Work {
       mayGoOn = AbortSignal.any([signal, fence.signal])
     }
     const isUp = await parts.postgres.start(action.as, action.upstream, mayGoOn)
-    if (isUp) return memory => ({ ...memory, failedStarts: 0, nextStartAtMs: Number.NEGATIVE_INFINITY })
+    if (isUp)
+      return memory => ({
+        ...memory,
+        failedStarts: 0,
+        nextStartAtMs: Number.NEGATIVE_INFINITY,
+        isOursToStart: false,
+      })
     throw new HaError('E_START', 'the server did not come up')
   }
 
-  async #promote(): Promise<MemoryUpdate> {
+  /** A primary that comes back in place waits for the same standbys as before: the sync key still names them. */
+  async #namesForStart(as: 'primary' | 'replica'): Promise<void> {
+    const { config, synchronousNames, seenSynchronousNames } = this.#context.state
+    const kept = synchronousNames.names ?? seenSynchronousNames
+    const ofPrimary = config.synchronousMode === 'off' ? undefined : kept
+    await this.setSynchronousNames(as === 'primary' ? ofPrimary : standbyNames(config))
+  }
+
+  /** Before the first commit of the new term nobody may be left in the sync key who will not have it. */
+  async #beginSynchronous(write: PromotionWrite): Promise<void> {
+    const { parts, keeper, state } = this.#context
+    const { hold } = keeper
+    if (hold === undefined) throw new HaError('E_LEASE_LOST', 'the lease was lost before the promotion')
+    const { outcome } = await writeAsLeader(
+      parts.dcs,
+      hold,
+      [{ kind: 'put', key: SYNC_KEY, value: printSync(write.sync) }],
+      Deadline.in(parts.clock, state.config.retryTimeoutSeconds * 1000),
+      [unchanged(SYNC_KEY, write.syncModRevision)],
+    )
+    if (outcome !== 'won')
+      throw new HaError('E_SYNC', `the sync key was not written (${outcome}): not promoted yet`)
+    if (state.synchronousNames.names !== write.names) await this.setSynchronousNames(write.names)
+  }
+
+  async #promote(sync: PromotionWrite | undefined): Promise<MemoryUpdate> {
     const { parts, state, keeper, fence } = this.#context
     const beganAtMs = parts.clock.monotonicMs()
+    if (sync !== undefined) await this.#beginSynchronous(sync)
+    else if (state.synchronousNames.names !== undefined) await this.setSynchronousNames(undefined)
     if (keeper.leftMs() <= 0 || fence.isActing)
       throw new HaError('E_LEASE_LOST', 'the lease was lost before the promotion')
     fence.arm()
@@ -240,15 +311,15 @@ function task(
   return { kind, says, work, onFailure }
 }
 
-/** The view's candidates with a REST address, the named one alone if there is one. */
+/** The view's members with a REST address, the named ones alone if there are any. */
 export function candidateUrls(
   view: ClusterView,
   me: string,
-  named: string | undefined,
+  named: readonly string[] | undefined,
 ): ReadonlyMap<string, string> {
   const urls = new Map<string, string>()
   for (const member of view.members.values()) {
-    const isWanted = named === undefined || named === member.name
+    const isWanted = named === undefined || named.includes(member.name)
     if (isWanted && member.name !== me && member.apiUrl !== undefined) urls.set(member.name, member.apiUrl)
   }
   return urls

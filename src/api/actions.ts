@@ -14,6 +14,7 @@ import type { Logger } from '../platform/log.ts'
 import type { AccessRules, Caller } from './access.ts'
 import { type Answer, errorPage, json, text } from './answer.ts'
 import { readObject } from './body.ts'
+import { answerFailsafe } from './failsafe.ts'
 import { readOrder } from './order.ts'
 import { readRestartOrder } from './restart-order.ts'
 import { carryOut, type SwitchoverParts } from './switchover.ts'
@@ -62,6 +63,8 @@ const actions: Readonly<Record<string, Action>> = {
   'DELETE restart': { body: 'none', guard: guarded, run: dropRestart },
   'POST reload': { body: 'none', guard: guarded, run: reload },
   'POST reinitialize': { body: 'optional', guard: guarded, run: reinitialize },
+  // Members' own addresses do not count here: who may keep a leader alive without etcd is listed by hand.
+  'POST failsafe': { body: 'required', guard: { members: false }, run: failsafe },
   // Only clusters with shards do something at these two, and only test machines at the last.
   'POST citus': { body: 'required', guard: guarded, run: async () => text(200, 'OK') },
   'POST mpp': { body: 'required', guard: undefined, run: async () => text(200, 'OK') },
@@ -122,6 +125,10 @@ function order(endpoint: 'switchover' | 'failover'): Action['run'] {
     const ordered = readOrder(endpoint, body, agent.status().isPaused, clock.wallMs())
     return 'refusal' in ordered ? ordered.refusal : carryOut(ordered.order, parts, signal)
   }
+}
+
+async function failsafe({ agent }: ActionParts, body: JsonObject): Promise<Answer> {
+  return answerFailsafe(agent, body)
 }
 
 async function dropSwitchover({ agent, clock }: ActionParts): Promise<Answer> {

@@ -16,17 +16,26 @@ interface Connection {
   isBusy: boolean
 }
 
-/** All connections by the address and port of the other side, in the order of their arrival. */
+/** All connections by the addresses and ports of both sides, in the order of their arrival. */
 export class Connections {
   readonly #clock: Clock
   readonly #onLate: (socket: Socket) => void
+  readonly #onDropped: () => void
   readonly #open = new Map<string, Connection>()
   #timer: Timer | undefined
 
-  /** `onLate` is called for a connection whose request did not come in time; it ends the socket. */
-  constructor(clock: Clock, onLate: (socket: Socket) => void) {
+  /**
+   * `onLate` is called for a connection whose request did not come in time; it ends the socket. `onDropped` counts those and
+   * the ones that made room.
+   */
+  constructor(clock: Clock, onLate: (socket: Socket) => void, onDropped: () => void) {
     this.#clock = clock
     this.#onLate = onLate
+    this.#onDropped = onDropped
+  }
+
+  get size(): number {
+    return this.#open.size
   }
 
   start(): void {
@@ -64,6 +73,7 @@ export class Connections {
       if (isBusy) continue
       this.#open.delete(key)
       socket.destroy()
+      this.#onDropped()
       return
     }
   }
@@ -72,11 +82,13 @@ export class Connections {
     const nowMs = this.#clock.monotonicMs()
     for (const { socket, sinceMs, isBusy } of this.#open.values()) {
       if (nowMs - sinceMs < REQUEST_MS) return
-      if (!isBusy) this.#onLate(socket)
+      if (isBusy) continue
+      this.#onLate(socket)
+      this.#onDropped()
     }
   }
 }
 
 function keyOf(socket: Socket): string {
-  return `${socket.remoteAddress ?? ''} ${socket.remotePort ?? ''}`
+  return [socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort].join(' ')
 }

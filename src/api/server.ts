@@ -20,6 +20,7 @@ import type { AuditRecord } from './actions.ts'
 import type { AgentPort } from './agent-port.ts'
 import { type Answer, errorPage, printAnswer } from './answer.ts'
 import { Connections } from './connections.ts'
+import { createApiCounts } from './counts.ts'
 import { Router } from './routes.ts'
 import type { AskPeers } from './switchover.ts'
 import { readServerTls, type ServerTls } from './tls.ts'
@@ -62,13 +63,17 @@ export class ApiServer {
   constructor(parts: ApiParts) {
     this.#parts = parts
     const { agent, askPeers, clock, log, registry, audit } = parts
-    this.#connections = new Connections(clock, socket => this.#refuseLate(socket))
+    const counts = createApiCounts(registry, () => this.#connections.size)
+    this.#connections = new Connections(clock, socket => this.#refuseLate(socket), counts.dropped)
     this.#router = new Router({
       agent,
       askPeers,
       clock,
       log,
-      audit,
+      audit: record => {
+        counts.action(record.call, record.code)
+        audit(record)
+      },
       access: () => this.#current().access,
       ownMetrics: () => registry.metrics(),
     })

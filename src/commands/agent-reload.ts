@@ -6,6 +6,7 @@ import { takeReloaded } from '../agent/reload.ts'
 import type { ApiServer } from '../api/server.ts'
 import { printWarning } from '../config/agent/local.ts'
 import type { LocalConfig } from '../config/agent/types.ts'
+import type { FailsafeClient } from '../health/failsafe.ts'
 import type { PeerClient } from '../health/peer.ts'
 import { readRestCredentials } from '../health/rest-client.ts'
 import { messageOf } from '../platform/errors.ts'
@@ -19,6 +20,7 @@ export interface ReloaderParts {
   readonly log: ProcessLog
   readonly postgres: LocalServer
   readonly peers: PeerClient
+  readonly failsafe: FailsafeClient
   readonly api: () => ApiServer
   readonly agent: () => Agent
 }
@@ -50,12 +52,13 @@ export class Reloader {
   }
 
   async #reload(): Promise<void> {
-    const { node, readFile, log, postgres, peers, api, agent } = this.#parts
+    const { node, readFile, log, postgres, peers, failsafe, api, agent } = this.#parts
     const { local, later } = takeReloaded(node.local, await readFile())
     const credentials = await readRestCredentials(local.restClient)
     await api().reload(local.rest)
     node.local = local
     peers.setCredentials(credentials)
+    failsafe.setCredentials(credentials)
     postgres.takeConfig(local)
     log.setLevel(local.log.level as LogLevel)
     for (const warning of local.warnings) log.warning(printWarning(warning))

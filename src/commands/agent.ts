@@ -3,6 +3,7 @@
 import { uptime } from 'node:os'
 import { Command } from 'commander'
 import type { Registry } from 'prom-client'
+import { Agent as HttpAgent, request } from 'undici'
 import { Agent } from '../agent/agent.ts'
 import { createAgentMetrics } from '../agent/metrics.ts'
 import type { AgentParts } from '../agent/parts.ts'
@@ -20,8 +21,9 @@ import type { DynamicConfig, EtcdConfig, LocalConfig } from '../config/agent/typ
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
+import { FailsafeClient } from '../health/failsafe.ts'
 import { PeerClient } from '../health/peer.ts'
-import { readRestCredentials } from '../health/rest-client.ts'
+import { type RestCredentials, readRestCredentials } from '../health/rest-client.ts'
 import { realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
@@ -71,16 +73,20 @@ export async function runAgent(file: string | undefined): Promise<number> {
     })),
     scope,
   })
-  const peers = new PeerClient(await readRestCredentials(local.restClient))
+  const credentials = await readRestCredentials(local.restClient)
+  const peers = new PeerClient(credentials)
+  const failsafe = new FailsafeClient(credentials)
   const lifecycle = new Lifecycle({ clock: realClock, log, process })
   lifecycle.install()
   try {
     const view = await firstView(dcs, local, log, lifecycle.signal)
-    await refuseSecondMember(view, local, log)
+    await refuseSecondMember(view, local, log, credentials)
     const readFile = () => loadLocalConfig(file, { ...environment })
-    return await runMember({ local, log, registry, dcs, events, peers, view, lifecycle, readFile })
+    const parts = { local, log, registry, dcs, events, peers, failsafe, view, lifecycle, readFile }
+    return await runMember(parts)
   } finally {
     await peers.close()
+    await failsafe.close()
     await dcs.close()
     lifecycle.uninstall()
   }
@@ -93,6 +99,7 @@ interface Member {
   readonly dcs: Dcs
   readonly events: EventLog<EventDraft>
   readonly peers: PeerClient
+  readonly failsafe: FailsafeClient
   readonly view: ClusterView
   readonly lifecycle: Lifecycle
   readonly readFile: () => Promise<LocalConfig>
@@ -129,6 +136,7 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
     log,
     events,
     askPeers: (urls, by) => peers.askAll(urls, by),
+    askFailsafe: (urls, body, by) => member.failsafe.askAll(urls, body, by),
     readDynamic: dynamicConfig,
     settingsFor: dynamic => serverSettings(node.local, dynamic, major),
     suspendAwareMs: () => uptime() * 1000,
@@ -146,6 +154,7 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
     log,
     postgres,
     peers,
+    failsafe: member.failsafe,
     api: () => api,
     agent: () => agent,
   })
@@ -175,6 +184,7 @@ function openApi(
     status: () => agent.status(),
     freshStatus: by => agent.freshStatus(by),
     wake: () => agent.wake(),
+    acceptFailsafe: call => agent.acceptFailsafe(call),
     dcs: agent.dcs,
     operator: {
       restart: conditions => operator.restart(conditions),
@@ -264,9 +274,14 @@ function rereadEtcd(file: string | undefined, environment: NodeJS.ProcessEnv): (
 }
 
 /** Two members with one name would fight for one key: whoever answers under our name was here first. */
-async function refuseSecondMember(view: ClusterView, local: LocalConfig, log: Logger): Promise<void> {
+async function refuseSecondMember(
+  view: ClusterView,
+  local: LocalConfig,
+  log: Logger,
+  credentials: RestCredentials,
+): Promise<void> {
   const url = view.members.get(local.name)?.apiUrl
-  if (url === undefined || !(await answersAtAll(url))) return
+  if (url === undefined || !(await answersAtAll(url, credentials))) return
   log.critical(`Can't start; there is already a node named '${local.name}' running`)
   throw new UserError(
     `${local.file}: name: there is already a member named '${local.name}' running at ${url}: stop it, or give this one another name`,
@@ -275,14 +290,18 @@ async function refuseSecondMember(view: ClusterView, local: LocalConfig, log: Lo
 
 const LIVENESS_MS = 3_000
 
-async function answersAtAll(apiUrl: string): Promise<boolean> {
-  const url = apiUrl.replace(/\/patroni$/, '/liveness')
+/** Whatever certificate it shows: the question is only whether somebody is there. */
+async function answersAtAll(apiUrl: string, { connect }: RestCredentials): Promise<boolean> {
+  const dispatcher = new HttpAgent({ connect: { ...connect, rejectUnauthorized: false } })
   try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(LIVENESS_MS) })
-    await answer.body?.cancel()
+    const url = apiUrl.replace(/\/patroni$/, '/liveness')
+    const answer = await request(url, { dispatcher, signal: AbortSignal.timeout(LIVENESS_MS) })
+    await answer.body.dump()
     return true
   } catch {
     return false
+  } finally {
+    await dispatcher.destroy()
   }
 }
 

@@ -3,11 +3,10 @@
 import type { Command } from 'commander'
 import { type CtlConfig, loadCtlConfig } from '../config/agent/ctl.ts'
 import { logLevel } from '../config/agent/local.ts'
-import type { CtlContext } from '../ctl/context.ts'
+import type { StoreContext } from '../ctl/dcs.ts'
 import { LineTerminal } from '../ctl/line-terminal.ts'
 import { createCallMember } from '../ctl/rest.ts'
-import type { Dcs } from '../dcs/dcs.ts'
-import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
+import { createEtcdDcs, type EtcdDcs } from '../dcs/etcd/etcd.ts'
 import { readRestCredentials } from '../health/rest-client.ts'
 import { realClock } from '../platform/clock.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
@@ -28,14 +27,17 @@ const REFUSED_EXIT_CODE = 1
  * Builds the real parts, runs the command, and closes them whatever happened. What goes wrong is `Error: ...` on
  * standard error and exit code 1, as scripts around patronictl expect. With --strict a refusal of the cluster is 1, too.
  */
-export async function withContext(ctl: Command, run: (context: CtlContext) => Promise<void>): Promise<void> {
+export async function withContext(
+  ctl: Command,
+  run: (context: StoreContext) => Promise<void>,
+): Promise<void> {
   const terminal = new LineTerminal(process.stdin, process.stdout, process.stderr)
   const interrupted = new AbortController()
   process.once('SIGINT', () => {
     interrupted.abort(new UserError('Aborted!'))
     terminal.close()
   })
-  const stores = new Map<string, Dcs>()
+  const stores = new Map<string, EtcdDcs>()
   try {
     const logger = openCtlLog()
     const options = ctl.opts<GlobalOptions>()
@@ -45,11 +47,13 @@ export async function withContext(ctl: Command, run: (context: CtlContext) => Pr
     const credentials = await readRestCredentials(
       options.insecure === true ? { ...restClient, insecure: true } : restClient,
     )
+    const openDcs = await storeOpener(config, logger, stores)
     await run({
       clock: realClock,
       terminal,
       defaultScope: config.scope,
-      openDcs: await storeOpener(config, logger, stores),
+      openDcs,
+      inspectStore: (scope, by) => openDcs(scope).inspect(by),
       callMember: createCallMember({ credentials, signal: interrupted.signal }),
       noteRefusal: () => {
         if (options.strict === true) process.exitCode = REFUSED_EXIT_CODE
@@ -68,8 +72,8 @@ export async function withContext(ctl: Command, run: (context: CtlContext) => Pr
 async function storeOpener(
   config: CtlConfig,
   logger: Logger,
-  stores: Map<string, Dcs>,
-): Promise<(scope: string) => Dcs> {
+  stores: Map<string, EtcdDcs>,
+): Promise<(scope: string) => EtcdDcs> {
   const options = await etcdOptions({ etcd: config.etcd, namespace: config.namespace, logger })
   return scope => {
     const known = stores.get(scope)

@@ -2,6 +2,7 @@
 
 import { Argument, Command, InvalidArgumentError, Option } from 'commander'
 import { type Role, roles } from '../ctl/choose.ts'
+import { dcs } from '../ctl/dcs.ts'
 import { events } from '../ctl/events.ts'
 import { explain } from '../ctl/explain.ts'
 import { type Format, formats } from '../ctl/formats.ts'
@@ -22,6 +23,8 @@ const WATCH_SECONDS = 2
 export function ctlCommand(): Command {
   const ctl = new Command('ctl')
     .description('look at a cluster and change it')
+    // `-c` and `-d` mean something else behind `query`.
+    .enablePositionalOptions()
     .option(
       '-c, --config-file <file>',
       "a patroni.yml; else PATRONICTL_CONFIG_FILE, else the user's patronictl.yaml",
@@ -49,6 +52,15 @@ function addHistory(ctl: Command): void {
     .addOption(formatOption())
     .action((name: string | undefined, options: { readonly format: Format }) =>
       withContext(ctl, context => history(context, name, options.format)),
+    )
+  ctl
+    .command('dcs')
+    .description('the store: its endpoints, how fast they answer, how long the leases still run')
+    .argument('[cluster]', 'default: the configured scope')
+    .addOption(groupOption())
+    .addOption(formatOption())
+    .action((name: string | undefined, options: { readonly format: Format }) =>
+      withContext(ctl, context => dcs(context, name, options.format)),
     )
   ctl
     .command('show-config')
@@ -224,6 +236,7 @@ interface SwitchoverFlags {
   readonly candidate?: string
   readonly scheduled?: string
   readonly force?: boolean
+  readonly wait?: boolean
 }
 
 function addSwitchover(ctl: Command): void {
@@ -237,6 +250,7 @@ function addSwitchover(ctl: Command): void {
     .addOption(new Option('--master <name>', 'the same as --leader').hideHelp())
     .option('--candidate <name>', 'who shall lead; default: the best one')
     .option('--scheduled <time>', 'when, as 2030-01-01T10:00+02:00, or now')
+    .option('--wait', 'until every member follows the new leader')
     .option('--force', 'ask nothing')
     .action((name: string | undefined, flags: SwitchoverFlags) =>
       withContext(ctl, context =>
@@ -246,6 +260,7 @@ function addSwitchover(ctl: Command): void {
           candidate: flags.candidate,
           scheduled: flags.scheduled,
           force: flags.force ?? false,
+          wait: flags.wait ?? false,
         }),
       ),
     )
@@ -258,8 +273,9 @@ function addFailover(ctl: Command): void {
     .argument('[cluster]', 'default: the configured scope')
     .addOption(groupOption())
     .option('--candidate <name>', 'who shall lead')
+    .option('--wait', 'until every member follows the new leader')
     .option('--force', 'ask nothing')
-    .action((name: string | undefined, { candidate, force }: SwitchoverFlags) =>
+    .action((name: string | undefined, { candidate, force, wait }: SwitchoverFlags) =>
       withContext(ctl, context =>
         switchover(context, name, {
           action: 'failover',
@@ -267,6 +283,7 @@ function addFailover(ctl: Command): void {
           candidate,
           scheduled: undefined,
           force: force ?? false,
+          wait: wait ?? false,
         }),
       ),
     )

@@ -163,7 +163,9 @@ async function openDcs(
   const { discovery, scope, namespace } = config
   if (discovery.kind !== 'etcd' || scope === undefined) return undefined
   const metrics = createDcsMetrics(registry)
-  const parts = { etcd: discovery.etcd, namespace, logger, metrics, onEvent, reread: rereadEtcd(config) }
+  const { etcd } = discovery
+  const reread = rereadEtcd(config.file, etcd)
+  const parts = { etcd, namespace, logger, metrics, onEvent, reread }
   const dcs = createEtcdDcs({ ...(await etcdOptions(parts)), scope })
   try {
     await refuseWrongPassword(dcs, config.file)
@@ -175,8 +177,10 @@ async function openDcs(
 }
 
 /** Reads the file again as at the start, for a password that was changed in it. */
-function rereadEtcd({ file }: ProxyConfig): () => Promise<EtcdConfig> {
+function rereadEtcd(file: string, first: EtcdConfig): () => Promise<EtcdConfig> {
   return async () => {
+    // A haproxy.cfg says nothing of etcd: the command line did.
+    if (await isHaproxyFile(file)) return first
     const { discovery } = await loadProxyConfig(file)
     if (discovery.kind !== 'etcd') throw new UserError(`${file}: etcd: is missing`)
     return discovery.etcd

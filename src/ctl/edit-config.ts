@@ -106,7 +106,7 @@ async function showDiff(
   lines: readonly string[],
 ): Promise<void> {
   const text = lines.map(line => `${line}\n`).join('')
-  if (!terminal.isScreen) {
+  if (!terminal.hasColours) {
     terminal.print(text)
     return
   }

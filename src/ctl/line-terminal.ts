@@ -89,6 +89,10 @@ export class LineTerminal implements Terminal {
     return this.#output.isTTY === true
   }
 
+  get hasColours(): boolean {
+    return this.isScreen && (process.env['NO_COLOR'] ?? '') === ''
+  }
+
   get size(): { readonly columns: number; readonly rows: number } {
     return { columns: this.#output.columns ?? 80, rows: this.#output.rows ?? 24 }
   }
@@ -118,7 +122,7 @@ export class LineTerminal implements Terminal {
     }
     const answer = this.#answers.shift()
     if (answer !== undefined) return answer.trim()
-    this.#output.write('\n')
+    this.#errors.write('\n')
     throw new AbortedError()
   }
 

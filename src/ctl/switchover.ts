@@ -11,6 +11,7 @@ import { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
 import { type CtlContext, type RestAnswer, readCluster, scopeOf, writeKey } from './context.ts'
 import { printMembers } from './list.ts'
+import { waitWithProgress } from './progress.ts'
 import { readSchedule } from './schedule.ts'
 import { localMinute, timestamp } from './time.ts'
 
@@ -23,6 +24,8 @@ export interface SwitchoverOptions {
   readonly scheduled: string | undefined
   /** Ask nothing. */
   readonly force: boolean
+  /** Go on until every member is back behind the new leader. */
+  readonly wait?: boolean
 }
 
 /** What the dialogue ended with. */
@@ -32,6 +35,8 @@ interface Order {
   readonly candidate: string | undefined
   readonly scheduledAt: string | undefined
 }
+
+const WAIT_MS = 300_000
 
 /** Runs the dialogue and the order; prints the cluster before and after. Throws UserError for what cannot be. */
 export async function switchover(
@@ -55,7 +60,26 @@ export async function switchover(
     context.noteRefusal()
     return
   }
+  if (options.wait === true && order.scheduledAt === undefined)
+    await waitForMembers(context, scope, view.leader?.name)
   printMembers(context, scope, await readCluster(context, scope))
+}
+
+/** Another leader, and every member that was there runs on its timeline. */
+async function waitForMembers(context: CtlContext, scope: string, before: string | undefined): Promise<void> {
+  const isDone = await waitWithProgress(context, WAIT_MS, async () => {
+    const view = await readCluster(context, scope)
+    const leader = view.leader?.name
+    if (leader === undefined || leader === before) return 'waiting for a new leader'
+    const timeline = view.members.get(leader)?.timeline
+    const missing = [...view.members.values()]
+      .filter(member => member.state !== 'running' || member.timeline !== timeline)
+      .map(({ name, state }) => `${name} (${state})`)
+    return missing.length === 0 ? undefined : `waiting for ${missing.join(', ')}`
+  })
+  if (isDone) return
+  context.terminal.print('Not every member is back yet\n')
+  context.noteRefusal()
 }
 
 /** Everything that is asked, in the order that scripts of expect know. */

@@ -18,8 +18,10 @@ export interface Terminal {
   clear(): void
   /** Everything on the standard input, to its end; refuses more than `bytesMax`. */
   readAll(bytesMax: number): Promise<string>
-  /** A person looks at the output: colours and progress lines make sense. */
+  /** A person looks at the output: progress lines make sense. */
   readonly isScreen: boolean
+  /** The same, and nobody forbade colours (NO_COLOR). */
+  readonly hasColours: boolean
   /** Of the screen, as of now. */
   readonly size: { readonly columns: number; readonly rows: number }
 }

@@ -4,6 +4,7 @@
 import { asInteger, isObject, type Json, type JsonObject } from '../cluster/json.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import { messageOf } from '../platform/errors.ts'
+import { colourTables } from './colour.ts'
 import { type CtlContext, readCluster, scopeOf } from './context.ts'
 import { collect, type ToldEvent } from './events.ts'
 import { printClusters } from './list.ts'
@@ -41,7 +42,7 @@ export async function top(
       if (shown > 0) await clock.sleep(everySeconds * 1000, signal).catch(() => {})
       if (signal.aborted) return
       const text = await frame(context, scope)
-      terminal.print(terminal.isScreen ? overdraw(text, terminal.size) : text)
+      terminal.print(terminal.isScreen ? overdraw(text, terminal.size, terminal.hasColours) : text)
     }
   } finally {
     if (terminal.isScreen) terminal.print(SHOW_CURSOR + FIRST_SCREEN)
@@ -117,11 +118,16 @@ function asObjects(value: Json | undefined): readonly JsonObject[] {
 }
 
 /** The frame over the one before: each line is written and cleared to its end, what is left below is cleared. Pure. */
-export function overdraw(text: string, size: { readonly columns: number; readonly rows: number }): string {
+export function overdraw(
+  text: string,
+  size: { readonly columns: number; readonly rows: number },
+  hasColours = false,
+): string {
   const lines = text
     .replace(/\n$/, '')
     .split('\n')
     .slice(0, Math.max(1, size.rows - 1))
-  const shown = lines.map(line => `${line.slice(0, size.columns)}${TO_LINE_END}`)
+  const cut = lines.map(line => line.slice(0, size.columns))
+  const shown = cut.map(line => `${hasColours ? colourTables(line) : line}${TO_LINE_END}`)
   return `${HOME}${shown.join('\r\n')}\r\n${TO_SCREEN_END}`
 }

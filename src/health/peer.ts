@@ -89,7 +89,8 @@ export class PeerClient {
   }
 }
 
-function agentFor({ connect }: RestCredentials): Agent {
+/** Connections of their own for each question, with our certificates. */
+export function agentFor({ connect }: RestCredentials): Agent {
   return new Agent({ pipelining: 0, keepAliveTimeout: 1, connect: { ...connect, timeout: PEER_TIMEOUT_MS } })
 }
 

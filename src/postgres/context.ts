@@ -40,6 +40,7 @@ const LOCAL_SESSION: Readonly<Record<string, string>> = {
   'pg_stat_statements.track': 'none',
 }
 
+const SYNCHRONOUS_NAMES = 'synchronous_standby_names'
 const REFUSALS_MAX = 200
 
 /** Shared by the parts of one LocalServer. */
@@ -54,6 +55,8 @@ export class Context {
   readonly logFile: string
   readonly spareLogFile: string
   settings: ServerSettings
+  /** What the agent decided about `synchronous_standby_names`; undefined leaves it to the settings. */
+  synchronousNames: string | undefined
   #binaries: Binaries | undefined
   /** The parameters that were checked last, as text, and what the server takes of them. */
   readonly #refusals: KnownRefusals = new Map()
@@ -107,12 +110,13 @@ export class Context {
   async writeFiles(intent: Intent, by: Deadline): Promise<void> {
     const { majorVersion } = await this.binaries(by)
     const parameters = { ...(await this.#takenParameters(by)), ...this.commandLine() }
-    await this.files.write({ ...this.settings, parameters }, intent, majorVersion, by)
+    const ownsSynchronous = this.synchronousNames !== undefined
+    await this.files.write({ ...this.settings, parameters }, intent, majorVersion, by, ownsSynchronous)
   }
 
   /** Without those that would keep the server from starting; each new set is checked once and told about once. */
   async #takenParameters(by: Deadline): Promise<Readonly<Record<string, string>>> {
-    const { parameters } = this.settings
+    const parameters = this.#ownParameters()
     const text = JSON.stringify(parameters)
     if (this.#checked?.text === text) return this.#checked.accepted
     const postgres = (await this.binaries(by)).path('postgres')
@@ -193,6 +197,15 @@ export class Context {
         `cannot write the password file ${this.passfile}: ${messageOf(error)}; set postgresql.pgpass to a path that this user may write`,
       )
     }
+  }
+
+  #ownParameters(): Readonly<Record<string, string>> {
+    const { settings, synchronousNames } = this
+    if (synchronousNames === undefined) return settings.parameters
+    const others = Object.entries(settings.parameters).filter(
+      ([name]) => name.toLowerCase() !== SYNCHRONOUS_NAMES,
+    )
+    return { ...Object.fromEntries(others), [SYNCHRONOUS_NAMES]: synchronousNames }
   }
 
   #names(): Readonly<Record<string, string>> {

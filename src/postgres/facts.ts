@@ -4,11 +4,14 @@
 import type { Json } from '../cluster/json.ts'
 import { type Lsn, parseLsn, type Timeline } from '../cluster/lsn.ts'
 import type { Row } from './connection.ts'
-import type { Sender, ServerFacts, Slot } from './port.ts'
+import type { Sender, ServerFacts, Slot, SynchronousFacts } from './port.ts'
 import type { RecoverySource } from './settings-text.ts'
 
 const WRITTEN_LSN_SINCE = 130000
 const CONNINFO_SETTING_SINCE = 120000
+
+/** Where a checkpointer waits that has handled every signal: between checkpoints, or between the writes of a spread one. */
+const CHECKPOINTER_RESTS = ['CheckpointerMain', 'CheckpointWriteDelay']
 
 /** What does not change while a postmaster lives. */
 export interface ServerIdentity {
@@ -68,7 +71,10 @@ SELECT CASE WHEN pg_is_in_recovery() THEN 'replica' ELSE 'primary' END AS role,
     WHERE pending_restart AND name <> 'hot_standby') AS pending,
   pg_conf_load_time()::text AS loaded_at,
   (SELECT json_agg(json_build_array(usename, application_name, client_addr, state, sync_state, sync_priority,
-    flush_lsn)) FROM pg_stat_replication) AS senders,
+    flush_lsn, write_lsn, replay_lsn)) FROM pg_stat_replication) AS senders,
+  current_setting('synchronous_standby_names') AS sync_names,
+  CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn() END AS flush_lsn,
+  (SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'checkpointer') AS checkpointer_waits,
   (SELECT json_agg(json_build_array(slot_name, slot_type, active, temporary, restart_lsn,
     xmin IS NOT NULL OR catalog_xmin IS NOT NULL,
     ${serverVersion >= WRITTEN_LSN_SINCE ? "wal_status IS NOT DISTINCT FROM 'lost'" : 'false'}))
@@ -107,6 +113,7 @@ export function parseObservation(row: Row | undefined, identity: ServerIdentity)
       latestEndLsn: isPrimary ? undefined : lsn(row['end_lsn']),
       replicationState: isPrimary ? undefined : replicationState(row),
       senders: list(row['senders']).map(senderOf),
+      synchronous: synchronousFacts(row),
       slots: list(row['slots']).map(slotOf),
     },
     timeline: timeline === null || timeline === undefined ? undefined : Number(timeline),
@@ -126,8 +133,28 @@ function replicationState(row: Row): 'streaming' | 'in archive recovery' | undef
   return (row['restore_command'] ?? '') === '' ? undefined : 'in archive recovery'
 }
 
+function synchronousFacts(row: Row): SynchronousFacts | undefined {
+  const flushLsn = lsn(row['flush_lsn'])
+  if (flushLsn === undefined) return undefined
+  return {
+    names: row['sync_names'] ?? '',
+    flushLsn,
+    isCheckpointerAtRest: CHECKPOINTER_RESTS.includes(row['checkpointer_waits'] ?? ''),
+  }
+}
+
 function senderOf(fields: readonly Json[]): Sender {
-  const [username, applicationName, clientAddress, state, syncState, syncPriority, flushLsn] = fields
+  const [
+    username,
+    applicationName,
+    clientAddress,
+    state,
+    syncState,
+    syncPriority,
+    flushLsn,
+    writeLsn,
+    replayLsn,
+  ] = fields
   return {
     username: text(username) ?? '',
     applicationName: text(applicationName) ?? '',
@@ -135,7 +162,9 @@ function senderOf(fields: readonly Json[]): Sender {
     state: text(state) ?? '',
     syncState: text(syncState) ?? '',
     syncPriority: typeof syncPriority === 'number' ? syncPriority : 0,
+    writeLsn: lsn(text(writeLsn)),
     flushLsn: lsn(text(flushLsn)),
+    replayLsn: lsn(text(replayLsn)),
   }
 }
 

@@ -137,9 +137,11 @@ export class Monitor {
       this.#wanted = { mark, values: Object.fromEntries(values) }
     }
     const { values } = this.#wanted
-    return Object.fromEntries(
-      names.map(name => [name, { before: pendingSettings[name] ?? '', after: values[name] ?? '' }]),
-    )
+    const changes = names
+      .map(name => [name, { before: pendingSettings[name] ?? '', after: values[name] ?? '' }] as const)
+      // PostgreSQL does not take its mark back when a line for a setting vanishes again.
+      .filter(([, { before, after }]) => before !== after)
+    return changes.length === 0 ? undefined : Object.fromEntries(changes)
   }
 
   async #identify(connection: Connection, by: Deadline): Promise<ServerIdentity> {

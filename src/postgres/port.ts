@@ -20,7 +20,22 @@ export interface Sender {
   readonly state: string
   readonly syncState: string
   readonly syncPriority: number
+  readonly writeLsn: Lsn | undefined
   readonly flushLsn: Lsn | undefined
+  readonly replayLsn: Lsn | undefined
+}
+
+/** How a primary's commits are confirmed now. */
+export interface SynchronousFacts {
+  /** `synchronous_standby_names` in effect, whoever set it. */
+  readonly names: string
+  /** Everything acknowledged so far lies before it. */
+  readonly flushLsn: Lsn
+  /**
+   * The checkpointer, which alone switches waiting for standbys on and off for all sessions, is at rest: it has read its
+   * configuration. In the middle of a checkpoint it may take minutes to.
+   */
+  readonly isCheckpointerAtRest: boolean
 }
 
 export interface Slot {
@@ -53,6 +68,8 @@ export interface ServerFacts {
   readonly latestEndLsn: Lsn | undefined
   readonly replicationState: 'streaming' | 'in archive recovery' | undefined
   readonly senders: readonly Sender[]
+  /** Primaries only. */
+  readonly synchronous: SynchronousFacts | undefined
   readonly slots: readonly Slot[]
   readonly isRestartPending: boolean
   /** The settings that wait for a restart; absent when there are none. */
@@ -72,6 +89,8 @@ export interface ServerStatus {
   readonly postmasterPid: number | undefined
   /** Present when the query answered in time. */
   readonly facts: ServerFacts | undefined
+  /** It takes connections, be it to refuse ours: it is slow or full, but it does not hang. */
+  readonly isAnswering: boolean
   /** Why there are no facts though the process runs: for the log. */
   readonly trouble: string | undefined
 }
@@ -163,6 +182,11 @@ export interface Postgres {
     facts: ServerFacts,
     by: Deadline,
   ): Promise<readonly string[]>
+  /**
+   * Decides `synchronous_standby_names` from now on, above every other setting; undefined gives it back to the
+   * configuration. A running server reads it at once (true when it has), a stopped one when it starts.
+   */
+  setSynchronousStandbys(names: string | undefined, by: Deadline): Promise<boolean>
   /** Takes new settings: rewrites files, reloads; reports whether a restart is pending. */
   configure(settings: ServerSettings, by: Deadline): Promise<boolean>
 

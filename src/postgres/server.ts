@@ -64,7 +64,12 @@ export class LocalServer implements Postgres {
     try {
       return await this.#look(by)
     } catch (error) {
-      const nothing = { process: 'unknown', dataDirectory: 'unknown', facts: undefined } as const
+      const nothing = {
+        process: 'unknown',
+        dataDirectory: 'unknown',
+        facts: undefined,
+        isAnswering: false,
+      } as const
       return { ...nothing, postmasterPid: this.#lifecycle.pid, trouble: messageOf(error) }
     }
   }
@@ -96,6 +101,8 @@ export class LocalServer implements Postgres {
     if ((await this.#lifecycle.look(by)).process !== 'stopped')
       throw new HaError('E_RUNNING', 'a server that runs keeps its data directory')
     await this.#context.data.discardContents(by)
+    // Whatever was left undone in there is gone with it.
+    await this.#context.data.endRewind(by)
   }
 
   /** The node's file was read again: other passwords, options and access rules count from the next use on. */
@@ -127,6 +134,17 @@ export class LocalServer implements Postgres {
   async configure(settings: ServerSettings, by: Deadline): Promise<boolean> {
     this.#context.settings = settings
     return reconfigure(this.#context, this.#lifecycle, this.#monitor, by)
+  }
+
+  async setSynchronousStandbys(names: string | undefined, by: Deadline): Promise<boolean> {
+    this.#context.synchronousNames = names
+    if (!(await this.#lifecycle.isAlive())) return false
+    await reconfigure(this.#context, this.#lifecycle, this.#monitor, by)
+    const [row] = await this.#monitor.query(
+      "SELECT current_setting('synchronous_standby_names') AS names",
+      by,
+    )
+    return names === undefined || row?.['names'] === names
   }
 
   promote(by: Deadline): Promise<boolean> {
@@ -197,12 +215,12 @@ export class LocalServer implements Postgres {
     const base = { process: look.process, dataDirectory: look.dataDirectory, postmasterPid: look.pid }
     if (look.pid === undefined) {
       this.#monitor.forget()
-      return { ...base, facts: undefined, trouble: look.trouble }
+      return { ...base, facts: undefined, isAnswering: false, trouble: look.trouble }
     }
     const { facts, trouble, isUp, isComingUp, isGoingDown } = await this.#monitor.look(look.pid, by)
     if (isUp) this.#lifecycle.noteReady()
     const said = isGoingDown ? 'stopping' : isComingUp ? 'starting' : undefined
     const known = this.#lifecycle.phase ?? (isUp && look.process === 'starting' ? 'running' : look.process)
-    return { ...base, process: said ?? known, facts, trouble }
+    return { ...base, process: said ?? known, facts, isAnswering: isUp, trouble }
   }
 }

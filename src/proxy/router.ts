@@ -4,6 +4,7 @@
 import { type Epoch, sameEpoch } from '../cluster/epoch.ts'
 import { type Member, parseMember } from '../cluster/member.ts'
 import { parseRequest } from '../cluster/request.ts'
+import { parseTerm } from '../cluster/term.ts'
 import { type ClusterView, type Position, parseLeader } from '../cluster/view.ts'
 import type { WatchEvent } from '../dcs/dcs.ts'
 import type { CheckRule } from '../health/check-verdict.ts'
@@ -39,7 +40,7 @@ import {
 } from './route.ts'
 import type { RouterListener, RouterOptions } from './router-types.ts'
 import type { Ending } from './story.ts'
-import { closingOf, keyOf, revisionOf, wentWithLease } from './watch-events.ts'
+import { closingOf, continuesOf, keyOf, revisionOf, wentWithLease } from './watch-events.ts'
 
 /** A server that refused connections is asked again after this pause: a tight loop would help nobody. */
 const AFTER_REFUSAL_MS = 100
@@ -51,7 +52,7 @@ export class Router {
   readonly #listener: RouterListener
   readonly #book: EvidenceBook
   readonly #backends = new Map<string, Backend>()
-  readonly #leavers: Leavers
+  readonly leavers: Leavers
   #leadership: Leadership = unknownLeadership
   #table: RoutingTable = emptyTable
   /** The epoch that has taken sessions and has not been retired. */
@@ -73,7 +74,7 @@ export class Router {
       onDcsLoss,
       ...(leaderRule === undefined ? {} : { leaderRule }),
     })
-    this.#leavers = new Leavers({
+    this.leavers = new Leavers({
       clock,
       cutAfterMs: pool => options.cutAfterMs?.(pool),
       keeps: (pool, member) =>
@@ -117,24 +118,13 @@ export class Router {
     return names.map(name => this.#backends.get(name)).filter(backend => backend !== undefined)
   }
 
-  /** Since when a server is in a pool, if it came back from being down. */
-  upSinceMs(pool: string, member: string): number | undefined {
-    return this.#leavers.upSinceMs(pool, member)
-  }
-
-  /** Results of a pool's own checks. */
   checksOf(pool: string): ReadonlyMap<string, MemberHealth> | undefined {
     return this.#book.checks.get(pool)
   }
 
-  /** All the facts of this instant, for those who explain. */
-  evidence(): Evidence {
-    return this.#evidence()
-  }
-
   /** Why there is no server to go to: for the leader, or for the pool of one listener. */
   explain(listener?: { readonly name: string; readonly fallback: 'leader' | 'none' }): string {
-    const evidence = this.#evidence()
+    const evidence = this.evidence()
     const pool = evidence.pools.find(({ name }) => name === listener?.name)
     const story = this.#options.narrator.story(evidence)
     if (pool === undefined || listener === undefined) return story
@@ -151,7 +141,11 @@ export class Router {
   applyRead(view: ClusterView, highestWhenSent: bigint): void {
     const { position, leader } = view
     const atMs = this.#now()
-    const believed = applyRead(this.#leadership, { position, leader, highestWhenSent, atMs })
+    const term = view.own.get('term')
+    const continues =
+      term?.modRevision === leader?.createRevision ? parseTerm(term?.value ?? '')?.continues : undefined
+    const read = { position, leader, continues, highestWhenSent, atMs }
+    const believed = applyRead(this.#leadership, read)
     if (believed.change === 'restored') this.#startAgain(believed.next)
     if (believed.change !== 'late') {
       this.#book.roster.replace(view.members.values(), atMs)
@@ -169,7 +163,8 @@ export class Router {
     for (const event of events) this.#applyMemberEvent(position, event)
     for (const event of events) {
       if (keyOf(event) !== 'leader') continue
-      this.#applyLeaderEvent(position, event, wentWithLease(events, event, this.#leadership.epoch))
+      const withLease = wentWithLease(events, event, this.#leadership.epoch)
+      this.#applyLeaderEvent(position, event, withLease, continuesOf(events, event))
       // The table follows each event, not each batch: an epoch between two others must be seen to end.
       this.#look()
     }
@@ -201,7 +196,6 @@ export class Router {
     this.#look()
   }
 
-  /** Takes the result of a pool's own check. */
   applyCheck(pool: string, member: string, result: ProbeResult, rule: CheckRule): void {
     this.#book.checked(pool, member, result, rule)
     this.#look()
@@ -219,7 +213,6 @@ export class Router {
     this.#look()
   }
 
-  /** A connection to the member's server succeeded. */
   applyConnected(member: string): void {
     if (this.#book.connected(member)) this.#look()
   }
@@ -238,12 +231,13 @@ export class Router {
   stop(): void {
     this.#isStopped = true
     this.#deadlineTimer?.cancel()
-    this.#leavers.stop()
+    this.leavers.stop()
     this.#options.narrator.close()
     this.#table = emptyTable
   }
 
-  #evidence(): Evidence {
+  /** All the facts of this instant. */
+  evidence(): Evidence {
     const isStoreSilent = this.#options.isStoreSilent?.() === true
     return this.#book.at(this.#now(), this.#leadership, this.#table, isStoreSilent)
   }
@@ -264,9 +258,14 @@ export class Router {
     if (this.isHurried(name)) this.#listener.onCurious(name, 0)
   }
 
-  #applyLeaderEvent(position: Position, event: WatchEvent, withLease: boolean): void {
+  #applyLeaderEvent(
+    position: Position,
+    event: WatchEvent,
+    withLease: boolean,
+    continues: bigint | undefined,
+  ): void {
     const leader = event.kind === 'put' ? parseLeader(event.kv) : undefined
-    const fact = { position, revision: revisionOf(event), leader, atMs: this.#now() }
+    const fact = { position, revision: revisionOf(event), leader, continues, atMs: this.#now() }
     const believed = applyEvent(this.#leadership, fact)
     if (believed.change === 'foreign') this.#listener.onDoubt('an event of another etcd cluster')
     this.#believe(believed, withLease ? 'lease-ended' : 'gave-up')
@@ -321,7 +320,7 @@ export class Router {
   /** Decides again and carries it out. */
   #look(): void {
     if (this.#isStopped) return
-    const evidence = this.#evidence()
+    const evidence = this.evidence()
     const next = route(evidence)
     const { reads, write, pools } = this.#table
     if (write?.takesNew === true && next.write?.takesNew !== true) this.#options.narrator.stopped()
@@ -329,7 +328,7 @@ export class Router {
     this.#table = next
     if (next.write !== undefined) this.#arm(next.write)
     this.#options.narrator.reads(reads, next.reads)
-    this.#leavers.changed(pools, next.pools)
+    this.leavers.changed(pools, next.pools)
     this.#armTimer(next)
     this.#holdIdle(evidence.isClosing)
     for (const member of wantsPing(evidence)) this.#listener.onPing?.(member)

@@ -2,6 +2,7 @@
 
 import type { Epoch } from '../cluster/epoch.ts'
 import { asBigint, parseJsonObject } from '../cluster/json.ts'
+import { parseTerm, TERM_KEY } from '../cluster/term.ts'
 import type { WatchEvent } from '../dcs/dcs.ts'
 
 /** The create_revision of the epoch that an agent of ours announces the end of. */
@@ -15,6 +16,12 @@ export function keyOf(event: WatchEvent): string {
 
 export function revisionOf(event: WatchEvent): bigint {
   return event.kind === 'put' ? event.kv.modRevision : event.revision
+}
+
+/** What the transaction that put the leader key says to continue. */
+export function continuesOf(events: readonly WatchEvent[], taken: WatchEvent): bigint | undefined {
+  const term = events.find(event => keyOf(event) === TERM_KEY && revisionOf(event) === revisionOf(taken))
+  return term?.kind === 'put' ? parseTerm(term.kv.value)?.continues : undefined
 }
 
 /** Did the leader's member key vanish in the same revision as the leader key? Only the end of a lease does that. */

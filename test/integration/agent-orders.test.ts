@@ -1,8 +1,11 @@
 // Orders for one member on real servers: restart now and later, reload, reinitialize; and what stays as it was meanwhile.
 
 import assert from 'node:assert/strict'
+import { chown } from 'node:fs/promises'
+import path from 'node:path'
 import test, { after } from 'node:test'
 import { waitFor } from '../../src/demo/wait.ts'
+import { makeCertificates } from '../support/certificates.ts'
 import { startCluster } from '../support/fixture.ts'
 import { callRest } from '../support/rest-actions.ts'
 import { runProgram } from '../support/run-program.ts'
@@ -99,6 +102,9 @@ test('a setting that somebody made by hand is pending, too', async () => {
   })
   await leader.query('ALTER SYSTEM RESET max_files_per_process')
   await leader.query('SELECT pg_reload_conf()')
+  await waitFor('nothing to be pending', { withinMs: 15_000 }, async () => {
+    return (await leader.status())['pending_restart'] === undefined
+  })
 })
 
 test('a reload takes tags, accounts and parameters of the file; what cannot change is told; SIGHUP does the same', async () => {
@@ -132,6 +138,49 @@ test('a reload takes tags, accounts and parameters of the file; what cannot chan
     async () => (await replica.rest('/replica')).code === 200,
   )
   assert.equal((await callRest(replica, 'POST /reload', undefined)).code, 202)
+})
+
+test('with required client certificates and an account, ctl reaches a member that was reloaded to TLS', async () => {
+  const certificates = await makeCertificates(path.join(work.data, 'certificates'))
+  const server = await certificates.issue('server', replica.host.address)
+  const client = await certificates.issue('client')
+  const account = { username: 'op', password: 'secret' }
+  await replica.configure({
+    restapi: {
+      certfile: server.cert,
+      keyfile: server.key,
+      cafile: certificates.ca,
+      verify_client: 'required',
+      authentication: account,
+    },
+    ctl: { certfile: client.cert, keyfile: client.key, cacert: certificates.ca },
+  })
+  // The agent's own user must be able to read the keys.
+  const { uid, gid } = replica.host.account
+  for (const file of [server.key, client.key, server.cert, client.cert, certificates.ca])
+    await chown(file, uid, gid)
+  assert.equal((await callRest(replica, 'POST /reload', undefined)).code, 202)
+  await waitFor('the https address in etcd', { withinMs: 10_000 }, async () => {
+    const { members } = JSON.parse((await leader.rest('/cluster')).body)
+    const found = members.find((member: { name: string }) => member.name === replica.name)
+    return found.api_url === `https://${replica.restAddress}/patroni`
+  })
+  const run = (...more: readonly string[]) =>
+    runProgram([...work.program, 'ctl', '-c', replica.configFile, ...more])
+  const reloaded = await run('reload', cluster.scope, replica.name, '--force')
+  assert.match(reloaded.stdout, /Reload request received for member/, reloaded.stderr)
+  const versions = await run('version', cluster.scope, replica.name)
+  assert.match(versions.stdout, /^pg\d: Patroni \S+ PostgreSQL 15/m)
+  const refused = await run('restart', cluster.scope, replica.name, '--pending', '--force')
+  assert.match(refused.stdout, /status code=503, \(restart conditions are not satisfied\)/)
+  await replica.configure()
+  process.kill(replica.agent.pid, 'SIGHUP')
+  await waitFor(
+    'clear text again',
+    { withinMs: 10_000 },
+    async () => (await replica.rest('/patroni')).code === 200,
+  )
+  await cluster.complete()
 })
 
 test('a file with a mistake changes nothing', async () => {
@@ -202,7 +251,7 @@ test('top without a terminal prints one frame: members, the proxy with its sessi
   const { stdout, code } = await runProgram([...work.program, 'ctl', '-c', leader.configFile, 'top'])
   assert.equal(code, 0)
   assert.match(stdout, /pgsql: pg\d leads\n/)
-  assert.match(stdout, /\| proxy1 +\| write \S+ +\| leader +\| pg\d +\|/)
+  assert.match(stdout, /\| \S+ +\| write \S+ +\| leader +\| pg\d +\| +0 \| +0 \|/)
   assert.match(stdout, /Last events\n/)
   assert.equal(stdout.includes(String.fromCharCode(27)), false)
 })

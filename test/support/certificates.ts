@@ -9,8 +9,8 @@ import { Deadline } from '../../src/platform/deadline.ts'
 export interface Certificates {
   /** The authority's certificate. */
   readonly ca: string
-  /** Issues a certificate for 127.0.0.1 and `localhost`; the files of the same name are replaced. */
-  readonly issue: (name: string) => Promise<{ readonly cert: string; readonly key: string }>
+  /** Issues a certificate for `localhost` and an address (default 127.0.0.1); files of the same name are replaced. */
+  readonly issue: (name: string, address?: string) => Promise<{ readonly cert: string; readonly key: string }>
 }
 
 /** Makes the authority in `folder`. */
@@ -21,10 +21,10 @@ export async function makeCertificates(folder: string): Promise<Certificates> {
   const ca = file('ca.pem')
   const authority = ['-subj', '/CN=test authority', '-keyout', file('ca.key'), '-out', ca, '-days', '2']
   await openssl(['req', '-x509', ...key, ...authority])
-  await writeFile(file('extensions'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n')
   return {
     ca,
-    issue: async name => {
+    issue: async (name, address = '127.0.0.1') => {
+      await writeFile(file('extensions'), `subjectAltName=DNS:localhost,IP:${address}\n`)
       const cert = file(`${name}.pem`)
       const request = file(`${name}.csr`)
       await openssl(['req', ...key, '-subj', `/CN=${name}`, '-keyout', file(`${name}.key`), '-out', request])

@@ -15,6 +15,7 @@ export class ScriptedTerminal implements Terminal {
   printed = ''
   warned = ''
   isScreen = false
+  hasColours = false
   readonly size = { columns: 80, rows: 24 }
 
   constructor(answers: readonly string[]) {

@@ -1,7 +1,7 @@
 // An agent for tests of the REST server: a status that the test sets, a store in memory or a real one.
 
 import type { AuditRecord } from '../../src/api/actions.ts'
-import type { AgentPort, AgentStatus, OperatorPort } from '../../src/api/agent-port.ts'
+import type { AgentPort, AgentStatus, FailsafeCall, OperatorPort } from '../../src/api/agent-port.ts'
 import type { JsonObject } from '../../src/cluster/json.ts'
 import type { Dcs } from '../../src/dcs/dcs.ts'
 import { MemoryDcs } from '../../src/dcs/memory.ts'
@@ -68,6 +68,15 @@ export class FakeAgent<Store extends Dcs = MemoryDcs> implements AgentPort {
 
   async freshStatus(): Promise<AgentStatus> {
     return this.status()
+  }
+
+  /** What `acceptFailsafe` says. */
+  failsafe: 'accepted' | 'refused' | 'off' = 'off'
+  readonly failsafeCalls: FailsafeCall[] = []
+
+  acceptFailsafe(call: FailsafeCall): 'accepted' | 'refused' | 'off' {
+    this.failsafeCalls.push(call)
+    return this.failsafe
   }
 
   events(count: number): readonly JsonObject[] {

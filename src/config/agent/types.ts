@@ -124,6 +124,8 @@ export interface LocalConfig {
   readonly warnings: readonly ConfigWarning[]
 }
 
+export type SynchronousMode = 'off' | 'on' | 'quorum'
+
 export interface DynamicConfig {
   readonly ttlSeconds: number
   readonly loopWaitSeconds: number
@@ -135,6 +137,17 @@ export interface DynamicConfig {
   readonly memberSlotsTtlSeconds: number
   readonly maxTimelinesHistory: number
   readonly isPaused: boolean
+  /** Who must confirm a commit: nobody, the standbys that the agent names, or a number of them. */
+  readonly synchronousMode: SynchronousMode
+  /** Without a standby that confirms, commits wait. */
+  readonly isSynchronousStrict: boolean
+  readonly synchronousNodeCount: number
+  /** A standby further behind than this is not asked to confirm; undefined is no limit. */
+  readonly maximumLagOnSyncnodeBytes: bigint | undefined
+  /** While etcd is away the leader goes on as long as every other member agrees. */
+  readonly isFailsafeMode: boolean
+  /** While its WAL still arrives, a standby stays back from the race for up to this long. */
+  readonly primaryRaceBackoffSeconds: number
   /** The floors are lowered by `pgherd: {short_ttl: true}`. */
   readonly shortTtl: boolean
   readonly useSlots: boolean

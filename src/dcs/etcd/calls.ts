@@ -78,8 +78,8 @@ export class Calls {
   /**
    * A request that may be repeated: asks member after member, waiting on for the earlier ones, until one answers or the
    * deadline is over. Throws HaError. An answer of an older raft term or of another cluster is passed over. Only a
-   * `linearizable` one that all configured members that answer agree on is taken in spite of that: then etcd was
-   * restored or replaced, and refusing it would refuse it for ever.
+   * `linearizable` one of a configured member is taken in spite of that, when nobody of the known cluster and term
+   * answers: then etcd was restored or replaced, and refusing it would refuse it for ever.
    */
   async read<T extends Answered>(
     what: string,
@@ -114,8 +114,6 @@ export class Calls {
     const order = this.#parts.endpoints.order()
     for (const [index, endpoint] of order.entries()) {
       if (by.isOver()) return undefined
-      // Whom the old cluster's list named has no say once a configured member speaks for another cluster.
-      if (doubtful !== undefined && endpoint.learnedFrom !== undefined) continue
       if (race.running < UNDER_WAY_MAX) race.start(signal => this.#tryRead(endpoint, what, by, send, signal))
       const shareMs = Math.min(patientMs, by.remainingMs() / (order.length - index))
       const judged = this.#judge(read, await race.next(shareMs))
@@ -150,6 +148,9 @@ export class Calls {
     if (tried.doubt === undefined) return { found: this.#believe(endpoint, tried.answer, kind) }
     faults.set(endpoint, new EtcdFault('stale', endpoint.name, tried.doubt))
     this.#parts.endpoints.failed(endpoint)
+    this.#parts.tell('dcs-not-believed', `etcd ${endpoint.name} is not believed: it ${tried.doubt}`, {
+      about: endpoint.name,
+    })
     return endpoint.learnedFrom === undefined ? { doubtful: tried.answer } : {}
   }
 
@@ -218,7 +219,7 @@ export class Calls {
     const isReplaced = isForeign(answer.position, this.#parts.terms.current())
     this.#parts.logger.warning(
       isReplaced
-        ? `etcd is another cluster now, ${clusterId}, on every configured member that answers: taken as replaced`
+        ? `etcd is another cluster now, ${clusterId}, and nobody of the known one answers: taken as replaced`
         : `etcd went back to raft term ${raftTerm} on every member that answers: taken as restored from a backup`,
       { event: 'dcs-restored', clusterId },
     )
