@@ -116,7 +116,7 @@ class RoutedPool implements Pool {
   #candidate(backend: Backend): Candidate {
     const { name, listener } = { name: backend.name, listener: this.#config.name }
     const server = this.#serverOf(backend)
-    const upSinceMs = this.#router.upSinceMs(listener, name)
+    const upSinceMs = this.#router.leavers.upSinceMs(listener, name)
     const sinceMs = upSinceMs === undefined ? Number.POSITIVE_INFINITY : this.#clock.monotonicMs() - upSinceMs
     return {
       name,

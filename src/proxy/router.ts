@@ -50,7 +50,7 @@ export class Router {
   readonly #listener: RouterListener
   readonly #book: EvidenceBook
   readonly #backends = new Map<string, Backend>()
-  readonly #leavers: Leavers
+  readonly leavers: Leavers
   #leadership: Leadership = unknownLeadership
   #table: RoutingTable = emptyTable
   /** The epoch that has taken sessions and has not been retired. */
@@ -72,7 +72,7 @@ export class Router {
       onDcsLoss,
       ...(leaderRule === undefined ? {} : { leaderRule }),
     })
-    this.#leavers = new Leavers({
+    this.leavers = new Leavers({
       clock,
       cutAfterMs: pool => options.cutAfterMs?.(pool),
       keeps: (pool, member) =>
@@ -116,24 +116,13 @@ export class Router {
     return names.map(name => this.#backends.get(name)).filter(backend => backend !== undefined)
   }
 
-  /** Since when a server is in a pool, if it came back from being down. */
-  upSinceMs(pool: string, member: string): number | undefined {
-    return this.#leavers.upSinceMs(pool, member)
-  }
-
-  /** Results of a pool's own checks. */
   checksOf(pool: string): ReadonlyMap<string, MemberHealth> | undefined {
     return this.#book.checks.get(pool)
   }
 
-  /** All the facts of this instant, for those who explain. */
-  evidence(): Evidence {
-    return this.#evidence()
-  }
-
   /** Why there is no server to go to: for the leader, or for the pool of one listener. */
   explain(listener?: { readonly name: string; readonly fallback: 'leader' | 'none' }): string {
-    const evidence = this.#evidence()
+    const evidence = this.evidence()
     const pool = evidence.pools.find(({ name }) => name === listener?.name)
     const story = this.#options.narrator.story(evidence)
     if (pool === undefined || listener === undefined) return story
@@ -198,7 +187,6 @@ export class Router {
     this.#look()
   }
 
-  /** Takes the result of a pool's own check. */
   applyCheck(pool: string, member: string, result: ProbeResult, rule: CheckRule): void {
     this.#book.checked(pool, member, result, rule)
     this.#look()
@@ -216,7 +204,6 @@ export class Router {
     this.#look()
   }
 
-  /** A connection to the member's server succeeded. */
   applyConnected(member: string): void {
     if (this.#book.connected(member)) this.#look()
   }
@@ -235,12 +222,13 @@ export class Router {
   stop(): void {
     this.#isStopped = true
     this.#deadlineTimer?.cancel()
-    this.#leavers.stop()
+    this.leavers.stop()
     this.#options.narrator.close()
     this.#table = emptyTable
   }
 
-  #evidence(): Evidence {
+  /** All the facts of this instant. */
+  evidence(): Evidence {
     const isStoreSilent = this.#options.isStoreSilent?.() === true
     return this.#book.at(this.#now(), this.#leadership, this.#table, isStoreSilent)
   }
@@ -316,7 +304,7 @@ export class Router {
   /** Decides again and carries it out. */
   #look(): void {
     if (this.#isStopped) return
-    const evidence = this.#evidence()
+    const evidence = this.evidence()
     const next = route(evidence)
     const { reads, write, pools } = this.#table
     if (write?.takesNew === true && next.write?.takesNew !== true) this.#options.narrator.stopped()
@@ -324,7 +312,7 @@ export class Router {
     this.#table = next
     if (next.write !== undefined) this.#arm(next.write)
     this.#options.narrator.reads(reads, next.reads)
-    this.#leavers.changed(pools, next.pools)
+    this.leavers.changed(pools, next.pools)
     this.#armTimer(next)
     this.#holdIdle(evidence.isClosing)
     for (const member of wantsPing(evidence)) this.#listener.onPing?.(member)

@@ -76,6 +76,7 @@ async function pooled(target: SqlTarget, seen: Seen, signal: AbortSignal): Promi
       await client.connect()
     } catch (error) {
       seen.failedConnects.push(String(error))
+      await sleep(100)
       continue
     }
     const how = await Promise.race([ended, untilAborted(signal)])
@@ -93,6 +94,7 @@ async function transacting(target: SqlTarget, seen: Seen, signal: AbortSignal): 
       await client.connect()
     } catch (error) {
       seen.failedConnects.push(String(error))
+      await sleep(100)
       continue
     }
     let hasBegun = false
@@ -115,6 +117,20 @@ function untilAborted(signal: AbortSignal): Promise<'aborted'> {
   return new Promise(resolve => signal.addEventListener('abort', () => resolve('aborted'), { once: true }))
 }
 
+async function switchOver(cluster: Cluster, seen: Seen): Promise<void> {
+  const old = await cluster.leader()
+  const body = JSON.stringify({ leader: old.name })
+  const answer = await old.rest('/switchover', { method: 'POST', body, signal: AbortSignal.timeout(60_000) })
+  assert.equal(answer.code, 200, answer.body)
+  await cluster.leader({ not: [old] })
+  await cluster.complete()
+  const before = seen.transactions
+  await waitFor('transactions to go on', { withinMs: 60_000 }, note => {
+    note(String(seen.transactions))
+    return seen.transactions > before
+  })
+}
+
 /** Switches over `times` times under load; asserts what clients may expect. */
 export async function switchOverUnderLoad(t: TestContext, cluster: Cluster, times: number): Promise<void> {
   const [proxy] = cluster.proxies
@@ -134,27 +150,13 @@ export async function switchOverUnderLoad(t: TestContext, cluster: Cluster, time
     ...Array.from({ length: 5 }, () => pooled(proxy.write, seen, signal)),
     ...Array.from({ length: 3 }, () => transacting(proxy.write, seen, signal)),
   ])
-  await sleep(1000)
-  for (let turn = 0; turn < times; turn += 1) {
-    const old = await cluster.leader()
-    const body = JSON.stringify({ leader: old.name })
-    const answer = await old.rest('/switchover', {
-      method: 'POST',
-      body,
-      signal: AbortSignal.timeout(60_000),
-    })
-    assert.equal(answer.code, 200, answer.body)
-    await cluster.leader({ not: [old] })
-    await cluster.complete()
-    await waitFor('transactions to go on', { withinMs: 20_000 }, async note => {
-      const before = seen.transactions
-      await sleep(500)
-      note(String(seen.transactions))
-      return seen.transactions > before || seen.transactions > turn + 1
-    })
+  try {
+    await sleep(1000)
+    for (let turn = 0; turn < times; turn += 1) await switchOver(cluster, seen)
+  } finally {
+    stopping.abort()
+    await load
   }
-  stopping.abort()
-  await load
   t.diagnostic(
     `${times} switchovers: ${seen.connects} connects, ${seen.failedConnects.length} failed; ${seen.transactions} transactions of ${TRANSACTION_MS} ms, ` +
       `${seen.abortedTransactions.length} aborted; ${seen.ended} idle sessions ended with 57P01, ${seen.otherEnds.length} otherwise`,
