@@ -6,12 +6,12 @@ import type { Failure, Outcome } from './runner.ts'
 
 /** At least this much must have happened in 2,000 seeds, so that a green run means something. */
 export const MINIMA: Readonly<Record<string, number>> = {
-  promotions: 2_000,
-  'demotions by deadline': 600,
-  'leader leases lost': 800,
+  promotions: 1_200,
+  'demotions by deadline': 400,
+  'leader leases lost': 500,
   'divergences rewound': 150,
   'sync waits': 2_000,
-  'freezes over ttl': 800,
+  'freezes over ttl': 350,
   'second faults during recovery': 2_000,
   'etcd elections': 300,
   'partition member alone': 150,

@@ -12,6 +12,10 @@ const NOT_IN_A_WORLD: Readonly<Record<string, string>> = {
   'wait-for-primary': 'the initialize key does not vanish',
   'register-system-id': 'the initialize key does not vanish',
   diverged: 'use_pg_rewind is on',
+  'paused-diverged': 'use_pg_rewind is on',
+  'synchronous-off': 'no world changes its mode',
+  'race-put-off': 'no world sets primary_race_backoff',
+  'data-directory-empty': 'nobody empties a directory of a leader',
 }
 
 /** Every rule name that a world should reach. */
