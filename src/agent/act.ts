@@ -26,6 +26,13 @@ export interface Answers {
   readonly peers?: readonly PeerAnswer[]
   readonly divergence?: Divergence
   readonly acquired?: 'won' | 'lost' | 'unknown'
+  /** Of the last long action: false when another one ran. */
+  readonly isStarted?: boolean
+}
+
+function outcomeOf({ acquired, divergence, isStarted }: Answers): string {
+  if (isStarted !== undefined) return isStarted ? 'started' : 'refused'
+  return acquired ?? divergence?.kind ?? 'done'
 }
 
 const PEER_TIMEOUT_MS = 2_000
@@ -56,12 +63,16 @@ export class Executor {
   }
 
   /** Runs the actions. An action that throws is logged and ends the step; what was learnt so far is returned. */
-  async run(actions: readonly Action[]): Promise<Answers> {
+  async run(actions: readonly Action[], rule: string): Promise<Answers> {
+    const { metrics } = this.#parts
     let answers: Answers = {}
     for (const action of actions) {
       try {
-        answers = { ...answers, ...(await this.#one(action)) }
+        const found = await this.#one(action)
+        metrics.acted(rule, action.kind, outcomeOf(found))
+        answers = { ...answers, ...found }
       } catch (error) {
+        metrics.acted(rule, action.kind, 'failed')
         this.#parts.log.warning(`${action.kind} failed: ${messageOf(error)}`)
         return answers
       }
@@ -103,8 +114,7 @@ export class Executor {
         await this.#write(action)
         return {}
       default:
-        this.#tasks.start(this.#work.plan(action))
-        return {}
+        return { isStarted: this.#tasks.start(this.#work.plan(action)) }
     }
   }
 

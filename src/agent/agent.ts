@@ -66,8 +66,8 @@ export class Agent {
     const { clock, log, dcs, postgres, local } = parts
     this.#parts = parts
     this.#state = new AgentState(config)
-    this.#tasks = new Tasks(clock, log, (kind, tookMs) => {
-      parts.metrics.taskEnded(kind, tookMs)
+    this.#tasks = new Tasks(clock, log, (kind, tookMs, isDone) => {
+      parts.metrics.taskEnded(kind, tookMs, isDone)
       this.wake()
     })
     this.#keeper = new LeaseKeeper(

@@ -110,7 +110,7 @@ export class Loop {
     let answers: Answers = {}
     let decision = this.#decide(answers)
     for (let step = 1; step < STEPS_MAX; step += 1) {
-      const found = await this.#executor.run(decision.actions)
+      const found = await this.#executor.run(decision.actions, decision.rule)
       answers = { ...answers, ...found }
       if (!decision.actions.some(needsAnotherStep) || this.#state.exitCode !== undefined) break
       if (found.acquired !== undefined || decision.actions.some(changesKeys)) await this.#observer.readView()

@@ -40,6 +40,9 @@ export interface AgentMetrics {
   turn(tookMs: number, rule: string): void
   leaseRenewed(tookMs: number): void
   fenced(): void
-  taskEnded(kind: string, tookMs: number): void
+  /** `isDone`: it ended without an error. */
+  taskEnded(kind: string, tookMs: number, isDone: boolean): void
+  /** One action that `rule` ordered: done, failed, or (a long one) started or refused because another runs. */
+  acted(rule: string, action: string, outcome: string): void
   failsafeAsked(isAccepted: boolean): void
 }

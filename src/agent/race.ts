@@ -141,8 +141,10 @@ function countVotes(
   if (contest.isForced || (promise.leader !== undefined && sameName(promise.leader, me))) return yes
   const isVoter = includesName(promise.standbys, me)
   const inFavour = answers.filter(
-    ({ name, walPosition: theirs }) =>
-      includesName(promise.standbys, name) && theirs !== undefined && theirs <= contest.position,
+    ({ name, walPosition: theirs, timeline = contest.timeline }) =>
+      includesName(promise.standbys, name) &&
+      theirs !== undefined &&
+      (timeline < contest.timeline || theirs <= contest.position),
   )
   const votes = inFavour.length - (isVoter ? 0 : 1)
   if (votes >= promise.quorum) return yes

@@ -3,7 +3,7 @@
 import { printJson } from '../cluster/json.ts'
 import { printTerm, TERM_KEY } from '../cluster/term.ts'
 import type { ClusterView } from '../cluster/view.ts'
-import { Deadline } from '../platform/deadline.ts'
+import { Deadline, DeadlineError } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import type { Upstream } from '../postgres/port.ts'
 import type { Action, PromotionWrite } from './decision.ts'
@@ -16,6 +16,8 @@ import type { AgentState } from './state.ts'
 import { beginSynchronous, namesForStart, setSynchronousNames } from './synchronous.ts'
 import { type MemoryUpdate, noUpdate, type TaskPlan } from './tasks.ts'
 
+/** A standby that takes longer goes on by itself, and the loop looks after it again. */
+const STANDBY_START_MS = 10_000
 const PROMOTE_TIMEOUT_MS = 60_000
 const CHECKPOINT_TIMEOUT_MS = 600_000
 const STOP_TIMEOUT_MS = 10_000
@@ -104,7 +106,7 @@ export class Work {
   }
 
   async #start(action: Extract<Long, { kind: 'start' }>, signal: AbortSignal): Promise<MemoryUpdate> {
-    const { parts, fence, keeper } = this.#context
+    const { fence, keeper } = this.#context
     await namesForStart(this.#context, action.as)
     let mayGoOn = signal
     if (action.as === 'primary') {
@@ -114,7 +116,8 @@ export class Work {
       // The fence kills what it finds; a server that is launched after its look must not be.
       mayGoOn = AbortSignal.any([signal, fence.signal])
     }
-    const isUp = await parts.postgres.start(action.as, action.upstream, mayGoOn)
+    const isUp = await this.#startServer(action, mayGoOn)
+    if (isUp === 'not-yet') return noUpdate
     if (isUp)
       return memory => ({
         ...memory,
@@ -123,6 +126,22 @@ export class Work {
         isOursToStart: false,
       })
     throw new HaError('E_START', 'the server did not come up')
+  }
+
+  /** A standby that needs WAL from elsewhere comes up when it has it: the task must not hold the loop until then. */
+  async #startServer(
+    { as, upstream }: Extract<Long, { kind: 'start' }>,
+    signal: AbortSignal,
+  ): Promise<boolean | 'not-yet'> {
+    const { postgres, clock } = this.#context.parts
+    if (as === 'primary') return postgres.start(as, upstream, signal)
+    const by = Deadline.in(clock, STANDBY_START_MS)
+    try {
+      return await by.run('start', patience => postgres.start(as, upstream, patience), signal)
+    } catch (error) {
+      if (error instanceof DeadlineError) return 'not-yet'
+      throw error
+    }
   }
 
   async #promote(sync: PromotionWrite | undefined): Promise<MemoryUpdate> {

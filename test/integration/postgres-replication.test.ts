@@ -203,6 +203,30 @@ test('a leader of another cluster is nobody to compare with', async () => {
   assert.match(divergence.kind === 'unknown' ? divergence.why : '', /another cluster/)
 })
 
+test('two promotions to one timeline number from one position are told apart', async () => {
+  const [a, b] = [await rig.member('twin-a'), await rig.member('twin-b')]
+  const source = await rig.member('twin-source')
+  await source.server.bootstrap(AbortSignal.timeout(60_000))
+  const slots = new Map(['twin_a', 'twin_b'].map(name => [name, undefined] as const))
+  await source.server.syncSlots(slots, await factsOf(source), within(5_000))
+  for (const twin of [a, b]) {
+    await twin.server.clone(source.upstream, starting())
+    assert.equal(await twin.server.start('replica', source.upstream, starting()), true)
+    await until('streaming', twin, async () => (await factsOf(twin)).replicationState === 'streaming')
+  }
+  await source.server.stop({ mode: 'fast', checkpointFirst: true, by: within(20_000) })
+  for (const twin of [a, b]) assert.equal(await twin.server.promote(within(20_000)), true)
+  const history = async (twin: Member) => (await twin.server.historyLines(2, within(5_000)))?.[0]?.switchLsn
+  assert.equal(await history(a), await history(b))
+  const divergence = await b.server.divergence(a.upstream, within(10_000))
+  assert.equal(divergence.kind, 'diverged')
+  assert.ok(divergence.kind === 'diverged' && divergence.at === (await history(a)))
+  const standby = await rig.member('twin-c')
+  await standby.server.clone(a.upstream, starting())
+  assert.equal(await standby.server.start('replica', a.upstream, starting()), true)
+  assert.equal((await standby.server.divergence(a.upstream, within(10_000))).kind, 'none')
+})
+
 test('a directory whose rewind was interrupted counts as empty: it is set aside, and a clone takes its place', async () => {
   const [leader, broken] = (await factsOf(pg1)).role === 'primary' ? [pg1, pg2] : [pg2, pg1]
   await broken.server.stop({ mode: 'fast', checkpointFirst: false, by: within(20_000) })

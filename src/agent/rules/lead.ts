@@ -24,6 +24,9 @@ export const holdsLeader: Rule = (snapshot, memory) => {
     )
   }
   if (facts.role === 'replica') {
+    // The key outlived our lease's deadline, or the process stood still: a renewal must come first.
+    if (lease.leftMs <= 0)
+      return say('wait-for-renewal', 'leader, waiting for my lease to be renewed', memory)
     return say(
       'promote',
       'promoted self to leader by acquiring session lock',

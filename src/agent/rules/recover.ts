@@ -98,8 +98,17 @@ function standbyIsDown(snapshot: Snapshot, view: ClusterView, memory: Memory): D
   })
 }
 
-/** A postmaster that does not take connections yet, or not any more. */
-export const serverIsStarting: Rule = ({ server }, memory) => {
+/**
+ * A postmaster that does not take connections yet, or not any more. A standby may need the leader's WAL to come up at all
+ * (after a rewind or a copy), so it is pointed to it.
+ */
+export const serverIsStarting: Rule = (snapshot, memory) => {
+  const { server, view, self } = snapshot
   if (server.process !== 'starting' && server.process !== 'stopping') return undefined
+  const upstream = view === undefined || view.leader?.name === self.name ? undefined : leaderUpstream(view)
+  if (server.process === 'starting' && upstream !== undefined && !snapshot.isFollowingLeader) {
+    const says = `PostgreSQL is still starting: following the leader (${upstream.member})`
+    return say('follow-while-starting', says, memory, { kind: 'follow', upstream })
+  }
   return say('server-is-starting', `PostgreSQL is still ${server.process}`, memory)
 }

@@ -44,10 +44,13 @@ function quorumBegins(
   return { sync, names: printAny(count, voters) }
 }
 
-/** What a standby has in the parameter: nothing, or in strict mode nobody, so that no promotion can begin open. */
+/**
+ * What a standby has in the parameter: nothing, or, where a promotion must not begin open, nobody. Names that replace nothing
+ * make commits wait only when the checkpointer has read them, which may be after the first commit.
+ */
 export function standbyNames(
   config: Pick<DynamicConfig, 'synchronousMode' | 'isSynchronousStrict'>,
 ): string | undefined {
   if (config.synchronousMode === 'off') return undefined
-  return config.isSynchronousStrict ? NOBODY : ''
+  return config.isSynchronousStrict || config.synchronousMode === 'quorum' ? NOBODY : ''
 }
