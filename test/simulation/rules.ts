@@ -15,6 +15,7 @@ const NOT_IN_A_WORLD: Readonly<Record<string, string>> = {
   'paused-diverged': 'use_pg_rewind is on',
   'synchronous-off': 'no world changes its mode',
   'race-put-off': 'no world sets primary_race_backoff',
+  paused: 'for a situation that no other rule of a pause covers: there is none',
   'data-directory-empty': 'nobody empties a directory of a leader',
 }
 
