@@ -11,14 +11,7 @@ export interface EventSink {
 }
 
 /** Events that an operator may have to act on. */
-const WARNINGS: ReadonlySet<string> = new Set([
-  'store-restored',
-  'store-silent',
-  'limit-reached',
-  'host-slept',
-  'local-failure',
-  'two-leaders',
-])
+const WARNINGS: ReadonlySet<string> = new Set(['store-restored', 'store-silent', 'limit-reached'])
 
 export interface ProxyEventsOptions {
   readonly clock: Clock

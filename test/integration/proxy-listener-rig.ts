@@ -1,6 +1,5 @@
 import type { TestContext } from 'node:test'
 import type { HostPort } from '../../src/cluster/member.ts'
-import { defaultListener, defaultOnNoBackend } from '../../src/config/proxy/defaults.ts'
 import type { ListenerConfig } from '../../src/config/proxy/types.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
@@ -8,7 +7,6 @@ import { Backend } from '../../src/proxy/backend.ts'
 import { CancelKeys } from '../../src/proxy/cancel.ts'
 import { Listener } from '../../src/proxy/listener.ts'
 import type { SessionTotals } from '../../src/proxy/outage.ts'
-import type { Pool } from '../../src/proxy/pool.ts'
 import { authOk, keyData, parameter, ready, startup } from '../unit/proxy/bytes.ts'
 import { Stage, startSession, type Watched } from './proxy-wire.ts'
 
@@ -28,9 +26,6 @@ interface Changes {
   readonly heldMax?: number
   readonly plainErrors?: boolean
   readonly afterHold?: 'error' | 'close'
-  readonly config?: Partial<ListenerConfig>
-  /** How connections to servers are made. */
-  readonly way?: Partial<ReturnType<Pool['optionsOf']>>
 }
 
 export interface Rig {
@@ -42,7 +37,6 @@ export interface Rig {
   readonly refused: string[]
   /** Where new sessions go; empty: they wait. In order of preference. */
   backends: Backend[]
-  isFull: (backend: Backend) => boolean
   connect(): Promise<Watched>
 }
 
@@ -51,37 +45,23 @@ export async function rig(t: TestContext, changes: Changes = {}): Promise<Rig> {
   const said: string[] = []
   const refused: string[] = []
   const totals = { cut: 0, held: 0 }
-  const made = { backends: [] as Backend[], isFull: (_backend: Backend) => false }
+  const made = { backends: [] as Backend[] }
   const { holdMs = 5000, heldMax = 10, plainErrors = false, afterHold = 'error' } = changes
   const listener = new Listener({
     config: {
-      ...defaultListener,
       name: 'write',
-      binds: [{ host: '127.0.0.1', port: 0 }],
+      bind: { host: '127.0.0.1', port: 0 },
       pool: changes.pool ?? 'leader',
       fallback: 'none',
+      balance: 'roundrobin',
       connectionsMax: 100,
-      onNoBackend: { ...defaultOnNoBackend, holdMs, heldMax, afterHold, plainErrors },
-      ...changes.config,
+      onNoBackend: { holdMs, heldMax, afterHold, plainErrors },
     },
     sessionsMax: changes.sessionsMax ?? 100,
     clock: realClock,
     pool: {
-      choose: ({ tried }) => {
-        const backend = made.backends.find(one => !tried.has(one.name))
-        if (backend === undefined) return { kind: 'none' }
-        if (made.isFull(backend)) return { kind: 'full' }
-        return { kind: 'backend', backend, isFallback: false }
-      },
-      hasRoom: () => made.backends.some(backend => !made.isFull(backend)),
-      isEmpty: () => made.backends.length === 0,
+      choose: tried => made.backends.find(backend => !tried.has(backend.name)),
       candidates: () => made.backends,
-      optionsOf: () => ({
-        connectionsMax: undefined,
-        sendProxy: undefined,
-        source: undefined,
-        ...changes.way,
-      }),
     },
     cancels: new CancelKeys(),
     events: { record: event => void said.push(event.says) },
@@ -89,13 +69,9 @@ export async function rig(t: TestContext, changes: Changes = {}): Promise<Rig> {
       accepted: () => {},
       held: () => {},
       turnedAway: () => {},
-      denied: () => {},
       ended: (_listener, why) => void ended.push(why),
     },
     totals,
-    hasPlace: () => true,
-    onLocalFailure: why => void said.push(why),
-    onConnected: () => {},
     explain: () => 'cluster pgsql has no leader for 2.1 s',
     onRefused: (backend, why) => {
       refused.push(`${backend.name}: ${why}`)

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { compare, peersToAsk, walPosition } from '../../../src/agent/race.ts'
-import { gate } from '../../../src/agent/rules/gate.ts'
+import { compare, gate, peersToAsk, walPosition } from '../../../src/agent/race.ts'
 import type { PeerAnswer, Snapshot } from '../../../src/agent/snapshot.ts'
 import type { ServerFacts } from '../../../src/postgres/port.ts'
 import { facts, peer, snapshot, type ViewSpec, view } from './scene.ts'
@@ -38,14 +37,14 @@ const gateRows: readonly GateRow[] = [
     mayLead: true,
   },
   {
-    situation: 'timeline behind the history',
+    situation: 'timeline behind the history with check_timeline',
     view: { history: '[[1,5,""],[2,9,""]]' },
+    config: { check_timeline: true },
     mayLead: false,
   },
   {
-    situation: 'timeline behind the history with check_timeline off',
+    situation: 'timeline behind the history without check_timeline',
     view: { history: '[[1,5,""]]' },
-    config: { check_timeline: false },
     mayLead: true,
   },
   {

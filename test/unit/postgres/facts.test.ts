@@ -16,8 +16,7 @@ const base = {
   restore_command: '',
   conninfo: '',
   slot_name: '',
-  pending: null,
-  loaded_at: '2026-11-25 10:00:00+00',
+  is_pending: 'f',
   senders: null,
   slots: null,
 }
