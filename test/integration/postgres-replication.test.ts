@@ -119,8 +119,11 @@ test('an old primary that stopped cleanly before the promotion follows without a
   assert.deepEqual(await pg1.server.divergence(pg2.upstream, within(5000)), { kind: 'none' })
   await pg2.server.syncSlots(new Map([['pg1', undefined]]), await factsOf(pg2), within(5000))
   assert.equal(await pg1.server.start('replica', pg2.upstream, starting()), true)
-  await until('streaming', pg1, async () => (await factsOf(pg1)).replicationState === 'streaming')
-  assert.equal((await factsOf(pg1)).timeline, 2)
+  // It streams the rest of the old timeline first, and crosses over then.
+  await until('streaming on timeline 2', pg1, async () => {
+    const { replicationState, timeline } = await factsOf(pg1)
+    return replicationState === 'streaming' && timeline === 2
+  })
 })
 
 for (const mode of ['crashed', 'stopped', 'immediately stopped'] as const) {
@@ -218,7 +221,12 @@ test('a standby that has received more than the new leader is diverged before it
   assert.equal(await standby.server.start('replica', third.upstream, starting()), true)
   await until('streaming', standby, async () => (await factsOf(standby)).replicationState === 'streaming')
   assert.equal(await rows(standby, 'id < 0'), 0)
-  assert.equal((await factsOf(standby)).timeline, (await factsOf(third)).timeline)
+  const { timeline } = await factsOf(third)
+  await until(
+    'the timeline of the third',
+    standby,
+    async () => (await factsOf(standby)).timeline === timeline,
+  )
   await third.server.stop({ mode: 'fast', checkpointFirst: false, by: within(20_000) })
 })
 
