@@ -14,7 +14,7 @@ import { Deadline } from '../../src/platform/deadline.ts'
 import type { Workplace } from './workplace.ts'
 
 const BRIDGE = 'pgherd0'
-const COMMAND_WITHIN_MS = 5_000
+const COMMAND_WITHIN_MS = 60_000
 
 /** How the network looks. */
 export interface NetworkOptions {
