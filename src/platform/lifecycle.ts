@@ -48,9 +48,8 @@ export class Lifecycle {
   }
 
   /**
-   * Takes the process's signals: SIGTERM and SIGINT stop in order, a second one exits at once
-   * (after the last acts); SIGHUP reloads. What
-   * nobody caught is logged, the last acts run, and the process exits: supervision starts it again.
+   * Takes the process's signals: SIGTERM and SIGINT stop in order, a second one runs the last acts and exits; SIGHUP
+   * reloads. What nobody caught is logged, the last acts run, and the process exits: supervision starts it again.
    */
   install(): void {
     this.#listen('SIGTERM', () => this.#onStopSignal('SIGTERM'))

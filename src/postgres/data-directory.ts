@@ -9,8 +9,8 @@ import { type PostmasterPid, parsePostmasterPid } from './postmaster-pid.ts'
 import { statOf } from './procfs.ts'
 
 /**
- * `unfinished`: a clone, an initdb or a rewind that was interrupted: no server may be started on it. `foreign`: files, but no PostgreSQL cluster. `unreadable`: not
- * ours, no permission, or no directory.
+ * `unfinished`: a clone, an initdb or a rewind that was interrupted: no server may be started on it. `foreign`: files, but
+ * no PostgreSQL cluster. `unreadable`: not ours, no permission, or no directory.
  */
 export type DirectoryState = 'absent' | 'empty' | 'unfinished' | 'foreign' | 'unreadable' | 'initialized'
 

@@ -1,4 +1,4 @@
-// Crashes of the leader's host under new connections: Not one error 25006, ever.
+// Crashes of the leader's host under new connections: not one error 25006, ever.
 
 import test, { after } from 'node:test'
 import { loadThrough, startTlsCluster } from './new-connections.ts'

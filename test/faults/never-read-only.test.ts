@@ -1,4 +1,4 @@
-// Planned changes of the leader under new connections: Not one error 25006, ever.
+// Planned changes of the leader under new connections: not one error 25006, ever.
 
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
