@@ -2,24 +2,37 @@
 
 import { printJson } from '../cluster/json.ts'
 import { emptyRequest } from '../cluster/request.ts'
+import { printTerm, TERM_KEY } from '../cluster/term.ts'
+import type { ClusterView } from '../cluster/view.ts'
+import type { Condition, Outcome, Write, Written } from '../dcs/dcs.ts'
 import { writeAsLeader } from '../dcs/leadership.ts'
 import { Deadline } from '../platform/deadline.ts'
-import { messageOf } from '../platform/errors.ts'
+import { HaError, messageOf } from '../platform/errors.ts'
 import type { Divergence } from '../postgres/port.ts'
 import type { Action } from './decision.ts'
+import type { Failsafe } from './failsafe.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
+import type { LoopContext } from './observe.ts'
 import type { AgentParts } from './parts.ts'
 import type { PeerAnswer } from './snapshot.ts'
 import type { AgentState } from './state.ts'
+import { recordSync, SYNC_KEY, setSynchronousNames, unchanged } from './synchronous.ts'
 import type { Tasks } from './tasks.ts'
-import { Work } from './work.ts'
+import { Work, type WorkContext } from './work.ts'
 
 /** What the actions of one step found out, for the next step of the same turn. */
 export interface Answers {
   readonly peers?: readonly PeerAnswer[]
   readonly divergence?: Divergence
   readonly acquired?: 'won' | 'lost' | 'unknown'
+  /** Of the last long action: false when another one ran. */
+  readonly isStarted?: boolean
+}
+
+function outcomeOf({ acquired, divergence, isStarted }: Answers): string {
+  if (isStarted !== undefined) return isStarted ? 'started' : 'refused'
+  return acquired ?? divergence?.kind ?? 'done'
 }
 
 const PEER_TIMEOUT_MS = 2_000
@@ -33,24 +46,33 @@ export class Executor {
   readonly #keeper: LeaseKeeper
   readonly #fence: Fence
   readonly #tasks: Tasks
+  readonly #failsafe: Failsafe
+  readonly #context: WorkContext
   readonly #work: Work
 
-  constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, fence: Fence, tasks: Tasks) {
+  constructor(context: LoopContext) {
+    const { parts, state, keeper, fence } = context
     this.#parts = parts
     this.#state = state
     this.#keeper = keeper
     this.#fence = fence
-    this.#tasks = tasks
+    this.#tasks = context.tasks
+    this.#failsafe = context.failsafe
+    this.#context = { parts, state, keeper, fence }
     this.#work = new Work(parts, state, keeper, fence)
   }
 
   /** Runs the actions. An action that throws is logged and ends the step; what was learnt so far is returned. */
-  async run(actions: readonly Action[]): Promise<Answers> {
+  async run(actions: readonly Action[], rule: string): Promise<Answers> {
+    const { metrics } = this.#parts
     let answers: Answers = {}
     for (const action of actions) {
       try {
-        answers = { ...answers, ...(await this.#one(action)) }
+        const found = await this.#one(action)
+        metrics.acted(rule, action.kind, outcomeOf(found))
+        answers = { ...answers, ...found }
       } catch (error) {
+        metrics.acted(rule, action.kind, 'failed')
         this.#parts.log.warning(`${action.kind} failed: ${messageOf(error)}`)
         return answers
       }
@@ -75,6 +97,16 @@ export class Executor {
       case 'exit':
         this.#state.exitCode = action.code
         return {}
+      case 'cancel-task':
+        await this.#tasks.cancel('the leader gives way')
+        return {}
+      case 'set-synchronous-names':
+        await setSynchronousNames(this.#context, action.names)
+        return {}
+      case 'write-sync':
+      case 'delete-sync':
+        await recordSync({ parts: this.#parts, keeper: this.#keeper }, action, this.#writeDeadline())
+        return {}
       case 'release-leader':
       case 'register-system-id':
       case 'write-config':
@@ -82,9 +114,18 @@ export class Executor {
         await this.#write(action)
         return {}
       default:
-        this.#tasks.start(this.#work.plan(action))
-        return {}
+        return { isStarted: this.#tasks.start(this.#work.plan(action)) }
     }
+  }
+
+  #register(systemId: string, by: Deadline): Promise<Written> {
+    const { dcs } = this.#parts
+    const { hold } = this.#keeper
+    const absent = { kind: 'absent', key: 'initialize' } as const
+    const write = { kind: 'put', key: 'initialize', value: systemId } as const
+    return hold === undefined
+      ? dcs.write([absent], [write], by)
+      : writeAsLeader(dcs, hold, [write], by, [absent])
   }
 
   /** The time that one exchange with etcd may take within a turn. */
@@ -103,12 +144,17 @@ export class Executor {
   }
 
   async #acquire(): Promise<Answers> {
-    const request = this.#state.view?.request?.value
+    const { view } = this.#state
+    if (view === undefined) return { acquired: 'lost' }
+    const request = view.request?.value
     // The request that brought us here is done with; a scheduled one is still to come.
     const isAnswered = request !== undefined && request.scheduledAt === undefined
-    const also = isAnswered ? [{ kind: 'put', key: 'failover', value: emptyRequest } as const] : []
-    const outcome = await this.#keeper.acquire(this.#writeDeadline(), also)
+    const term = { name: this.#parts.local.name, continues: this.#continues(view) }
+    const also: Write[] = [{ kind: 'put', key: TERM_KEY, value: printTerm(term) }]
+    if (isAnswered) also.push({ kind: 'put', key: 'failover', value: emptyRequest })
+    const outcome = await this.#take(also, asRead(view))
     if (outcome !== 'won') return { acquired: outcome === 'lost' ? 'lost' : 'unknown' }
+    this.#state.lastTerm = this.#keeper.hold?.createRevision
     const { keyGoneAtMs } = this.#state
     const nowMs = this.#parts.clock.monotonicMs()
     this.#state.lockMs = keyGoneAtMs === undefined ? 0 : nowMs - keyGoneAtMs
@@ -116,16 +162,40 @@ export class Executor {
     return { acquired: 'won' }
   }
 
+  /**
+   * Our former term, if a primary that never stopped takes its vanished key again: the compares of the acquire say that
+   * nobody has led since. Proxies keep its sessions then.
+   */
+  #continues(view: ClusterView): bigint | undefined {
+    const { lastTerm, server } = this.#state
+    const isOurs = lastTerm !== undefined && view.own.get('term')?.modRevision === lastTerm
+    return isOurs && server.facts?.role === 'primary' ? lastTerm : undefined
+  }
+
+  /** From the decision to the answer nobody is promised anything; and a promise that was just given keeps us from writing. */
+  async #take(also: readonly Write[], conditions: readonly Condition[]): Promise<Outcome> {
+    if (this.#failsafe.promisedTo !== undefined) return 'lost'
+    this.#state.isTaking = true
+    try {
+      return await this.#keeper.acquire(this.#writeDeadline(), also, conditions)
+    } finally {
+      this.#state.isTaking = false
+    }
+  }
+
   async #reattach(): Promise<Answers> {
     const leader = this.#state.view?.leader
     if (leader === undefined) return { acquired: 'lost' }
     if (this.#keeper.adopt(leader)) {
+      this.#state.lastTerm = leader.createRevision
       this.#fence.arm()
       return { acquired: 'won' }
     }
     const outcome = await this.#keeper.reattach(leader, this.#writeDeadline())
-    if (outcome === 'won') this.#fence.arm()
-    else this.#parts.log.warning(`the leader key with my name could not be taken up again (${outcome})`)
+    if (outcome === 'won') {
+      this.#state.lastTerm = leader.createRevision
+      this.#fence.arm()
+    } else this.#parts.log.warning(`the leader key with my name could not be taken up again (${outcome})`)
     return { acquired: outcome === 'won' ? 'won' : outcome === 'lost' ? 'lost' : 'unknown' }
   }
 
@@ -140,26 +210,46 @@ export class Executor {
     const { hold } = this.#keeper
     switch (action.kind) {
       case 'release-leader':
-        await this.#keeper.release(by)
+        await mustWin(this.#keeper.release(by).then(outcome => ({ outcome })))
         return
       case 'register-system-id':
-        await dcs.write(
-          [{ kind: 'absent', key: 'initialize' }],
-          [{ kind: 'put', key: 'initialize', value: action.systemId }],
-          by,
-        )
+        await mustWin(this.#register(action.systemId, by))
         return
       case 'write-config': {
         const raw = this.#state.lastView?.config?.value ?? this.#state.config.raw
         const value = printJson(Object.keys(raw).length > 0 ? raw : local.bootstrap.dcs)
-        if (hold !== undefined) await writeAsLeader(dcs, hold, [{ kind: 'put', key: 'config', value }], by)
+        if (hold !== undefined)
+          await mustWin(writeAsLeader(dcs, hold, [{ kind: 'put', key: 'config', value }], by))
         return
       }
       case 'clear-request':
-        if (hold !== undefined) {
-          await writeAsLeader(dcs, hold, [{ kind: 'put', key: 'failover', value: emptyRequest }], by)
-        }
+        if (hold === undefined) return
+        await mustWin(
+          writeAsLeader(dcs, hold, [{ kind: 'put', key: 'failover', value: emptyRequest }], by, [
+            unchanged('failover', this.#state.view?.requestModRevision),
+          ]),
+        )
         return
     }
   }
+}
+
+/**
+ * Nobody has led since the view that the race was decided by: each leader writes its position, its timeline, its
+ * synchronous state or at least its name. A write that was held up somewhere must not make us leader of a later world.
+ */
+function asRead(view: ClusterView): readonly Condition[] {
+  return [
+    unchanged('status', view.statusModRevision),
+    unchanged('history', view.historyModRevision),
+    unchanged(SYNC_KEY, view.syncModRevision),
+    unchanged('failover', view.requestModRevision),
+    unchanged(TERM_KEY, view.own.get('term')?.modRevision),
+  ]
+}
+
+/** Throws when a write did not win: what was decided after it rests on it. */
+async function mustWin(write: Promise<{ readonly outcome: Outcome }>): Promise<void> {
+  const { outcome } = await write
+  if (outcome !== 'won') throw new HaError('E_NOT_WRITTEN', `the write ended as ${outcome}`)
 }

@@ -2,6 +2,7 @@
 
 import type { JsonObject } from '../cluster/json.ts'
 import type { Tags } from '../cluster/member.ts'
+import { printScheduledRestart } from '../cluster/restart.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { Dcs, Notice } from '../dcs/dcs.ts'
@@ -10,11 +11,15 @@ import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { ServerFacts } from '../postgres/port.ts'
 import { demote } from './demote.ts'
+import { Failsafe, type FailsafeCall } from './failsafe.ts'
+import { failsafeBody, failsafeMembers } from './failsafe-key.ts'
 import { Fence } from './fence.ts'
 import { LeaseKeeper, type Loss } from './lease-keeper.ts'
+import { leaveSync } from './leave-sync.ts'
 import { Loop } from './loop.ts'
+import { Operator } from './operator.ts'
 import type { AgentParts } from './parts.ts'
-import { AgentState, memberRole, memberState } from './state.ts'
+import { AgentState, memberRole, memberState, pendingReasons } from './state.ts'
 import { Tasks } from './tasks.ts'
 
 const REFRESH_MS = 1_000
@@ -37,6 +42,10 @@ export interface AgentFace {
   readonly config: DynamicConfig
   readonly nextTurnAtMs: number
   readonly isRestartPending: boolean
+  /** A leader that the others' word keeps, or a member that has given its word. */
+  readonly isFailsafeActive: boolean
+  readonly pendingReasons: JsonObject
+  readonly scheduledRestart: JsonObject | undefined
   readonly pgherd: JsonObject
 }
 
@@ -45,8 +54,11 @@ export class Agent {
   readonly #state: AgentState
   readonly #keeper: LeaseKeeper
   readonly #fence: Fence
+  readonly #failsafe: Failsafe
   readonly #tasks: Tasks
   readonly #loop: Loop
+  /** Orders for this one member. */
+  readonly operator: Operator
   readonly #stopping = new AbortController()
   #refreshTimer: Timer | undefined
 
@@ -54,8 +66,8 @@ export class Agent {
     const { clock, log, dcs, postgres, local } = parts
     this.#parts = parts
     this.#state = new AgentState(config)
-    this.#tasks = new Tasks(clock, log, (kind, tookMs) => {
-      parts.metrics.taskEnded(kind, tookMs)
+    this.#tasks = new Tasks(clock, log, (kind, tookMs, isDone) => {
+      parts.metrics.taskEnded(kind, tookMs, isDone)
       this.wake()
     })
     this.#keeper = new LeaseKeeper(
@@ -81,7 +93,20 @@ export class Agent {
       suspendAwareMs: parts.suspendAwareMs,
       onFenced: says => this.#onFenced(says),
     })
-    this.#loop = new Loop(parts, this.#state, this.#keeper, this.#fence, this.#tasks)
+    this.#failsafe = new Failsafe({
+      me: local.name,
+      keeper: this.#keeper,
+      clock,
+      log,
+      ask: parts.askFailsafe,
+      config: () => this.#state.config,
+      members: () => failsafeMembers(this.#state),
+      body: () => failsafeBody(parts, this.#state),
+      onConfirmed: (isAccepted, isFirst) => this.#onFailsafe(isAccepted, isFirst),
+    })
+    this.#loop = new Loop(parts, this.#state, this.#keeper, this.#fence, this.#tasks, this.#failsafe)
+    const context = { parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
+    this.operator = new Operator(context, this.#tasks, () => this.wake())
   }
 
   get dcs(): Dcs {
@@ -102,10 +127,12 @@ export class Agent {
     const { signal } = this.#stopping
     this.#fence.start()
     this.#keeper.start()
+    this.#failsafe.start()
     this.#armRefresh()
     void this.#watch(signal)
     await this.#loop.run(signal)
     this.#refreshTimer?.cancel()
+    this.operator.stop()
     const code = this.#state.exitCode ?? 0
     await this.#shutDown(code)
     return code
@@ -118,9 +145,32 @@ export class Agent {
   }
 
   #onLost(why: string, loss: Loss): void {
-    this.#fence.shorten(loss)
+    // While everybody has promised not to lead, a lease that ended takes nothing away: there is time to take the key again.
+    const isPromised = loss !== 'overtaken' && this.#failsafe.isLeading
+    if (!isPromised) this.#fence.shorten(loss)
     this.#parts.events.record({ kind: 'lease-lost', says: `lost leadership: ${why}` })
     this.#loop.wake()
+  }
+
+  #onFailsafe(isAccepted: boolean, isFirst: boolean): void {
+    this.#parts.metrics.failsafeAsked(isAccepted)
+    if (!isAccepted || !isFirst) return
+    const says = 'continue to run as a leader because failsafe mode is enabled and all members are accessible'
+    this.#parts.events.record({ kind: 'failsafe', says })
+  }
+
+  /**
+   * A leader that has lost etcd asks us to accept it. `off`: failsafe mode is. `refused`: we lead ourselves, are about to, or
+   * know of another leader.
+   */
+  acceptFailsafe(call: FailsafeCall): 'accepted' | 'refused' | 'off' {
+    const { config, server, view, isTaking } = this.#state
+    if (!config.isFailsafeMode) return 'off'
+    const isOurs = server.facts?.role === 'primary' || this.#keeper.hold !== undefined || isTaking
+    const isOthers = view?.leader !== undefined && view.leader.name !== call.name
+    if (isOurs || isOthers || call.name === this.#parts.local.name) return 'refused'
+    this.#failsafe.accept(call)
+    return 'accepted'
   }
 
   #onFenced(says: string): void {
@@ -148,6 +198,12 @@ export class Agent {
     })
   }
 
+  /** The node's file was read again: the server gets its settings again, too. */
+  reloaded(): void {
+    this.#state.appliedSettings = undefined
+    this.#loop.wake()
+  }
+
   /** Looks at the server now, for callers that compare positions; gives up at the deadline. */
   async freshStatus(by: Deadline): Promise<AgentFace> {
     await this.#loop.refresh(by)
@@ -157,7 +213,8 @@ export class Agent {
   status(): AgentFace {
     const state = this.#state
     const { local, version } = this.#parts
-    const leaseLeftMs = this.#keeper.leftMs()
+    const leaseLeftMs = this.#leadershipLeftMs()
+    const ageMs = this.#parts.clock.monotonicMs() - state.serverTakenAtMs
     return {
       takenAtMs: state.serverTakenAtMs,
       name: local.name,
@@ -172,8 +229,19 @@ export class Agent {
       dcsLastSeenWallMs: state.dcsLastSeenWallMs,
       config: state.config,
       nextTurnAtMs: state.nextTurnAtMs,
-      isRestartPending: state.isRestartPending,
-      pgherd: { version, lease_left_ms: Math.floor(leaseLeftMs) },
+      isRestartPending: state.server.facts?.isRestartPending ?? false,
+      isFailsafeActive: this.#failsafe.isLeading || this.#failsafe.promisedTo !== undefined,
+      pendingReasons: pendingReasons(state),
+      scheduledRestart:
+        state.scheduledRestart === undefined
+          ? undefined
+          : printScheduledRestart(state.scheduledRestart, false),
+      pgherd: {
+        version,
+        lease_left_ms: Math.floor(leaseLeftMs),
+        age_ms: Number.isFinite(ageMs) ? Math.max(0, Math.round(ageMs)) : null,
+        ...this.#loop.lastWords,
+      },
     }
   }
 
@@ -190,10 +258,34 @@ export class Agent {
     }
     beat()
     try {
-      await demote(context, { mode: 'graceful', release: true, candidate: undefined })
+      await leaveSync(this.#parts, this.#state, this.#loop.upkeep)
+      this.#parts.log.info('stopping the server')
+      await demote(context, { mode: 'graceful', release: true, heirs: undefined })
     } finally {
       pulse?.cancel()
     }
+  }
+
+  /** The others' word outlives the lease: until it ends nobody else leads, and there is time to take the key again. */
+  #promisedMs(): number {
+    const isPrimary = this.#state.server.facts?.role === 'primary'
+    if (!isPrimary || !this.#failsafe.isLeading || this.#fence.isActing) return 0
+    return Math.max(0, this.#keeper.extendedUntilMs - this.#parts.clock.monotonicMs())
+  }
+
+  /**
+   * By our own strict clock. A paused leader that has lost etcd goes on, for nobody else is made leader without an operator:
+   * proxies may keep its sessions as long as it says so and no newer leader is known.
+   */
+  #leadershipLeftMs(): number {
+    const { config, view, lastView, server } = this.#state
+    const leftMs = Math.max(this.#keeper.leftMs(), this.#promisedMs())
+    const isKept =
+      config.isPaused &&
+      view === undefined &&
+      lastView?.leader?.name === this.#parts.local.name &&
+      server.facts?.role === 'primary'
+    return isKept ? Math.max(leftMs, (config.ttlSeconds * 1000) / 2) : leftMs
   }
 
   /** Clean stop: the server first, the key as soon as that is safe, our member key last. */
@@ -202,13 +294,17 @@ export class Agent {
     await this.#tasks.cancel('the agent is stopping')
     // The last look may be older than a start that was just cancelled: its server comes up by itself.
     await this.#loop.observer.lookAgain()
-    if (code === 0 && this.#state.server.process !== 'stopped') {
-      log.info('stopping the server')
+    const isRunning = this.#state.server.process !== 'stopped'
+    const isLeftAlone = this.#state.config.isPaused
+    if (isLeftAlone && isRunning)
+      log.info('the cluster is paused: the server and the leader key are left alone')
+    if (code === 0 && isRunning && !isLeftAlone) {
       await this.#stopServer()
       await this.#loop.observer.lookAtServer()
       await this.#loop.upkeep.touchMember().catch(error => log.warning(messageOf(error)))
     }
     this.#keeper.stop()
+    this.#failsafe.stop()
     this.#fence.stop()
     await Deadline.in(clock, LAST_WORDS_MS)
       .run('closing', () => postgres.close())

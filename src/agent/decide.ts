@@ -3,8 +3,10 @@
 import type { Decision, Rule } from './decision.ts'
 import { dataDirectoryIsEmpty, dataDirectoryIsUnreadable } from './rules/data-directory.ts'
 import { followsLeader } from './rules/follow.ts'
+import { leaderGivesWay } from './rules/give-way.ts'
 import { anotherCluster, etcdIsSilent, fenceActs, taskRuns } from './rules/guards.ts'
 import { holdsLeader } from './rules/lead.ts'
+import { decidePaused } from './rules/pause.ts'
 import { leaderRace } from './rules/race.ts'
 import { serverIsDown, serverIsStarting } from './rules/recover.ts'
 import { systemIsUnregistered } from './rules/register.ts'
@@ -16,6 +18,7 @@ import type { Memory, Snapshot } from './snapshot.ts'
  */
 export const rules: readonly Rule[] = [
   fenceActs,
+  leaderGivesWay,
   taskRuns,
   etcdIsSilent,
   anotherCluster,
@@ -30,6 +33,7 @@ export const rules: readonly Rule[] = [
 ]
 
 export function decide(snapshot: Snapshot, memory: Memory): Decision {
+  if (snapshot.config.isPaused) return decidePaused(snapshot, memory)
   for (const rule of rules) {
     const decision = rule(snapshot, memory)
     if (decision !== undefined) return decision

@@ -2,6 +2,8 @@
 
 import type { Upstream } from '../postgres/port.ts'
 import type { Memory, Snapshot } from './snapshot.ts'
+import type { PromotionSync } from './sync/promotion.ts'
+import type { SyncStep } from './sync/step.ts'
 
 /** Questions: the answer is in the next snapshot of the same turn. */
 export type Ask =
@@ -12,9 +14,20 @@ export type Ask =
 export interface Demotion {
   readonly mode: 'graceful' | 'immediate'
   readonly release: boolean
-  /** The candidate of a switchover, if one was named. */
-  readonly candidate: string | undefined
+  /**
+   * Who can take over. The key goes to nobody before one of them has everything; if none gets it, the server comes back
+   * in place. Undefined: whoever wins.
+   */
+  readonly heirs: readonly string[] | undefined
 }
+
+/** The revision of the `sync` key that the decision went by; undefined: it was absent. */
+export interface SyncCompare {
+  readonly syncModRevision: bigint | undefined
+}
+
+/** The synchronous state that must be written before the server leaves recovery. */
+export interface PromotionWrite extends PromotionSync, SyncCompare {}
 
 /** One thing to do. The executor may run it or fail at it; it never adds to it. */
 export type Action =
@@ -28,11 +41,15 @@ export type Action =
   | { readonly kind: 'bootstrap' }
   | { readonly kind: 'clone'; readonly from: Upstream }
   | { readonly kind: 'start'; readonly as: 'primary' | 'replica'; readonly upstream: Upstream | undefined }
-  | { readonly kind: 'promote' }
+  | { readonly kind: 'promote'; readonly sync: PromotionWrite | undefined }
+  | (Extract<SyncStep, { kind: 'write-sync' | 'delete-sync' }> & SyncCompare)
+  | Extract<SyncStep, { kind: 'set-synchronous-names' }>
   | { readonly kind: 'demote'; readonly demotion: Demotion }
   | { readonly kind: 'follow'; readonly upstream: Upstream | undefined }
   | { readonly kind: 'rewind'; readonly leader: Upstream }
   | { readonly kind: 'set-aside' }
+  /** Ends the task under way, so that another can begin. */
+  | { readonly kind: 'cancel-task' }
   | { readonly kind: 'exit'; readonly code: number }
 
 export interface Decision {
@@ -44,10 +61,22 @@ export interface Decision {
   readonly memory: Memory
   /** Look again this soon, because what stands in the way is likely to pass at once. */
   readonly againInMs?: number
+  /** Worth a warning of its own, once. */
+  readonly warns?: string
 }
 
 /** A rule speaks, or leaves the word to the next. */
 export type Rule = (snapshot: Snapshot, memory: Memory) => Decision | undefined
+
+/** Must the keys be read again before the next step? */
+export function changesKeys(action: Action): boolean {
+  return action.kind === 'write-sync' || action.kind === 'delete-sync' || action.kind === 'register-system-id'
+}
+
+/** Must the server be looked at again before the next step? */
+export function changesServer(action: Action): boolean {
+  return action.kind === 'set-synchronous-names'
+}
 
 /** Does the next step of the turn depend on this action's outcome? */
 export function needsAnotherStep(action: Action): boolean {
@@ -57,6 +86,9 @@ export function needsAnotherStep(action: Action): boolean {
     case 'acquire-leader':
     case 'reattach-leader':
     case 'register-system-id':
+    case 'write-sync':
+    case 'delete-sync':
+    case 'set-synchronous-names':
       return true
     default:
       return false

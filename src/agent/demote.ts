@@ -1,10 +1,15 @@
 // Stops being a primary. Graceful: nothing acknowledged may be missing on the one who takes over. Immediate: stop first.
 
 import type { Lsn } from '../cluster/lsn.ts'
+import { emptyRequest } from '../cluster/request.ts'
 import { printStatus } from '../cluster/status.ts'
+import { writeAsLeader } from '../dcs/leadership.ts'
 import { Deadline } from '../platform/deadline.ts'
+import type { StopResult } from '../postgres/port.ts'
 import type { Demotion } from './decision.ts'
-import { walPosition } from './race.ts'
+import { drain } from './drain.ts'
+import { syncPromise, walPosition } from './race.ts'
+import { includesName } from './sync/names.ts'
 import type { MemoryUpdate } from './tasks.ts'
 import { candidateUrls, type WorkContext } from './work.ts'
 
@@ -12,7 +17,21 @@ const IMMEDIATE_STOP_MS = 5_000
 const FAST_STOP_MS = 3_600_000
 const HANDOVER_POLL_MS = 50
 const HANDOVER_ASK_MS = 1_000
+/** A standby that streamed until the end has everything by then; it only has to say so. */
+const AFTER_STOP_MS = 3_000
 const RELEASE_MS = 5_000
+/** Before an ordered change. The stop makes one of its own if this one does not end. */
+const CHECKPOINT_MS = 30_000
+
+const demoted: MemoryUpdate = memory => ({
+  ...memory,
+  role: 'demoted',
+  cleanAgainst: undefined,
+  failedStarts: 0,
+  isOursToStart: true,
+})
+/** The server comes back in place: nobody has what it wrote last. */
+const backInPlace: MemoryUpdate = memory => ({ ...memory, role: 'primary', isOursToStart: true })
 
 /** Stops the server and, if asked to, gives the leader key away as soon as that is safe. */
 export async function demote(context: WorkContext, demotion: Demotion): Promise<MemoryUpdate> {
@@ -21,11 +40,12 @@ export async function demote(context: WorkContext, demotion: Demotion): Promise<
   state.isStopExpected = true
   const isGraceful = demotion.mode === 'graceful'
   let handedOver: Promise<void> | undefined
+  if (isGraceful && demotion.release) await drainFirst(context)
   const positionBefore = state.server.facts === undefined ? undefined : walPosition(state.server.facts)
   const result = await parts.postgres.stop({
     mode: isGraceful ? 'fast' : 'immediate',
     checkpointFirst: isGraceful,
-    by: Deadline.in(parts.clock, isGraceful ? FAST_STOP_MS : IMMEDIATE_STOP_MS),
+    by: Deadline.in(parts.clock, isGraceful ? gracefulStopMs(context) : IMMEDIATE_STOP_MS),
     ...(isGraceful && demotion.release
       ? {
           onShutDown: checkpointLsn => {
@@ -34,17 +54,43 @@ export async function demote(context: WorkContext, demotion: Demotion): Promise<
         }
       : {}),
   })
-  // A server that ends in order has sent everything, the checkpoint included, to each standby that was connected.
   stopped.abort(new Error('the server has stopped'))
   await handedOver
-  if (result.stopped) {
-    fence.disarm()
-    if (demotion.release) await release(context, positionBefore)
+  if (!result.stopped) return demoted
+  fence.disarm()
+  if (!demotion.release) return demoted
+  if (demotion.heirs !== undefined && !(await isSafeToGo(context, demotion.heirs, result))) {
+    return await refuse(context)
   }
-  return memory => ({ ...memory, role: 'demoted', cleanAgainst: undefined, failedStarts: 0 })
+  await release(context, positionBefore)
+  return demoted
 }
 
-/** Once a candidate has the shutdown checkpoint, the key can go though archiving may still keep the server busy. */
+/** In a synchronous mode a stop that takes too long may be cut short: whoever takes over has every commit. */
+function gracefulStopMs({ state }: WorkContext): number {
+  const { synchronousMode, primaryStopTimeoutSeconds } = state.config
+  return synchronousMode === 'off' || primaryStopTimeoutSeconds === 0
+    ? FAST_STOP_MS
+    : primaryStopTimeoutSeconds * 1000
+}
+
+/** A change that was ordered gives transactions time to finish; nothing depends on it. */
+async function drainFirst({ parts, state, keeper }: WorkContext): Promise<void> {
+  const { clock, log, dcs, postgres } = parts
+  const { hold } = keeper
+  const { endIdleSessions } = postgres
+  if (hold === undefined || endIdleSessions === undefined || state.lastView?.request === undefined) return
+  // The checkpoint's writes are done while sessions still work: the stop itself is then short.
+  await postgres.checkpoint(Deadline.in(clock, CHECKPOINT_MS))
+  const announce = (value: string, by: Deadline) =>
+    writeAsLeader(dcs, hold, [{ kind: 'put', key: 'pgherd/closing', value }], by)
+  await drain(
+    { clock, log, announce, endIdle: by => endIdleSessions.call(postgres, by) },
+    hold.createRevision,
+  )
+}
+
+/** Once an heir has the shutdown checkpoint, the key can go though archiving may still keep the server busy. */
 async function handOver(
   context: WorkContext,
   demotion: Demotion,
@@ -52,13 +98,9 @@ async function handOver(
   positionBefore: Lsn | undefined,
   stopped: AbortSignal,
 ): Promise<void> {
-  const { parts, state, fence } = context
+  const { parts, fence } = context
   while (!stopped.aborted) {
-    const view = state.lastView
-    if (view === undefined) return
-    const urls = candidateUrls(view, parts.local.name, demotion.candidate)
-    const answers = await parts.askPeers(urls, Deadline.in(parts.clock, HANDOVER_ASK_MS))
-    if (answers.some(peer => peer.isReachable && (peer.walPosition ?? 0n) > checkpointLsn)) {
+    if (await hasHeir(context, demotion.heirs, checkpointLsn)) {
       // The control file says "shut down": no backend is left that could acknowledge anything.
       fence.disarm()
       await release(context, positionBefore)
@@ -66,6 +108,56 @@ async function handOver(
     }
     await parts.clock.sleep(HANDOVER_POLL_MS, stopped).catch(() => {})
   }
+}
+
+/** Does somebody who may lead have everything up to and with the shutdown checkpoint? */
+async function hasHeir(
+  { parts, state }: WorkContext,
+  heirs: readonly string[] | undefined,
+  checkpointLsn: Lsn,
+): Promise<boolean> {
+  const view = state.lastView
+  if (view === undefined) return false
+  const urls = candidateUrls(view, parts.local.name, heirs)
+  const answers = await parts.askPeers(urls, Deadline.in(parts.clock, HANDOVER_ASK_MS))
+  return answers.some(
+    peer =>
+      peer.isReachable && peer.mayLead && !peer.watchdogFailed && (peer.walPosition ?? 0n) > checkpointLsn,
+  )
+}
+
+/** After the stop: an heir has everything, or the key has gone to one already. */
+async function isSafeToGo(
+  context: WorkContext,
+  heirs: readonly string[],
+  { shutdownCheckpointLsn }: StopResult,
+): Promise<boolean> {
+  const { keeper, parts, state } = context
+  if (keeper.hold === undefined) return true
+  if (shutdownCheckpointLsn === undefined) {
+    const promise = state.lastView === undefined ? undefined : syncPromise(state.config, state.lastView)
+    return promise !== undefined && heirs.some(name => includesName(promise.standbys, name))
+  }
+  const by = Deadline.in(parts.clock, AFTER_STOP_MS)
+  while (!by.isOver()) {
+    if (await hasHeir(context, heirs, shutdownCheckpointLsn)) return true
+    await parts.clock.sleep(HANDOVER_POLL_MS)
+  }
+  return false
+}
+
+/** Nobody has what was written last: the request is cleared, the server comes back where it was. */
+async function refuse({ parts, keeper }: WorkContext): Promise<MemoryUpdate> {
+  const { hold } = keeper
+  parts.events.record({
+    kind: 'handover-refused',
+    says: 'nobody has received everything: the switchover is given up and the server starts again',
+  })
+  if (hold !== undefined) {
+    const clear = { kind: 'put', key: 'failover', value: emptyRequest } as const
+    await writeAsLeader(parts.dcs, hold, [clear], Deadline.in(parts.clock, RELEASE_MS))
+  }
+  return backInPlace
 }
 
 /** The published position is the one before the shutdown checkpoint, so that a clean replica is not seen as lagging. */
@@ -76,6 +168,7 @@ async function release(
   if (keeper.hold === undefined) return
   // Whoever asks us from now on must not take us for a primary that still runs.
   state.server = { ...state.server, process: 'stopping', facts: undefined }
+  state.memory = { ...state.memory, role: 'demoted' }
   const status = state.lastView?.status
   const writes =
     status === undefined || positionBefore === undefined

@@ -26,6 +26,11 @@ export interface LeaseTimings {
 }
 
 const LOOP_GRACE_MS = 2_000
+/**
+ * Renewals that may be under way at the same time. One after the other, an etcd whose answers take longer than the fence
+ * leaves would lose the lease although every renewal succeeds.
+ */
+const RENEWALS_MAX = 5
 
 /** How often the lease is renewed. */
 export function renewalIntervalMs(timings: LeaseTimings): number {
@@ -38,10 +43,16 @@ export function marginMs(ttlMs: number): number {
 }
 
 /**
- * Why a hold ended. `overtaken`: somebody else may lead by now. `vacant`: the key is gone though our lease lives: nobody
+ * Why a hold ended. `overtaken`: somebody else may lead by now. `expired`: the lease ended, and with it what kept others
+ * from leading, unless they have promised not to (failsafe mode). `vacant`: the key is gone though our lease lives: nobody
  * else leads yet, and we may take it again at once.
  */
-export type Loss = 'overtaken' | 'vacant'
+export type Loss = 'overtaken' | 'expired' | 'vacant'
+
+/** An answer that takes longer than this comes when the fence has begun its work. */
+function usefulMs(ttlMs: number): number {
+  return ttlMs - marginMs(ttlMs) - ttlMs / 6
+}
 
 export interface LeaseKeeperParts {
   readonly dcs: Dcs
@@ -65,12 +76,15 @@ export class LeaseKeeper {
   /** How long the machine has slept since we began. */
   #suspendedMs = 0
   #safeUntilMs = Number.NEGATIVE_INFINITY
+  #renewedAtMs = Number.NEGATIVE_INFINITY
+  /** Until when the other members have promised not to lead. */
+  #extendedUntilMs = Number.NEGATIVE_INFINITY
   #turnBeganAtMs: number
   /** After a long pause the hold counts for nothing until the key has been read. */
   #isSuspect = false
   #timer: Timer | undefined
   #isStopped = false
-  #isRenewing = false
+  #renewals = 0
 
   constructor(parts: LeaseKeeperParts, timings: LeaseTimings) {
     this.#parts = parts
@@ -112,6 +126,39 @@ export class LeaseKeeper {
     return Math.max(0, this.#safeUntilMs - this.#parts.clock.monotonicMs())
   }
 
+  /** When the last renewal that won was sent. */
+  get renewedAtMs(): number {
+    return this.#renewedAtMs
+  }
+
+  /** The last deadline that came from the other members' word; it counts although the hold may be lost by now. */
+  get extendedUntilMs(): number {
+    return this.#extendedUntilMs
+  }
+
+  /** Has the deadline come from the others' word since the last renewal? */
+  get isExtended(): boolean {
+    return this.#extendedUntilMs > this.#renewedAtMs + this.#askedTtlMs - marginMs(this.#askedTtlMs)
+  }
+
+  /** The loop has begun a turn in time: a hung one must lose the lock. */
+  isLoopAlive(): boolean {
+    const { loopWaitMs, retryTimeoutMs } = this.#timings
+    const silentMs = this.#parts.clock.monotonicMs() - this.#turnBeganAtMs
+    return silentMs <= loopWaitMs + retryTimeoutMs + LOOP_GRACE_MS
+  }
+
+  /** All other members promised at `sentAtMs` or later not to lead for a ttl. False when there is no hold to extend. */
+  extend(sentAtMs: number): boolean {
+    if (this.#hold === undefined || this.#isSuspect) return false
+    const untilMs = sentAtMs + this.#askedTtlMs - marginMs(this.#askedTtlMs)
+    // A deadline that has passed is not brought back: the fence has acted.
+    if (this.#safeUntilMs <= this.#parts.clock.monotonicMs()) return false
+    this.#extendedUntilMs = untilMs
+    this.#safeUntilMs = Math.max(this.#safeUntilMs, untilMs)
+    return true
+  }
+
   /** New timings count from the next renewal; a changed ttl makes `ensureLease` grant another lease. */
   setTimings(timings: LeaseTimings): void {
     this.#timings = timings
@@ -130,6 +177,7 @@ export class LeaseKeeper {
   /** The machine slept this long: the lease in etcd went on. */
   loseTime(suspendedMs: number): void {
     this.#safeUntilMs -= suspendedMs
+    this.#extendedUntilMs -= suspendedMs
     this.#suspendedMs += suspendedMs
   }
 
@@ -283,6 +331,7 @@ export class LeaseKeeper {
     if (this.#hold === undefined) return
     this.#hold = undefined
     this.#isSuspect = false
+    if (loss === 'overtaken') this.#extendedUntilMs = Number.NEGATIVE_INFINITY
     this.#parts.onLost(why, loss)
   }
 
@@ -293,10 +342,13 @@ export class LeaseKeeper {
   }
 
   #note(lease: Lease): void {
+    // Renewals overlap while etcd is slow: an older one that is answered late takes nothing away.
+    if (this.#lease?.id === lease.id && lease.sentAtMs < this.#lease.sentAtMs) return
     this.#lease = lease
+    this.#renewedAtMs = lease.sentAtMs
     const ttlMs = Math.min(lease.ttlSeconds * 1000, this.#askedTtlMs)
     // Counted from before the request left: the server's lease always ends later than this.
-    this.#safeUntilMs = lease.sentAtMs + ttlMs - marginMs(ttlMs)
+    this.#safeUntilMs = Math.max(lease.sentAtMs + ttlMs - marginMs(ttlMs), this.#extendedUntilMs)
   }
 
   #arm(): void {
@@ -309,18 +361,17 @@ export class LeaseKeeper {
 
   async #renew(): Promise<void> {
     const lease = this.#lease
-    if (lease === undefined || this.#isRenewing) return
+    if (lease === undefined || this.#renewals >= RENEWALS_MAX) return
     const { clock, log } = this.#parts
-    const { loopWaitMs, retryTimeoutMs } = this.#timings
-    const loopSilentMs = clock.monotonicMs() - this.#turnBeganAtMs
-    if (loopSilentMs > loopWaitMs + retryTimeoutMs + LOOP_GRACE_MS) {
+    if (!this.isLoopAlive()) {
+      const loopSilentMs = clock.monotonicMs() - this.#turnBeganAtMs
       log.warning(`not renewing the lease: the loop has not begun a turn for ${Math.round(loopSilentMs)} ms`)
       return
     }
-    this.#isRenewing = true
+    this.#renewals += 1
     try {
       const beganAtMs = clock.monotonicMs()
-      const by = Deadline.in(clock, Math.max(renewalIntervalMs(this.#timings), 500))
+      const by = Deadline.in(clock, usefulMs(this.#askedTtlMs))
       const renewed = await this.#keepAlive(lease.id, by)
       if (this.#lease?.id !== lease.id) return
       if (renewed.outcome === 'won') {
@@ -328,12 +379,12 @@ export class LeaseKeeper {
         this.#parts.onRenewed(clock.monotonicMs() - beganAtMs)
       } else if (renewed.outcome === 'lost') {
         this.#lease = undefined
-        this.drop('the lease ended in etcd')
+        this.drop('the lease ended in etcd', 'expired')
       }
     } catch (error) {
       log.warning(`lease renewal failed: ${messageOf(error)}`)
     } finally {
-      this.#isRenewing = false
+      this.#renewals -= 1
     }
   }
 }

@@ -5,7 +5,8 @@ import type { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import { type Answers, Executor } from './act.ts'
 import { decide } from './decide.ts'
-import { type Decision, needsAnotherStep } from './decision.ts'
+import { changesKeys, changesServer, type Decision, needsAnotherStep } from './decision.ts'
+import type { Failsafe } from './failsafe.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { Observer } from './observe.ts'
@@ -30,16 +31,29 @@ export class Loop {
   #isWoken = false
   #againInMs: number | undefined
   #lastSentence = ''
+  #lastRule = ''
   #lastSaidAtMs = Number.NEGATIVE_INFINITY
 
-  constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, fence: Fence, tasks: Tasks) {
+  constructor(
+    parts: AgentParts,
+    state: AgentState,
+    keeper: LeaseKeeper,
+    fence: Fence,
+    tasks: Tasks,
+    failsafe: Failsafe,
+  ) {
     this.#parts = parts
     this.#state = state
     this.#keeper = keeper
     this.#tasks = tasks
-    this.#observer = new Observer(parts, state, keeper, fence, tasks)
-    this.#executor = new Executor(parts, state, keeper, fence, tasks)
+    this.#observer = new Observer({ parts, state, keeper, fence, tasks, failsafe }, () => this.wake())
+    this.#executor = new Executor({ parts, state, keeper, fence, tasks, failsafe })
     this.#upkeep = new Upkeep(parts, state, keeper, tasks)
+  }
+
+  /** What the loop said last, and under which rule. */
+  get lastWords(): { readonly rule: string; readonly says: string } {
+    return { rule: this.#lastRule, says: this.#lastSentence }
   }
 
   get observer(): Observer {
@@ -96,11 +110,11 @@ export class Loop {
     let answers: Answers = {}
     let decision = this.#decide(answers)
     for (let step = 1; step < STEPS_MAX; step += 1) {
-      const found = await this.#executor.run(decision.actions)
+      const found = await this.#executor.run(decision.actions, decision.rule)
       answers = { ...answers, ...found }
       if (!decision.actions.some(needsAnotherStep) || this.#state.exitCode !== undefined) break
-      if (found.acquired !== undefined || decision.rule === 'register-system-id')
-        await this.#observer.readView()
+      if (found.acquired !== undefined || decision.actions.some(changesKeys)) await this.#observer.readView()
+      if (decision.actions.some(changesServer)) await this.#observer.lookAgain()
       decision = this.#decide(answers)
     }
     await this.#upkeep.run()
@@ -132,6 +146,7 @@ export class Loop {
     const decision = decide(this.#observer.snapshot(answers), this.#state.memory)
     this.#state.memory = decision.memory
     this.#againInMs = decision.againInMs
+    if (decision.warns !== undefined) this.#parts.log.warning(decision.warns, { rule: decision.rule })
     this.#tell(decision)
     return decision
   }
@@ -141,6 +156,7 @@ export class Loop {
     const { clock, log, events } = this.#parts
     const nowMs = clock.monotonicMs()
     const isNew = says !== this.#lastSentence
+    this.#lastRule = rule
     if (!isNew && nowMs - this.#lastSaidAtMs < REPEAT_SENTENCE_MS) return
     this.#lastSentence = says
     this.#lastSaidAtMs = nowMs

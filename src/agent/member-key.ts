@@ -23,6 +23,9 @@ export interface MemberKeyParts {
   readonly tags: Tags
   readonly isPaused: boolean
   readonly isRestartPending: boolean
+  /** By setting: old_value and new_value. */
+  readonly pendingReasons: JsonObject
+  readonly scheduledRestart: JsonObject | undefined
   /** False from a promotion until its checkpoint is done. */
   readonly checkpointAfterPromote: boolean
   readonly version: string
@@ -33,7 +36,7 @@ export interface MemberKeyParts {
 export function printMemberKey(parts: MemberKeyParts): string {
   const tags = writtenTags(parts.tags)
   const fields: Record<string, Json> = {
-    conn_url: `postgres://${hostText(parts.address)}:${parts.address.port}/${parts.database}`,
+    conn_url: memberUrl(parts.address, parts.database),
     api_url: parts.apiUrl,
     state: parts.state,
     role: parts.role,
@@ -42,6 +45,8 @@ export function printMemberKey(parts: MemberKeyParts): string {
   if (!parts.checkpointAfterPromote) fields['checkpoint_after_promote'] = false
   if (Object.keys(tags).length > 0) fields['tags'] = tags
   if (parts.isRestartPending) fields['pending_restart'] = true
+  if (Object.keys(parts.pendingReasons).length > 0) fields['pending_restart_reason'] = parts.pendingReasons
+  if (parts.scheduledRestart !== undefined) fields['scheduled_restart'] = parts.scheduledRestart
   if (parts.facts !== undefined) addPositions(fields, parts.facts)
   if (parts.isPaused) fields['pause'] = true
   fields['pgherd'] = ownFields(parts)
@@ -82,6 +87,11 @@ export function writtenTags(tags: Tags): Tags {
     written[name] = value
   }
   return written
+}
+
+/** How a member's server is reached, as its key says it. */
+export function memberUrl(address: HostPort, database: string): string {
+  return `postgres://${hostText(address)}:${address.port}/${database}`
 }
 
 function hostText(address: HostPort): string {

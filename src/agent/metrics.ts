@@ -28,9 +28,21 @@ export function createAgentMetrics(registry: Registry, leaseLeftSeconds: () => n
   })
   const tasks = new Histogram({
     name: 'pgherd_agent_task_seconds',
-    help: 'Duration of long actions by kind',
-    labelNames: ['kind'],
+    help: 'Duration of long actions by kind and result',
+    labelNames: ['kind', 'result'],
     buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
+    registers,
+  })
+  const failsafe = new Counter({
+    name: 'pgherd_agent_failsafe_rounds_total',
+    help: 'Times that a leader without etcd asked all members to accept it, by result',
+    labelNames: ['result'],
+    registers,
+  })
+  const actions = new Counter({
+    name: 'pgherd_agent_actions_total',
+    help: 'Actions by the rule that ordered them and by how they went',
+    labelNames: ['rule', 'action', 'outcome'],
     registers,
   })
   const leaseLeft: Gauge = new Gauge({
@@ -43,6 +55,9 @@ export function createAgentMetrics(registry: Registry, leaseLeftSeconds: () => n
     turn: (tookMs, rule) => turns.observe({ rule }, tookMs / 1000),
     leaseRenewed: tookMs => renewals.observe(tookMs / 1000),
     fenced: () => fences.inc(),
-    taskEnded: (kind, tookMs) => tasks.observe({ kind }, tookMs / 1000),
+    failsafeAsked: isAccepted => failsafe.inc({ result: isAccepted ? 'accepted' : 'refused' }),
+    taskEnded: (kind, tookMs, isDone) =>
+      tasks.observe({ kind, result: isDone ? 'done' : 'failed' }, tookMs / 1000),
+    acted: (rule, action, outcome) => actions.inc({ rule, action, outcome }),
   }
 }

@@ -3,7 +3,9 @@
 import { type ClusterView, epochOf } from '../cluster/view.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
+import type { ServerStatus } from '../postgres/port.ts'
 import type { Answers } from './act.ts'
+import type { Failsafe } from './failsafe.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import type { AgentParts } from './parts.ts'
@@ -16,20 +18,37 @@ const STATUS_TIMEOUT_MIN_MS = 1_000
 const STATUS_TIMEOUT_MAX_MS = 2_500
 const CONTROL_TIMEOUT_MS = 5_000
 
+/** What the parts of the loop share. */
+export interface LoopContext {
+  readonly parts: AgentParts
+  readonly state: AgentState
+  readonly keeper: LeaseKeeper
+  readonly fence: Fence
+  readonly tasks: Tasks
+  readonly failsafe: Failsafe
+}
+
 export class Observer {
   readonly #parts: AgentParts
   readonly #state: AgentState
   readonly #keeper: LeaseKeeper
   readonly #fence: Fence
   readonly #tasks: Tasks
+  readonly #failsafe: Failsafe
+  readonly #startedAtMs: number
+  readonly #onSendersChanged: () => void
   #look: Promise<void> | undefined
 
-  constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, fence: Fence, tasks: Tasks) {
-    this.#parts = parts
-    this.#state = state
-    this.#keeper = keeper
-    this.#fence = fence
-    this.#tasks = tasks
+  /** `onSendersChanged` is called by a look that sees other streaming standbys than the one before. */
+  constructor(context: LoopContext, onSendersChanged: () => void) {
+    this.#parts = context.parts
+    this.#state = context.state
+    this.#keeper = context.keeper
+    this.#fence = context.fence
+    this.#tasks = context.tasks
+    this.#failsafe = context.failsafe
+    this.#startedAtMs = context.parts.clock.monotonicMs()
+    this.#onSendersChanged = onSendersChanged
   }
 
   /** Reads the scope; on failure the view is undefined and the last one is kept aside. */
@@ -53,12 +72,15 @@ export class Observer {
 
   #noteLeader(view: ClusterView): void {
     const state = this.#state
+    // Who leads by the lease, ourselves or another, needs no promise any more.
+    if (view.leader !== undefined && this.#failsafe.promisedTo?.name !== view.leader.name)
+      this.#failsafe.forget()
     if (view.leader !== undefined) {
       const urls = new Map<string, string>()
       for (const member of view.members.values()) {
         if (member.apiUrl !== undefined) urls.set(member.name, member.apiUrl)
       }
-      state.memory = { ...state.memory, electorate: urls, lastLeader: view.leader.name }
+      state.memory = { ...state.memory, electorate: urls, lastLeader: view.leader.name, putOff: undefined }
       if (state.keyGoneAtMs !== undefined && view.leader.name !== this.#parts.local.name)
         state.phases = undefined
       state.keyGoneAtMs = undefined
@@ -105,7 +127,10 @@ export class Observer {
     // A server that hangs must not make the loop look hung: the lease is renewed only while turns begin in time.
     const patienceMs = Math.max(state.config.retryTimeoutSeconds * 1000, STATUS_TIMEOUT_MIN_MS)
     const server = await postgres.status(Deadline.in(clock, Math.min(patienceMs, STATUS_TIMEOUT_MAX_MS)))
+    const isSilent = server.facts === undefined && this.#keeper.hold !== undefined
+    state.silentSinceMs = isSilent ? (state.silentSinceMs ?? takenAtMs) : undefined
     const wasUp = state.server.process === 'running'
+    this.#noteSenders(state.server, server)
     state.server = server
     state.serverTakenAtMs = takenAtMs
     const task = this.#tasks.running?.kind
@@ -117,6 +142,14 @@ export class Observer {
     }
     await this.#learnSystemId()
     this.#armOrDisarm(task)
+  }
+
+  /** A standby that came or went may change who confirms commits: the leader looks into it at once. */
+  #noteSenders(before: ServerStatus, now: ServerStatus): void {
+    const state = this.#state
+    state.seenSynchronousNames = now.facts?.synchronous?.names ?? state.seenSynchronousNames
+    if (state.config.synchronousMode === 'off' || this.#keeper.hold === undefined) return
+    if (streamingNames(before) !== streamingNames(now)) this.#onSendersChanged()
   }
 
   #noteCrash(): void {
@@ -139,7 +172,12 @@ export class Observer {
 
   /** A primary on the strength of our lease is under the fence; a standby or a stopped server needs none. */
   #armOrDisarm(task: string | undefined): void {
-    const { server } = this.#state
+    const { server, config } = this.#state
+    // While paused nobody else is made leader by himself: a primary stays one, whatever becomes of the lease.
+    if (config.isPaused && task === undefined) {
+      if (!this.#fence.isActing) this.#fence.disarm()
+      return
+    }
     if (server.facts?.role === 'primary' && this.#keeper.hold !== undefined) this.#fence.arm()
     const isHarmless = server.facts?.role === 'replica' || server.process === 'stopped'
     if (isHarmless && task === undefined && !this.#fence.isActing) this.#fence.disarm()
@@ -156,9 +194,13 @@ export class Observer {
       self: this.#self(),
       config: state.config,
       view: state.view,
+      ageMs: clock.monotonicMs() - this.#startedAtMs,
+      failsafe: { isLeading: this.#failsafe.isLeading, promisedTo: this.#failsafe.promisedTo?.name },
       leaderlessMs: state.keyGoneAtMs === undefined ? 0 : clock.monotonicMs() - state.keyGoneAtMs,
       server: state.server,
+      silentMs: state.silentSinceMs === undefined ? 0 : clock.monotonicMs() - state.silentSinceMs,
       systemId: state.systemId,
+      synchronousNames: state.synchronousNames,
       isFollowingLeader: upstream !== undefined && postgres.isFollowing(upstream),
       task: this.#tasks.running,
       lease: {
@@ -185,6 +227,7 @@ export class Observer {
       usePgRewind: settings.usePgRewind,
       removeOnRewindFailure: settings.removeDataDirectoryOnRewindFailure,
       removeOnDivergence: settings.removeDataDirectoryOnDivergedTimelines,
+      synchronousCommit: settings.parameters['synchronous_commit'] ?? 'on',
     }
   }
 
@@ -192,4 +235,11 @@ export class Observer {
   epoch() {
     return this.#state.view === undefined ? undefined : epochOf(this.#state.view)
   }
+}
+
+function streamingNames({ facts }: ServerStatus): string {
+  const names = facts?.senders
+    .filter(({ state }) => state === 'streaming')
+    .map(sender => sender.applicationName)
+  return (names ?? []).sort().join(',')
 }

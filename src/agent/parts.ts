@@ -9,6 +9,7 @@ import type { Deadline } from '../platform/deadline.ts'
 import type { EventLog } from '../platform/event-log.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Postgres } from '../postgres/port.ts'
+import type { AskFailsafe } from './failsafe.ts'
 import type { PeerAnswer } from './snapshot.ts'
 
 /** Asks members over REST, in parallel, once; a member that does not answer is in the list as not reachable. */
@@ -25,6 +26,7 @@ export interface AgentParts {
   readonly log: Logger
   readonly events: EventLog<EventDraft>
   readonly askPeers: AskPeers
+  readonly askFailsafe: AskFailsafe
   readonly readDynamic: ReadDynamic
   readonly settingsFor: (config: DynamicConfig) => ServerSettings
   readonly suspendAwareMs: () => number | undefined
@@ -38,5 +40,9 @@ export interface AgentMetrics {
   turn(tookMs: number, rule: string): void
   leaseRenewed(tookMs: number): void
   fenced(): void
-  taskEnded(kind: string, tookMs: number): void
+  /** `isDone`: it ended without an error. */
+  taskEnded(kind: string, tookMs: number, isDone: boolean): void
+  /** One action that `rule` ordered: done, failed, or (a long one) started or refused because another runs. */
+  acted(rule: string, action: string, outcome: string): void
+  failsafeAsked(isAccepted: boolean): void
 }

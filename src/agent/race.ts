@@ -1,25 +1,25 @@
 // Who may take a free leader key. Pure: positions, timelines and tags in, a verdict with its reason out.
-// Contract: docs/contracts/ha-loop.md, "The race".
+// Contract: docs/contracts/ha-loop.md, "The race". What cannot be judged alone is in `rules/gate.ts`.
 
-import { clusterTimeline } from '../cluster/history.ts'
 import { asInteger } from '../cluster/json.ts'
-import type { Lsn, Timeline } from '../cluster/lsn.ts'
-import { mayLead, type Tags } from '../cluster/member.ts'
+import { type Lsn, laterLsn, type Timeline } from '../cluster/lsn.ts'
+import type { Tags } from '../cluster/member.ts'
+import { isInSync, type SyncState } from '../cluster/sync.ts'
 import type { ClusterView } from '../cluster/view.ts'
+import type { DynamicConfig } from '../config/agent/types.ts'
 import type { ServerFacts } from '../postgres/port.ts'
 import type { PeerAnswer, Snapshot } from './snapshot.ts'
+import { includesName, sameName } from './sync/names.ts'
 
 export type Verdict = { readonly mayLead: true } | { readonly mayLead: false; readonly because: string }
 
-const yes: Verdict = { mayLead: true }
-const no = (because: string): Verdict => ({ mayLead: false, because })
+export const yes: Verdict = { mayLead: true }
+export const no = (because: string): Verdict => ({ mayLead: false, because })
 
 /** How far this server's WAL reaches. */
 export function walPosition(facts: ServerFacts): Lsn {
   if (facts.role === 'primary') return facts.writeLsn ?? 0n
-  const received = facts.receivedLsn ?? 0n
-  const replayed = facts.replayedLsn ?? 0n
-  return received > replayed ? received : replayed
+  return laterLsn(facts.receivedLsn ?? 0n, facts.replayedLsn ?? 0n)
 }
 
 /** The priority of a member that says nothing about it is 1. */
@@ -27,58 +27,24 @@ export function failoverPriority(tags: Tags): number {
   return asInteger(tags['failover_priority']) ?? 1
 }
 
-/** What can be judged without asking anybody. */
-export function gate(snapshot: Snapshot, view: ClusterView, facts: ServerFacts): Verdict {
-  const { self, config } = snapshot
-  if (!mayLead(self)) {
-    return no('following a different leader because I am not allowed to promote')
-  }
-  const timeline = clusterTimeline(view.history?.value)
-  if (
-    timeline !== undefined &&
-    (facts.role === 'primary' || config.checkTimeline) &&
-    facts.timeline < timeline
-  ) {
-    return no(`my timeline ${facts.timeline} is behind the cluster's timeline ${timeline}`)
-  }
-  const request = view.request?.value
-  if (
-    request?.candidate !== undefined &&
-    request.candidate !== self.name &&
-    request.scheduledAt === undefined
-  ) {
-    const candidate = view.members.get(request.candidate)
-    if (candidate?.state === 'running') return no(`${request.candidate} is the named candidate`)
-  }
-  if (request?.leader === self.name && request.scheduledAt === undefined && othersCanLead(view, self.name)) {
-    return no('I am the leader that this switchover takes over from')
-  }
-  const optime = view.status.optime
-  const isNamed = request?.candidate === self.name
-  if (!isNamed && facts.role === 'replica' && optime !== undefined) {
-    const lagBytes = optime - walPosition(facts)
-    if (lagBytes > config.maximumLagOnFailoverBytes) {
-      return no(`my position is ${lagBytes} bytes behind the last leader's, over maximum_lag_on_failover`)
-    }
-  }
-  return yes
+/** The promise that binds the race: the sync key, while a synchronous mode is on. */
+export function syncPromise(
+  { synchronousMode }: Pick<DynamicConfig, 'synchronousMode'>,
+  view: ClusterView,
+): SyncState | undefined {
+  return synchronousMode === 'off' ? undefined : view.sync?.value
 }
 
-function othersCanLead(view: ClusterView, me: string): boolean {
-  for (const member of view.members.values()) {
-    const canLead = mayLead(member)
-    if (member.name !== me && member.state === 'running' && canLead) return true
-  }
-  return false
-}
-
-/** Everyone whose answer the race wants: members of the last view with a leader, and members now. */
+/**
+ * Everyone whose answer the race wants: members of the last view with a leader, members now, and those whom failsafe mode
+ * counts on. Those who may not lead are asked too: one of them could be a primary that still runs.
+ */
 export function peersToAsk(
   view: ClusterView,
   electorate: ReadonlyMap<string, string>,
   me: string,
 ): ReadonlyMap<string, string> {
-  const peers = new Map(electorate)
+  const peers = new Map([...Object.entries(view.failsafe ?? {}), ...electorate])
   for (const member of view.members.values()) {
     if (member.apiUrl !== undefined) peers.set(member.name, member.apiUrl)
   }
@@ -86,30 +52,50 @@ export function peersToAsk(
   return peers
 }
 
-interface Candidate {
+interface Contest {
+  readonly facts: ServerFacts
   readonly position: Lsn
   readonly timeline: Timeline
   readonly priority: number
+  /** The operator named us: priorities do not count. */
+  readonly isNamed: boolean
+  /** And nobody to take over from: the operator accepts what may be lost. */
+  readonly isForced: boolean
+  readonly promise: SyncState | undefined
+  readonly lastLeader: string | undefined
 }
 
-/** Compares us with everyone who answered. Members that cannot be reached have no say. */
-export function compare(snapshot: Snapshot, facts: ServerFacts, peers: readonly PeerAnswer[]): Verdict {
-  const mine: Candidate = {
+/** Compares us with everyone who answered. Members that cannot be reached have no say, and no vote. */
+export function compare(
+  snapshot: Snapshot,
+  facts: ServerFacts,
+  peers: readonly PeerAnswer[],
+  lastLeader?: string,
+): Verdict {
+  const { self, view, config } = snapshot
+  const promise = view === undefined ? undefined : syncPromise(config, view)
+  const request = view?.request?.value
+  const contest: Contest = {
+    facts,
     position: walPosition(facts),
     timeline: facts.timeline,
-    priority: failoverPriority(snapshot.self.tags),
+    priority: failoverPriority(self.tags),
+    isNamed: request?.candidate === self.name,
+    isForced: request?.candidate === self.name && request.leader === undefined,
+    promise,
+    lastLeader: promise?.leader ?? lastLeader,
   }
-  const isNamed = snapshot.view?.request?.value.candidate === snapshot.self.name
-  for (const peer of peers) {
-    if (!peer.isReachable) continue
-    const verdict = compareWith(mine, facts, peer, isNamed)
+  const answers = peers.filter(({ isReachable }) => isReachable)
+  for (const peer of answers) {
+    const verdict = compareWith(contest, peer)
     if (!verdict.mayLead) return verdict
   }
-  return yes
+  return promise === undefined ? yes : countVotes(promise, self.name, contest, answers)
 }
 
-function compareWith(mine: Candidate, facts: ServerFacts, peer: PeerAnswer, isNamed: boolean): Verdict {
-  const isLaterTimeline = peer.timeline !== undefined && peer.timeline > mine.timeline
+function compareWith(contest: Contest, peer: PeerAnswer): Verdict {
+  const { facts, promise } = contest
+  const isLaterTimeline = peer.timeline !== undefined && peer.timeline > contest.timeline
   if (peer.isPrimary) {
     // Two running primaries: the one whose timeline is behind has been overtaken and must not win by silence.
     if (facts.role === 'primary' && !isLaterTimeline) return yes
@@ -119,12 +105,48 @@ function compareWith(mine: Candidate, facts: ServerFacts, peer: PeerAnswer, isNa
   // A running primary's position was read before the peers answered: its own standbys may seem ahead by then.
   if (facts.role === 'primary') return yes
   if (!peer.mayLead || peer.watchdogFailed || peer.walPosition === undefined) return yes
-  if (peer.walPosition > mine.position) return no(`Wal position of ${peer.name} is ahead of my wal position`)
-  if (!isNamed && peer.walPosition === mine.position && peer.failoverPriority > mine.priority) {
-    return no(
-      `${peer.name} has equally tolerable WAL position and priority ${peer.failoverPriority}, ` +
-        `while this node has priority ${mine.priority}`,
-    )
+  // More WAL of an older timeline is what this timeline parted from: it will be rewound.
+  if (peer.timeline !== undefined && peer.timeline < contest.timeline) return yes
+  // What an unlisted member has more was never acknowledged on the strength of it.
+  if (promise !== undefined && !isInSync(promise, peer.name)) return yes
+  const isFormerLeader = contest.lastLeader !== undefined && sameName(peer.name, contest.lastLeader)
+  return comparePositions(contest, peer, peer.walPosition, isFormerLeader)
+}
+
+function comparePositions(contest: Contest, peer: PeerAnswer, theirs: Lsn, isFormerLeader: boolean): Verdict {
+  const { position, priority, isNamed, promise } = contest
+  if (theirs > position) {
+    // The former leader may have written what nobody confirmed; in a synchronous mode that was not acknowledged.
+    return promise !== undefined && isFormerLeader
+      ? yes
+      : no(`Wal position of ${peer.name} is ahead of my wal position`)
   }
-  return yes
+  if (isNamed || isFormerLeader || theirs < position || peer.failoverPriority <= priority) return yes
+  return no(
+    `${peer.name} has equally tolerable WAL position and priority ${peer.failoverPriority}, ` +
+      `while this node has priority ${priority}`,
+  )
+}
+
+/**
+ * With a quorum, enough voters must be seen that one of them has every acknowledged commit. The leader that the key names
+ * has them all itself.
+ */
+function countVotes(
+  promise: SyncState,
+  me: string,
+  contest: Contest,
+  answers: readonly PeerAnswer[],
+): Verdict {
+  if (contest.isForced || (promise.leader !== undefined && sameName(promise.leader, me))) return yes
+  const isVoter = includesName(promise.standbys, me)
+  const inFavour = answers.filter(
+    ({ name, walPosition: theirs, timeline = contest.timeline }) =>
+      includesName(promise.standbys, name) &&
+      theirs !== undefined &&
+      (timeline < contest.timeline || theirs <= contest.position),
+  )
+  const votes = inFavour.length - (isVoter ? 0 : 1)
+  if (votes >= promise.quorum) return yes
+  return no(`I have ${votes} of the ${promise.quorum} votes that the quorum needs`)
 }

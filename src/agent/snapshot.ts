@@ -6,6 +6,7 @@ import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { LeaderHold } from '../dcs/dcs.ts'
 import type { Divergence, ServerStatus } from '../postgres/port.ts'
+import { firstSyncMemory, type SyncMemory } from './sync/scene.ts'
 
 /** What never changes while the process runs (a reload makes a new one). */
 export interface Self {
@@ -18,6 +19,16 @@ export interface Self {
   readonly usePgRewind: boolean
   readonly removeOnRewindFailure: boolean
   readonly removeOnDivergence: boolean
+  /** `synchronous_commit` as configured: what a standby confirms. */
+  readonly synchronousCommit: string
+}
+
+/** What this process last decided about `synchronous_standby_names`. */
+export interface SynchronousHold {
+  /** False until it has decided anything: the server may still have what an earlier process wanted. */
+  readonly isKnown: boolean
+  /** Undefined: it is the configuration's. */
+  readonly names: string | undefined
 }
 
 /** A peer's answer to GET /patroni in this turn. */
@@ -33,7 +44,15 @@ export interface PeerAnswer {
   readonly watchdogFailed: boolean
 }
 
-export type TaskKind = 'bootstrap' | 'clone' | 'start' | 'promote' | 'demote' | 'rewind'
+export type TaskKind =
+  | 'bootstrap'
+  | 'clone'
+  | 'start'
+  | 'promote'
+  | 'demote'
+  | 'rewind'
+  | 'restart'
+  | 'reinitialize'
 
 /** Long work under way; at most one. */
 export interface RunningTask {
@@ -52,6 +71,13 @@ export interface LeaseState {
   readonly isFencing: boolean
 }
 
+export interface FailsafeState {
+  /** Our leadership rests on the word of the other members. */
+  readonly isLeading: boolean
+  /** The leader that we have promised not to run against. */
+  readonly promisedTo: string | undefined
+}
+
 export interface Snapshot {
   readonly nowMs: number
   readonly wallMs: number
@@ -59,11 +85,17 @@ export interface Snapshot {
   readonly config: DynamicConfig
   /** Undefined when etcd did not answer in this turn. */
   readonly view: ClusterView | undefined
+  /** How long this process runs. */
+  readonly ageMs: number
+  readonly failsafe: FailsafeState
   /** How long the leader key has been missing, as far as we saw; 0 while there is one. */
   readonly leaderlessMs: number
   readonly server: ServerStatus
+  /** How long our server has told nothing while we hold the key; 0 while it answers. */
+  readonly silentMs: number
   /** Of our data directory, from the server or the control file; undefined while there is none. */
   readonly systemId: string | undefined
+  readonly synchronousNames: SynchronousHold
   /** The server's configuration already streams from the current leader. */
   readonly isFollowingLeader: boolean
   readonly task: RunningTask | undefined
@@ -92,6 +124,16 @@ export interface Memory {
   readonly failedStarts: number
   /** After a failed start the next one waits until this instant. */
   readonly nextStartAtMs: number
+  /** Our WAL position when the race was last put off, and when that was. */
+  readonly putOff: { readonly position: Lsn; readonly atMs: number } | undefined
+  /** An operator named us while the cluster is paused: we may promote. */
+  readonly isNamedInPause: boolean
+  /** We stopped the server ourselves: we start it again even while the cluster is paused. */
+  readonly isOursToStart: boolean
+  /** When the leader's server was last started in place, latest last; a few. */
+  readonly restartsAtMs: readonly number[]
+  /** The leader's synchronous upkeep. */
+  readonly sync: SyncMemory
 }
 
 export const firstMemory: Memory = {
@@ -103,4 +145,9 @@ export const firstMemory: Memory = {
   lastLeader: undefined,
   failedStarts: 0,
   nextStartAtMs: Number.NEGATIVE_INFINITY,
+  putOff: undefined,
+  isNamedInPause: false,
+  isOursToStart: false,
+  restartsAtMs: [],
+  sync: firstSyncMemory,
 }

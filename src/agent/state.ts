@@ -1,11 +1,13 @@
 // What the running agent shares between its loop, its executor and its REST face: the latest of everything.
 
+import type { JsonObject } from '../cluster/json.ts'
+import type { ScheduledRestart } from '../cluster/restart.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { Divergence, ServerStatus } from '../postgres/port.ts'
 import type { FailoverPhases } from './member-key.ts'
 import type { SlotMemory } from './slots.ts'
-import { firstMemory, type Memory } from './snapshot.ts'
+import { firstMemory, type Memory, type SynchronousHold } from './snapshot.ts'
 
 /** The latest known state; replaced piece by piece by the loop alone. */
 export class AgentState {
@@ -19,6 +21,7 @@ export class AgentState {
     dataDirectory: 'unknown',
     postmasterPid: undefined,
     facts: undefined,
+    isAnswering: false,
     trouble: undefined,
   }
   serverTakenAtMs = Number.NEGATIVE_INFINITY
@@ -27,13 +30,26 @@ export class AgentState {
   nextTurnAtMs = Number.NEGATIVE_INFINITY
   phases: FailoverPhases | undefined
   checkpointAfterPromote = true
-  isRestartPending = false
+  scheduledRestart: ScheduledRestart | undefined
   /** When the leader key was first seen gone; undefined while there is one. */
   keyGoneAtMs: number | undefined
+  /** Since when our server has told nothing while we hold the key. */
+  silentSinceMs: number | undefined
+  /** A write of the leader key is under way: nobody else may be promised anything. */
+  isTaking = false
+  /** The `failsafe` key as we last tried to write it. */
+  writtenFailsafe: Readonly<Record<string, string>> = {}
+  /** We stop soon: our member key says that nobody should wait for us. */
+  isLeavingSync = false
+  /** The create_revision of the key that we took last. */
+  lastTerm: bigint | undefined
   lockMs: number | undefined
   slots: SlotMemory = new Map()
   writtenMember: { readonly value: string; readonly leaseId: bigint } | undefined
   writtenStatus: string | undefined
+  synchronousNames: SynchronousHold = { isKnown: false, names: undefined }
+  /** `synchronous_standby_names` as last seen on our own primary. */
+  seenSynchronousNames: string | undefined
   /** The server settings last handed over, as text. */
   appliedSettings: string | undefined
   /** The divergence that the running rewind goes by. */
@@ -54,7 +70,10 @@ export function memberState(state: AgentState, task: string | undefined): string
     case 'bootstrap':
       return 'initializing new cluster'
     case 'clone':
+    case 'reinitialize':
       return 'creating replica'
+    case 'restart':
+      return 'restarting'
     case 'start':
       return 'starting'
     case 'demote':
@@ -74,8 +93,20 @@ function serverState({ server, isCrashed, memory }: AgentState): string {
   return isCrashed ? 'crashed' : 'stopped'
 }
 
-/** The role that others read: what the server says, else what we believe of ourselves. */
+/** What waits for a restart, as others read it: empty when nothing does. */
+export function pendingReasons({ server }: AgentState): JsonObject {
+  const settings = Object.entries(server.facts?.pendingSettings ?? {})
+  return Object.fromEntries(
+    settings.map(([name, { before, after }]) => [name, { old_value: before, new_value: after }]),
+  )
+}
+
+/**
+ * The role that others read: what the server says, else what we believe of ourselves. A server that does not run is no
+ * primary: the race of the others would wait for it for ever.
+ */
 export function memberRole({ server, memory }: AgentState): string {
   if (server.facts !== undefined) return server.facts.role
-  return memory.role === 'promoted' ? 'replica' : memory.role
+  if (memory.role === 'promoted') return 'replica'
+  return memory.role === 'primary' && server.process === 'stopped' ? 'demoted' : memory.role
 }

@@ -21,14 +21,14 @@ export interface TaskPlan {
 export class Tasks {
   readonly #clock: Clock
   readonly #log: Logger
-  readonly #onDone: (kind: TaskKind, tookMs: number) => void
+  readonly #onDone: (kind: TaskKind, tookMs: number, isDone: boolean) => void
   #running:
     | { readonly task: RunningTask; readonly done: Promise<void>; readonly abort: AbortController }
     | undefined
   #updates: MemoryUpdate[] = []
   #endedCount = 0
 
-  constructor(clock: Clock, log: Logger, onDone: (kind: TaskKind, tookMs: number) => void) {
+  constructor(clock: Clock, log: Logger, onDone: (kind: TaskKind, tookMs: number, isDone: boolean) => void) {
     this.#clock = clock
     this.#log = log
     this.#onDone = onDone
@@ -48,11 +48,11 @@ export class Tasks {
     if (this.#running !== undefined) return false
     const abort = new AbortController()
     const task = { kind: plan.kind, says: plan.says, startedAtMs: this.#clock.monotonicMs() }
-    const done = this.#run(plan, abort.signal).then(update => {
+    const done = this.#run(plan, abort.signal).then(({ update, isDone }) => {
       this.#updates.push(update)
       this.#running = undefined
       this.#endedCount += 1
-      this.#onDone(task.kind, this.#clock.monotonicMs() - task.startedAtMs)
+      this.#onDone(task.kind, this.#clock.monotonicMs() - task.startedAtMs, isDone)
     })
     this.#running = { task, done, abort }
     return true
@@ -71,12 +71,15 @@ export class Tasks {
     await running.done
   }
 
-  async #run(plan: TaskPlan, signal: AbortSignal): Promise<MemoryUpdate> {
+  async #run(
+    plan: TaskPlan,
+    signal: AbortSignal,
+  ): Promise<{ readonly update: MemoryUpdate; readonly isDone: boolean }> {
     try {
-      return await plan.work(signal)
+      return { update: await plan.work(signal), isDone: true }
     } catch (error) {
       this.#log.error(`${plan.says} failed: ${messageOf(error)}`)
-      return plan.onFailure
+      return { update: plan.onFailure, isDone: false }
     }
   }
 }

@@ -2,7 +2,9 @@
 // and tried again next turn. Leadership writes carry our term's compare, so a late one cannot harm.
 
 import { clusterTimeline, type HistoryLine, printHistory } from '../cluster/history.ts'
+import { printJson } from '../cluster/json.ts'
 import type { Lsn } from '../cluster/lsn.ts'
+import { printScheduledRestart } from '../cluster/restart.ts'
 import { slotNameOf } from '../cluster/slot-name.ts'
 import { printStatus } from '../cluster/status.ts'
 import type { ClusterView } from '../cluster/view.ts'
@@ -11,12 +13,14 @@ import { writeAsLeader } from '../dcs/leadership.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { ServerFacts } from '../postgres/port.ts'
+import { FAILSAFE_KEY, printFailsafe } from './failsafe-key.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { printMemberKey } from './member-key.ts'
 import type { AgentParts } from './parts.ts'
 import { walPosition } from './race.ts'
 import { wantedSlots } from './slots.ts'
-import { type AgentState, memberRole, memberState } from './state.ts'
+import { type AgentState, memberRole, memberState, pendingReasons } from './state.ts'
+import { standbyNames } from './sync/promotion.ts'
 import type { Tasks } from './tasks.ts'
 
 /** Beyond the time for etcd: what the server may take at the end of a turn. The lease is renewed only while turns begin. */
@@ -45,6 +49,7 @@ export class Upkeep {
     const { retryTimeoutSeconds } = this.#state.config
     const by = Deadline.in(this.#parts.clock, retryTimeoutSeconds * 1000 + SERVER_WORK_MS)
     await this.#quietly('configuration', () => this.#configure(by))
+    await this.#quietly('synchronous standbys', () => this.#standbyNames(facts, by))
     if (this.#state.config.useSlots) await this.#quietly('slots', () => this.#syncSlots(view, facts, by))
     if (
       hold !== undefined &&
@@ -99,9 +104,14 @@ export class Upkeep {
       state: memberState(state, this.#tasks.running?.kind),
       role: memberRole(state),
       facts: state.server.facts,
-      tags: local.tags,
+      tags: state.isLeavingSync ? { ...local.tags, nosync: true, sync_priority: 0 } : local.tags,
       isPaused: state.config.isPaused,
-      isRestartPending: state.isRestartPending,
+      isRestartPending: state.server.facts?.isRestartPending ?? false,
+      pendingReasons: pendingReasons(state),
+      scheduledRestart:
+        state.scheduledRestart === undefined
+          ? undefined
+          : printScheduledRestart(state.scheduledRestart, true),
       checkpointAfterPromote: state.checkpointAfterPromote,
       version,
       phases: state.phases,
@@ -115,11 +125,22 @@ export class Upkeep {
     const settings = settingsFor(state.config)
     const text = JSON.stringify(settings)
     if (text === state.appliedSettings) return
-    const isFirst = state.appliedSettings === undefined
-    // The server was started, or taken over, with the settings of that moment.
-    if (!isFirst) state.isRestartPending = await postgres.configure(settings, by)
+    // Also the first time: a server that was taken over may have been started with other settings.
+    await postgres.configure(settings, by)
     // Only now: what failed is tried again in the next turn.
     state.appliedSettings = text
+  }
+
+  /** A standby waits for nobody, or in strict mode would wait for ever: so that its promotion cannot begin open. */
+  async #standbyNames(facts: ServerFacts, by: Deadline): Promise<void> {
+    if (facts.role !== 'replica') return
+    const { postgres } = this.#parts
+    const state = this.#state
+    const names = standbyNames(state.config)
+    const { isKnown, names: held } = state.synchronousNames
+    if (isKnown ? held === names : names === undefined) return
+    await postgres.setSynchronousStandbys(names, by)
+    state.synchronousNames = { isKnown: true, names }
   }
 
   async #syncSlots(view: ClusterView, facts: ServerFacts, by: Deadline): Promise<void> {
@@ -128,7 +149,9 @@ export class Upkeep {
     const ttlMs = state.config.memberSlotsTtlSeconds * 1000
     const wanted = wantedSlots(view, local.name, state.slots, clock.monotonicMs(), ttlMs)
     state.slots = wanted.memory
-    const done = await postgres.syncSlots(wanted.slots, facts, by)
+    const done = state.config.isPaused
+      ? await postgres.syncSlots(missingSlots(wanted.slots, facts), { ...facts, slots: [] }, by)
+      : await postgres.syncSlots(wanted.slots, facts, by)
     for (const change of done) log.info(change)
   }
 
@@ -140,9 +163,24 @@ export class Upkeep {
     if (status !== state.writtenStatus) writes.push({ kind: 'put', key: 'status', value: status })
     const history = await this.#newHistory(view, facts)
     if (history !== undefined) writes.push({ kind: 'put', key: 'history', value: history })
+    const failsafe = this.#failsafeWrite(view)
+    if (failsafe !== undefined) writes.push(failsafe)
     if (writes.length === 0) return
     const { outcome } = await writeAsLeader(this.#parts.dcs, hold, writes, this.#deadline())
     state.writtenStatus = outcome === 'won' ? status : undefined
+  }
+
+  /** Who takes part in failsafe mode changes with the members; without the mode there is no key. */
+  #failsafeWrite(view: ClusterView): Write | undefined {
+    const { local, apiUrl } = this.#parts
+    const state = this.#state
+    if (!state.config.isFailsafeMode) {
+      return view.failsafe === undefined ? undefined : { kind: 'delete', key: FAILSAFE_KEY }
+    }
+    const value = printFailsafe(view, local.name, apiUrl)
+    if (view.failsafe !== undefined && value === printJson(view.failsafe)) return undefined
+    state.writtenFailsafe = JSON.parse(value) as Readonly<Record<string, string>>
+    return { kind: 'put', key: FAILSAFE_KEY, value }
   }
 
   #status(facts: ServerFacts): string {
@@ -172,4 +210,13 @@ export class Upkeep {
     const limit = this.#state.config.maxTimelinesHistory
     return printHistory(limit > 0 ? told.slice(-limit) : told)
   }
+}
+
+/** While paused slots are only made: whoever works on the cluster may need the WAL of any that is there. */
+function missingSlots(
+  wanted: ReadonlyMap<string, Lsn | undefined>,
+  { slots }: ServerFacts,
+): ReadonlyMap<string, Lsn | undefined> {
+  const existing = new Set(slots.map(({ name }) => name))
+  return new Map([...wanted].filter(([name]) => !existing.has(name)))
 }

@@ -1,19 +1,23 @@
 // The long actions as plans for the task runner: what each does, and what its success or failure teaches.
 
 import { printJson } from '../cluster/json.ts'
+import { printTerm, TERM_KEY } from '../cluster/term.ts'
 import type { ClusterView } from '../cluster/view.ts'
-import { Deadline } from '../platform/deadline.ts'
+import { Deadline, DeadlineError } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import type { Upstream } from '../postgres/port.ts'
-import type { Action } from './decision.ts'
+import type { Action, PromotionWrite } from './decision.ts'
 import { demote } from './demote.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import type { AgentParts } from './parts.ts'
 import type { Memory } from './snapshot.ts'
 import type { AgentState } from './state.ts'
+import { beginSynchronous, namesForStart, setSynchronousNames } from './synchronous.ts'
 import { type MemoryUpdate, noUpdate, type TaskPlan } from './tasks.ts'
 
+/** A standby that takes longer goes on by itself, and the loop looks after it again. */
+const STANDBY_START_MS = 10_000
 const PROMOTE_TIMEOUT_MS = 60_000
 const CHECKPOINT_TIMEOUT_MS = 600_000
 const STOP_TIMEOUT_MS = 10_000
@@ -46,19 +50,24 @@ export class Work {
       case 'bootstrap':
         return task('bootstrap', 'bootstrapping a new cluster', signal => this.#bootstrap(signal), noUpdate)
       case 'clone':
-        return task('clone', `bootstrap from leader '${action.from.member}'`, async signal => {
-          await parts.postgres.clone(action.from, signal)
-          return memory => ({ ...memory, role: 'replica', cleanAgainst: this.#epoch() })
-        })
+        return task(
+          'clone',
+          `bootstrap from leader '${action.from.member}'`,
+          async signal => {
+            await parts.postgres.clone(action.from, signal)
+            return memory => ({ ...memory, role: 'replica', cleanAgainst: this.#epoch(), failedStarts: 0 })
+          },
+          this.#failedStart,
+        )
       case 'start':
         return task(
           'start',
           `starting as ${action.as}`,
           signal => this.#start(action, signal),
-          memory => countFailedStart(memory, parts.clock.monotonicMs()),
+          this.#failedStart,
         )
       case 'promote':
-        return task('promote', 'promote', () => this.#promote(), noUpdate)
+        return task('promote', 'promote', () => this.#promote(action.sync), noUpdate)
       case 'demote':
         return task('demote', `demoting (${action.demotion.mode})`, () =>
           demote(this.#context, action.demotion),
@@ -68,13 +77,19 @@ export class Work {
           this.#rewind(action.leader, signal),
         )
       case 'set-aside':
-        return task('clone', 'setting the data directory aside', async () => {
-          await this.#stopQuickly()
-          const where = await parts.postgres.setAside(Deadline.in(parts.clock, SET_ASIDE_TIMEOUT_MS))
-          parts.events.record({ kind: 'set-aside', says: `data directory moved to ${where}` })
-          return noUpdate
-        })
+        return task('clone', 'setting the data directory aside', () => this.#setAside(), this.#failedStart)
     }
+  }
+
+  readonly #failedStart: MemoryUpdate = memory =>
+    countFailedStart(memory, this.#context.parts.clock.monotonicMs())
+
+  async #setAside(): Promise<MemoryUpdate> {
+    const { parts } = this.#context
+    await this.#stopQuickly()
+    const where = await parts.postgres.setAside(Deadline.in(parts.clock, SET_ASIDE_TIMEOUT_MS))
+    parts.events.record({ kind: 'set-aside', says: `data directory moved to ${where}` })
+    return noUpdate
   }
 
   #epoch(): bigint | undefined {
@@ -91,7 +106,8 @@ export class Work {
   }
 
   async #start(action: Extract<Long, { kind: 'start' }>, signal: AbortSignal): Promise<MemoryUpdate> {
-    const { parts, fence, keeper } = this.#context
+    const { fence, keeper } = this.#context
+    await namesForStart(this.#context, action.as)
     let mayGoOn = signal
     if (action.as === 'primary') {
       if (keeper.leftMs() <= 0 || fence.isActing)
@@ -100,14 +116,39 @@ export class Work {
       // The fence kills what it finds; a server that is launched after its look must not be.
       mayGoOn = AbortSignal.any([signal, fence.signal])
     }
-    const isUp = await parts.postgres.start(action.as, action.upstream, mayGoOn)
-    if (isUp) return memory => ({ ...memory, failedStarts: 0, nextStartAtMs: Number.NEGATIVE_INFINITY })
+    const isUp = await this.#startServer(action, mayGoOn)
+    if (isUp === 'not-yet') return noUpdate
+    if (isUp)
+      return memory => ({
+        ...memory,
+        failedStarts: 0,
+        nextStartAtMs: Number.NEGATIVE_INFINITY,
+        isOursToStart: false,
+      })
     throw new HaError('E_START', 'the server did not come up')
   }
 
-  async #promote(): Promise<MemoryUpdate> {
+  /** A standby that needs WAL from elsewhere comes up when it has it: the task must not hold the loop until then. */
+  async #startServer(
+    { as, upstream }: Extract<Long, { kind: 'start' }>,
+    signal: AbortSignal,
+  ): Promise<boolean | 'not-yet'> {
+    const { postgres, clock } = this.#context.parts
+    if (as === 'primary') return postgres.start(as, upstream, signal)
+    const by = Deadline.in(clock, STANDBY_START_MS)
+    try {
+      return await by.run('start', patience => postgres.start(as, upstream, patience), signal)
+    } catch (error) {
+      if (error instanceof DeadlineError) return 'not-yet'
+      throw error
+    }
+  }
+
+  async #promote(sync: PromotionWrite | undefined): Promise<MemoryUpdate> {
     const { parts, state, keeper, fence } = this.#context
     const beganAtMs = parts.clock.monotonicMs()
+    if (sync !== undefined) await beginSynchronous(this.#context, sync)
+    else if (state.synchronousNames.names !== undefined) await setSynchronousNames(this.#context, undefined)
     if (keeper.leftMs() <= 0 || fence.isActing)
       throw new HaError('E_LEASE_LOST', 'the lease was lost before the promotion')
     fence.arm()
@@ -188,9 +229,11 @@ export class Work {
         [
           { kind: 'put', key: 'initialize', value: systemId },
           { kind: 'put', key: 'config', value: printJson(local.bootstrap.dcs) },
+          { kind: 'put', key: TERM_KEY, value: printTerm({ name: local.name, continues: undefined }) },
         ],
         [ours],
       )
+      state.lastTerm = keeper.hold?.createRevision
       if (outcome !== 'won') throw new HaError('E_BOOTSTRAP', `the leader key was not taken (${outcome})`)
       fence.arm()
       state.lockMs = undefined
@@ -240,15 +283,15 @@ function task(
   return { kind, says, work, onFailure }
 }
 
-/** The view's candidates with a REST address, the named one alone if there is one. */
+/** The view's members with a REST address, the named ones alone if there are any. */
 export function candidateUrls(
   view: ClusterView,
   me: string,
-  named: string | undefined,
+  named: readonly string[] | undefined,
 ): ReadonlyMap<string, string> {
   const urls = new Map<string, string>()
   for (const member of view.members.values()) {
-    const isWanted = named === undefined || named === member.name
+    const isWanted = named === undefined || named.includes(member.name)
     if (isWanted && member.name !== me && member.apiUrl !== undefined) urls.set(member.name, member.apiUrl)
   }
   return urls

@@ -1,7 +1,9 @@
 // What the REST server may ask of the agent. Answers come from memory: a health check never waits for a query.
 
 import type { JsonObject } from '../cluster/json.ts'
+import type { Lsn } from '../cluster/lsn.ts'
 import type { Tags } from '../cluster/member.ts'
+import type { RestartConditions } from '../cluster/restart.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
@@ -29,7 +31,20 @@ export interface AgentStatus {
   /** When the loop's next turn is due; liveness compares it. */
   readonly nextTurnAtMs: number
   readonly isRestartPending: boolean
+  /** A leader that the others' word keeps, or a member that has given its word. */
+  readonly isFailsafeActive: boolean
+  /** By setting: old_value and new_value; empty when no setting waits. */
+  readonly pendingReasons: JsonObject
+  readonly scheduledRestart: JsonObject | undefined
   readonly pgherd: JsonObject
+}
+
+/** A leader that has lost etcd, by its own words. */
+export interface FailsafeCall {
+  readonly name: string
+  readonly apiUrl: string | undefined
+  /** Where its slots stand. */
+  readonly slots: Readonly<Record<string, Lsn>>
 }
 
 export interface AgentPort {
@@ -40,7 +55,26 @@ export interface AgentPort {
    * position from memory could make a member look behind that has the last acknowledged commit.
    */
   freshStatus(by: Deadline): Promise<AgentStatus>
+  /** A leader that has lost etcd asks to be accepted; on `accepted` this member does not run against it for a ttl. */
+  acceptFailsafe(call: FailsafeCall): 'accepted' | 'refused' | 'off'
   /** Wakes the loop: something was written that it should act on now. */
   wake(): void
   readonly dcs: Dcs
+  readonly operator: OperatorPort
+  /** What happened on this member lately, oldest first, as plain JSON. */
+  events(count: number): readonly JsonObject[]
+}
+
+/** Orders for this one member. */
+export interface OperatorPort {
+  /** Restarts the server now; settles with the outcome. */
+  restart(conditions: RestartConditions): Promise<{ readonly isDone: boolean; readonly says: string }>
+  /** False when a restart is scheduled already. */
+  schedule(conditions: RestartConditions, at: string, atWallMs: number): boolean
+  /** False when none is scheduled. */
+  dropSchedule(): boolean
+  /** Begins a fresh copy of the leader; settles with the refusal, or with undefined when it began. */
+  reinitialize(isForced: boolean): Promise<string | undefined>
+  /** Reads the node's file again, soon. */
+  reload(): void
 }

@@ -143,7 +143,7 @@ export function readiness(query: URLSearchParams, status: AgentStatus): 200 | 50
   const { facts } = status
   if (status.state !== 'running' || facts?.replicationState !== 'streaming') return 503
   const leader = leaderLsn(status)
-  if (leader === undefined) return 503
+  if (leader === undefined) return status.isFailsafeActive ? 200 : 503
   const reached = query.get('mode') === 'write' ? facts.receivedLsn : facts.replayedLsn
   const asked = readBytes(query.get('lag') ?? undefined)
   const maximum = asked === undefined ? status.config.maximumLagOnFailoverBytes : BigInt(asked)

@@ -96,7 +96,11 @@ function clusterSamples(status: AgentStatus): readonly Sample[] {
   const seenSeconds = Math.floor((status.dcsLastSeenWallMs ?? 0) / 1000)
   return [
     gauge('patroni_cluster_unlocked', 'Whether nobody holds the leader key.', view?.leader === undefined),
-    gauge('patroni_failsafe_mode_is_active', 'Whether failsafe mode keeps this member going.', false),
+    gauge(
+      'patroni_failsafe_mode_is_active',
+      'Whether failsafe mode keeps this member going.',
+      status.isFailsafeActive,
+    ),
     gauge('patroni_failsafe_mode_enabled', 'Whether failsafe mode is configured.', isFailsafe),
     gauge('patroni_failsafe_member', 'Whether this member is in the failsafe key.', isMember),
     gauge('patroni_dcs_last_seen', 'When etcd last answered, epoch seconds.', seenSeconds),

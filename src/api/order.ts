@@ -1,9 +1,9 @@
 // What a POST /switchover or /failover asks for, and whether its words alone can be accepted. Pure.
 
-import { parseInstant } from '../cluster/instant.ts'
 import { asText, type JsonObject } from '../cluster/json.ts'
 import type { FailoverRequest } from '../cluster/request.ts'
 import { type Answer, text } from './answer.ts'
+import { readSchedule } from './restart-order.ts'
 
 /** A failover that names the leader is a switchover. */
 export interface Order {
@@ -25,17 +25,19 @@ export function readOrder(
   const scheduledAt = nonEmpty(asText(body['scheduled_at']))
   const action = endpoint === 'failover' && leader === undefined ? 'failover' : 'switchover'
   const refusal =
-    refuseNames(action, leader, candidate, isPaused) ??
-    (scheduledAt === undefined ? undefined : refuseSchedule(action, endpoint, scheduledAt, isPaused, wallMs))
+    refuseMissing(action, leader, candidate) ??
+    (scheduledAt === undefined
+      ? undefined
+      : refuseSchedule(action, endpoint, scheduledAt, isPaused, wallMs)) ??
+    refuseNames(leader, candidate, isPaused)
   if (refusal !== undefined) return { refusal }
   return { order: { action, request: { leader, candidate, scheduledAt } } }
 }
 
-function refuseNames(
+function refuseMissing(
   action: Order['action'],
   leader: string | undefined,
   candidate: string | undefined,
-  isPaused: boolean,
 ): Answer | undefined {
   if (action === 'failover' && candidate === undefined) {
     return text(400, 'Failover could be performed only to a specific candidate')
@@ -43,6 +45,14 @@ function refuseNames(
   if (action === 'switchover' && leader === undefined) {
     return text(400, 'Switchover could be performed only from a specific leader')
   }
+  return undefined
+}
+
+function refuseNames(
+  leader: string | undefined,
+  candidate: string | undefined,
+  isPaused: boolean,
+): Answer | undefined {
   if (candidate !== undefined && candidate === leader) {
     return text(400, 'Switchover target and source are the same')
   }
@@ -61,17 +71,8 @@ function refuseSchedule(
 ): Answer | undefined {
   if (action === 'failover' || endpoint === 'failover') return text(400, "Failover can't be scheduled")
   if (isPaused) return text(400, "Can't schedule switchover in the paused state")
-  const instant = parseInstant(scheduledAt)
-  if (instant === undefined) {
-    return text(
-      422,
-      'Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601',
-    )
-  }
-  if (instant.zoneMinutes === undefined) {
-    return text(400, 'Timezone information is mandatory for the scheduled switchover')
-  }
-  return instant.epochMs < wallMs ? text(422, 'Cannot schedule switchover in the past') : undefined
+  const read = readSchedule(scheduledAt, 'switchover', wallMs)
+  return 'refusal' in read ? read.refusal : undefined
 }
 
 function nonEmpty(value: string | undefined): string | undefined {

@@ -3,24 +3,17 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { ClusterView } from '../cluster/view.ts'
-import type { RestConfig } from '../config/agent/types.ts'
 import { Deadline } from '../platform/deadline.ts'
-import { messageOf } from '../platform/errors.ts'
-import type { Logger } from '../platform/log.ts'
-import { refuseAccess, userOf } from './access.ts'
+import type { Caller } from './access.ts'
+import { type ActionParts, Actions } from './actions.ts'
 import type { AgentStatus } from './agent-port.ts'
 import { type Answer, errorPage, json, plain, statusOnly } from './answer.ts'
-import { readObject } from './body.ts'
 import { believable, healthCheck, liveness, readiness } from './health-check.ts'
 import { clusterDocument, historyDocument } from './information.ts'
 import { patroniMetrics } from './metrics.ts'
-import { readOrder } from './order.ts'
 import { statusDocument } from './status-document.ts'
-import { carryOut, type SwitchoverParts } from './switchover.ts'
 
-export interface RouterParts extends SwitchoverParts {
-  readonly authentication: RestConfig['authentication']
-  readonly log: Logger
+export interface RouterParts extends ActionParts {
   /** The process's own metrics as text. */
   readonly ownMetrics: () => Promise<string>
 }
@@ -28,36 +21,44 @@ export interface RouterParts extends SwitchoverParts {
 /** What is needed of a request, with its query already read. */
 interface Call {
   readonly request: IncomingMessage
+  readonly caller: Caller
   readonly path: string
   readonly query: URLSearchParams
   readonly signal: AbortSignal
 }
 
-const ACTIONS_MAX = 8
 /** How long `/patroni` waits for a new look at the server before it answers with the last one. */
 const FRESH_MS = 1_000
 
+/** Documents that a read-only account guards, when there is one. */
+const FOR_ACCOUNTS: ReadonlySet<string> = new Set(['config', 'history', 'metrics', 'pgherd'])
+const EVENTS_DEFAULT = 100
+const EVENTS_MAX = 1_000
+
 export class Router {
   readonly #parts: RouterParts
-  #actions = 0
+  readonly #actions: Actions
 
   constructor(parts: RouterParts) {
     this.#parts = parts
+    this.#actions = new Actions(parts)
   }
 
   /** The answer to one request. `signal` aborts when the caller has gone. */
-  async answer(request: IncomingMessage, signal: AbortSignal): Promise<Answer> {
-    const call = { request, signal, ...readTarget(request.url ?? '/') }
-    switch (request.method) {
+  async answer(request: IncomingMessage, caller: Caller, signal: AbortSignal): Promise<Answer> {
+    const call = { request, caller, signal, ...readTarget(request.url ?? '/') }
+    const { method = '' } = request
+    switch (method) {
       case 'GET':
         return this.#get(call)
       case 'HEAD':
       case 'OPTIONS':
         return statusOnly(healthCheck(call.path, call.query, this.#status()))
-      case 'POST':
-        return this.#post(call)
       default:
-        return unsupported(request.method)
+        return (
+          (await this.#actions.answer(method, firstSegment(call.path), call)) ??
+          errorPage(501, `Unsupported method (${method})`)
+        )
     }
   }
 
@@ -71,9 +72,13 @@ export class Router {
     return believable(await agent.freshStatus(Deadline.in(clock, FRESH_MS)), clock.monotonicMs())
   }
 
-  async #get({ path, query }: Call): Promise<Answer> {
+  async #get({ path, query, caller }: Call): Promise<Answer> {
     const status = this.#status()
-    switch (firstSegment(path)) {
+    const endpoint = firstSegment(path)
+    // Members, proxies and load balancers decide by the other documents: those stay open.
+    const refusal = FOR_ACCOUNTS.has(endpoint) ? this.#parts.access().judgeRead(caller) : undefined
+    if (refusal !== undefined) return refusal
+    switch (endpoint) {
       case 'patroni':
         return json(200, statusDocument(await this.#freshStatus()))
       case 'cluster':
@@ -92,6 +97,8 @@ export class Router {
         )
       case 'metrics':
         return plain(200, patroniMetrics(status) + (await this.#parts.ownMetrics()))
+      case 'pgherd':
+        return this.#own(path, query)
       case 'liveness':
         return statusOnly(liveness(status, this.#parts.clock.monotonicMs()))
       case 'readiness':
@@ -99,6 +106,14 @@ export class Router {
       default:
         return json(healthCheck(path, query, status), statusDocument(status))
     }
+  }
+
+  /** What only we have. */
+  #own(path: string, query: URLSearchParams): Answer {
+    if (!/^\/+pgherd\/+events\/?$/.test(path)) return errorPage(404, 'There is /pgherd/events')
+    const wanted = Number(query.get('count') ?? EVENTS_DEFAULT)
+    const count = Number.isSafeInteger(wanted) ? Math.min(Math.max(wanted, 0), EVENTS_MAX) : EVENTS_DEFAULT
+    return json(200, this.#parts.agent.events(count))
   }
 
   /** `fresh` asks etcd and falls back to the last view; `cached` asks only when there is no view yet. */
@@ -110,39 +125,6 @@ export class Router {
       return answer(await agent.dcs.read(Deadline.in(clock, status.config.retryTimeoutSeconds * 1000)))
     } catch {
       return status.view === undefined ? errorPage(503, 'etcd does not answer') : answer(status.view)
-    }
-  }
-
-  async #post(call: Call): Promise<Answer> {
-    const endpoint = firstSegment(call.path)
-    if (endpoint !== 'switchover' && endpoint !== 'failover') return unsupported('POST')
-    const header = call.request.headers.authorization
-    const refusal = refuseAccess(this.#parts.authentication, header)
-    const answer = refusal ?? (await this.#act(endpoint, call))
-    const from = call.request.socket.remoteAddress ?? 'unknown address'
-    const user = refusal === undefined ? userOf(header) : undefined
-    this.#parts.log.info(
-      `POST /${endpoint} from ${from}${user === undefined ? '' : ` as ${user}`}: ${answer.code} ${answer.body?.text ?? ''}`,
-      { event: 'api-action' },
-    )
-    return answer
-  }
-
-  /** Each action waits for its outcome, so their number has a bound. */
-  async #act(endpoint: 'switchover' | 'failover', { request, signal }: Call): Promise<Answer> {
-    const body = await readObject(request)
-    if ('refusal' in body) return body.refusal
-    const { agent, clock } = this.#parts
-    const ordered = readOrder(endpoint, body.value, agent.status().isPaused, clock.wallMs())
-    if ('refusal' in ordered) return ordered.refusal
-    if (this.#actions >= ACTIONS_MAX) return errorPage(503, 'Too many actions are under way')
-    this.#actions++
-    try {
-      return await carryOut(ordered.order, this.#parts, signal)
-    } catch (error) {
-      return errorPage(503, `The ${ordered.order.action} could not be carried out: ${messageOf(error)}`)
-    } finally {
-      this.#actions--
     }
   }
 }
@@ -160,8 +142,4 @@ function readTarget(target: string): { readonly path: string; readonly query: UR
 
 function firstSegment(path: string): string {
   return path.replace(/^\/+/, '').split('/', 1)[0] ?? ''
-}
-
-function unsupported(method: string | undefined): Answer {
-  return errorPage(501, `Unsupported method (${method ?? ''})`)
 }

@@ -1,17 +1,29 @@
-// The agent's REST server: sockets, their bounds in number and time, and the bytes of the answers. Health checks must
-// get through whatever else is going on, so an idle connection never keeps a new one out.
+// The agent's REST server: listening, TLS, the bytes of the answers, and taking over a new configuration without losing
+// the port.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import {
+  createServer as createHttpServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import { createServer, type Server, type Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { Registry } from 'prom-client'
 import type { RestConfig } from '../config/agent/types.ts'
 import type { Clock } from '../platform/clock.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
+import { AccessRules, type Caller } from './access.ts'
+import type { AuditRecord } from './actions.ts'
 import type { AgentPort } from './agent-port.ts'
 import { type Answer, errorPage, printAnswer } from './answer.ts'
+import { Connections } from './connections.ts'
+import { createApiCounts } from './counts.ts'
 import { Router } from './routes.ts'
 import type { AskPeers } from './switchover.ts'
+import { readServerTls, type ServerTls } from './tls.ts'
 
 export interface ApiParts {
   readonly rest: RestConfig
@@ -22,110 +34,179 @@ export interface ApiParts {
   readonly registry: Registry
   /** Of the program, for the Server header. */
   readonly version: string
+  /** Told of every call that changes something, or tried to. */
+  readonly audit: (record: AuditRecord) => void
 }
 
-const CONNECTIONS_MAX = 500
-const REQUEST_TIMEOUT_MS = 10_000
-const CHECK_INTERVAL_MS = 1_000
 /** A reader that takes longer for an answer of a few kilobytes has gone. */
 const ANSWER_TIMEOUT_MS = 10_000
+const HANDSHAKE_MS = 5_000
+const HEADER_BYTES_MAX = 16 * 1024
+/** What waits in the kernel while 2,000 callers come at once. */
+const BACKLOG = 1_024
+
+/** What one configuration makes of the server; replaced as a whole by a reload. */
+interface Face {
+  readonly rest: RestConfig
+  readonly access: AccessRules
+  readonly http: HttpServer
+  readonly tls: ServerTls | undefined
+}
 
 export class ApiServer {
   readonly #parts: ApiParts
   readonly #router: Router
-  readonly #server: Server
-  /** Connections in the order of their arrival; the value says whether an answer is under way. */
-  readonly #connections = new Map<Socket, boolean>()
+  readonly #connections: Connections
+  #face: Face | undefined
+  #listener: Server | undefined
 
   constructor(parts: ApiParts) {
     this.#parts = parts
-    const { agent, askPeers, clock, log, registry, rest } = parts
+    const { agent, askPeers, clock, log, registry, audit } = parts
+    const counts = createApiCounts(registry, () => this.#connections.size)
+    this.#connections = new Connections(clock, socket => this.#refuseLate(socket), counts.dropped)
     this.#router = new Router({
       agent,
       askPeers,
       clock,
       log,
-      authentication: rest.authentication,
+      audit: record => {
+        counts.action(record.call, record.code)
+        audit(record)
+      },
+      access: () => this.#current().access,
       ownMetrics: () => registry.metrics(),
     })
-    this.#server = createServer({
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: CHECK_INTERVAL_MS,
-      requireHostHeader: false,
-      keepAlive: false,
-    })
-    this.#server.on('connection', socket => this.#admit(socket))
-    this.#server.on('request', (request, response) => void this.#serve(request, response))
-    this.#server.on('clientError', (_error, socket) => this.#refuseMalformed(socket as Socket))
   }
 
   /** Resolves with the port when the server listens; a UserError says why it cannot. */
-  listen(): Promise<number> {
-    const { host, port } = this.#parts.rest.listen
-    const isEverywhere = host === '' || host === '*'
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', error => reject(explainListen(error, `${host}:${port}`)))
-      this.#server.listen({ port, ...(isEverywhere ? {} : { host }) }, () => {
-        this.#server.removeAllListeners('error')
-        this.#server.on('error', error => this.#parts.log.error(`REST server: ${messageOf(error)}`))
-        const address = this.#server.address()
-        resolve(typeof address === 'object' && address !== null ? address.port : port)
-      })
-    })
+  async listen(): Promise<number> {
+    this.#face = await this.#makeFace(this.#parts.rest)
+    this.#listener = await this.#listenOn(this.#parts.rest)
+    this.#connections.start()
+    const address = this.#listener.address()
+    return typeof address === 'object' && address !== null ? address.port : this.#parts.rest.listen.port
+  }
+
+  /**
+   * Takes a new configuration: access rules, headers, certificates (read again), the address. When something of it does not
+   * work, the server goes on as it was and the promise rejects with a UserError.
+   */
+  async reload(rest: RestConfig): Promise<void> {
+    const before = this.#current()
+    const face = await this.#makeFace(rest)
+    const { host, port } = before.rest.listen
+    if (host !== rest.listen.host || port !== rest.listen.port) {
+      const old = this.#listener
+      this.#listener = await this.#listenOn(rest)
+      old?.close()
+    }
+    this.#face = face
+    if (face.tls?.mark !== before.tls?.mark)
+      this.#parts.log.info('REST server: other certificates from now on')
   }
 
   /** Takes no new connections and cuts those that are left. */
   close(): Promise<void> {
-    for (const socket of this.#connections.keys()) socket.destroy()
+    this.#connections.close()
     return new Promise(resolve => {
-      this.#server.close(() => resolve())
+      if (this.#listener === undefined) resolve()
+      else this.#listener.close(() => resolve())
     })
   }
 
-  #admit(socket: Socket): void {
-    if (this.#connections.size >= CONNECTIONS_MAX) this.#dropOldestIdle()
-    this.#connections.set(socket, false)
-    socket.on('error', () => {})
-    socket.on('close', () => this.#connections.delete(socket))
+  #current(): Face {
+    if (this.#face === undefined) throw new Error('the REST server was not started')
+    return this.#face
   }
 
-  #dropOldestIdle(): void {
-    for (const [socket, isBusy] of this.#connections) {
-      if (isBusy) continue
-      this.#connections.delete(socket)
-      socket.destroy()
-      return
-    }
+  async #makeFace(rest: RestConfig): Promise<Face> {
+    const tls = rest.tls === undefined ? undefined : await readServerTls(rest.tls)
+    return { rest, tls, access: new AccessRules(rest, this.#parts.clock), http: this.#httpServer(tls) }
+  }
+
+  /** Never listens: connections are handed to it, so that it can be replaced while the port stays. */
+  #httpServer(tls: ServerTls | undefined): HttpServer {
+    const options = { requireHostHeader: false, keepAlive: false, maxHeaderSize: HEADER_BYTES_MAX }
+    const server: HttpServer =
+      tls === undefined
+        ? createHttpServer(options)
+        : createHttpsServer({ ...options, ...tls.options, handshakeTimeout: HANDSHAKE_MS })
+    server.on('request', (request, response) => void this.#serve(request, response))
+    server.on('clientError', (_error, socket) => this.#refuseMalformed(socket as Socket))
+    server.on('tlsClientError', (_error: Error, socket: TLSSocket) => socket.destroy())
+    return server
+  }
+
+  #listenOn(rest: RestConfig): Promise<Server> {
+    const { host, port } = rest.listen
+    const isEverywhere = host === '' || host === '*'
+    const listener = createServer(socket => {
+      this.#connections.admit(socket)
+      this.#current().http.emit('connection', socket)
+    })
+    return new Promise((resolve, reject) => {
+      listener.once('error', error => reject(explainListen(error, `${host}:${port}`)))
+      listener.listen({ port, backlog: BACKLOG, ...(isEverywhere ? {} : { host }) }, () => {
+        listener.removeAllListeners('error')
+        listener.on('error', error => this.#parts.log.error(`REST server: ${messageOf(error)}`))
+        resolve(listener)
+      })
+    })
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { socket } = request
     // One answer a connection: what was pipelined behind the first request is not looked at.
-    if (this.#connections.get(socket) === true) return
-    this.#connections.set(socket, true)
+    if (!this.#connections.begin(socket)) return
     const controller = new AbortController()
     response.on('close', () => controller.abort(new Error('the caller has gone')))
-    const answer = await this.#router.answer(request, controller.signal).catch((error: unknown) => {
-      this.#parts.log.error(`REST: ${request.method} ${request.url}: ${messageOf(error)}`)
-      return errorPage(500, 'Internal error')
-    })
+    const answer = await this.#router
+      .answer(request, callerOf(request), controller.signal)
+      .catch((error: unknown) => {
+        this.#parts.log.error(`REST: ${request.method} ${request.url}: ${messageOf(error)}`)
+        return errorPage(500, 'Internal error')
+      })
     request.resume()
     this.#send(socket, answer, request.method === 'HEAD')
   }
 
   #refuseMalformed(socket: Socket): void {
-    if (this.#connections.get(socket) === true || !socket.writable) return
-    this.#connections.set(socket, true)
+    if (!socket.writable || !this.#connections.begin(socket)) return
     this.#send(socket, errorPage(400, 'Bad request'), false)
+  }
+
+  /** An encrypted caller that is late has no request yet that could be answered in clear. */
+  #refuseLate(socket: Socket): void {
+    if (this.#current().tls === undefined && socket.writable && this.#connections.begin(socket)) {
+      this.#send(socket, errorPage(408, 'The request did not come in time'), false)
+    } else {
+      socket.destroy()
+    }
   }
 
   #send(socket: Socket, answer: Answer, isHead: boolean): void {
     if (socket.destroyed) return
-    const { clock, version } = this.#parts
-    const sent = isHead ? { ...answer, body: undefined } : answer
+    const { extraHeaders } = this.#current().rest
+    const sent = isHead
+      ? { ...answer, body: undefined }
+      : { ...answer, headers: { ...extraHeaders, ...answer.headers } }
     socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy())
-    socket.end(printAnswer(sent, `pgherd/${version}`, clock.wallMs()))
+    socket.end(printAnswer(sent, this.#serverToken(), this.#parts.clock.wallMs()))
+  }
+
+  #serverToken(): string {
+    const { version } = this.#parts
+    return this.#current().rest.serverTokens === 'productonly' ? 'pgherd' : `pgherd/${version}`
+  }
+}
+
+function callerOf(request: IncomingMessage): Caller {
+  const { socket } = request
+  return {
+    address: socket.remoteAddress,
+    authorization: request.headers.authorization,
+    hasCertificate: socket instanceof TLSSocket && socket.authorized,
   }
 }
 

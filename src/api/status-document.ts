@@ -17,11 +17,15 @@ export function statusDocument(status: AgentStatus): JsonObject {
   if (isQuorumStandby(status)) document['quorum_standby'] = true
   if (status.isPaused) document['pause'] = true
   if (view?.leader === undefined) document['cluster_unlocked'] = true
+  if (status.isFailsafeActive) document['failsafe_mode_is_active'] = true
   document['dcs_last_seen'] = Math.floor((status.dcsLastSeenWallMs ?? 0) / 1000)
   if (Object.keys(tags).length > 0) document['tags'] = tags
   const systemId = facts?.systemId ?? view?.initialize?.value
   if (systemId !== undefined && systemId !== '') document['database_system_identifier'] = systemId
   if (status.isRestartPending) document['pending_restart'] = true
+  if (Object.keys(status.pendingReasons).length > 0)
+    document['pending_restart_reason'] = status.pendingReasons
+  if (status.scheduledRestart !== undefined) document['scheduled_restart'] = status.scheduledRestart
   document['patroni'] = { version: COMPATIBILITY_VERSION, scope: status.scope, name: status.name }
   document['pgherd'] = { ...status.pgherd, lease_left_ms: Math.max(0, Math.floor(status.leaseLeftMs)) }
   return document

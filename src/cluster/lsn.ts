@@ -21,3 +21,9 @@ export function formatLsn(lsn: Lsn): string {
   const low = (lsn & 0xffffffffn).toString(16).toUpperCase()
   return `${high}/${low}`
 }
+
+/** The one that lies further in the WAL. */
+export function laterLsn(a: Lsn, b: Lsn): Lsn {
+  if (a > b) return a
+  return b
+}

@@ -48,12 +48,14 @@ export interface ClusterView {
   readonly leader: LeaderKey | undefined
   readonly members: ReadonlyMap<string, Member>
   readonly status: Status
+  readonly statusModRevision: bigint | undefined
   readonly sync: Versioned<SyncState> | undefined
   /** Revision of the sync key even when its value means "off". */
   readonly syncModRevision: bigint | undefined
   readonly request: Versioned<FailoverRequest> | undefined
   readonly requestModRevision: bigint | undefined
   readonly history: Versioned<readonly HistoryLine[]> | undefined
+  readonly historyModRevision: bigint | undefined
   readonly failsafe: Readonly<Record<string, string>> | undefined
   /** Keys below `pgherd/`, relative to it. */
   readonly own: ReadonlyMap<string, KeyValue>
@@ -72,11 +74,13 @@ export function parseView(position: Position, keys: readonly KeyValue[]): Cluste
     leader: leader === undefined ? undefined : parseLeader(leader),
     members: parseMembers(keys),
     status: status === undefined ? emptyStatus : parseStatus(status.value),
+    statusModRevision: byKey.get('status')?.modRevision,
     sync: versioned(byKey.get('sync'), parseSync),
     syncModRevision: byKey.get('sync')?.modRevision,
     request: versioned(byKey.get('failover'), parseRequest),
     requestModRevision: byKey.get('failover')?.modRevision,
     history: versioned(byKey.get('history'), parseHistory),
+    historyModRevision: byKey.get('history')?.modRevision,
     failsafe: parseFailsafe(byKey.get('failsafe')?.value),
     own: new Map(keys.filter(kv => kv.key.startsWith('pgherd/')).map(kv => [kv.key.slice(7), kv])),
   }

@@ -3,31 +3,38 @@
 import { uptime } from 'node:os'
 import { Command } from 'commander'
 import type { Registry } from 'prom-client'
+import { Agent as HttpAgent, request } from 'undici'
 import { Agent } from '../agent/agent.ts'
 import { createAgentMetrics } from '../agent/metrics.ts'
 import type { AgentParts } from '../agent/parts.ts'
+import type { AgentPort } from '../api/agent-port.ts'
+import { auditEvent, eventDocument } from '../api/events.ts'
 import { ApiServer } from '../api/server.ts'
 import { printEpoch } from '../cluster/epoch.ts'
 import type { EventDraft } from '../cluster/event.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import { dynamicConfig } from '../config/agent/dynamic.ts'
+import { printWhere } from '../config/agent/etcd.ts'
 import { loadLocalConfig, printWarning } from '../config/agent/local.ts'
 import { serverSettings } from '../config/agent/settings.ts'
 import type { DynamicConfig, LocalConfig } from '../config/agent/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
+import { FailsafeClient } from '../health/failsafe.ts'
 import { PeerClient } from '../health/peer.ts'
+import { type RestCredentials, readRestCredentials } from '../health/rest-client.ts'
 import { realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
 import { EventLog } from '../platform/event-log.ts'
 import { Lifecycle } from '../platform/lifecycle.ts'
-import { type Logger, type LogLevel, openLog } from '../platform/log.ts'
+import { type Logger, type LogLevel, openLog, type ProcessLog } from '../platform/log.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { LocalServer } from '../postgres/server.ts'
-import { etcdOptions } from './etcd-options.ts'
+import { Reloader } from './agent-reload.ts'
+import { etcdOptions, refusalOf } from './etcd-options.ts'
 
 const FIRST_READ_MS = 3_000
 const RETRY_MS = 1_000
@@ -47,23 +54,44 @@ export function agentCommand(): Command {
 /** Runs the agent; returns the exit code. Throws UserError for what the operator must change first. */
 export async function runAgent(file: string | undefined): Promise<number> {
   refuseRoot()
+  // The variables leave our own environment, so that no child sees them; a reload needs them again.
+  const environment = { ...process.env }
+  const readFile = () => loadLocalConfig(file, { ...environment })
   const local = await loadLocalConfig(file, process.env)
   const log = openLog({ type: local.log.type, level: local.log.level as LogLevel, fd: 2 })
   for (const warning of local.warnings) log.warning(printWarning(warning))
   const registry = createRegistry()
   const { etcd, namespace, scope } = local
-  const metrics = createDcsMetrics(registry)
-  const dcs = createEtcdDcs({ ...(await etcdOptions({ etcd, namespace, logger: log, metrics })), scope })
-  const peers = new PeerClient()
+  const events = openEvents(local, log)
+  const start = { isOver: false }
+  const dcs = createEtcdDcs({
+    ...(await etcdOptions({
+      etcd,
+      namespace,
+      logger: log,
+      metrics: createDcsMetrics(registry),
+      // Before the first answer what the store tells is no event of the cluster's: whoever waits says so, or ends with one line.
+      onEvent: draft => {
+        if (start.isOver) events.record(draft)
+      },
+      reread: async () => (await readFile()).etcd,
+    })),
+    scope,
+  })
+  const credentials = await readRestCredentials(local.restClient)
+  const peers = new PeerClient(credentials)
+  const failsafe = new FailsafeClient(credentials)
   const lifecycle = new Lifecycle({ clock: realClock, log, process })
   lifecycle.install()
-  lifecycle.onReload(() => log.warning('SIGHUP: this version reads its file again only when it is restarted'))
   try {
-    const view = await firstView(dcs, local, log, lifecycle.signal)
-    await refuseSecondMember(view, local, log)
-    return await runMember({ local, log, registry, dcs, peers, view, lifecycle })
+    const view = await firstView(dcs, local, log, credentials, lifecycle.signal)
+    start.isOver = true
+    await refuseSecondMember(view, local, log, credentials)
+    const parts = { local, log, registry, dcs, events, peers, failsafe, view, lifecycle, readFile }
+    return await runMember(parts)
   } finally {
     await peers.close()
+    await failsafe.close()
     await dcs.close()
     lifecycle.uninstall()
   }
@@ -71,12 +99,15 @@ export async function runAgent(file: string | undefined): Promise<number> {
 
 interface Member {
   readonly local: LocalConfig
-  readonly log: Logger
+  readonly log: ProcessLog
   readonly registry: Registry
   readonly dcs: Dcs
+  readonly events: EventLog<EventDraft>
   readonly peers: PeerClient
+  readonly failsafe: FailsafeClient
   readonly view: ClusterView
   readonly lifecycle: Lifecycle
+  readonly readFile: () => Promise<LocalConfig>
 }
 
 async function runMember(member: Member): Promise<number> {
@@ -97,28 +128,44 @@ async function runMember(member: Member): Promise<number> {
 }
 
 async function runAgentOf(member: Member, config: DynamicConfig, postgres: LocalServer): Promise<number> {
-  const { local, log, registry, dcs, peers, lifecycle } = member
+  const { log, registry, dcs, events, peers, lifecycle, readFile } = member
   const major = await postgres.verify(Deadline.in(realClock, FIRST_READ_MS * 2))
+  const node = { local: member.local }
   const parts: AgentParts = {
-    local,
+    get local() {
+      return node.local
+    },
     dcs,
     postgres,
     clock: realClock,
     log,
-    events: openEvents(local, log),
+    events,
     askPeers: (urls, by) => peers.askAll(urls, by),
+    askFailsafe: (urls, body, by) => member.failsafe.askAll(urls, body, by),
     readDynamic: dynamicConfig,
-    settingsFor: dynamic => serverSettings(local, dynamic, major),
+    settingsFor: dynamic => serverSettings(node.local, dynamic, major),
     suspendAwareMs: () => uptime() * 1000,
     version,
-    apiUrl: apiUrl(local),
+    get apiUrl() {
+      return apiUrl(node.local)
+    },
     metrics: createAgentMetrics(registry, () => agent.status().leaseLeftMs / 1000),
   }
   const agent: Agent = new Agent(parts, config)
-  const askPeers = (urls: ReadonlyMap<string, string>, by: Deadline) => peers.askAll(urls, by)
   postgres.onGone(() => agent.wake())
-  const api = new ApiServer({ rest: local.rest, agent, askPeers, clock: realClock, log, registry, version })
+  const reloader: Reloader = new Reloader({
+    node,
+    readFile,
+    log,
+    postgres,
+    peers,
+    failsafe: member.failsafe,
+    api: () => api,
+    agent: () => agent,
+  })
+  const api: ApiServer = openApi(member, agent, events, () => reloader.request())
   await api.listen()
+  lifecycle.onReload(() => reloader.request())
   // A bug that nobody caught ends the process: a primary must not go on without the one who watches its lease.
   lifecycle.onFatal(() => {
     if (agent.isFenceArmed) postgres.signalPostmaster('SIGQUIT')
@@ -128,6 +175,41 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
   const code = await agent.run()
   await api.close()
   return code
+}
+
+/** The REST server with the agent behind it. */
+function openApi(
+  { local, log, registry, peers }: Member,
+  agent: Agent,
+  events: EventLog<EventDraft>,
+  reload: () => void,
+): ApiServer {
+  const { operator } = agent
+  const port: AgentPort = {
+    status: () => agent.status(),
+    freshStatus: by => agent.freshStatus(by),
+    wake: () => agent.wake(),
+    acceptFailsafe: call => agent.acceptFailsafe(call),
+    dcs: agent.dcs,
+    operator: {
+      restart: conditions => operator.restart(conditions),
+      schedule: (conditions, at, atWallMs) => operator.schedule(conditions, at, atWallMs),
+      dropSchedule: () => operator.dropSchedule(),
+      reinitialize: isForced => operator.reinitialize(isForced),
+      reload,
+    },
+    events: count => events.last(count).map(eventDocument),
+  }
+  return new ApiServer({
+    rest: local.rest,
+    agent: port,
+    askPeers: (urls, by) => peers.askAll(urls, by),
+    clock: realClock,
+    log,
+    registry,
+    version,
+    audit: record => void events.record(auditEvent(record)),
+  })
 }
 
 function refuseRoot(): void {
@@ -142,7 +224,13 @@ function refuseRoot(): void {
  * A primary without an agent may have been replaced long ago. While etcd cannot tell, it is stopped, as it would be by an
  * agent that had been running.
  */
-async function endUnkeptPrimary(local: LocalConfig, log: Logger): Promise<void> {
+async function endUnkeptPrimary(
+  local: LocalConfig,
+  log: Logger,
+  credentials: RestCredentials,
+): Promise<void> {
+  // Another agent answers at our address: the server is kept, and we are the mistake.
+  if (await answersAtAll(apiUrl(local), credentials)) return
   const config = dynamicConfig(local.bootstrap.dcs, true)
   const settings = serverSettings(local, config)
   const postgres = new LocalServer({ config: local, settings, clock: realClock, log })
@@ -168,6 +256,7 @@ async function firstView(
   dcs: Dcs,
   local: LocalConfig,
   log: Logger,
+  credentials: RestCredentials,
   signal: AbortSignal,
 ): Promise<ClusterView> {
   let saidAtMs = Number.NEGATIVE_INFINITY
@@ -176,23 +265,30 @@ async function firstView(
       return await dcs.read(Deadline.in(realClock, FIRST_READ_MS))
     } catch (error) {
       if (signal.aborted) throw new UserError('stopped while waiting for etcd', 0)
+      const refusal = refusalOf(error, local.file)
       const nowMs = realClock.monotonicMs()
-      if (nowMs - saidAtMs > REPEAT_WAITING_MS) {
+      if (refusal === undefined && nowMs - saidAtMs > REPEAT_WAITING_MS) {
         saidAtMs = nowMs
         // The store's own message tells the cure; its causes repeat it in other words.
         const why = error instanceof Error ? error.message : String(error)
-        log.warning(`waiting for etcd at ${local.etcd.endpoints.join(', ')}: ${why}`)
+        log.warning(`waiting for etcd at ${printWhere(local.etcd)}: ${why}`)
       }
-      await endUnkeptPrimary(local, log).catch(failure => log.error(messageOf(failure)))
+      await endUnkeptPrimary(local, log, credentials).catch(failure => log.error(messageOf(failure)))
+      if (refusal !== undefined) throw refusal
     }
     await realClock.sleep(RETRY_MS, signal).catch(() => {})
   }
 }
 
 /** Two members with one name would fight for one key: whoever answers under our name was here first. */
-async function refuseSecondMember(view: ClusterView, local: LocalConfig, log: Logger): Promise<void> {
+async function refuseSecondMember(
+  view: ClusterView,
+  local: LocalConfig,
+  log: Logger,
+  credentials: RestCredentials,
+): Promise<void> {
   const url = view.members.get(local.name)?.apiUrl
-  if (url === undefined || !(await answersAtAll(url))) return
+  if (url === undefined || !(await answersAtAll(url, credentials))) return
   log.critical(`Can't start; there is already a node named '${local.name}' running`)
   throw new UserError(
     `${local.file}: name: there is already a member named '${local.name}' running at ${url}: stop it, or give this one another name`,
@@ -201,14 +297,18 @@ async function refuseSecondMember(view: ClusterView, local: LocalConfig, log: Lo
 
 const LIVENESS_MS = 3_000
 
-async function answersAtAll(apiUrl: string): Promise<boolean> {
-  const url = apiUrl.replace(/\/patroni$/, '/liveness')
+/** Whatever certificate it shows: the question is only whether somebody is there. */
+async function answersAtAll(apiUrl: string, { connect }: RestCredentials): Promise<boolean> {
+  const dispatcher = new HttpAgent({ connect: { ...connect, rejectUnauthorized: false } })
   try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(LIVENESS_MS) })
-    await answer.body?.cancel()
+    const url = apiUrl.replace(/\/patroni$/, '/liveness')
+    const answer = await request(url, { dispatcher, signal: AbortSignal.timeout(LIVENESS_MS) })
+    await answer.body.dump()
     return true
   } catch {
     return false
+  } finally {
+    await dispatcher.destroy()
   }
 }
 
@@ -226,5 +326,6 @@ function openEvents(local: LocalConfig, log: Logger): EventLog<EventDraft> {
 
 function apiUrl(local: LocalConfig): string {
   const { host, port } = local.rest.connectAddress
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}/patroni`
+  const scheme = local.rest.tls === undefined ? 'http' : 'https'
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}/patroni`
 }

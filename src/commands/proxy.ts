@@ -1,49 +1,111 @@
 // `pgherd proxy FILE` and `pgherd proxy --patroni HOST:PORT`: builds the real parts of one proxy and runs them.
 
 import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
-import { loadProxyConfig, proxyConfigForPatroni } from '../config/proxy/load.ts'
+import type { EventDraft } from '../cluster/event.ts'
+import type { EtcdConfig } from '../config/agent/types.ts'
+import type { Store } from '../config/haproxy/build.ts'
+import { isHaproxyFile, loadHaproxy, printRemark } from '../config/haproxy/load.ts'
+import { loadProxyConfig, parseProxyConfig, proxyConfigForPatroni } from '../config/proxy/load.ts'
 import type { ProxyConfig } from '../config/proxy/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
 import { realClock } from '../platform/clock.ts'
-import { UserError } from '../platform/errors.ts'
+import { messageOf, UserError } from '../platform/errors.ts'
 import { Lifecycle } from '../platform/lifecycle.ts'
 import { type Logger, openLog } from '../platform/log.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { parseDescriptorsMax } from '../proxy/descriptors.ts'
+import type { EventSink } from '../proxy/events.ts'
 import { ProxyServer } from '../proxy/proxy.ts'
-import { etcdOptions } from './etcd-options.ts'
+import { etcdOptions, refuseWrongPassword } from './etcd-options.ts'
 
 const STOP_MS = 3_000
+
+interface ProxyFlags {
+  readonly patroni?: readonly string[]
+  readonly etcd?: readonly string[]
+  readonly scope?: string
+  readonly namespace: string
+  readonly file?: readonly string[]
+  readonly lenient?: boolean
+}
 
 /** The command as the program's table wants it. */
 export function proxyCommand(): Command {
   return new Command('proxy')
     .description('route sessions: writes to the leader, reads to the replicas')
-    .argument('[FILE]', "the proxy's file")
+    .argument('[FILE]', "the proxy's file, or a haproxy.cfg")
+    .option('-f, --file <file...>', 'a haproxy.cfg, or several as one')
     .option(
       '--patroni <address...>',
       'find the members through these REST servers instead of etcd; needs no file',
     )
-    .action(async (file: string | undefined, options: { readonly patroni?: readonly string[] }) => {
-      await runProxy(await readConfig(file, options.patroni))
+    .option('--etcd <address...>', 'with a haproxy.cfg: find the members and the leader in etcd')
+    .option('--scope <name>', 'with --etcd: the name of the cluster')
+    .option('--namespace <path>', 'with --etcd: where its keys are', '/service/')
+    .option('--lenient', 'with a haproxy.cfg: go on without directives that are not known')
+    .action(async (file: string | undefined, flags: ProxyFlags) => {
+      await runProxy(await readConfig(file, flags))
     })
 }
 
-async function readConfig(
-  file: string | undefined,
-  patroni: readonly string[] | undefined,
-): Promise<ProxyConfig> {
-  if (file === undefined && patroni === undefined) {
+async function readConfig(file: string | undefined, flags: ProxyFlags): Promise<ProxyConfig> {
+  const files = [...(flags.file ?? []), ...(file === undefined ? [] : [file])]
+  const [first] = files
+  if (first === undefined && flags.patroni === undefined) {
     throw new UserError('give a file, or --patroni with the address of a member: pgherd proxy FILE')
   }
-  if (patroni === undefined) return await loadProxyConfig(file ?? '')
-  const found = proxyConfigForPatroni(patroni)
-  if (file === undefined) return found
-  return { ...(await loadProxyConfig(file)), discovery: found.discovery }
+  if (first === undefined) return proxyConfigForPatroni(flags.patroni ?? [])
+  if (await isHaproxyFile(first)) return await readHaproxy(files, flags)
+  if (flags.etcd !== undefined)
+    throw new UserError('--etcd: belongs to a haproxy.cfg; a file of ours has etcd in it')
+  const config = await loadProxyConfig(first)
+  return flags.patroni === undefined
+    ? config
+    : { ...config, discovery: proxyConfigForPatroni(flags.patroni).discovery }
+}
+
+async function readHaproxy(files: readonly string[], flags: ProxyFlags): Promise<ProxyConfig> {
+  const store = storeOf(flags)
+  const { config, remarks, places } = await loadHaproxy(files, {
+    lenient: flags.lenient === true,
+    env: process.env,
+    ...(store === undefined ? {} : { store }),
+  })
+  for (const remark of remarks) process.stderr.write(`pgherd: warning: ${printRemark(places, remark)}\n`)
+  // Scripts that watch over a haproxy look for a process of this name.
+  process.title = 'haproxy'
+  return config
+}
+
+function storeOf({ etcd, patroni, scope, namespace }: ProxyFlags): Store | undefined {
+  if (etcd === undefined) {
+    if (patroni === undefined) return undefined
+    return { discovery: proxyConfigForPatroni(patroni).discovery, scope: undefined, namespace }
+  }
+  if (scope === undefined) throw new UserError('--etcd: needs --scope, the name of the cluster')
+  const hosts = etcd.flatMap(text => text.split(','))
+  const { discovery } = parseProxyConfig(JSON.stringify({ scope, etcd: { hosts } }), '--etcd')
+  return { discovery, scope, namespace }
+}
+
+/** Reads every certificate and key that the configuration names, once. */
+async function readPem(config: ProxyConfig): Promise<ReadonlyMap<string, Buffer>> {
+  const checks = config.listeners.flatMap(({ servers }) => servers.map(({ check }) => check?.tls))
+  const paths = [config.checks.tls, ...checks].flatMap(tls => [tls?.caFile, tls?.certFile, tls?.keyFile])
+  const pem = new Map<string, Buffer>()
+  for (const path of new Set(paths)) {
+    if (path === undefined) continue
+    const bytes = await readFile(path).catch((error: unknown) => {
+      throw new UserError(`${config.file}: cannot read ${path}: ${messageOf(error)}`)
+    })
+    pem.set(path, bytes)
+  }
+  return pem
 }
 
 /** Runs a proxy until a signal stops it. Throws UserError for what the operator must change first. */
@@ -51,7 +113,13 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
   const log = openLog({ ...config.log, fd: 2 })
   const lifecycle = new Lifecycle({ clock: realClock, log, process })
   const registry = createRegistry()
-  const dcs = await openDcs(config, log, registry)
+  const told: EventDraft[] = []
+  const tell: EventSink = {
+    record: draft => {
+      told.push(draft)
+    },
+  }
+  const dcs = await openDcs(config, log, registry, draft => tell.record(draft))
   const proxy = new ProxyServer({
     config,
     clock: realClock,
@@ -61,7 +129,10 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
     version,
     pid: process.pid,
     descriptorsMax: readDescriptorsMax(),
+    pem: await readPem(config),
   })
+  tell.record = draft => proxy.events.record(draft)
+  for (const draft of told.splice(0)) tell.record(draft)
   lifecycle.install()
   if (dcs !== undefined) lifecycle.onStop('etcd client', STOP_MS, () => dcs.close())
   lifecycle.onStop('proxy', STOP_MS, () => proxy.stop('the proxy is stopping'))
@@ -79,6 +150,7 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
   return new Promise(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
@@ -86,12 +158,33 @@ async function openDcs(
   config: ProxyConfig,
   logger: Logger,
   registry: ReturnType<typeof createRegistry>,
+  onEvent: (draft: EventDraft) => void,
 ): Promise<Dcs | undefined> {
   const { discovery, scope, namespace } = config
   if (discovery.kind !== 'etcd' || scope === undefined) return undefined
   const metrics = createDcsMetrics(registry)
-  const options = await etcdOptions({ etcd: discovery.etcd, namespace, logger, metrics })
-  return createEtcdDcs({ ...options, scope })
+  const { etcd } = discovery
+  const reread = rereadEtcd(config.file, etcd)
+  const parts = { etcd, namespace, logger, metrics, onEvent, reread }
+  const dcs = createEtcdDcs({ ...(await etcdOptions(parts)), scope })
+  try {
+    await refuseWrongPassword(dcs, config.file)
+  } catch (error) {
+    await dcs.close()
+    throw error
+  }
+  return dcs
+}
+
+/** Reads the file again as at the start, for a password that was changed in it. */
+function rereadEtcd(file: string, first: EtcdConfig): () => Promise<EtcdConfig> {
+  return async () => {
+    // A haproxy.cfg says nothing of etcd: the command line did.
+    if (await isHaproxyFile(file)) return first
+    const { discovery } = await loadProxyConfig(file)
+    if (discovery.kind !== 'etcd') throw new UserError(`${file}: etcd: is missing`)
+    return discovery.etcd
+  }
 }
 
 /** At start only, so it may be synchronous. Other systems than Linux have no such file: no limit is known then. */

@@ -16,10 +16,11 @@ export interface RestAnswer {
 
 /** Sends one request to a member's REST server; rejects when no answer came by the deadline. */
 export type CallMember = (
-  method: 'POST' | 'PATCH' | 'DELETE',
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
   apiUrl: string,
   endpoint: string,
-  body: Json,
+  /** Undefined: none. */
+  body: Json | undefined,
   by: Deadline,
 ) => Promise<RestAnswer>
 
@@ -30,11 +31,14 @@ export interface CtlContext {
   /** The store of one cluster; the same object for the same scope. */
   readonly openDcs: (scope: string) => Dcs
   readonly callMember: CallMember
+  /** Reports that the cluster refused: with --strict the exit code becomes 1. */
+  readonly noteRefusal: () => void
   /** Aborts when the user interrupts. */
   readonly signal: AbortSignal
 }
 
 const READ_MS = 10_000
+const WRITE_MS = 10_000
 
 /** The name that was given, else the configuration's scope; a UserError when there is neither. */
 export function scopeOf(context: CtlContext, name: string | undefined): string {
@@ -54,4 +58,25 @@ export async function readCluster(context: CtlContext, scope: string): Promise<C
     const why = error instanceof Error ? error.message : String(error)
     throw new UserError(`Can not read the cluster ${scope}: ${why}`)
   }
+}
+
+/** Writes one key if it still has the revision that was read. Throws UserError when etcd does not confirm. */
+export async function writeKey(
+  context: CtlContext,
+  scope: string,
+  key: string,
+  value: string,
+  revision: bigint | undefined,
+): Promise<'won' | 'lost'> {
+  const unchanged =
+    revision === undefined
+      ? ({ kind: 'absent', key } as const)
+      : ({ kind: 'mod-revision', key, revision } as const)
+  const { outcome } = await context
+    .openDcs(scope)
+    .write([unchanged], [{ kind: 'put', key, value }], Deadline.in(context.clock, WRITE_MS))
+  if (outcome === 'won' || outcome === 'lost') return outcome
+  throw new UserError(
+    `etcd did not confirm the change (${outcome}): look at the cluster before you try again`,
+  )
 }

@@ -2,21 +2,25 @@
 
 import { createInterface, type Interface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
+import { UserError } from '../platform/errors.ts'
 import { AbortedError, type Terminal } from './terminal.ts'
 
 const ANSWERS_MAX = 1_000
 const CLEAR_SCREEN = '\u001b[2J\u001b[H'
 
+type Keyboard = Readable & { setRawMode?(isRaw: boolean): unknown }
+type Screen = Writable & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number }
+
 export class LineTerminal implements Terminal {
-  readonly #input: Readable
-  readonly #output: Writable & { readonly isTTY?: boolean }
+  readonly #input: Keyboard
+  readonly #output: Screen
   readonly #errors: Writable
   #lines: Interface | undefined
   readonly #answers: string[] = []
   #isOver = false
   #wake: (() => void) | undefined
 
-  constructor(input: Readable, output: Writable, errors: Writable) {
+  constructor(input: Keyboard, output: Screen, errors: Writable) {
     this.#input = input
     this.#output = output
     this.#errors = errors
@@ -37,6 +41,60 @@ export class LineTerminal implements Terminal {
   async ask(question: string, fallback: string): Promise<string> {
     const answer = await this.#question(`${question} [${fallback}]: `)
     return answer === '' ? fallback : answer
+  }
+
+  async demand(question: string): Promise<string> {
+    for (;;) {
+      const answer = await this.#question(`${question}: `)
+      if (answer !== '') return answer
+    }
+  }
+
+  async secret(question: string): Promise<string> {
+    if (this.#input.setRawMode === undefined) return this.demand(question)
+    this.#output.write(`${question}: `)
+    this.#input.setRawMode(true)
+    try {
+      return await this.#typedUnseen()
+    } finally {
+      this.#input.setRawMode(false)
+      this.#output.write('\n')
+    }
+  }
+
+  async #typedUnseen(): Promise<string> {
+    let typed = ''
+    for await (const chunk of this.#input) {
+      for (const char of String(chunk)) {
+        if (char === '\r' || char === '\n') return typed
+        if (char === '\u0003' || char === '\u0004') throw new AbortedError()
+        typed = char === '\u007f' || char === '\b' ? typed.slice(0, -1) : typed + char
+      }
+    }
+    throw new AbortedError()
+  }
+
+  async readAll(bytesMax: number): Promise<string> {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    for await (const chunk of this.#input) {
+      bytes += Buffer.byteLength(chunk as Buffer)
+      if (bytes > bytesMax) throw new UserError('the standard input is too long')
+      chunks.push(Buffer.from(chunk as Buffer))
+    }
+    return Buffer.concat(chunks).toString('utf8')
+  }
+
+  get isScreen(): boolean {
+    return this.#output.isTTY === true
+  }
+
+  get hasColours(): boolean {
+    return this.isScreen && (process.env['NO_COLOR'] ?? '') === ''
+  }
+
+  get size(): { readonly columns: number; readonly rows: number } {
+    return { columns: this.#output.columns ?? 80, rows: this.#output.rows ?? 24 }
   }
 
   async confirm(question: string): Promise<boolean> {
@@ -64,7 +122,7 @@ export class LineTerminal implements Terminal {
     }
     const answer = this.#answers.shift()
     if (answer !== undefined) return answer.trim()
-    this.#output.write('\n')
+    this.#errors.write('\n')
     throw new AbortedError()
   }
 

@@ -4,9 +4,11 @@ import { scheduledSwitchover } from '../cluster/summary.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import { readBoolean } from '../config/agent/units.ts'
 import { plainTimestamp } from '../platform/log.ts'
+import { colourTables } from './colour.ts'
 import { type CtlContext, readCluster, scopeOf } from './context.ts'
 import { type Format, printPlain, printPretty } from './formats.ts'
 import { memberTable, topologyTable } from './members.ts'
+import type { Terminal } from './terminal.ts'
 
 export interface ListOptions {
   readonly format: Format
@@ -30,7 +32,7 @@ export async function list(
     for (const scope of scopes) clusters.push([scope, await readCluster(context, scope)])
     if (options.everySeconds !== undefined) terminal.clear()
     if (options.timestamp) terminal.print(`${plainTimestamp(clock.wallMs()).slice(0, 19)}\n`)
-    terminal.print(printClusters(clusters, options))
+    printTables(terminal, printClusters(clusters, options))
     if (options.everySeconds === undefined) return
     const isOver = await clock.sleep(options.everySeconds * 1000, signal).then(
       () => false,
@@ -38,6 +40,17 @@ export async function list(
     )
     if (isOver) return
   }
+}
+
+/** The table of one cluster, as it stands before and after a change. */
+export function printMembers({ terminal }: CtlContext, scope: string, view: ClusterView): void {
+  const options = { format: 'pretty', extended: false, timestamp: false, topology: false } as const
+  printTables(terminal, printClusters([[scope, view]], { ...options, everySeconds: undefined }))
+}
+
+/** Coloured on a screen, unless NO_COLOR is set. */
+function printTables(terminal: Terminal, text: string): void {
+  terminal.print(terminal.hasColours ? colourTables(text) : text)
 }
 
 /** All clusters in one format. Pure. */

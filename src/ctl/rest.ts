@@ -2,37 +2,39 @@
 
 import { Agent, request } from 'undici'
 import { printJson } from '../cluster/json.ts'
+import type { RestCredentials } from '../health/rest-client.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import type { CallMember } from './context.ts'
 
 export interface RestOptions {
-  readonly authentication: { readonly username: string; readonly password: string } | undefined
-  /** Do not verify certificates. */
-  readonly insecure: boolean
+  readonly credentials: RestCredentials
   readonly signal: AbortSignal
 }
 
 const CONNECT_MS = 5_000
-const TEXT_BYTES_MAX = 64 * 1024
+const TEXT_BYTES_MAX = 1024 * 1024
 
 /** A caller for one run of ctl. One connection for each call. */
-export function createCallMember({ authentication, insecure, signal }: RestOptions): CallMember {
+export function createCallMember({ credentials, signal }: RestOptions): CallMember {
   const dispatcher = new Agent({
     pipelining: 0,
-    connect: { timeout: CONNECT_MS, rejectUnauthorized: !insecure },
+    connect: { ...credentials.connect, timeout: CONNECT_MS },
     headersTimeout: 0,
     bodyTimeout: 0,
   })
-  const account = authentication === undefined ? {} : { authorization: basic(authentication) }
+  const { authorization } = credentials
+  const account = authorization === undefined ? {} : { authorization }
   return async (method, apiUrl, endpoint, body, by: Deadline) => {
     const url = new URL(`/${endpoint}`, apiUrl)
+    const content =
+      body === undefined ? {} : { body: printJson(body), type: { 'content-type': 'application/json' } }
     const call = async (inner: AbortSignal) => {
       const answer = await request(url, {
         method,
         dispatcher,
         signal: inner,
-        headers: { 'content-type': 'application/json', connection: 'close', ...account },
-        body: printJson(body),
+        headers: { connection: 'close', ...account, ...content.type },
+        ...(content.body === undefined ? {} : { body: content.body }),
       })
       return { code: answer.statusCode, text: await readText(answer.body) }
     }
@@ -48,8 +50,4 @@ async function readText(body: AsyncIterable<Buffer>): Promise<string> {
     if (bytes <= TEXT_BYTES_MAX) chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')
-}
-
-function basic({ username, password }: { readonly username: string; readonly password: string }): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
 }

@@ -9,9 +9,11 @@ import type { ClusterView } from '../cluster/view.ts'
 import { readBoolean } from '../config/agent/units.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
-import { type CtlContext, type RestAnswer, readCluster, scopeOf } from './context.ts'
-import { printClusters } from './list.ts'
+import { type CtlContext, type RestAnswer, readCluster, scopeOf, writeKey } from './context.ts'
+import { printMembers } from './list.ts'
+import { waitWithProgress } from './progress.ts'
 import { readSchedule } from './schedule.ts'
+import { localMinute, timestamp } from './time.ts'
 
 export type Action = 'switchover' | 'failover'
 
@@ -22,6 +24,8 @@ export interface SwitchoverOptions {
   readonly scheduled: string | undefined
   /** Ask nothing. */
   readonly force: boolean
+  /** Go on until every member is back behind the new leader. */
+  readonly wait?: boolean
 }
 
 /** What the dialogue ended with. */
@@ -32,7 +36,7 @@ interface Order {
   readonly scheduledAt: string | undefined
 }
 
-const WRITE_MS = 10_000
+const WAIT_MS = 300_000
 
 /** Runs the dialogue and the order; prints the cluster before and after. Throws UserError for what cannot be. */
 export async function switchover(
@@ -50,12 +54,32 @@ export async function switchover(
   if (answer === undefined) {
     await writeRequest(context, scope, view, order)
   } else if (answer.code === 200 || answer.code === 202) {
-    terminal.print(`${timestamp(context)} ${answer.text}\n`)
+    terminal.print(`${timestamp(context.clock)} ${answer.text}\n`)
   } else {
     terminal.print(`${titleOf(order.action)} failed, details: ${answer.code}, ${answer.text}\n`)
+    context.noteRefusal()
     return
   }
+  if (options.wait === true && order.scheduledAt === undefined)
+    await waitForMembers(context, scope, view.leader?.name)
   printMembers(context, scope, await readCluster(context, scope))
+}
+
+/** Another leader, and every member that was there runs on its timeline. */
+async function waitForMembers(context: CtlContext, scope: string, before: string | undefined): Promise<void> {
+  const isDone = await waitWithProgress(context, WAIT_MS, async () => {
+    const view = await readCluster(context, scope)
+    const leader = view.leader?.name
+    if (leader === undefined || leader === before) return 'waiting for a new leader'
+    const timeline = view.members.get(leader)?.timeline
+    const missing = [...view.members.values()]
+      .filter(member => member.state !== 'running' || member.timeline !== timeline)
+      .map(({ name, state }) => `${name} (${state})`)
+    return missing.length === 0 ? undefined : `waiting for ${missing.join(', ')}`
+  })
+  if (isDone) return
+  context.terminal.print('Not every member is back yet\n')
+  context.noteRefusal()
 }
 
 /** Everything that is asked, in the order that scripts of expect know. */
@@ -181,7 +205,9 @@ async function send(context: CtlContext, view: ClusterView, order: Order): Promi
     return await callMember('POST', target.apiUrl, order.action, body, Deadline.in(clock, answerMs(view)))
   } catch (error) {
     terminal.warn(`${messageOf(error)}\n`)
-    terminal.print(`${timestamp(context)} Could not ${order.action} using Patroni api, falling back to DCS\n`)
+    terminal.print(
+      `${timestamp(context.clock)} Could not ${order.action} using Patroni api, falling back to DCS\n`,
+    )
     return undefined
   }
 }
@@ -198,43 +224,13 @@ async function writeRequest(
   view: ClusterView,
   order: Order,
 ): Promise<void> {
-  const value = printRequest(order)
-  const revision = view.requestModRevision
-  const unchanged =
-    revision === undefined
-      ? ({ kind: 'absent', key: 'failover' } as const)
-      : ({ kind: 'mod-revision', key: 'failover', revision } as const)
-  const { outcome } = await context
-    .openDcs(scope)
-    .write([unchanged], [{ kind: 'put', key: 'failover', value }], Deadline.in(context.clock, WRITE_MS))
+  const outcome = await writeKey(context, scope, 'failover', printRequest(order), view.requestModRevision)
   if (outcome === 'won') return
   // Somebody changed the key since it was read: perhaps the very server whose answer did not come.
-  if (outcome === 'lost') context.terminal.print(`${titleOf(order.action)} result unknown\n`)
-  else throw new UserError(`The request could not be written to etcd (${outcome})`)
-}
-
-function printMembers({ terminal }: CtlContext, scope: string, view: ClusterView): void {
-  const options = { format: 'pretty', extended: false, timestamp: false, topology: false } as const
-  terminal.print(printClusters([[scope, view]], { ...options, everySeconds: undefined }))
+  context.terminal.print(`${titleOf(order.action)} result unknown\n`)
+  context.noteRefusal()
 }
 
 function titleOf(action: Action): string {
   return action === 'switchover' ? 'Switchover' : 'Failover'
-}
-
-/** `YYYY-MM-DD HH:MM:SS.fffff` in local time. */
-function timestamp({ clock }: CtlContext): string {
-  const wallMs = clock.wallMs()
-  const fraction = String(Math.floor(wallMs % 1000)).padStart(3, '0')
-  return `${localMinute(wallMs).replace('T', ' ')}:${two(new Date(wallMs).getSeconds())}.${fraction}00`
-}
-
-function localMinute(wallMs: number): string {
-  const at = new Date(wallMs)
-  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`
-  return `${day}T${two(at.getHours())}:${two(at.getMinutes())}`
-}
-
-function two(value: number): string {
-  return String(value).padStart(2, '0')
 }

@@ -2,8 +2,16 @@
 
 import { Counter, Histogram, type Registry } from 'prom-client'
 
-/** How one request to one endpoint ended; `ok` is any answer. */
-export type CallResult = 'ok' | 'not-sent' | 'unanswered' | 'rejected' | 'lease-gone' | 'auth' | 'stale'
+/** How one request to one endpoint ended; `ok` is any answer, `overtaken` given up because another one answered. */
+export type CallResult =
+  | 'ok'
+  | 'overtaken'
+  | 'not-sent'
+  | 'unanswered'
+  | 'rejected'
+  | 'lease-gone'
+  | 'auth'
+  | 'stale'
 
 export interface DcsMetrics {
   /** One attempt of a call at one endpoint. */
@@ -14,6 +22,14 @@ export interface DcsMetrics {
   watchStale(): void
   /** A whole lease renewal, hedges included. */
   keepAlive(outcome: string, seconds: number): void
+  /** A call took long, answered or not. */
+  slowCall(what: string, endpoint: string): void
+  /** Another endpoint is preferred now. */
+  endpointChange(endpoint: string): void
+  /** A write was refused because what it compared had changed. */
+  refusedCompare(): void
+  /** A token was asked for: ok, off, or the kind of fault. */
+  authentication(result: string): void
 }
 
 export const noDcsMetrics: DcsMetrics = {
@@ -21,6 +37,10 @@ export const noDcsMetrics: DcsMetrics = {
   watchRestart: () => {},
   watchStale: () => {},
   keepAlive: () => {},
+  slowCall: () => {},
+  endpointChange: () => {},
+  refusedCompare: () => {},
+  authentication: () => {},
 }
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -59,7 +79,9 @@ export function createDcsMetrics(registry: Registry): DcsMetrics {
     buckets: SECONDS,
     registers,
   })
+  const rarely = createRareMetrics(registers)
   return {
+    ...rarely,
     call: (call, endpoint, result, seconds) => {
       calls.inc({ call, endpoint, result })
       callSeconds.observe({ endpoint }, seconds)
@@ -67,5 +89,38 @@ export function createDcsMetrics(registry: Registry): DcsMetrics {
     watchRestart: endpoint => restarts.inc({ endpoint }),
     watchStale: () => stale.inc(),
     keepAlive: (outcome, seconds) => keepAlives.observe({ outcome }, seconds),
+  }
+}
+
+/** What stands still while etcd is well. */
+function createRareMetrics(registers: Registry[]) {
+  const slow = new Counter({
+    name: 'pgherd_dcs_slow_calls_total',
+    help: 'Requests to etcd that took longer than half a second, answered or not',
+    labelNames: ['call', 'endpoint'],
+    registers,
+  })
+  const changes = new Counter({
+    name: 'pgherd_dcs_endpoint_changes_total',
+    help: 'Times that another etcd endpoint became the preferred one',
+    labelNames: ['endpoint'],
+    registers,
+  })
+  const refused = new Counter({
+    name: 'pgherd_dcs_refused_compares_total',
+    help: 'Writes that etcd refused because what they compared had changed',
+    registers,
+  })
+  const authentications = new Counter({
+    name: 'pgherd_dcs_authentications_total',
+    help: 'Tokens asked of etcd by result',
+    labelNames: ['result'],
+    registers,
+  })
+  return {
+    slowCall: (call: string, endpoint: string) => slow.inc({ call, endpoint }),
+    endpointChange: (endpoint: string) => changes.inc({ endpoint }),
+    refusedCompare: () => refused.inc(),
+    authentication: (result: string) => authentications.inc({ result }),
   }
 }

@@ -15,6 +15,11 @@ export interface CounterState {
 
 export const initialCounter: CounterState = { isUp: false, against: 0 }
 
+/** A member that was never heard: the first good result is enough, so that a start does not wait `rise` intervals. */
+export function freshCounter(limits: CounterLimits): CounterState {
+  return { isUp: false, against: limits.rise - 1 }
+}
+
 /** The next state after one result. A result that agrees with the present state forgets all that spoke against it. */
 export function step(state: CounterState, isGood: boolean, limits: CounterLimits): CounterState {
   if (isGood === state.isUp) return state.against === 0 ? state : { ...state, against: 0 }

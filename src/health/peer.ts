@@ -6,6 +6,7 @@ import { asBigint, asInteger, asText, isObject, type JsonObject, parseJsonObject
 import type { Lsn, Timeline } from '../cluster/lsn.ts'
 import { isTagged, type Tags } from '../cluster/member.ts'
 import type { Deadline } from '../platform/deadline.ts'
+import { noCredentials, type RestCredentials } from './rest-client.ts'
 
 /** What a member says of itself now. Fields are undefined when the answer did not hold them. */
 export interface PeerAnswer {
@@ -32,7 +33,22 @@ const BODY_BYTES_MAX = 256 * 1024
 
 /** Asks `GET <api url>` of members. One question each, no retry, a connection of its own each time. */
 export class PeerClient {
-  readonly #agent = new Agent({ pipelining: 0, keepAliveTimeout: 1, connect: { timeout: PEER_TIMEOUT_MS } })
+  #agent: Agent
+  #authorization: string | undefined
+
+  /** `credentials`: certificates and account of this member. */
+  constructor(credentials: RestCredentials = noCredentials) {
+    this.#agent = agentFor(credentials)
+    this.#authorization = credentials.authorization
+  }
+
+  /** From the next question on. */
+  setCredentials(credentials: RestCredentials): void {
+    const old = this.#agent
+    this.#agent = agentFor(credentials)
+    this.#authorization = credentials.authorization
+    void old.close().catch(() => {})
+  }
 
   /** Asks all of `peers` (name -> api_url) at once; settles by `by` or after two seconds, never rejects. */
   askAll(
@@ -59,7 +75,9 @@ export class PeerClient {
   }
 
   async #get(url: string, signal: AbortSignal): Promise<string> {
-    const { body } = await request(url, { dispatcher: this.#agent, signal, headers: { connection: 'close' } })
+    const authorization = this.#authorization
+    const headers = { connection: 'close', ...(authorization === undefined ? {} : { authorization }) }
+    const { body } = await request(url, { dispatcher: this.#agent, signal, headers })
     const chunks: Buffer[] = []
     let bytes = 0
     for await (const chunk of body) {
@@ -69,6 +87,11 @@ export class PeerClient {
     }
     return Buffer.concat(chunks).toString('utf8')
   }
+}
+
+/** Connections of their own for each question, with our certificates. */
+export function agentFor({ connect }: RestCredentials): Agent {
+  return new Agent({ pipelining: 0, keepAliveTimeout: 1, connect: { ...connect, timeout: PEER_TIMEOUT_MS } })
 }
 
 /** A member that gave no usable answer. */

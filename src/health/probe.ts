@@ -10,6 +10,29 @@ import { type ProbeResult, readAnswer } from './document.ts'
 const FRESH_CONNECTION_EVERY = 10
 const BODY_BYTES_MAX = 256 * 1024
 
+/** For REST servers that speak TLS. */
+export interface ProbeTls {
+  /** False: any certificate will do. */
+  readonly verify: boolean
+  readonly ca: Buffer | undefined
+  readonly cert: Buffer | undefined
+  readonly key: Buffer | undefined
+}
+
+/** Options of undici's connections for this TLS. */
+export function connectOptions(tls: ProbeTls | undefined) {
+  if (tls === undefined) return {}
+  const { verify, ca, cert, key } = tls
+  return {
+    connect: {
+      rejectUnauthorized: verify,
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+    },
+  }
+}
+
 /** Asks one member about itself. `ask` never rejects. */
 export interface Probe {
   ask(timeoutMs: number, signal?: AbortSignal): Promise<ProbeResult>
@@ -33,10 +56,15 @@ export class HttpProbe implements Probe {
   readonly #pool: Pool
   #asked = 0
 
-  constructor(clock: Clock, origin: string, path = '/primary') {
+  constructor(clock: Clock, origin: string, tls?: ProbeTls, path = '/primary') {
     this.#clock = clock
     this.#path = path
-    this.#pool = new Pool(origin, { connections: 1, pipelining: 1, keepAliveTimeout: 30_000 })
+    this.#pool = new Pool(origin, {
+      connections: 1,
+      pipelining: 1,
+      keepAliveTimeout: 30_000,
+      ...connectOptions(tls),
+    })
   }
 
   async ask(timeoutMs: number, signal?: AbortSignal): Promise<ProbeResult> {

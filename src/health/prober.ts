@@ -9,6 +9,10 @@ export interface ProbeSchedule {
   readonly intervalMs: number
   readonly fastIntervalMs: number
   readonly timeoutMs: number
+  /** While it is down and nothing is turning; the interval unless it is said. */
+  readonly downIntervalMs?: number
+  /** Is a hurried probe given less time, so that silence is found out in two intervals? */
+  readonly hurriedTimeoutMs?: number
 }
 
 /** What a prober tells and asks. */
@@ -16,6 +20,8 @@ export interface ProberListener {
   onResult(result: ProbeResult): void
   /** Is a change on its way at this member? Asked after each result. */
   isHurried(): boolean
+  /** Is it down? Asked after each result. */
+  isDown?(): boolean
 }
 
 /** One member's prober. Probes never overlap; intervals count from departure to departure. */
@@ -29,6 +35,7 @@ export class Prober {
   #dueAtMs = Number.POSITIVE_INFINITY
   #isAsking = false
   #isKicked = false
+  #wasSilent = false
 
   constructor(clock: Clock, probe: Probe, schedule: ProbeSchedule, listener: ProberListener) {
     this.#clock = clock
@@ -59,6 +66,12 @@ export class Prober {
     await this.#probe.close()
   }
 
+  #everyMs(): number {
+    const { intervalMs, fastIntervalMs, downIntervalMs = intervalMs } = this.#schedule
+    if (this.#listener.isHurried()) return fastIntervalMs
+    return this.#listener.isDown?.() === true ? downIntervalMs : intervalMs
+  }
+
   #arm(delayMs: number): void {
     this.#timer?.cancel()
     this.#dueAtMs = this.#clock.monotonicMs() + delayMs
@@ -68,15 +81,19 @@ export class Prober {
   #ask(): void {
     const startedAtMs = this.#clock.monotonicMs()
     this.#isAsking = true
+    const { timeoutMs, hurriedTimeoutMs = timeoutMs } = this.#schedule
     // `ask` never rejects, by its contract.
-    void this.#probe.ask(this.#schedule.timeoutMs, this.#stopping.signal).then(result => {
-      this.#isAsking = false
-      if (this.#stopping.signal.aborted) return
-      this.#listener.onResult(result)
-      const everyMs = this.#listener.isHurried() ? this.#schedule.fastIntervalMs : this.#schedule.intervalMs
-      const passedMs = this.#clock.monotonicMs() - startedAtMs
-      this.#arm(this.#isKicked ? 0 : everyMs - passedMs)
-      this.#isKicked = false
-    })
+    void this.#probe
+      .ask(this.#wasSilent ? hurriedTimeoutMs : timeoutMs, this.#stopping.signal)
+      .then(result => {
+        this.#isAsking = false
+        if (this.#stopping.signal.aborted) return
+        this.#wasSilent = result.kind === 'silent'
+        this.#listener.onResult(result)
+        const everyMs = this.#everyMs()
+        const passedMs = this.#clock.monotonicMs() - startedAtMs
+        this.#arm(this.#isKicked ? 0 : everyMs - passedMs)
+        this.#isKicked = false
+      })
   }
 }

@@ -16,8 +16,14 @@ export interface MemberHealth {
   readonly probedAtMs: number | undefined
   /** A connection to the server itself failed at this monotonic time: older answers no longer count as proof. */
   readonly refusedAtMs: number | undefined
+  /** Connections that failed since the last one that succeeded. */
+  readonly refusals: number
+  /** Its REST server's answers alone do not bring reads back to a server before this monotonic time. */
+  readonly avoidUntilMs: number
   /** Until when its own answers prove that it leads; -Infinity without proof. */
   readonly leadsUntilMs: number
+  /** Was the last result good, whatever the counter makes of it? */
+  readonly wasGood: boolean
 }
 
 export const unknownHealth: MemberHealth = {
@@ -26,7 +32,10 @@ export const unknownHealth: MemberHealth = {
   silence: undefined,
   probedAtMs: undefined,
   refusedAtMs: undefined,
+  refusals: 0,
+  avoidUntilMs: Number.NEGATIVE_INFINITY,
   leadsUntilMs: Number.NEGATIVE_INFINITY,
+  wasGood: false,
 }
 
 /** Probe timing that verdicts depend on. */
@@ -48,22 +57,42 @@ export function judge(
       counter: step(health.counter, false, limits),
       silence: result.why,
       probedAtMs: result.sentAtMs,
+      wasGood: false,
     }
   }
   const { answer } = result
   return {
+    ...health,
+    wasGood: isServing(answer),
     counter: step(health.counter, isServing(answer), limits),
     answer: isStatement(answer) ? answer : health.answer,
     silence: undefined,
     probedAtMs: answer.sentAtMs,
-    refusedAtMs: health.refusedAtMs,
     leadsUntilMs: leadsUntil(answer, timing),
   }
 }
 
+/** How long reads stay away from a server after its first refused connection; doubled with each further one. */
+const AVOID_MS = 1_000
+const AVOID_MS_MAX = 30_000
+
 /** The next health after a connection to the server itself failed: that counts at once. */
 export function judgeRefusal(health: MemberHealth, atMs: number, limits: CounterLimits): MemberHealth {
-  return { ...health, counter: step(health.counter, false, limits), refusedAtMs: atMs }
+  const refusals = health.refusals + 1
+  const avoidMs = Math.min(AVOID_MS_MAX, AVOID_MS * 2 ** Math.min(health.refusals, 10))
+  return {
+    ...health,
+    counter: step(health.counter, false, limits),
+    refusedAtMs: atMs,
+    refusals,
+    avoidUntilMs: atMs + avoidMs,
+  }
+}
+
+/** The next health after a connection to the server itself succeeded. */
+export function judgeConnected(health: MemberHealth): MemberHealth {
+  if (health.refusals === 0) return health
+  return { ...health, refusals: 0, avoidUntilMs: Number.NEGATIVE_INFINITY }
 }
 
 /** State `unknown` means that the agent could not ask its server in time: that says nothing, the last word stays. */
@@ -101,10 +130,10 @@ export function primaryVerdict(health: MemberHealth, sinceMs: number): PrimaryVe
   return isRunningPrimary(answer) ? 'primary' : 'not-primary'
 }
 
-/** May reads go there: it answers, its server runs as a replica, and nobody asked to leave it out? */
-export function servesReads(health: MemberHealth, memberTags: Answer['tags']): boolean {
+/** May reads go there: it answers, its server runs as a replica, connections work, and nobody asked to leave it out? */
+export function servesReads(health: MemberHealth, memberTags: Answer['tags'], nowMs: number): boolean {
   const { answer } = health
-  if (answer === undefined || !health.counter.isUp) return false
+  if (answer === undefined || !health.counter.isUp || nowMs < health.avoidUntilMs) return false
   if (answer.role !== 'replica' || !isServing(answer)) return false
   return !isTagged(answer.tags, 'noloadbalance') && !isTagged(memberTags, 'noloadbalance')
 }

@@ -19,6 +19,11 @@ export interface Logger {
   with(fields: LogFields): Logger
 }
 
+/** The process's own log, whose level may change while it runs. */
+export interface ProcessLog extends Logger {
+  setLevel(level: LogLevel): void
+}
+
 /** Where lines go and how they look. */
 export interface LogOptions {
   readonly type: 'plain' | 'json'
@@ -89,10 +94,15 @@ class PinoLogger implements Logger {
   with(fields: LogFields): Logger {
     return new PinoLogger(this.#pino.child(fields))
   }
+
+  /** From the next line on; loggers made by `with` keep theirs. */
+  setLevel(level: LogLevel): void {
+    this.#pino.level = level
+  }
 }
 
 /** Opens the process's log. Built only in `commands/`. */
-export function openLog(options: LogOptions): Logger {
+export function openLog(options: LogOptions): ProcessLog {
   const sink = pino.destination({ dest: options.fd, sync: false, maxLength: BUFFER_BYTES_MAX })
   sink.on('drop', () => options.onLost?.(1))
   sink.on('error', () => options.onLost?.(1))

@@ -9,7 +9,7 @@ import {
   type RecoverySource,
   recoveryConf,
   standbySettings,
-  withoutRecoveryParameters,
+  withoutOurParameters,
 } from './settings-text.ts'
 
 /** What the files should make of the server. A primary has no source. */
@@ -53,9 +53,16 @@ export class ConfigFiles {
 
   /**
    * Writes everything for `intent` except the signal file: the running server reads these at its next reload. The file
-   * that initdb or a package left becomes the base file, once.
+   * that initdb or a package left becomes the base file, once. `ownsSynchronous`: ALTER SYSTEM may not decide who
+   * confirms commits, because failover goes by what the agent decided.
    */
-  async write(settings: ServerSettings, intent: Intent, majorVersion: number, by: Deadline): Promise<void> {
+  async write(
+    settings: ServerSettings,
+    intent: Intent,
+    majorVersion: number,
+    by: Deadline,
+    ownsSynchronous = false,
+  ): Promise<void> {
     const { baseName, customConf } = this.#options
     const baseFile = `${baseName}.base.conf`
     if (customConf === undefined) await this.#config.keepOriginal(`${baseName}.conf`, baseFile, by)
@@ -69,7 +76,7 @@ export class ConfigFiles {
     if (!isOneFile && intent.role === 'replica')
       await this.#data.write('recovery.conf', recoveryConf(recovery), by)
     await this.#writeAccess(settings, by)
-    await this.#cleanAutoConf(by)
+    await this.#cleanAutoConf(ownsSynchronous, by)
   }
 
   /** Makes the next start a standby's or a primary's. Call it with the server down. */
@@ -104,8 +111,9 @@ export class ConfigFiles {
       await this.#config.write('pg_ident.conf', linesFile(settings.pgIdent), by)
   }
 
-  async #cleanAutoConf(by: Deadline): Promise<void> {
-    const cleaned = withoutRecoveryParameters((await this.#data.read('postgresql.auto.conf', by)) ?? '')
+  async #cleanAutoConf(ownsSynchronous: boolean, by: Deadline): Promise<void> {
+    const before = (await this.#data.read('postgresql.auto.conf', by)) ?? ''
+    const cleaned = withoutOurParameters(before, ownsSynchronous)
     if (cleaned !== undefined) await this.#data.write('postgresql.auto.conf', cleaned, by)
   }
 }

@@ -14,6 +14,7 @@ import { type Binaries, findBinaries } from './binaries.ts'
 import { ConfigFiles, type Intent } from './config-files.ts'
 import { SESSION, type Target } from './connection.ts'
 import { DataDirectory } from './data-directory.ts'
+import { checkParameters, type KnownRefusals } from './parameter-check.ts'
 import type { Door } from './ping.ts'
 import { passwordFile } from './settings-text.ts'
 
@@ -39,9 +40,13 @@ const LOCAL_SESSION: Readonly<Record<string, string>> = {
   'pg_stat_statements.track': 'none',
 }
 
+const SYNCHRONOUS_NAMES = 'synchronous_standby_names'
+const REFUSALS_MAX = 200
+
 /** Shared by the parts of one LocalServer. */
 export class Context {
-  readonly config: ServerConfig
+  /** Replaced when the node's file is read again; what a running server stands on (directory, port) stays the same. */
+  config: ServerConfig
   readonly clock: Clock
   readonly log: Logger
   readonly data: DataDirectory
@@ -50,7 +55,12 @@ export class Context {
   readonly logFile: string
   readonly spareLogFile: string
   settings: ServerSettings
+  /** What the agent decided about `synchronous_standby_names`; undefined leaves it to the settings. */
+  synchronousNames: string | undefined
   #binaries: Binaries | undefined
+  /** The parameters that were checked last, as text, and what the server takes of them. */
+  readonly #refusals: KnownRefusals = new Map()
+  #checked: { readonly text: string; readonly accepted: Readonly<Record<string, string>> } | undefined
 
   constructor(options: ServerOptions) {
     const { config } = options
@@ -99,8 +109,24 @@ export class Context {
    */
   async writeFiles(intent: Intent, by: Deadline): Promise<void> {
     const { majorVersion } = await this.binaries(by)
-    const parameters = { ...this.settings.parameters, ...this.commandLine() }
-    await this.files.write({ ...this.settings, parameters }, intent, majorVersion, by)
+    const parameters = { ...(await this.#takenParameters(by)), ...this.commandLine() }
+    const ownsSynchronous = this.synchronousNames !== undefined
+    await this.files.write({ ...this.settings, parameters }, intent, majorVersion, by, ownsSynchronous)
+  }
+
+  /** Without those that would keep the server from starting; each new set is checked once and told about once. */
+  async #takenParameters(by: Deadline): Promise<Readonly<Record<string, string>>> {
+    const parameters = this.#ownParameters()
+    const text = JSON.stringify(parameters)
+    if (this.#checked?.text === text) return this.#checked.accepted
+    const postgres = (await this.binaries(by)).path('postgres')
+    const { accepted, refused } = await checkParameters(postgres, parameters, this.#refusals, by)
+    // Values of long ago are of no use any more.
+    if (this.#refusals.size > REFUSALS_MAX) this.#refusals.clear()
+    for (const { name, says } of refused)
+      this.log.warning(`postgresql.parameters.${name} is left out: PostgreSQL says: ${says}`)
+    this.#checked = { text, accepted }
+    return accepted
   }
 
   /** Where our own server listens for us. */
@@ -171,6 +197,15 @@ export class Context {
         `cannot write the password file ${this.passfile}: ${messageOf(error)}; set postgresql.pgpass to a path that this user may write`,
       )
     }
+  }
+
+  #ownParameters(): Readonly<Record<string, string>> {
+    const { settings, synchronousNames } = this
+    if (synchronousNames === undefined) return settings.parameters
+    const others = Object.entries(settings.parameters).filter(
+      ([name]) => name.toLowerCase() !== SYNCHRONOUS_NAMES,
+    )
+    return { ...Object.fromEntries(others), [SYNCHRONOUS_NAMES]: synchronousNames }
   }
 
   #names(): Readonly<Record<string, string>> {

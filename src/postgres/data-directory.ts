@@ -83,6 +83,16 @@ export class DataDirectory {
     return result.code === 3 ? undefined : result.stdout
   }
 
+  /** `count` bytes of a file from `offset`, in hex; undefined when it does not exist or is shorter. */
+  async readHex(name: string, offset: number, count: number, by: Deadline): Promise<string | undefined> {
+    const script =
+      'cd "$1" || exit 1; [ -e "$2" ] || exit 3; tail -c "+$3" "$2" | head -c "$4" | od -An -v -tx1'
+    const args = [this.path, name, String(offset + 1), String(count)]
+    const result = await this.#must(`read ${name}`, script, args, by, [0, 3])
+    const hex = result.stdout.replace(/\s+/g, '')
+    return result.code === 3 || hex.length < 2 * count ? undefined : hex
+  }
+
   /** The last `bytes` of any file beside or below the directory; empty when it does not exist. */
   async tail(path: string, bytes: number, by: Deadline): Promise<string> {
     const script = '[ -e "$1" ] || exit 0; tail -c "$2" "$1"'
@@ -121,10 +131,13 @@ export class DataDirectory {
     await this.#must('remove the note of the rewind beside', UNMARK_REWIND, [this.path], by)
   }
 
-  /** Removes everything in it. Only for a copy that this process has just made and that failed. */
+  /**
+   * Removes everything in it. Only for a copy that this process has just made and that failed, and for a copy that the
+   * operator ordered afresh.
+   */
   async discardContents(by: Deadline): Promise<void> {
     const script = '[ -d "$1" ] || exit 0; find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +'
-    await this.#must('remove the unfinished copy in', script, [this.path], by)
+    await this.#must('remove what is', script, [this.path], by)
   }
 
   async #must(

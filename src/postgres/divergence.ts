@@ -12,6 +12,7 @@ import { type Fork, forkPoint, type Lineage } from './fork-point.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { connectionTrouble } from './mistakes.ts'
 import type { Divergence, Upstream } from './port.ts'
+import { otherBeginning } from './timeline-start.ts'
 import { endOfCheckpoint, endOfRecord, recordAfter } from './wal-records.ts'
 
 /** Our own end. `control` is undefined while the server runs. */
@@ -44,7 +45,11 @@ export async function divergence(
     }
     const lineage = { timeline: ours.timeline, history: await localHistory(context, ours.timeline, by) }
     const fork = forkPoint(lineage, theirs)
-    return fork === undefined ? { kind: 'none' } : await compare(context, lifecycle, ours, fork, by)
+    if (fork !== undefined) return await compare(context, lifecycle, ours, fork, by)
+    const parted = await otherBeginning(context, lifecycle, leader, lineage, by)
+    return parted === undefined
+      ? { kind: 'none' }
+      : diverged({ timeline: ours.timeline, lsn: parted }, ours.lsn)
   } catch (error) {
     return { kind: 'unknown', why: messageOf(error) }
   }

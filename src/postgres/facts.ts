@@ -4,11 +4,14 @@
 import type { Json } from '../cluster/json.ts'
 import { type Lsn, parseLsn, type Timeline } from '../cluster/lsn.ts'
 import type { Row } from './connection.ts'
-import type { Sender, ServerFacts, Slot } from './port.ts'
+import type { Sender, ServerFacts, Slot, SynchronousFacts } from './port.ts'
 import type { RecoverySource } from './settings-text.ts'
 
 const WRITTEN_LSN_SINCE = 130000
 const CONNINFO_SETTING_SINCE = 120000
+
+/** Where a checkpointer waits that has handled every signal: between checkpoints, or between the writes of a spread one. */
+const CHECKPOINTER_RESTS = ['CheckpointerMain', 'CheckpointWriteDelay']
 
 /** What does not change while a postmaster lives. */
 export interface ServerIdentity {
@@ -24,8 +27,10 @@ export interface Observation {
   /** Undefined on a standby whose receiver is not running. */
   readonly timeline: Timeline | undefined
   readonly source: RecoverySource
-  /** A setting read from a file waits for a restart. */
-  readonly hasPendingSetting: boolean
+  /** Settings read from a file that wait for a restart, with the values in force. */
+  readonly pendingSettings: Readonly<Record<string, string>>
+  /** When the server read its files last; what waits is looked up once for each time. */
+  readonly loadedAt: string
 }
 
 export const IDENTITY_SQL = `
@@ -62,15 +67,29 @@ SELECT CASE WHEN pg_is_in_recovery() THEN 'replica' ELSE 'primary' END AS role,
   w.status AS receiver, w.latest_end_lsn AS end_lsn, w.received_tli AS receiver_timeline,
   ${setting('restore_command')} AS restore_command, ${setting('primary_conninfo')} AS conninfo,
   ${setting('primary_slot_name')} AS slot_name,
-  EXISTS (SELECT FROM pg_settings WHERE pending_restart AND name <> 'hot_standby') AS is_pending,
+  (SELECT json_object_agg(name, current_setting(name)) FROM pg_settings
+    WHERE pending_restart AND name <> 'hot_standby') AS pending,
+  pg_conf_load_time()::text AS loaded_at,
   (SELECT json_agg(json_build_array(usename, application_name, client_addr, state, sync_state, sync_priority,
-    flush_lsn)) FROM pg_stat_replication) AS senders,
+    flush_lsn, write_lsn, replay_lsn)) FROM pg_stat_replication) AS senders,
+  current_setting('synchronous_standby_names') AS sync_names,
+  CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn() END AS flush_lsn,
+  (SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'checkpointer') AS checkpointer_waits,
   (SELECT json_agg(json_build_array(slot_name, slot_type, active, temporary, restart_lsn,
     xmin IS NOT NULL OR catalog_xmin IS NOT NULL,
     ${serverVersion >= WRITTEN_LSN_SINCE ? "wal_status IS NOT DISTINCT FROM 'lost'" : 'false'}))
     FROM pg_replication_slots) AS slots
 FROM (SELECT) one LEFT JOIN pg_stat_wal_receiver w ON true`
 }
+
+/**
+ * What the files want of settings that wait for a restart: the last line for each name, else the built-in value. Reads the
+ * files, so it is asked only when the set of them changed.
+ */
+export const WANTED_SETTINGS_SQL = `
+SELECT s.name, coalesce((SELECT f.setting FROM pg_file_settings f WHERE lower(f.name) = lower(s.name)
+  ORDER BY f.seqno DESC LIMIT 1), s.boot_val) AS wanted
+FROM pg_settings s WHERE s.pending_restart AND s.name <> 'hot_standby'`
 
 /** Reads the row of `observationSql`; undefined when it has another shape. */
 export function parseObservation(row: Row | undefined, identity: ServerIdentity): Observation | undefined {
@@ -94,11 +113,13 @@ export function parseObservation(row: Row | undefined, identity: ServerIdentity)
       latestEndLsn: isPrimary ? undefined : lsn(row['end_lsn']),
       replicationState: isPrimary ? undefined : replicationState(row),
       senders: list(row['senders']).map(senderOf),
+      synchronous: synchronousFacts(row),
       slots: list(row['slots']).map(slotOf),
     },
     timeline: timeline === null || timeline === undefined ? undefined : Number(timeline),
     source: { primaryConninfo: row['conninfo'] ?? '', primarySlotName: row['slot_name'] ?? '' },
-    hasPendingSetting: row['is_pending'] === 't',
+    pendingSettings: textValues(row['pending']),
+    loadedAt: row['loaded_at'] ?? '',
   }
 }
 
@@ -112,8 +133,28 @@ function replicationState(row: Row): 'streaming' | 'in archive recovery' | undef
   return (row['restore_command'] ?? '') === '' ? undefined : 'in archive recovery'
 }
 
+function synchronousFacts(row: Row): SynchronousFacts | undefined {
+  const flushLsn = lsn(row['flush_lsn'])
+  if (flushLsn === undefined) return undefined
+  return {
+    names: row['sync_names'] ?? '',
+    flushLsn,
+    isCheckpointerAtRest: CHECKPOINTER_RESTS.includes(row['checkpointer_waits'] ?? ''),
+  }
+}
+
 function senderOf(fields: readonly Json[]): Sender {
-  const [username, applicationName, clientAddress, state, syncState, syncPriority, flushLsn] = fields
+  const [
+    username,
+    applicationName,
+    clientAddress,
+    state,
+    syncState,
+    syncPriority,
+    flushLsn,
+    writeLsn,
+    replayLsn,
+  ] = fields
   return {
     username: text(username) ?? '',
     applicationName: text(applicationName) ?? '',
@@ -121,7 +162,9 @@ function senderOf(fields: readonly Json[]): Sender {
     state: text(state) ?? '',
     syncState: text(syncState) ?? '',
     syncPriority: typeof syncPriority === 'number' ? syncPriority : 0,
+    writeLsn: lsn(text(writeLsn)),
     flushLsn: lsn(text(flushLsn)),
+    replayLsn: lsn(text(replayLsn)),
   }
 }
 
@@ -136,6 +179,11 @@ function slotOf(fields: readonly Json[]): Slot {
     holdsXmin: holdsXmin === true,
     isLost: isLost === true,
   }
+}
+
+function textValues(value: string | null | undefined): Readonly<Record<string, string>> {
+  const parsed: unknown = value === null || value === undefined ? {} : JSON.parse(value)
+  return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, string>) : {}
 }
 
 function list(value: string | null | undefined): readonly (readonly Json[])[] {

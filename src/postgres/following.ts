@@ -78,6 +78,7 @@ export async function reconfigure(
   const before = await monitor.look(pid, by)
   if (before.facts === undefined) return false
   const source = monitor.source ?? NO_SOURCE
+  await context.writePassfile(by)
   const intent: Intent = before.facts.role === 'primary' ? { role: 'primary' } : { role: 'replica', source }
   await context.writeFiles(intent, by)
   await reload(context, lifecycle, monitor, by)

@@ -12,14 +12,16 @@ import {
   parseIdentity,
   parseObservation,
   type ServerIdentity,
+  WANTED_SETTINGS_SQL,
 } from './facts.ts'
 import { connectionTrouble } from './mistakes.ts'
-import type { ServerFacts } from './port.ts'
+import type { ServerFacts, SettingChange } from './port.ts'
 import { NO_SOURCE, type RecoverySource } from './settings-text.ts'
 
 const QUERY_MS = 2000
 /** A standby without receiver is asked for its timeline this often at most. */
 const TIMELINE_AGE_MS = 5000
+const WANTED_MS = 500
 const CANNOT_CONNECT_NOW = '57P03'
 
 /** The answer to one look. Without facts, `trouble` says why; the rest is what the server itself said about its state. */
@@ -40,6 +42,8 @@ export class Monitor {
   #identity: ServerIdentity | undefined
   #source: RecoverySource | undefined
   #timeline: { readonly value: Timeline; readonly atMs: number } | undefined
+  /** What the files want of the settings that wait for a restart, and when that was looked up. */
+  #wanted: { readonly mark: string; readonly values: Readonly<Record<string, string>> } | undefined
 
   constructor(context: Context) {
     this.#context = context
@@ -89,6 +93,7 @@ export class Monitor {
     this.#identity = undefined
     this.#source = undefined
     this.#timeline = undefined
+    this.#wanted = undefined
   }
 
   async #open(by: Deadline): Promise<Connection> {
@@ -108,7 +113,35 @@ export class Monitor {
     if (observation === undefined) throw new Error('the monitoring query answered in an unknown shape')
     this.#source = observation.facts.role === 'replica' ? observation.source : NO_SOURCE
     const timeline = await this.#timelineOf(observation, by)
-    return { ...observation.facts, timeline, isRestartPending: observation.hasPendingSetting }
+    const pendingSettings = await this.#pendingSettings(observation, by)
+    const isRestartPending = pendingSettings !== undefined
+    return {
+      ...observation.facts,
+      timeline,
+      isRestartPending,
+      ...(pendingSettings === undefined ? {} : { pendingSettings }),
+    }
+  }
+
+  /** The files are read for it once after each reload: a look must not wait for a disk. */
+  async #pendingSettings(
+    { pendingSettings, loadedAt }: Observation,
+    by: Deadline,
+  ): Promise<Readonly<Record<string, SettingChange>> | undefined> {
+    const names = Object.keys(pendingSettings).sort()
+    if (names.length === 0) return undefined
+    const mark = `${loadedAt} ${names.join(' ')}`
+    if (this.#wanted?.mark !== mark) {
+      const rows = await this.query(WANTED_SETTINGS_SQL, by.within(WANTED_MS)).catch(() => [])
+      const values = rows.map(row => [row['name'] ?? '', row['wanted'] ?? ''])
+      this.#wanted = { mark, values: Object.fromEntries(values) }
+    }
+    const { values } = this.#wanted
+    const changes = names
+      .map(name => [name, { before: pendingSettings[name] ?? '', after: values[name] ?? '' }] as const)
+      // PostgreSQL does not take its mark back when a line for a setting vanishes again.
+      .filter(([, { before, after }]) => before !== after)
+    return changes.length === 0 ? undefined : Object.fromEntries(changes)
   }
 
   async #identify(connection: Connection, by: Deadline): Promise<ServerIdentity> {

@@ -20,7 +20,22 @@ export interface Sender {
   readonly state: string
   readonly syncState: string
   readonly syncPriority: number
+  readonly writeLsn: Lsn | undefined
   readonly flushLsn: Lsn | undefined
+  readonly replayLsn: Lsn | undefined
+}
+
+/** How a primary's commits are confirmed now. */
+export interface SynchronousFacts {
+  /** `synchronous_standby_names` in effect, whoever set it. */
+  readonly names: string
+  /** Everything acknowledged so far lies before it. */
+  readonly flushLsn: Lsn
+  /**
+   * The checkpointer, which alone switches waiting for standbys on and off for all sessions, is at rest: it has read its
+   * configuration. In the middle of a checkpoint it may take minutes to.
+   */
+  readonly isCheckpointerAtRest: boolean
 }
 
 export interface Slot {
@@ -53,8 +68,18 @@ export interface ServerFacts {
   readonly latestEndLsn: Lsn | undefined
   readonly replicationState: 'streaming' | 'in archive recovery' | undefined
   readonly senders: readonly Sender[]
+  /** Primaries only. */
+  readonly synchronous: SynchronousFacts | undefined
   readonly slots: readonly Slot[]
   readonly isRestartPending: boolean
+  /** The settings that wait for a restart; absent when there are none. */
+  readonly pendingSettings?: Readonly<Record<string, SettingChange>>
+}
+
+/** A setting that takes effect with the next start of the server, as PostgreSQL prints the values. */
+export interface SettingChange {
+  readonly before: string
+  readonly after: string
 }
 
 export interface ServerStatus {
@@ -64,6 +89,8 @@ export interface ServerStatus {
   readonly postmasterPid: number | undefined
   /** Present when the query answered in time. */
   readonly facts: ServerFacts | undefined
+  /** It takes connections, be it to refuse ours: it is slow or full, but it does not hang. */
+  readonly isAnswering: boolean
   /** Why there are no facts though the process runs: for the log. */
   readonly trouble: string | undefined
 }
@@ -120,6 +147,8 @@ export interface Postgres {
   clone(source: Upstream, signal: AbortSignal): Promise<void>
   /** Renames the data directory to `<dir>.failed` (or with a number): nothing is lost. */
   setAside(by: Deadline): Promise<string>
+  /** Removes everything in the data directory of a stopped server. Only when the operator ordered a fresh copy. */
+  discard(by: Deadline): Promise<void>
 
   /**
    * Starts the server and waits until it takes connections, fails or `signal` aborts. As replica without upstream it is
@@ -134,6 +163,8 @@ export interface Postgres {
   /** Asks for promotion and waits until the server has left recovery (it takes writes) or the deadline. */
   promote(by: Deadline): Promise<boolean>
   checkpoint(by: Deadline): Promise<boolean>
+  /** Ends client sessions that are idle outside of a transaction; returns how many others are left. Rejects when it cannot ask. */
+  endIdleSessions?(by: Deadline): Promise<number>
   /** Points a standby at another upstream (or none), by reload where the version allows, else by restart. */
   follow(upstream: Upstream | undefined, by: Deadline): Promise<boolean>
   /** Does the running or stopped server's configuration already follow this upstream? */
@@ -151,6 +182,11 @@ export interface Postgres {
     facts: ServerFacts,
     by: Deadline,
   ): Promise<readonly string[]>
+  /**
+   * Decides `synchronous_standby_names` from now on, above every other setting; undefined gives it back to the
+   * configuration. A running server reads it at once (true when it has), a stopped one when it starts.
+   */
+  setSynchronousStandbys(names: string | undefined, by: Deadline): Promise<boolean>
   /** Takes new settings: rewrites files, reloads; reports whether a restart is pending. */
   configure(settings: ServerSettings, by: Deadline): Promise<boolean>
 

@@ -5,13 +5,14 @@ import { parseHistoryFile } from '../cluster/history.ts'
 import type { Lsn, Timeline } from '../cluster/lsn.ts'
 import type { ServerSettings } from '../config/agent/types.ts'
 import type { Deadline } from '../platform/deadline.ts'
-import { messageOf } from '../platform/errors.ts'
+import { HaError, messageOf } from '../platform/errors.ts'
 import { bootstrap } from './bootstrap.ts'
 import { clone } from './clone.ts'
 import { Connection, PATIENT_SESSION, withConnection } from './connection.ts'
-import { Context, type ServerOptions } from './context.ts'
+import { Context, type ServerConfig, type ServerOptions } from './context.ts'
 import { divergence, historyFileName } from './divergence.ts'
 import { follow, intentOf, isFollowing, reconfigure } from './following.ts'
+import { END_IDLE_SQL } from './idle-sessions.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Monitor } from './monitor.ts'
 import type {
@@ -63,7 +64,12 @@ export class LocalServer implements Postgres {
     try {
       return await this.#look(by)
     } catch (error) {
-      const nothing = { process: 'unknown', dataDirectory: 'unknown', facts: undefined } as const
+      const nothing = {
+        process: 'unknown',
+        dataDirectory: 'unknown',
+        facts: undefined,
+        isAnswering: false,
+      } as const
       return { ...nothing, postmasterPid: this.#lifecycle.pid, trouble: messageOf(error) }
     }
   }
@@ -89,6 +95,19 @@ export class LocalServer implements Postgres {
 
   setAside(by: Deadline): Promise<string> {
     return this.#context.data.moveAside(by)
+  }
+
+  async discard(by: Deadline): Promise<void> {
+    if ((await this.#lifecycle.look(by)).process !== 'stopped')
+      throw new HaError('E_RUNNING', 'a server that runs keeps its data directory')
+    await this.#context.data.discardContents(by)
+    // Whatever was left undone in there is gone with it.
+    await this.#context.data.endRewind(by)
+  }
+
+  /** The node's file was read again: other passwords, options and access rules count from the next use on. */
+  takeConfig(config: ServerConfig): void {
+    this.#context.config = config
   }
 
   async start(as: ServerRole, upstream: Upstream | undefined, signal: AbortSignal): Promise<boolean> {
@@ -117,8 +136,27 @@ export class LocalServer implements Postgres {
     return reconfigure(this.#context, this.#lifecycle, this.#monitor, by)
   }
 
+  async setSynchronousStandbys(names: string | undefined, by: Deadline): Promise<boolean> {
+    this.#context.synchronousNames = names
+    if (!(await this.#lifecycle.isAlive())) return false
+    await reconfigure(this.#context, this.#lifecycle, this.#monitor, by)
+    const [row] = await this.#monitor.query(
+      "SELECT current_setting('synchronous_standby_names') AS names",
+      by,
+    )
+    return names === undefined || row?.['names'] === names
+  }
+
   promote(by: Deadline): Promise<boolean> {
     return promote(this.#context, this.#lifecycle, this.#monitor, by)
+  }
+
+  async endIdleSessions(by: Deadline): Promise<number> {
+    const target = this.#context.local()
+    return await withConnection(target, by, async connection => {
+      const [row] = await connection.query(END_IDLE_SQL, by)
+      return Number(row?.['left_over'] ?? 0)
+    })
   }
 
   async checkpoint(by: Deadline): Promise<boolean> {
@@ -177,12 +215,12 @@ export class LocalServer implements Postgres {
     const base = { process: look.process, dataDirectory: look.dataDirectory, postmasterPid: look.pid }
     if (look.pid === undefined) {
       this.#monitor.forget()
-      return { ...base, facts: undefined, trouble: look.trouble }
+      return { ...base, facts: undefined, isAnswering: false, trouble: look.trouble }
     }
     const { facts, trouble, isUp, isComingUp, isGoingDown } = await this.#monitor.look(look.pid, by)
     if (isUp) this.#lifecycle.noteReady()
     const said = isGoingDown ? 'stopping' : isComingUp ? 'starting' : undefined
     const known = this.#lifecycle.phase ?? (isUp && look.process === 'starting' ? 'running' : look.process)
-    return { ...base, process: said ?? known, facts, trouble }
+    return { ...base, process: said ?? known, facts, isAnswering: isUp, trouble }
   }
 }

@@ -17,6 +17,8 @@ const OURS = /^(primary_conninfo|primary_slot_name|standby_mode|recovery_target.
 const RECOVERY_PARAMETER =
   /^\s*'?(primary_conninfo|primary_slot_name|recovery_target\w*|promote_trigger_file|restore_command|archive_cleanup_command|recovery_end_command|recovery_min_apply_delay)\b/i
 
+const SYNCHRONOUS_PARAMETER = /^\s*'?synchronous_standby_names\b/i
+
 export const CONFIG_HEADER =
   '# Written by pgherd: changes here are lost. Change the cluster configuration, or postgresql.base.conf.\n'
 
@@ -94,10 +96,15 @@ export function recoveryConf(settings: Readonly<Record<string, string>>): string
   return `${CONFIG_HEADER}${settingLines([['standby_mode', 'on'], ...filled])}`
 }
 
-/** postgresql.auto.conf without recovery parameters; undefined when there are none in it. */
-export function withoutRecoveryParameters(autoConf: string): string | undefined {
+/**
+ * postgresql.auto.conf without recovery parameters and, with `ownsSynchronous`, without the names of synchronous
+ * standbys; undefined when there are none in it.
+ */
+export function withoutOurParameters(autoConf: string, ownsSynchronous = false): string | undefined {
   const lines = autoConf.split('\n')
-  const kept = lines.filter(line => !RECOVERY_PARAMETER.test(line))
+  const isOurs = (line: string) =>
+    RECOVERY_PARAMETER.test(line) || (ownsSynchronous && SYNCHRONOUS_PARAMETER.test(line))
+  const kept = lines.filter(line => !isOurs(line))
   return kept.length === lines.length ? undefined : kept.join('\n')
 }
 

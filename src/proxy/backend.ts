@@ -3,24 +3,6 @@
 import type { HostPort } from '../cluster/member.ts'
 import type { Clock } from '../platform/clock.ts'
 
-/**
- * Open until a monotonic deadline. The relay asks it for each piece of data: timers are late after a pause of the
- * process, this question is not, so a thawed proxy forwards nothing under evidence that ended while it slept.
- */
-export class Gate {
-  readonly #clock: Clock
-  /** Infinity for servers that no epoch binds (replicas). */
-  untilMs = Number.POSITIVE_INFINITY
-
-  constructor(clock: Clock) {
-    this.#clock = clock
-  }
-
-  isOpen(): boolean {
-    return this.untilMs === Number.POSITIVE_INFINITY || this.#clock.monotonicMs() < this.untilMs
-  }
-}
-
 /** Why sessions of a backend are ended by the proxy. */
 export type CutReason =
   | 'newer-epoch'
@@ -28,9 +10,58 @@ export type CutReason =
   | 'store-restored'
   | 'proxy-stops'
   | 'standby-answered'
+  | 'left-pool'
+  | 'shed'
+
+/** Looked at before the clock is believed: a suspended host makes the monotonic clock stand still. */
+export interface PauseWatch {
+  check(): void
+}
+
+/**
+ * Open until a monotonic deadline, or until it is closed for good. The relay asks it for each piece of data: timers are
+ * late after a pause of the process, this question is not, so a thawed proxy forwards nothing under evidence that ended
+ * while it slept. One gate belongs to one term of its server: a closed one never opens again.
+ */
+export class Gate {
+  readonly #clock: Clock
+  readonly #watch: PauseWatch | undefined
+  #closedBecause: { readonly reason: CutReason; readonly says: string } | undefined
+  /** Infinity for servers that no epoch binds (replicas). */
+  untilMs = Number.POSITIVE_INFINITY
+
+  constructor(clock: Clock, watch?: PauseWatch) {
+    this.#clock = clock
+    this.#watch = watch
+  }
+
+  isOpen(): boolean {
+    if (this.#closedBecause !== undefined) return false
+    if (this.untilMs === Number.POSITIVE_INFINITY) return true
+    this.#watch?.check()
+    return this.#closedBecause === undefined && this.#clock.monotonicMs() < this.untilMs
+  }
+
+  /** Why it was closed for good; undefined while it was not. */
+  get closedBecause(): { readonly reason: CutReason; readonly says: string } | undefined {
+    return this.#closedBecause
+  }
+
+  close(reason: CutReason, says: string): void {
+    this.#closedBecause ??= { reason, says }
+  }
+}
 
 /** Something that occupies a backend and can be ended. */
 export interface Cuttable {
+  /** The listener that it came in by. */
+  readonly listener: string
+  /** Has it begun to move bytes? */
+  readonly hasBegun: boolean
+  /** Is it known to be idle: in clear text, between two messages, outside of a transaction? */
+  readonly isIdle: boolean
+  /** Its client is not read between transactions while this is on: its leader is about to go. */
+  holdWhenIdle?(isOn: boolean): void
   /**
    * Ends it at once: afterwards no byte passes in either direction. `says` is for the client. False: it had not begun
    * yet (it was connecting) and looks for another place.
@@ -38,28 +69,72 @@ export interface Cuttable {
   cut(reason: CutReason, says: string): boolean
 }
 
+/** So many sessions are ended before anything else of the process gets its turn. */
+export const CUT_BATCH = 100
+
 /** One server. The object lives as long as its member is known; its address may change. */
 export class Backend {
   readonly name: string
-  readonly gate: Gate
   readonly sessions = new Set<Cuttable>()
+  readonly #clock: Clock
+  readonly #watch: PauseWatch | undefined
+  readonly #counts = new Map<string, number>()
+  #gate: Gate
   address: HostPort
   /** Sessions ever started here. */
   startedTotal = 0
   connectFailuresTotal = 0
 
-  constructor(name: string, address: HostPort, clock: Clock) {
+  constructor(name: string, address: HostPort, clock: Clock, watch?: PauseWatch) {
     this.name = name
     this.address = address
-    this.gate = new Gate(clock)
+    this.#clock = clock
+    this.#watch = watch
+    this.#gate = new Gate(clock, watch)
   }
 
-  /** Cuts every session, those still connecting included; returns how many had begun. */
-  cutAll(reason: CutReason, says: string): number {
-    let begun = 0
-    for (const session of [...this.sessions]) {
-      if (session.cut(reason, says)) begun += 1
-    }
+  /** The gate of the present term. A session keeps the one that it began with. */
+  get gate(): Gate {
+    return this.#gate
+  }
+
+  join(session: Cuttable): void {
+    if (this.sessions.has(session)) return
+    this.sessions.add(session)
+    this.#counts.set(session.listener, this.sessionsOf(session.listener) + 1)
+  }
+
+  leave(session: Cuttable): void {
+    if (!this.sessions.delete(session)) return
+    this.#counts.set(session.listener, this.sessionsOf(session.listener) - 1)
+  }
+
+  /** How many sessions of one listener are here, those that are connecting included. */
+  sessionsOf(listener: string): number {
+    return this.#counts.get(listener) ?? 0
+  }
+
+  /**
+   * Ends the present term: its gate closes at once and for good, so that not one byte passes from now on; then the
+   * sessions are ended in batches, so that thousands of them do not stop everything else. Returns how many had begun.
+   */
+  retire(reason: CutReason, says: string): number {
+    this.#gate.close(reason, says)
+    this.#gate = new Gate(this.#clock, this.#watch)
+    return this.cutAll(reason, says)
+  }
+
+  /** Ends every session, or those that `isMeant`, in batches; returns how many of them had begun. */
+  cutAll(reason: CutReason, says: string, isMeant: (session: Cuttable) => boolean = () => true): number {
+    const sessions = [...this.sessions].filter(isMeant)
+    const begun = sessions.filter(({ hasBegun }) => hasBegun).length
+    cutFrom(sessions, 0, reason, says)
     return begun
   }
+}
+
+function cutFrom(sessions: readonly Cuttable[], from: number, reason: CutReason, says: string): void {
+  for (const session of sessions.slice(from, from + CUT_BATCH)) session.cut(reason, says)
+  const next = from + CUT_BATCH
+  if (next < sessions.length) setImmediate(() => cutFrom(sessions, next, reason, says))
 }

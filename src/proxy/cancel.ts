@@ -2,31 +2,40 @@
 
 import { connect } from 'node:net'
 import type { Clock } from '../platform/clock.ts'
-import type { Backend } from './backend.ts'
+import type { Backend, Gate } from './backend.ts'
 import { cancelKeyOf } from './handshake.ts'
+import { printProxyHeader } from './proxy-protocol.ts'
+import type { Way } from './session-host.ts'
 import { printCancel } from './startup.ts'
 
 /** PostgreSQL answers a cancel request by closing; it gets this long. */
 const CANCEL_MS = 5000
 
+/** Who gave out a key. */
+export interface KeyHolder {
+  readonly backend: Backend
+  readonly gate: Gate
+}
+
 /** Keys of live clear-text sessions. Bounded by the number of sessions. */
 export class CancelKeys {
-  readonly #backends = new Map<string, Backend>()
+  readonly #holders = new Map<string, KeyHolder>()
 
-  add(key: string, backend: Backend): void {
-    this.#backends.set(key, backend)
+  /** `gate` is that of the term in which the session began: when it ends, its keys reach nobody any more. */
+  add(key: string, backend: Backend, gate: Gate): void {
+    this.#holders.set(key, { backend, gate })
   }
 
   delete(key: string): void {
-    this.#backends.delete(key)
+    this.#holders.delete(key)
   }
 
-  find(processId: number, secret: string): Backend | undefined {
-    return this.#backends.get(cancelKeyOf(processId, secret))
+  find(processId: number, secret: string): KeyHolder | undefined {
+    return this.#holders.get(cancelKeyOf(processId, secret))
   }
 
   get size(): number {
-    return this.#backends.size
+    return this.#holders.size
   }
 }
 
@@ -37,19 +46,27 @@ export class CancelKeys {
  */
 export async function forwardCancel(
   clock: Clock,
-  backends: readonly Backend[],
+  targets: readonly CancelTarget[],
   processId: number,
   secret: string,
 ): Promise<void> {
   const packet = printCancel(processId, secret)
-  await Promise.all(
-    backends.filter(backend => backend.gate.isOpen()).map(backend => deliver(clock, backend, packet)),
-  )
+  const open = targets.filter(({ gate }) => gate.isOpen())
+  await Promise.all(open.map(target => deliver(clock, target, packet)))
 }
 
-function deliver(clock: Clock, backend: Backend, packet: Buffer): Promise<void> {
+/** A server that a cancel request goes to, and how its connections are made. */
+export interface CancelTarget {
+  readonly backend: Backend
+  readonly gate: Gate
+  readonly way: Way
+}
+
+function deliver(clock: Clock, { backend, gate, way }: CancelTarget, packet: Buffer): Promise<void> {
   return new Promise(resolve => {
-    const socket = connect({ ...backend.address, noDelay: true })
+    const { source, sendProxy } = way
+    const local = source === undefined ? {} : { localAddress: source }
+    const socket = connect({ ...backend.address, noDelay: true, ...local })
     const timer = clock.setTimer(CANCEL_MS, () => socket.destroy())
     socket.on('error', () => {})
     socket.on('close', () => {
@@ -57,8 +74,13 @@ function deliver(clock: Clock, backend: Backend, packet: Buffer): Promise<void> 
       resolve()
     })
     socket.on('connect', () => {
-      if (backend.gate.isOpen()) socket.write(packet)
-      else socket.destroy()
+      if (!gate.isOpen()) {
+        socket.destroy()
+        return
+      }
+      // The request speaks for nobody: the server matches it by its key.
+      if (sendProxy !== undefined) socket.write(printProxyHeader(sendProxy, undefined))
+      socket.write(packet)
     })
     socket.resume()
   })

@@ -8,11 +8,41 @@ import { messageOf } from '../platform/errors.ts'
 /** TCP keepalive: the first probe after this much silence. */
 export const KEEPALIVE_DELAY_MS = 30_000
 
+export interface ConnectFailure {
+  readonly why: string
+  /** Does it say something about the server? A failure of this host (no port, no descriptor, no name) does not. */
+  readonly isEvidence: boolean
+}
+
+/** What the network or the server itself answers; everything else fails on this host. */
+const EVIDENCE: readonly string[] = [
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'EPIPE',
+]
+
+/** What a failed connection to a server means. */
+export function readFailure(error: unknown): ConnectFailure {
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  return { why: messageOf(error), isEvidence: EVIDENCE.includes(code) }
+}
+
+export interface ConnectOptions {
+  readonly timeoutMs: number
+  /** Local address to connect from. */
+  readonly source?: string | undefined
+  /** Keepalive's first probe after this much silence; undefined: none. */
+  readonly keepAliveMs?: number | undefined
+}
+
 /** Exactly one of the two is called, once, unless the attempt is aborted. */
 export interface ConnectListener {
   /** The socket is paused, has no listeners of ours left, and belongs to the receiver. */
   onConnected(server: Socket): void
-  onFailed(why: string): void
+  onFailed(failure: ConnectFailure): void
 }
 
 /** An attempt under way. `abort` after the end does nothing. */
@@ -24,7 +54,7 @@ export interface Connecting {
 export function connectTo(
   clock: Clock,
   address: HostPort,
-  timeoutMs: number,
+  { timeoutMs, source, keepAliveMs = KEEPALIVE_DELAY_MS }: ConnectOptions,
   listener: ConnectListener,
 ): Connecting {
   const socket = connect({
@@ -32,7 +62,8 @@ export function connectTo(
     allowHalfOpen: true,
     noDelay: true,
     keepAlive: true,
-    keepAliveInitialDelay: KEEPALIVE_DELAY_MS,
+    keepAliveInitialDelay: keepAliveMs,
+    ...(source === undefined ? {} : { localAddress: source }),
   })
   let isOver = false
   const finish = (then: () => void) => {
@@ -41,14 +72,16 @@ export function connectTo(
     timer.cancel()
     then()
   }
-  const fail = (why: string) =>
+  const fail = (failure: ConnectFailure) =>
     finish(() => {
       socket.destroy()
-      listener.onFailed(why)
+      listener.onFailed(failure)
     })
-  const timer = clock.setTimer(timeoutMs, () => fail(`no connection within ${timeoutMs} ms`))
+  const timer = clock.setTimer(timeoutMs, () =>
+    fail({ why: `no connection within ${timeoutMs} ms`, isEvidence: true }),
+  )
   // Stays in place: an error after an abort must not end the process.
-  socket.on('error', error => fail(messageOf(error)))
+  socket.on('error', error => fail(readFailure(error)))
   socket.once('connect', () => finish(() => listener.onConnected(socket)))
   return { abort: () => finish(() => socket.destroy()) }
 }

@@ -1,10 +1,20 @@
 // Keeps the sum of all sessions below the process's limit of open files, so that probes, etcd and the status port
 // always find a descriptor. Pure.
 
-/** What sessions may not take: probes, etcd, the status port, listeners, files. */
-export const RESERVED_DESCRIPTORS = 300
+import { CONNECTIONS_MAX } from './admin/server.ts'
+import { REFUSALS_MAX } from './turn-away.ts'
+
+/** Probes and pings of members, etcd's streams and calls, files, the runtime's own. */
+const KNOWLEDGE = 128
+/** Cancel requests on their way to servers, and sessions that say farewell: few for long, many for a moment. */
+const PASSING = 100
 /** Client and server; a retry has its old one closed before. */
 const PER_SESSION = 2
+
+/** What sessions may not take: the status port, clients that are told that there is no place, everything above. */
+export function reservedDescriptors(listeners: number): number {
+  return KNOWLEDGE + CONNECTIONS_MAX + listeners * (REFUSALS_MAX + PASSING)
+}
 
 interface Limited {
   readonly name: string
@@ -26,11 +36,12 @@ export function sessionLimits(
   const wanted = listeners.map(listener => listener.connectionsMax)
   const sum = wanted.reduce((total, one) => total + one, 0)
   if (descriptorsMax === undefined) return { sessionsMax: wanted, says: undefined }
-  const possible = Math.max(1, Math.floor((descriptorsMax - RESERVED_DESCRIPTORS) / PER_SESSION))
+  const reserved = reservedDescriptors(listeners.length)
+  const possible = Math.max(1, Math.floor((descriptorsMax - reserved) / PER_SESSION))
   if (sum <= possible) return { sessionsMax: wanted, says: undefined }
   const sessionsMax = wanted.map(one => Math.max(1, Math.floor((one / sum) * possible)))
   const limits = listeners.map(({ name }, index) => `${name} ${sessionsMax[index]}`).join(', ')
-  const needed = sum * PER_SESSION + RESERVED_DESCRIPTORS
+  const needed = sum * PER_SESSION + reserved
   const says =
     `the limit of ${descriptorsMax} open files allows fewer sessions than max_connections: ${limits} ` +
     `(raise LimitNOFILE to ${needed}, or lower max_connections)`

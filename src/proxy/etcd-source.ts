@@ -88,21 +88,23 @@ export class EtcdSource implements Source {
     const { highest, leaseId, hasKey } = router.leadership
     const by = Deadline.in(clock, Math.min(CALL_MS_MAX, this.#ttlMs / 2))
     const lease = hasKey && leaseId !== 0n ? this.#askLease(leaseId, by) : Promise.resolve()
+    let view: ClusterView
     try {
-      const view = await dcs.read(by)
-      if (this.#signal?.aborted === true) return 0
-      this.#onAnswer(view)
-      router.applyRead(view, highest)
-      await lease
-      // The read has named another lease: its first deadline is worth a question of its own.
-      const now = router.leadership
-      if (now.hasKey && now.leaseId !== leaseId && now.leaseId !== 0n) await this.#askLease(now.leaseId, by)
-      return this.#ttlMs / LOOKS_PER_TTL
+      view = await dcs.read(by)
     } catch (error) {
       await lease
       this.#onSilence(messageOf(error))
       return RETRY_MS
     }
+    if (this.#signal?.aborted === true) return 0
+    // What follows is our own work: a mistake in it must not pass for etcd's silence.
+    this.#onAnswer(view)
+    router.applyRead(view, highest)
+    await lease
+    // The read has named another lease: its first deadline is worth a question of its own.
+    const now = router.leadership
+    if (now.hasKey && now.leaseId !== leaseId && now.leaseId !== 0n) await this.#askLease(now.leaseId, by)
+    return this.#ttlMs / LOOKS_PER_TTL
   }
 
   /** Asks for the rest of a lease; never rejects: no answer is no evidence, and the read tells of etcd's silence. */

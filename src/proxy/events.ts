@@ -11,7 +11,14 @@ export interface EventSink {
 }
 
 /** Events that an operator may have to act on. */
-const WARNINGS: ReadonlySet<string> = new Set(['store-restored', 'store-silent', 'limit-reached'])
+const WARNINGS: ReadonlySet<string> = new Set([
+  'store-restored',
+  'store-silent',
+  'limit-reached',
+  'host-slept',
+  'local-failure',
+  'two-leaders',
+])
 
 export interface ProxyEventsOptions {
   readonly clock: Clock

@@ -29,6 +29,10 @@ export class HoldQueue<T> {
     return this.#places.length
   }
 
+  get holdMs(): number {
+    return this.#options.holdMs
+  }
+
   /**
    * Puts an item where its `sinceMs` belongs, so that one which comes back keeps its turn. False: the queue is full or
    * its time is already up, nothing was queued.
@@ -52,12 +56,16 @@ export class HoldQueue<T> {
     return true
   }
 
+  /** Takes the `count` items out that have waited longest, in order. */
+  take(count: number): readonly T[] {
+    const items = this.#places.splice(0, count).map(place => place.item)
+    if (items.length > 0) this.#arm()
+    return items
+  }
+
   /** Empties the queue and returns all items in order. */
   takeAll(): readonly T[] {
-    const items = this.#places.map(place => place.item)
-    this.#places = []
-    this.#arm()
-    return items
+    return this.take(this.#places.length)
   }
 
   #arm(): void {

@@ -2,6 +2,7 @@
 // keeps what came early, within a bound.
 
 import type { Socket } from 'node:net'
+import { type Endpoints, readProxyHeader } from './proxy-protocol.ts'
 import { FIRST_PACKET_BYTES_MAX, type FirstPacket, readFirstPacket } from './startup.ts'
 
 export interface InletListener {
@@ -9,6 +10,10 @@ export interface InletListener {
   onPacket(packet: FirstPacket): void
   /** The client closed or vanished before a relay took over. Told once. */
   onGone(): void
+  /** The PROXY header in front of everything, if one is expected. Told once, before `onPacket`; false: no such client. */
+  onHeader?(endpoints: Endpoints | undefined): boolean
+  /** There should have been a PROXY header. Told once, and nothing after it. */
+  onNoHeader?(why: string): void
 }
 
 export class Inlet {
@@ -17,10 +22,12 @@ export class Inlet {
   #bytes: Buffer = Buffer.alloc(0)
   #packet: FirstPacket | undefined
   #isReleased = false
+  #isHeaderDue: boolean
 
-  constructor(socket: Socket, listener: InletListener) {
+  constructor(socket: Socket, listener: InletListener, expectsHeader = false) {
     this.#socket = socket
     this.#listener = listener
+    this.#isHeaderDue = expectsHeader
     socket.on('data', this.#onData)
     socket.once('end', this.#onGone)
     socket.once('close', this.#onGone)
@@ -38,6 +45,7 @@ export class Inlet {
 
   readonly #onData = (chunk: Buffer): void => {
     this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
+    if (this.#isHeaderDue && !this.#takeHeader()) return
     if (this.#packet === undefined) {
       this.#packet = readFirstPacket(this.#bytes)
       if (this.#packet !== undefined) this.#listener.onPacket(this.#packet)
@@ -45,9 +53,33 @@ export class Inlet {
     if (!this.#isReleased && this.#bytes.length > FIRST_PACKET_BYTES_MAX) this.#socket.pause()
   }
 
+  /** Takes the PROXY header off; false while it is not whole, or when the client is not wanted. */
+  #takeHeader(): boolean {
+    const header = readProxyHeader(this.#bytes)
+    if (header === undefined) return false
+    if (header.kind === 'wrong') {
+      this.release()
+      this.#listener.onNoHeader?.(header.why)
+      return false
+    }
+    this.#isHeaderDue = false
+    this.#bytes = this.#bytes.subarray(header.bytes)
+    return this.#listener.onHeader?.(header.endpoints) !== false && !this.#isReleased
+  }
+
   readonly #onGone = (): void => {
     if (this.#isReleased) return
     this.release()
     this.#listener.onGone()
+  }
+}
+
+/** Both ends of a connection as its socket knows them. */
+export function endpointsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): Endpoints {
+  return {
+    source: remoteAddress ?? '',
+    sourcePort: remotePort ?? 0,
+    target: localAddress ?? '',
+    targetPort: localPort ?? 0,
   }
 }

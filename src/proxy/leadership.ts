@@ -13,6 +13,8 @@ export interface Leadership {
   /** The highest revision that any answer of this etcd cluster carried. */
   readonly highest: bigint
   readonly epoch: Epoch | undefined
+  /** The create_revision under which the epoch goes on: its leader took the vanished key again and never stopped. */
+  readonly continuedAs: bigint | undefined
   /** Does the key exist, by the last word of the store? */
   readonly hasKey: boolean
   readonly leaseId: bigint
@@ -29,6 +31,7 @@ export const unknownLeadership: Leadership = {
   revision: 0n,
   highest: 0n,
   epoch: undefined,
+  continuedAs: undefined,
   hasKey: false,
   leaseId: 0n,
   leaseUntilMs: Number.NEGATIVE_INFINITY,
@@ -59,6 +62,8 @@ export interface Believed {
 export interface LeaderRead {
   readonly position: Position
   readonly leader: LeaderKey | undefined
+  /** The create_revision that the holder says to continue. */
+  readonly continues?: bigint | undefined
   /** The highest revision known when the read was sent: an answer below it proves that the store went back. */
   readonly highestWhenSent: bigint
   readonly atMs: number
@@ -86,7 +91,7 @@ function adopt(believed: Leadership, read: LeaderRead): Believed {
     revision: position.revision,
     highest: max(believed.highest, position.revision),
   }
-  return leader === undefined ? withoutKey(known, atMs) : withKey(known, leader, atMs)
+  return leader === undefined ? withoutKey(known, atMs) : withKey(known, leader, atMs, read.continues)
 }
 
 /** A watch event about the leader key: `leader` undefined means that it was deleted at `revision`. */
@@ -94,6 +99,8 @@ export interface LeaderEvent {
   readonly position: Position
   readonly revision: bigint
   readonly leader: LeaderKey | undefined
+  /** The create_revision that the holder says to continue. */
+  readonly continues?: bigint | undefined
   readonly atMs: number
 }
 
@@ -104,7 +111,9 @@ export function applyEvent(believed: Leadership, event: LeaderEvent): Believed {
   const seen = applyPosition(believed, event.position)
   if (event.revision <= believed.revision) return { next: seen, change: 'late' }
   const known = { ...seen, revision: event.revision }
-  return event.leader === undefined ? withoutKey(known, event.atMs) : withKey(known, event.leader, event.atMs)
+  return event.leader === undefined
+    ? withoutKey(known, event.atMs)
+    : withKey(known, event.leader, event.atMs, event.continues)
 }
 
 /** Takes the position of an answer that says nothing about the leader key. */
@@ -119,7 +128,12 @@ function withoutKey(known: Leadership, atMs: number): Believed {
   return { next, change: 'key-gone' }
 }
 
-function withKey(known: Leadership, leader: LeaderKey, atMs: number): Believed {
+function withKey(
+  known: Leadership,
+  leader: LeaderKey,
+  atMs: number,
+  continues: bigint | undefined,
+): Believed {
   const epoch: Epoch = {
     clusterId: known.clusterId ?? '',
     createRevision: leader.createRevision,
@@ -131,15 +145,33 @@ function withKey(known: Leadership, leader: LeaderKey, atMs: number): Believed {
     // The old lease's deadline stays until the new lease is asked about: this write has just proved that the holder lives.
     return { next, change: known.leaseId === leader.leaseId ? 'none' : 'reattached' }
   }
+  if (isContinued(known, leader, continues)) {
+    const { leaseId, createRevision } = leader
+    const next = { ...known, continuedAs: createRevision, hasKey: true, goneAtMs: undefined, leaseId }
+    if (known.leaseId !== leaseId) return { next, change: 'reattached' }
+    return { next, change: known.hasKey ? 'none' : 'key-back' }
+  }
   const next = {
     ...known,
     epoch,
+    continuedAs: undefined,
     hasKey: true,
     leaseId: leader.leaseId,
     leaseUntilMs: Number.NEGATIVE_INFINITY,
     seenAtMs: atMs,
   }
   return { next, change: 'epoch' }
+}
+
+/** The same leader under another revision of its key, by its own word: the key had vanished, but nobody else has led. */
+function isContinued(
+  { epoch, continuedAs }: Leadership,
+  leader: LeaderKey,
+  continues: bigint | undefined,
+): boolean {
+  if (epoch === undefined || epoch.member !== leader.name) return false
+  if (leader.createRevision === continuedAs) return true
+  return continues !== undefined && continues === (continuedAs ?? epoch.createRevision)
 }
 
 /** What the store said about a lease; `leftSeconds` undefined: it no longer exists. */

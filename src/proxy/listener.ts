@@ -1,30 +1,31 @@
-// One listening port: takes clients in within its limits, keeps their sessions, lets held ones go on in order.
+// Listens on the addresses of one listener, gives each client a session, and keeps the limits.
 
 import { createServer, type Server, type Socket } from 'node:net'
 import type { HostPort } from '../cluster/member.ts'
-import { type ListenerConfig, printBind } from '../config/proxy/types.ts'
-import type { Clock } from '../platform/clock.ts'
+import { isAccepted } from '../config/proxy/access.ts'
+import { type Bind, type ListenerConfig, printBinds } from '../config/proxy/types.ts'
+import type { Clock, Timer } from '../platform/clock.ts'
 import type { Backend } from './backend.ts'
 import { type CancelKeys, forwardCancel } from './cancel.ts'
-import { KEEPALIVE_DELAY_MS } from './connect.ts'
-import { sqlState } from './error-response.ts'
 import type { EventSink } from './events.ts'
+import { LINGER_MS, sayFarewell } from './farewell.ts'
 import { HoldQueue } from './hold.ts'
-import { Inlet } from './inlet.ts'
 import { listen } from './listening.ts'
 import type { ProxyMetrics } from './metrics.ts'
 import type { SessionTotals } from './outage.ts'
 import type { Pool } from './pool.ts'
-import { refuse } from './refusal.ts'
-import { Session, type SessionHost } from './session.ts'
+import { Rate, SourceRate } from './rate.ts'
+import { Session } from './session.ts'
+import type { SessionHost } from './session-host.ts'
+import { TurnAway } from './turn-away.ts'
 
-/** As PostgreSQL's authentication_timeout is for later steps: the first packet must be there by then. */
-const STARTUP_TIMEOUT_MS = 15_000
-const CONNECT_TIMEOUT_MS = 4_000
-/** Clients beyond the limit that may be told so at the same time; more are just closed. */
-const REFUSALS_MAX = 64
-const REFUSAL_PACKET_MS = 2_000
-
+/** Sessions that only say farewell; when there are more, the oldest ends without. */
+export const DRAINING_MAX = 1000
+/** Cancel requests of one source: on average in a second, and at once. Each may go to every server. */
+const CANCELS_PER_SECOND = 10
+const CANCELS_AT_ONCE = 50
+/** More than LINGER_MS: what a stop waits for the last words. */
+const STOP_SLACK_MS = 200
 export interface ListenerOptions {
   readonly config: ListenerConfig
   /** The limit on sessions after the limit on descriptors has been looked at. */
@@ -35,8 +36,12 @@ export interface ListenerOptions {
   readonly events: EventSink
   readonly metrics: ProxyMetrics
   readonly totals: SessionTotals
+  /** Is there a place in the limit of all listeners together? */
+  readonly hasPlace: () => boolean
   readonly explain: () => string
   readonly onRefused: (backend: Backend, why: string) => void
+  readonly onLocalFailure: (why: string) => void
+  readonly onConnected: (backend: Backend) => void
 }
 
 export class Listener {
@@ -44,151 +49,263 @@ export class Listener {
   readonly sessionsMax: number
   readonly sessions = new Set<Session>()
   readonly hold: HoldQueue<Session>
+  readonly queue: HoldQueue<Session>
   acceptedTotal = 0
+  deniedTotal = 0
   readonly #options: ListenerOptions
-  readonly #server: Server
+  #servers: Server[]
   readonly #host: SessionHost
+  readonly #turnAway: TurnAway
+  readonly #draining = new Set<Session>()
+  readonly #cancelRate: SourceRate
+  readonly #sourceRate: SourceRate | undefined
+  readonly #rate: Rate | undefined
+  readonly #releaseRate: Rate | undefined
+  #releaseTimer: Timer | undefined
   #lastSessionId = 0
-  #refusals = 0
-  #isFull = false
+  #isStopped = false
 
   constructor(options: ListenerOptions) {
+    const { clock, config } = options
     this.#options = options
-    this.config = options.config
+    this.config = config
     this.sessionsMax = options.sessionsMax
-    const { holdMs, heldMax } = options.config.onNoBackend
-    this.hold = new HoldQueue({
-      clock: options.clock,
-      capacity: heldMax,
-      holdMs,
-      onExpired: session => session.expire(),
-    })
+    const { holdMs, heldMax, releasePerSecond } = config.onNoBackend
+    const onExpired = (session: Session) => session.expire()
+    this.hold = new HoldQueue({ clock, capacity: heldMax, holdMs, onExpired })
+    const queue = { capacity: queueMax(config), holdMs: config.timeouts.queueMs }
+    this.queue = new HoldQueue({ clock, ...queue, onExpired: session => session.expireFull() })
+    const { perSecond, perSourcePerSecond } = config.access
+    this.#rate = perSecond === undefined ? undefined : new Rate(clock, perSecond)
+    this.#sourceRate =
+      perSourcePerSecond === undefined ? undefined : new SourceRate(clock, perSourcePerSecond)
+    this.#releaseRate = Number.isFinite(releasePerSecond) ? new Rate(clock, releasePerSecond) : undefined
+    this.#cancelRate = new SourceRate(clock, CANCELS_PER_SECOND, CANCELS_AT_ONCE)
     this.#host = this.#createHost()
-    this.#server = createServer(
-      {
-        allowHalfOpen: true,
-        noDelay: true,
-        keepAlive: true,
-        keepAliveInitialDelay: KEEPALIVE_DELAY_MS,
-      },
-      client => this.#onClient(client),
-    )
+    this.#turnAway = this.#createTurnAway()
+    this.#servers = config.binds.map(() => this.#createServer())
   }
 
-  /** Begins to listen. Throws UserError when the address cannot be had. */
+  /** Begins to listen. Throws UserError when an address cannot be had. */
   async listen(): Promise<void> {
-    const { name, bind } = this.config
-    await listen(this.#server, bind, `listeners.${name}.bind`)
+    const { name, binds } = this.config
+    for (const [index, server] of this.#servers.entries()) {
+      const bind = binds[index]
+      if (bind !== undefined && !server.listening) await listen(server, bind, `listeners.${name}.bind`)
+    }
   }
 
-  /** Where it listens: the real port when the configured one is 0. */
+  /** Closes the ports without ending a session; `listen` opens them again. */
+  stopListening(): void {
+    for (const server of this.#servers) if (server.listening) server.close()
+    this.#servers = this.config.binds.map(() => this.#createServer())
+  }
+
+  /** Is there a server for its sessions, a full one included? */
+  get hasServer(): boolean {
+    return !this.#options.pool.isEmpty()
+  }
+
+  get isListening(): boolean {
+    return this.#servers.some(server => server.listening)
+  }
+
+  /** Where it listens first: the real port when the configured one is 0. */
   get address(): HostPort {
-    const bound = this.#server.address()
-    const { host, port } = this.config.bind
+    const bound = this.#servers[0]?.address()
+    const { host, port } = this.config.binds[0] ?? ({ host: undefined, port: 0 } satisfies Bind)
     return typeof bound === 'object' && bound !== null
       ? { host: bound.address, port: bound.port }
       : { host: host ?? '::', port }
   }
 
-  /** Lets sessions of the queue try again, in order. Cheap when nobody waits. */
-  release(): void {
-    if (this.hold.size === 0 || this.#options.pool.choose(new Set()) === undefined) return
-    for (const session of this.hold.takeAll()) session.wake()
+  /** Sessions that take a place: all but those that only say farewell. */
+  get taken(): number {
+    return this.sessions.size - this.#draining.size
   }
 
-  /** Stops listening and ends every session. */
-  stop(says: string): void {
-    this.#server.close()
+  /** Lets sessions of the queues try again, in order. Cheap when nobody waits. */
+  release(): void {
+    if (this.hold.size + this.queue.size === 0 || !this.#options.pool.hasRoom()) return
+    for (const session of this.queue.takeAll()) session.wake()
+    if (this.#releaseRate === undefined) for (const session of this.hold.takeAll()) session.wake()
+    else this.#releaseSlowly(this.#releaseRate)
+  }
+
+  /**
+   * Stops listening and ends every session. Resolves when all of them are gone, or when those that do not read their
+   * last words have had their time.
+   */
+  async stop(says: string): Promise<void> {
+    this.#isStopped = true
+    this.#releaseTimer?.cancel()
+    for (const server of this.#servers) server.close()
     for (const session of [...this.sessions]) session.stop(says)
+    const { clock } = this.#options
+    const untilMs = clock.monotonicMs() + LINGER_MS + STOP_SLACK_MS
+    while (this.sessions.size > 0 && clock.monotonicMs() < untilMs) await clock.sleep(20)
+  }
+
+  #createServer(): Server {
+    const { keepAliveMs } = this.config
+    return createServer(
+      {
+        allowHalfOpen: true,
+        noDelay: true,
+        keepAlive: keepAliveMs !== undefined,
+        ...(keepAliveMs === undefined ? {} : { keepAliveInitialDelay: keepAliveMs }),
+      },
+      client => this.#onClient(client),
+    )
+  }
+
+  /** One after the other, so that a server that has just been promoted is not run down. */
+  #releaseSlowly(rate: Rate): void {
+    this.#releaseTimer?.cancel()
+    while (this.hold.size > 0 && this.#options.pool.hasRoom()) {
+      if (!rate.take()) {
+        this.#releaseTimer = this.#options.clock.setTimer(rate.waitMs(), () => this.#releaseSlowly(rate))
+        return
+      }
+      for (const session of this.hold.take(1)) session.wake()
+    }
   }
 
   #createHost(): SessionHost {
-    const { clock, cancels, config, pool, explain, onRefused, totals, metrics } = this.#options
+    const { clock, cancels, config, pool, explain, onRefused, onLocalFailure, onConnected, totals, metrics } =
+      this.#options
     return {
       clock,
       listener: config.name,
-      startupTimeoutMs: STARTUP_TIMEOUT_MS,
-      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      timeouts: config.timeouts,
       plainErrors: config.onNoBackend.plainErrors,
       closesSilently: config.onNoBackend.afterHold === 'close',
       isWrite: config.pool === 'leader',
+      acceptsProxy: config.acceptsProxy,
+      keepAliveMs: config.keepAliveMs,
+      retries: config.retries,
       hold: this.hold,
+      queue: this.queue,
       cancels,
-      choose: tried => pool.choose(tried),
+      choose: seeker => pool.choose(seeker),
+      wayTo: backend => pool.optionsOf(backend),
       explain,
-      cancel: (processId, secret) => this.#cancel(processId, secret),
+      admits: source => this.#admits(source),
+      cancel: (processId, secret, source) => this.#cancel(processId, secret, source),
       onRefused,
+      onLocalFailure,
+      onConnected,
       onHeld: () => {
         totals.held += 1
         metrics.held(config.name)
       },
-      onEnded: (session, why) => {
-        this.sessions.delete(session)
-        const counters = session.counters()
-        metrics.ended(config.name, why, counters?.toServerBytes ?? 0, counters?.toClientBytes ?? 0)
-      },
+      onDraining: session => this.#onDraining(session),
+      onEnded: (session, why) => this.#onEnded(session, why),
     }
+  }
+
+  #onDraining(session: Session): void {
+    this.#draining.add(session)
+    if (this.#draining.size > DRAINING_MAX) {
+      const { value: oldest } = this.#draining.values().next()
+      oldest?.destroy()
+    }
+    this.#turnAway.noteLoad(this.taken, this.sessionsMax)
+    this.#serveQueue()
+  }
+
+  #onEnded(session: Session, why: string): void {
+    this.sessions.delete(session)
+    this.#draining.delete(session)
+    this.#turnAway.noteLoad(this.taken, this.sessionsMax)
+    const counters = session.counters()
+    const { metrics } = this.#options
+    metrics.ended(this.config.name, why, counters?.toServerBytes ?? 0, counters?.toClientBytes ?? 0)
+    this.#serveQueue()
+  }
+
+  /** A place on a server may be free: whoever has waited longest for one gets it. */
+  #serveQueue(): void {
+    if (this.queue.size === 0 || this.#isStopped || !this.#options.pool.hasRoom()) return
+    for (const session of this.queue.take(1)) session.wake()
+  }
+
+  #createTurnAway(): TurnAway {
+    const { clock, events } = this.#options
+    const { name, binds, onNoBackend, acceptsProxy } = this.config
+    return new TurnAway({
+      clock,
+      acceptsProxy,
+      plainErrors: onNoBackend.plainErrors,
+      detail: () => `listener ${name} has ${this.taken} sessions, its limit`,
+      cancel: (processId, secret, source) => this.#cancel(processId, secret, source),
+      onFull: () =>
+        events.record({
+          kind: 'limit-reached',
+          says: `listener ${name} (${printBinds(binds)}) has reached its limit of ${this.sessionsMax} sessions: new clients are turned away`,
+          facts: { listener: name, sessions: this.taken },
+        }),
+    })
   }
 
   /** A known key goes to its server alone; an unknown one may belong to an encrypted session on any candidate. */
-  #cancel(processId: number, secret: string): Promise<void> {
+  #cancel(processId: number, secret: string, source: string): Promise<void> {
+    if (!this.#cancelRate.take(source)) return Promise.resolve()
     const { cancels, clock, pool } = this.#options
     const known = cancels.find(processId, secret)
-    return forwardCancel(clock, known === undefined ? pool.candidates() : [known], processId, secret)
+    const holders =
+      known === undefined ? pool.candidates().map(backend => ({ backend, gate: backend.gate })) : [known]
+    const targets = holders.map(holder => ({ ...holder, way: pool.optionsOf(holder.backend) }))
+    return forwardCancel(clock, targets, processId, secret)
+  }
+
+  #admits(source: string | undefined): boolean {
+    const { access } = this.config
+    const isRateKept = this.#sourceRate === undefined || this.#sourceRate.take(source ?? '')
+    const isAdmitted = isRateKept && isAccepted(source, access.rules)
+    if (!isAdmitted) {
+      this.deniedTotal += 1
+      this.#options.metrics.denied(this.config.name)
+    }
+    return isAdmitted
   }
 
   #onClient(client: Socket): void {
+    const { metrics, hasPlace, clock, pool } = this.#options
     this.acceptedTotal += 1
-    this.#options.metrics.accepted(this.config.name)
-    if (this.sessions.size >= this.sessionsMax) {
-      this.#turnAway(client)
+    metrics.accepted(this.config.name)
+    const isAdmitted = this.config.acceptsProxy || this.#admits(client.remoteAddress)
+    if (!isAdmitted || this.#rate?.take() === false) {
+      client.on('error', () => {})
+      sayFarewell(clock, client, undefined)
       return
     }
-    this.#isFull = false
+    if (this.taken >= this.sessionsMax || !hasPlace()) {
+      metrics.turnedAway(this.config.name)
+      this.#turnAway.take(client)
+      return
+    }
+    // Nobody may wait and nobody is told why: then there is nothing to wait for, not even the first packet.
+    if (this.#closesAtOnce() && pool.isEmpty()) {
+      client.on('error', () => {})
+      metrics.ended(this.config.name, 'no-backend', 0, 0)
+      sayFarewell(clock, client, undefined)
+      return
+    }
     this.#lastSessionId += 1
     this.sessions.add(new Session(this.#lastSessionId, client, this.#host))
   }
 
-  #turnAway(client: Socket): void {
-    this.#tellFull()
-    client.on('error', () => {})
-    if (this.#refusals >= REFUSALS_MAX) {
-      client.destroy()
-      return
-    }
-    this.#refusals += 1
-    const { clock } = this.#options
-    const timer = clock.setTimer(REFUSAL_PACKET_MS, () => client.destroy())
-    client.once('close', () => {
-      timer.cancel()
-      this.#refusals -= 1
-    })
-    const inlet = new Inlet(client, {
-      onPacket: first => {
-        timer.cancel()
-        inlet.release()
-        const detail = `listener ${this.config.name} has ${this.sessionsMax} sessions, its limit`
-        const error = {
-          code: sqlState.tooManyConnections,
-          message: 'sorry, too many clients already',
-          detail,
-        }
-        refuse({ clock, client, first, error, plainErrors: this.config.onNoBackend.plainErrors })
-      },
-      onGone: () => client.destroy(),
-    })
+  #closesAtOnce(): boolean {
+    const { holdMs, afterHold } = this.config.onNoBackend
+    return holdMs === 0 && afterHold === 'close'
   }
+}
 
-  /** Once for each time that the limit is reached, not for each client. */
-  #tellFull(): void {
-    this.#options.metrics.turnedAway(this.config.name)
-    if (this.#isFull) return
-    this.#isFull = true
-    const { name, bind } = this.config
-    this.#options.events.record({
-      kind: 'limit-reached',
-      says: `listener ${name} (${printBind(bind)}) has reached its limit of ${this.sessionsMax} sessions: new clients are turned away`,
-      facts: { listener: name, sessions: this.sessionsMax },
-    })
-  }
+/** How many may wait for servers that are full: what the servers' own limits say, or as many as for a leader. */
+function queueMax({ servers, onNoBackend, connectionsMax }: ListenerConfig): number {
+  const limits = servers.map(({ queueMax: max }) => max)
+  if (limits.some(max => max === undefined) || limits.length === 0)
+    return Math.max(onNoBackend.heldMax, Math.min(connectionsMax, 10_000))
+  return limits.reduce<number>((sum, max) => sum + (max ?? 0), 0)
 }

@@ -7,6 +7,7 @@ export interface ProxyMetrics {
   accepted(listener: string): void
   held(listener: string): void
   turnedAway(listener: string): void
+  denied(listener: string): void
   ended(listener: string, why: string, toServerBytes: number, toClientBytes: number): void
 }
 
@@ -18,12 +19,14 @@ export function createProxyMetrics(registry: Registry): ProxyMetrics {
   const accepted = counter('accepted_total', 'Client connections accepted', 'listener')
   const held = counter('held_total', 'Sessions that had to wait for a backend', 'listener')
   const turnedAway = counter('turned_away_total', 'Clients beyond the limit of sessions', 'listener')
+  const denied = counter('denied_total', 'Clients kept out by their address or rate', 'listener')
   const ended = counter('sessions_ended_total', 'Sessions that ended, by reason', 'listener', 'reason')
   const bytes = counter('bytes_total', 'Bytes of ended sessions', 'listener', 'direction')
   return {
     accepted: listener => accepted.inc({ listener }),
     held: listener => held.inc({ listener }),
     turnedAway: listener => turnedAway.inc({ listener }),
+    denied: listener => denied.inc({ listener }),
     ended: (listener, reason, toServerBytes, toClientBytes) => {
       ended.inc({ listener, reason })
       if (toServerBytes > 0) bytes.inc({ listener, direction: 'to_server' }, toServerBytes)

@@ -140,6 +140,23 @@ export class Narrator {
     }
   }
 
+  /** A pool's sessions on a server that left it some time ago were cut. */
+  leftPool(pool: string, member: string, sessionsCut: number): void {
+    this.#options.totals.cut += sessionsCut
+    this.#options.events.record({
+      kind: 'left-pool',
+      says: `${member} is out of ${pool} for good: ${sessionsCut} sessions cut`,
+      facts: { listener: pool, member, sessions_cut: sessionsCut },
+    })
+  }
+
+  slept(sleptMs: number): void {
+    this.#options.events.record({
+      kind: 'host-slept',
+      says: `this host slept for ${(sleptMs / 1000).toFixed(1)} s: everything known is asked again`,
+    })
+  }
+
   close(): void {
     this.#report?.timer.cancel()
   }

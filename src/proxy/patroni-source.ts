@@ -3,7 +3,7 @@
 import { Pool } from 'undici'
 import { asText, isObject, type JsonObject, parseJsonObject, printJson } from '../cluster/json.ts'
 import { type Member, parseMember } from '../cluster/member.ts'
-import { originOf } from '../health/probe.ts'
+import { connectOptions, originOf, type ProbeTls } from '../health/probe.ts'
 import type { Clock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
@@ -23,6 +23,7 @@ export interface PatroniSourceOptions {
   readonly events: EventSink
   /** Origins to begin with; the members' own are used as soon as they are known. */
   readonly seeds: readonly string[]
+  readonly tls?: ProbeTls | undefined
 }
 
 export class PatroniSource implements Source {
@@ -77,7 +78,7 @@ export class PatroniSource implements Source {
       try {
         const body = await Deadline.in(clock, CALL_MS).run(
           'GET /cluster',
-          abort => get(origin, abort),
+          abort => get(origin, this.#options.tls, abort),
           signal,
         )
         const cluster = readCluster(body)
@@ -128,8 +129,8 @@ function readMember(listed: JsonObject): Member | undefined {
   )
 }
 
-async function get(origin: string, signal: AbortSignal): Promise<string> {
-  const pool = new Pool(origin, { connections: 1, headersTimeout: 0, bodyTimeout: 0 })
+async function get(origin: string, tls: ProbeTls | undefined, signal: AbortSignal): Promise<string> {
+  const pool = new Pool(origin, { connections: 1, headersTimeout: 0, bodyTimeout: 0, ...connectOptions(tls) })
   try {
     const { body } = await pool.request({ method: 'GET', path: '/cluster', signal })
     const chunks: Buffer[] = []

@@ -1,67 +1,136 @@
 // Which backend a listener's next session goes to.
 
-import type { PoolKind } from '../config/proxy/types.ts'
+import type { ListenerConfig, ServerOptions } from '../config/proxy/types.ts'
+import type { Clock } from '../platform/clock.ts'
 import type { Backend } from './backend.ts'
-import { nextInTurn } from './balance.ts'
+import { type Candidate, chooseNext, isFree, rampedWeight, type Turns } from './balance.ts'
 import type { Router } from './router.ts'
+
+/** Who looks for a server. */
+export interface Seeker {
+  /** Servers that have been tried. */
+  readonly tried: ReadonlySet<string>
+  /** The client's address. */
+  readonly source: string | undefined
+}
+
+/** `full`: there are servers, and none has a place. `none`: there is no server. */
+export type Choice =
+  | { readonly kind: 'backend'; readonly backend: Backend; readonly isFallback: boolean }
+  | { readonly kind: 'full' }
+  | { readonly kind: 'none' }
 
 /** Chooses backends for one listener. */
 export interface Pool {
-  /** A backend that has not been tried; undefined when there is none now. */
-  choose(tried: ReadonlySet<string>): Backend | undefined
+  choose(seeker: Seeker): Choice
+  /** Would a session find a place now? Changes nothing. */
+  hasRoom(): boolean
+  /** Is there no server at all, full ones included? */
+  isEmpty(): boolean
   /** Where a cancel request with an unknown key may belong: a TLS session hides its key. */
   candidates(): readonly Backend[]
+  /** What is said of this server. */
+  optionsOf(backend: Backend): Pick<ServerOptions, 'sendProxy' | 'source' | 'connectionsMax'>
 }
+
+const none: Choice = { kind: 'none' }
 
 /** The pool that a listener's configuration asks for. */
-export function createPool(kind: PoolKind, fallback: 'leader' | 'none', router: Router): Pool {
-  return kind === 'leader' ? new LeaderPool(router) : new ReplicaPool(router, fallback === 'leader')
+export function createPool(
+  config: ListenerConfig,
+  router: Router,
+  clock: Clock,
+  random: () => number = Math.random,
+): Pool {
+  return new RoutedPool(config, router, clock, random)
 }
 
-class LeaderPool implements Pool {
+class RoutedPool implements Pool {
+  readonly #config: ListenerConfig
   readonly #router: Router
+  readonly #clock: Clock
+  readonly #random: () => number
+  readonly #byAddress: ReadonlyMap<string, ServerOptions>
+  #turns: Turns = new Map()
 
-  constructor(router: Router) {
+  constructor(config: ListenerConfig, router: Router, clock: Clock, random: () => number) {
+    this.#config = config
     this.#router = router
+    this.#clock = clock
+    this.#random = random
+    this.#byAddress = new Map(config.servers.map(server => [addressOf(server), server]))
   }
 
-  choose(): Backend | undefined {
-    return this.#router.writeBackend()
+  choose({ tried, source }: Seeker): Choice {
+    const members = this.#members()
+    if (members.length === 0) return this.#fallback(tried)
+    const candidates = members.filter(({ name }) => !tried.has(name)).map(backend => this.#candidate(backend))
+    const { balance } = this.#config
+    const draws = balance.kind === 'random' ? balance.draws : 0
+    const randoms = Array.from({ length: draws }, () => this.#random())
+    const { name, turns } = chooseNext(candidates, { kind: balance.kind, source, randoms }, this.#turns)
+    this.#turns = turns
+    const backend = members.find(member => member.name === name)
+    if (backend !== undefined) return { kind: 'backend', backend, isFallback: false }
+    // Servers that are full will have a place again; servers that all refused are as good as none.
+    return candidates.some(({ weight }) => weight > 0) ? { kind: 'full' } : this.#fallback(tried)
+  }
+
+  hasRoom(): boolean {
+    const members = this.#members()
+    if (members.length > 0) return members.some(backend => isFree(this.#candidate(backend)))
+    return this.#config.fallback === 'leader' && this.#router.writeBackend() !== undefined
+  }
+
+  isEmpty(): boolean {
+    return this.candidates().length === 0
   }
 
   candidates(): readonly Backend[] {
-    const leader = this.#router.writeBackend()
-    return leader === undefined ? [] : [leader]
-  }
-}
-
-/** Replicas in turn; the leader only when there is no replica left. */
-class ReplicaPool implements Pool {
-  readonly #router: Router
-  readonly #fallsBack: boolean
-  #last: string | undefined
-
-  constructor(router: Router, fallsBack: boolean) {
-    this.#router = router
-    this.#fallsBack = fallsBack
+    const members = this.#members()
+    const leader = this.#config.fallback === 'leader' ? this.#router.writeBackend() : undefined
+    return leader === undefined || members.includes(leader) ? members : [...members, leader]
   }
 
-  choose(tried: ReadonlySet<string>): Backend | undefined {
-    const replicas = this.#router.readBackends().filter(backend => !tried.has(backend.name))
-    const name = nextInTurn(
-      replicas.map(backend => backend.name),
-      this.#last,
-    )
-    if (name !== undefined) {
-      this.#last = name
-      return replicas.find(backend => backend.name === name)
+  optionsOf(backend: Backend): Pick<ServerOptions, 'sendProxy' | 'source' | 'connectionsMax'> {
+    return this.#serverOf(backend) ?? this.#config.serverDefaults
+  }
+
+  /** Backends that take sessions of this listener, in their fixed order. */
+  #members(): readonly Backend[] {
+    if (this.#config.pool === 'leader') {
+      const leader = this.#router.writeBackend()
+      return leader === undefined ? [] : [leader]
     }
-    const leader = this.#fallsBack ? this.#router.writeBackend() : undefined
-    return leader !== undefined && !tried.has(leader.name) ? leader : undefined
+    return this.#router.poolBackends(this.#config.name)
   }
 
-  candidates(): readonly Backend[] {
-    const leader = this.#fallsBack ? this.#router.writeBackend() : undefined
-    return leader === undefined ? this.#router.readBackends() : [...this.#router.readBackends(), leader]
+  #fallback(tried: ReadonlySet<string>): Choice {
+    if (this.#config.pool === 'leader' || this.#config.fallback !== 'leader') return none
+    const leader = this.#router.writeBackend()
+    if (leader === undefined || tried.has(leader.name)) return none
+    if (!isFree(this.#candidate(leader))) return { kind: 'full' }
+    return { kind: 'backend', backend: leader, isFallback: true }
   }
+
+  #candidate(backend: Backend): Candidate {
+    const { name, listener } = { name: backend.name, listener: this.#config.name }
+    const server = this.#serverOf(backend)
+    const upSinceMs = this.#router.leavers.upSinceMs(listener, name)
+    const sinceMs = upSinceMs === undefined ? Number.POSITIVE_INFINITY : this.#clock.monotonicMs() - upSinceMs
+    return {
+      name,
+      weight: server === undefined ? 1 : rampedWeight(server.weight, server.slowStartMs, sinceMs),
+      sessions: backend.sessionsOf(listener),
+      connectionsMax: this.optionsOf(backend).connectionsMax,
+    }
+  }
+
+  #serverOf({ address }: Backend): ServerOptions | undefined {
+    return this.#byAddress.get(`${address.host}:${address.port}`)
+  }
+}
+
+function addressOf({ address }: ServerOptions): string {
+  return `${address.host}:${address.port}`
 }

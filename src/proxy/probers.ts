@@ -1,7 +1,7 @@
 // One prober for each member, started and stopped as members come, go and move.
 
 import type { ProbeResult } from '../health/document.ts'
-import { HttpProbe, originOf } from '../health/probe.ts'
+import { HttpProbe, originOf, type ProbeTls } from '../health/probe.ts'
 import { Prober, type ProbeSchedule } from '../health/prober.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { RosterMember } from './roster.ts'
@@ -9,8 +9,10 @@ import type { RosterMember } from './roster.ts'
 export interface ProbersOptions {
   readonly clock: Clock
   readonly schedule: ProbeSchedule
+  readonly tls?: ProbeTls | undefined
   onResult(member: string, result: ProbeResult): void
   isHurried(member: string): boolean
+  isDown?(member: string): boolean
 }
 
 export class Probers {
@@ -45,10 +47,11 @@ export class Probers {
   }
 
   #start(name: string, origin: string): void {
-    const { clock, schedule } = this.#options
-    const prober = new Prober(clock, new HttpProbe(clock, origin), schedule, {
+    const { clock, schedule, tls } = this.#options
+    const prober = new Prober(clock, new HttpProbe(clock, origin, tls), schedule, {
       onResult: result => this.#options.onResult(name, result),
       isHurried: () => this.#options.isHurried(name),
+      isDown: () => this.#options.isDown?.(name) === true,
     })
     this.#probers.set(name, { origin, prober })
     prober.start()

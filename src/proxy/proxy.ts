@@ -1,27 +1,40 @@
 // Puts the proxy's parts together and starts and stops them in order. Holds no rule of its own.
 
 import type { Registry } from 'prom-client'
-import { type ProxyConfig, printBind } from '../config/proxy/types.ts'
+import {
+  type ListenerConfig,
+  type ProxyConfig,
+  printBinds,
+  type ServerOptions,
+} from '../config/proxy/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
+import type { ProbeTls } from '../health/probe.ts'
 import type { Clock } from '../platform/clock.ts'
+import { messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 import { registerGauges } from './admin/gauges.ts'
 import { AdminServer } from './admin/server.ts'
 import type { StatusParts } from './admin/status.ts'
 import { CancelKeys } from './cancel.ts'
+import { Checks, type Pem, ruleOf } from './checks.ts'
 import { sessionLimits } from './descriptors.ts'
 import { EtcdSource } from './etcd-source.ts'
-import { ProxyEvents } from './events.ts'
+import { type EventSink, ProxyEvents } from './events.ts'
 import { Listener } from './listener.ts'
 import { createProxyMetrics } from './metrics.ts'
 import { Narrator } from './narrator.ts'
 import type { SessionTotals } from './outage.ts'
 import { PatroniSource } from './patroni-source.ts'
+import { SuspendWatch } from './pause-watch.ts'
+import { Pinger } from './pinger.ts'
 import { createPool } from './pool.ts'
+import { createSpecs } from './pool-specs.ts'
 import { Probers } from './probers.ts'
 import { keepRegistered } from './registration.ts'
 import { Router } from './router.ts'
+import { Shedder } from './shedder.ts'
 import type { Source } from './source.ts'
+import { StaticSource } from './static-source.ts'
 
 export interface ProxyParts {
   readonly config: ProxyConfig
@@ -34,14 +47,25 @@ export interface ProxyParts {
   readonly pid: number
   /** The process's limit of open files; undefined when it is not known. */
   readonly descriptorsMax: number | undefined
+  /** Certificates and keys by the paths that the configuration names. */
+  readonly pem: Pem
 }
+
+/** Events about failures of this host: no more than one in this time. */
+const LOCAL_FAILURE_EVERY_MS = 10_000
+/** A hurried probe of a silent member gets this long, so that silence is found out within two intervals. */
+const HURRIED_TIMEOUT_MS = 250
 
 export class ProxyServer {
   readonly #parts: ProxyParts
   readonly #events: ProxyEvents
   readonly #router: Router
   readonly #source: Source
+  readonly #watch: SuspendWatch
   readonly #probers: Probers
+  readonly #checks: Checks
+  readonly #pinger: Pinger | undefined
+  readonly #shedder: Shedder
   readonly #listeners: readonly Listener[]
   readonly #admin: AdminServer
   readonly #totals: SessionTotals = { cut: 0, held: 0 }
@@ -52,13 +76,27 @@ export class ProxyServer {
     const { config, clock, log, registry } = parts
     this.#parts = parts
     this.#events = new ProxyEvents({ clock, log, source: config.name, file: config.eventsFile })
+    this.#watch = new SuspendWatch({ clock, onSuspended: sleptMs => this.#router.applySleep(sleptMs) })
     this.#router = this.#createRouter()
     this.#source = this.#createSource()
     this.#probers = this.#createProbers()
+    this.#checks = this.#createChecks()
+    this.#pinger = this.#createPinger()
     this.#listeners = this.#createListeners()
+    this.#shedder = new Shedder({
+      clock,
+      listeners: this.#listeners,
+      router: this.#router,
+      events: this.#events,
+    })
     const status = this.#statusParts()
     registerGauges(registry, status)
-    this.#admin = new AdminServer({ bind: config.admin.bind, registry, parts: status })
+    this.#admin = new AdminServer({ binds: config.admin.binds, registry, parts: status })
+  }
+
+  /** Where the proxy's events are kept, for parts that were made outside it. */
+  get events(): EventSink {
+    return this.#events
   }
 
   /** Begins to listen and to learn. Nothing is routed before the first evidence. Throws UserError for a taken port. */
@@ -66,16 +104,23 @@ export class ProxyServer {
     const { config, log, dcs } = this.#parts
     try {
       await this.#admin.listen()
-      for (const listener of this.#listeners) await listener.listen()
+      for (const listener of this.#listeners) {
+        if (this.#stopping.signal.aborted) return
+        if (!listener.config.onNoBackend.stopsListening) await listener.listen()
+      }
     } catch (error) {
       await this.stop('the proxy could not start')
       throw error
     }
     for (const { config: listener } of this.#listeners) {
-      log.info(`listening on ${printBind(listener.bind)} (${listener.name}, pool ${listener.pool})`)
+      log.info(`listening on ${printBinds(listener.binds)} (${listener.name}, pool ${listener.pool})`)
     }
-    log.info(`status on ${printBind(config.admin.bind)}`)
+    if (config.admin.binds.length > 0) log.info(`status on ${printBinds(config.admin.binds)}`)
     const { signal } = this.#stopping
+    if (signal.aborted) return
+    this.#watch.start()
+    if (config.discovery.kind === 'static') this.#checks.start()
+    this.#shedder.start()
     const registered = dcs === undefined ? undefined : this.#register(dcs, signal)
     this.#running = Promise.all([this.#source.run(signal), registered])
   }
@@ -83,10 +128,13 @@ export class ProxyServer {
   /** Stops listening, cuts every session and waits until everything of the proxy is gone. */
   async stop(says: string): Promise<void> {
     this.#stopping.abort(new Error(says))
-    for (const listener of this.#listeners) listener.stop(says)
+    this.#watch.stop()
+    this.#shedder.stop()
+    this.#pinger?.stop()
+    const ended = this.#listeners.map(listener => listener.stop(says))
     this.#router.stop()
     this.#admin.close()
-    await Promise.all([this.#probers.close(), this.#running])
+    await Promise.all([this.#probers.close(), this.#checks.close(), this.#running, ...ended])
   }
 
   #scope = (): string => {
@@ -96,6 +144,7 @@ export class ProxyServer {
 
   #createRouter(): Router {
     const { clock, config } = this.#parts
+    const { checks, listeners, discovery } = config
     const narrator = new Narrator({
       clock,
       events: this.#events,
@@ -103,37 +152,135 @@ export class ProxyServer {
       scope: this.#scope,
       storeSilentMs: () => this.#source.silentMs(),
     })
+    const leader = discovery.kind === 'static' ? this.#leaderListener() : undefined
     return new Router(
-      { clock, narrator, limits: config.checks, timing: config.checks },
       {
-        onRouted: () => {
-          for (const listener of this.#listeners) listener.release()
+        clock,
+        narrator,
+        limits: checks,
+        timing: checks,
+        watch: this.#watch,
+        pools: createSpecs(listeners),
+        needsPing: this.#pings(),
+        onDcsLoss: config.onDcsLoss,
+        isStoreSilent: () => this.#source.silentMs() !== undefined,
+        cutAfterMs: pool => listeners.find(({ name }) => name === pool)?.cutAfterMs,
+        ...(leader === undefined ? {} : { leaderRule: member => leaderRuleOf(leader, member) }),
+      },
+      {
+        onRouted: () => this.#onRouted(),
+        onMembers: members => {
+          if (discovery.kind !== 'static') this.#probers.follow(members)
         },
-        onMembers: members => this.#probers.follow(members),
-        onCurious: (member, delayMs) => this.#probers.kick(member, delayMs),
+        onCurious: (member, delayMs) => {
+          this.#probers.kick(member, delayMs)
+          this.#pinger?.forget(member)
+        },
         onDoubt: () => this.#source.refresh(),
+        onPing: member => this.#pinger?.want(member),
       },
     )
+  }
+
+  #leaderListener(): ListenerConfig | undefined {
+    const { discovery, listeners } = this.#parts.config
+    if (discovery.kind !== 'static') return undefined
+    return listeners.find(({ name }) => name === discovery.leaderListener)
+  }
+
+  /** A server that wants a PROXY header would take a bare start-up packet for an attack. */
+  #pings(): boolean {
+    const { checks, listeners } = this.#parts.config
+    const wantsHeader = listeners.some(
+      ({ servers, serverDefaults }) =>
+        serverDefaults.sendProxy !== undefined || servers.some(({ sendProxy }) => sendProxy !== undefined),
+    )
+    return checks.pingUser !== undefined && !wantsHeader
+  }
+
+  #onRouted(): void {
+    for (const listener of this.#listeners ?? []) {
+      if (listener.config.onNoBackend.stopsListening) this.#openOrClose(listener)
+      listener.release()
+    }
+  }
+
+  /** For clients with several hosts a refused connection is the best answer of a proxy that has no server. */
+  #openOrClose(listener: Listener): void {
+    const { log } = this.#parts
+    if (this.#stopping.signal.aborted) return
+    if (listener.hasServer === listener.isListening) return
+    if (!listener.hasServer) listener.stopListening()
+    else listener.listen().catch((error: unknown) => log.warning(messageOf(error), { event: 'listen' }))
   }
 
   #createSource(): Source {
     const { clock, dcs, config } = this.#parts
     const shared = { clock, router: this.#router, events: this.#events }
     if (dcs !== undefined) return new EtcdSource({ ...shared, dcs })
+    if (config.discovery.kind === 'static') {
+      const leaders = this.#leaderListener()?.servers.filter(({ isDisabled }) => !isDisabled) ?? []
+      const servers = uniqueServers(config.listeners)
+      return new StaticSource({ ...shared, servers, leaders: leaders.map(({ name }) => name) })
+    }
     const seeds = config.discovery.kind === 'patroni' ? config.discovery.urls : []
-    return new PatroniSource({ ...shared, seeds })
+    return new PatroniSource({ ...shared, seeds, tls: this.#tls() })
+  }
+
+  #tls(): ProbeTls | undefined {
+    const { pem, config } = this.#parts
+    const { verify, caFile, certFile, keyFile } = config.checks.tls
+    if (verify && caFile === undefined && certFile === undefined) return undefined
+    const fileOf = (path: string | undefined) => (path === undefined ? undefined : pem.get(path))
+    return { verify, ca: fileOf(caFile), cert: fileOf(certFile), key: fileOf(keyFile) }
   }
 
   #createProbers(): Probers {
     const { clock, config } = this.#parts
+    const hurriedTimeoutMs = Math.min(config.checks.timeoutMs, HURRIED_TIMEOUT_MS)
     return new Probers({
       clock,
-      schedule: config.checks,
+      tls: this.#tls(),
+      schedule: config.compat === 'native' ? { ...config.checks, hurriedTimeoutMs } : config.checks,
       isHurried: member => this.#router.isHurried(member),
+      isDown: member => this.#router.health.get(member)?.counter.isUp === false,
       onResult: (member, result) => {
         this.#router.applyProbe(member, result)
         this.#source.onProbe()
       },
+    })
+  }
+
+  #createChecks(): Checks {
+    const { clock, config, pem } = this.#parts
+    const leader = this.#leaderListener()?.name
+    return new Checks({
+      clock,
+      pem,
+      // One section's checks say who leads; further ones for the leader would only ask the same again.
+      listeners: config.listeners.filter(({ name, pool }) => pool !== 'leader' || name === leader),
+      onResult: (listener, server, result, rule) => {
+        if (listener === leader) {
+          this.#router.applyProbe(server, result)
+          this.#source.onProbe()
+        } else this.#router.applyCheck(listener, server, result, rule)
+      },
+      healthOf: (listener, server) =>
+        listener === leader ? this.#router.health.get(server) : this.#router.checksOf(listener)?.get(server),
+    })
+  }
+
+  #createPinger(): Pinger | undefined {
+    const { clock, config } = this.#parts
+    const { pingUser, fastIntervalMs, timeoutMs } = config.checks
+    if (pingUser === undefined) return undefined
+    return new Pinger({
+      clock,
+      user: pingUser,
+      everyMs: Math.min(fastIntervalMs, 1000),
+      timeoutMs: Math.min(timeoutMs, 1000),
+      addressOf: member => this.#router.members.get(member)?.address,
+      onPing: (member, ping) => this.#router.applyPing(member, ping),
     })
   }
 
@@ -143,6 +290,7 @@ export class ProxyServer {
     const metrics = createProxyMetrics(registry)
     const limits = sessionLimits(config.listeners, descriptorsMax)
     if (limits.says !== undefined) log.warning(limits.says, { event: 'descriptor-limit' })
+    const localFailure = this.#localFailureTeller()
     return config.listeners.map(
       (listener, index) =>
         new Listener({
@@ -151,22 +299,45 @@ export class ProxyServer {
           clock,
           cancels,
           metrics,
-          pool: createPool(listener.pool, listener.fallback, this.#router),
+          pool: createPool(listener, this.#router, clock),
           events: this.#events,
           totals: this.#totals,
-          explain: () => this.#router.explain(),
+          hasPlace: () => this.#hasPlace(),
+          explain: () => this.#router.explain(listener),
           onRefused: (backend, why) => {
             log.debug(`${backend.name}: ${why}`, { backend: backend.name })
             this.#router.applyRefusal(backend.name)
           },
+          onLocalFailure: localFailure,
+          onConnected: backend => this.#router.applyConnected(backend.name),
         }),
     )
   }
 
+  #hasPlace(): boolean {
+    const { connectionsMax } = this.#parts.config
+    if (connectionsMax === undefined) return true
+    return this.#listeners.reduce((sum, listener) => sum + listener.taken, 0) < connectionsMax
+  }
+
+  /** Connections that fail on this host say nothing about servers, but somebody must hear of them. */
+  #localFailureTeller(): (why: string) => void {
+    const { clock } = this.#parts
+    let toldAtMs = Number.NEGATIVE_INFINITY
+    return why => {
+      if (clock.monotonicMs() - toldAtMs < LOCAL_FAILURE_EVERY_MS) return
+      toldAtMs = clock.monotonicMs()
+      this.#events.record({
+        kind: 'local-failure',
+        says: `connections to servers fail on this host: ${why}; the sessions try again`,
+      })
+    }
+  }
+
   #register(dcs: Dcs, signal: AbortSignal): Promise<void> {
     const { clock, log, config, pid, version } = this.#parts
-    const listeners = Object.fromEntries(config.listeners.map(({ name, bind }) => [name, printBind(bind)]))
-    const value = { name: config.name, version, listeners, admin: printBind(config.admin.bind) }
+    const listeners = Object.fromEntries(config.listeners.map(({ name, binds }) => [name, printBinds(binds)]))
+    const value = { name: config.name, version, listeners, admin: printBinds(config.admin.binds) }
     return keepRegistered({ clock, dcs, log, id: `${config.name}-${pid}`, value }, signal)
   }
 
@@ -185,4 +356,19 @@ export class ProxyServer {
       storeSilentMs: () => this.#source.silentMs(),
     }
   }
+}
+
+/** How the leader's checks of the file are counted. */
+function leaderRuleOf({ servers }: ListenerConfig, member: string): ReturnType<typeof ruleOf> | undefined {
+  const check = servers.find(({ name }) => name === member)?.check
+  return check === undefined ? undefined : ruleOf(check, true)
+}
+
+/** Each server of the file once, whatever sections name it. */
+function uniqueServers(listeners: readonly ListenerConfig[]): readonly ServerOptions[] {
+  const byName = new Map<string, ServerOptions>()
+  for (const { servers } of listeners) {
+    for (const server of servers) if (!byName.has(server.name)) byName.set(server.name, server)
+  }
+  return [...byName.values()]
 }

@@ -3,16 +3,41 @@
 
 import type { Epoch } from '../cluster/epoch.ts'
 import type { Tags } from '../cluster/member.ts'
-import { type MemberHealth, primaryVerdict, servesReads, unknownHealth } from '../health/verdict.ts'
+import type { SyncState } from '../cluster/sync.ts'
+import type { OnDcsLoss } from '../config/proxy/types.ts'
+import { type MemberHealth, primaryVerdict, unknownHealth } from '../health/verdict.ts'
+import type { Lag } from './lag.ts'
 import type { Leadership } from './leadership.ts'
+import { type PoolSpec, poolMembers } from './pool-members.ts'
+
+/** What a server itself answered to a start-up packet. */
+export interface Ping {
+  readonly answer: 'accepting' | 'rejecting' | 'silent'
+  /** Monotonic time before the question left. */
+  readonly sentAtMs: number
+}
 
 /** Everything a route is decided from, at one monotonic instant. */
 export interface Evidence {
   readonly nowMs: number
   readonly leadership: Leadership
   /** Known members; only those can be routed to. */
-  readonly members: ReadonlyMap<string, { readonly tags: Tags }>
+  readonly members: ReadonlyMap<string, { readonly tags: Tags; readonly absentSinceMs?: number | undefined }>
   readonly health: ReadonlyMap<string, MemberHealth>
+  readonly pools: readonly PoolSpec[]
+  /** Results of a pool's own checks, by pool and member. */
+  readonly checks: ReadonlyMap<string, ReadonlyMap<string, MemberHealth>>
+  readonly sync: SyncState | undefined
+  readonly lags: ReadonlyMap<string, Lag>
+  readonly pings: ReadonlyMap<string, Ping>
+  /** Is a leader's server asked itself before the first session goes there? */
+  readonly needsPing: boolean
+  readonly onDcsLoss: OnDcsLoss
+  readonly isStoreSilent: boolean
+  /** A change of leader was asked for: the present one takes no new sessions. */
+  readonly isClosing: boolean
+  /** The table that is in force. */
+  readonly previous: RoutingTable
 }
 
 /** The one backend of the write pool. */
@@ -26,11 +51,13 @@ export interface WriteRoute {
 
 export interface RoutingTable {
   readonly write: WriteRoute | undefined
-  /** Replicas that take reads, by name. */
+  /** Members that take reads in any pool, by name. */
   readonly reads: readonly string[]
+  /** Members of each pool of reads. */
+  readonly pools: ReadonlyMap<string, readonly string[]>
 }
 
-export const emptyTable: RoutingTable = { write: undefined, reads: [] }
+export const emptyTable: RoutingTable = { write: undefined, reads: [], pools: new Map() }
 
 /**
  * Decides. The leader is the epoch of the leader key. Its lease (while the key exists) and its own answers each extend
@@ -38,20 +65,38 @@ export const emptyTable: RoutingTable = { write: undefined, reads: [] }
  * left recovery and runs.
  */
 export function route(evidence: Evidence): RoutingTable {
-  return { write: writeRoute(evidence), reads: readRoutes(evidence) }
+  const write = writeRoute(evidence)
+  const pools = new Map(evidence.pools.map(pool => [pool.name, readPool(pool, evidence, write)]))
+  const reads = [...new Set([...pools.values()].flat())].sort()
+  return { write, reads, pools }
 }
 
-function writeRoute({ nowMs, leadership, members, health }: Evidence): WriteRoute | undefined {
+function writeRoute(evidence: Evidence): WriteRoute | undefined {
+  const { nowMs, leadership, members, health, onDcsLoss, isStoreSilent } = evidence
   const { epoch, hasKey } = leadership
   if (epoch === undefined || !members.has(epoch.member)) return undefined
   const leader = health.get(epoch.member) ?? unknownHealth
+  const isAlone = isStoreSilent && onDcsLoss === 'close'
   const untilMs = Math.max(
     hasKey ? leadership.leaseUntilMs : Number.NEGATIVE_INFINITY,
-    ownProof(leader, leadership),
+    isAlone ? Number.NEGATIVE_INFINITY : ownProof(leader, leadership),
   )
   if (untilMs <= nowMs) return undefined
-  const takesNew = hasKey && primaryVerdict(leader, leadership.seenAtMs) === 'primary'
+  const isPrimary = primaryVerdict(leader, leadership.seenAtMs) === 'primary'
+  const takesNew = hasKey && isPrimary && !evidence.isClosing && takesConnections(evidence, epoch.member)
   return { epoch, untilMs, takesNew }
+}
+
+/** The server's own answer to a start-up packet, sent in this epoch and after the last refused connection. */
+function takesConnections(evidence: Evidence, member: string): boolean {
+  if (!evidence.needsPing) return true
+  const ping = evidence.pings.get(member)
+  return ping?.answer === 'accepting' && ping.sentAtMs >= askedSince(evidence, member)
+}
+
+/** Only pings sent later than this count for the leader. */
+export function askedSince({ leadership, health }: Evidence, member: string): number {
+  return Math.max(leadership.seenAtMs, health.get(member)?.refusedAtMs ?? Number.NEGATIVE_INFINITY)
 }
 
 /** The leader's own answers count only if they were asked for in this epoch: it may have led before. */
@@ -60,17 +105,41 @@ function ownProof(leader: MemberHealth, leadership: Leadership): number {
   return isOfThisEpoch ? leader.leadsUntilMs : Number.NEGATIVE_INFINITY
 }
 
-function readRoutes({ leadership, members, health }: Evidence): readonly string[] {
-  const names: string[] = []
-  for (const [name, member] of members) {
-    if (leadership.hasKey && name === leadership.epoch?.member) continue
-    if (servesReads(health.get(name) ?? unknownHealth, member.tags)) names.push(name)
-  }
-  return names.sort()
+function readPool(pool: PoolSpec, evidence: Evidence, write: WriteRoute | undefined): readonly string[] {
+  const { leadership, nowMs, members, health, sync, lags, checks, previous } = evidence
+  return poolMembers(pool, {
+    nowMs,
+    members,
+    health,
+    sync,
+    lags,
+    checks: checks.get(pool.name),
+    leader: leadership.hasKey ? leadership.epoch?.member : undefined,
+    writer: write?.takesNew === true ? write.epoch.member : undefined,
+    vouched: vouchedFor(evidence),
+    previous: previous.pools.get(pool.name) ?? [],
+  })
 }
 
-/** Same destinations, whatever their deadlines? */
-export function sameDestinations(a: RoutingTable, b: RoutingTable): boolean {
-  if (a.write?.takesNew !== b.write?.takesNew || a.write?.epoch !== b.write?.epoch) return false
-  return a.reads.length === b.reads.length && a.reads.every((name, index) => name === b.reads[index])
+/** How long a server's answer to a ping speaks for it. */
+const PING_COUNTS_MS = 1_500
+
+/** Members whose server answers itself and whose key is in the store. */
+function vouchedFor({ pings, members, nowMs }: Evidence): ReadonlySet<string> {
+  const names = [...pings].filter(([name, { answer, sentAtMs }]) => {
+    const member = members.get(name)
+    const isPresent = member !== undefined && member.absentSinceMs === undefined
+    return answer === 'accepting' && nowMs - sentAtMs <= PING_COUNTS_MS && isPresent
+  })
+  return new Set(names.map(([name]) => name))
+}
+
+/** Members that should be asked themselves now: a leader that could take sessions, replicas whose REST server is silent. */
+export function wantsPing(evidence: Evidence): readonly string[] {
+  if (!evidence.needsPing) return []
+  const { leadership, health, previous } = evidence
+  const leader = leadership.hasKey ? leadership.epoch?.member : undefined
+  const wanted = previous.reads.filter(name => health.get(name)?.silence !== undefined)
+  const isAsked = leader !== undefined && !takesConnections(evidence, leader)
+  return isAsked && leader !== undefined ? [...new Set([leader, ...wanted])] : wanted
 }

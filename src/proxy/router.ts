@@ -5,11 +5,14 @@ import { type Epoch, sameEpoch } from '../cluster/epoch.ts'
 import { type Member, parseMember } from '../cluster/member.ts'
 import { type ClusterView, type Position, parseLeader } from '../cluster/view.ts'
 import type { WatchEvent } from '../dcs/dcs.ts'
-import { type CounterLimits, isTurning } from '../health/counter.ts'
+import type { CheckRule } from '../health/check-verdict.ts'
+import { isTurning } from '../health/counter.ts'
 import type { ProbeResult } from '../health/document.ts'
-import { judge, judgeRefusal, type MemberHealth, type ProbeTiming, unknownHealth } from '../health/verdict.ts'
-import type { Clock, Timer } from '../platform/clock.ts'
+import { type MemberHealth, unknownHealth } from '../health/verdict.ts'
+import type { Timer } from '../platform/clock.ts'
 import { Backend, type CutReason } from './backend.ts'
+import { EvidenceBook } from './evidence-book.ts'
+import { tellPool } from './explain.ts'
 import {
   applyEvent,
   applyLease,
@@ -20,49 +23,64 @@ import {
   type LeaseAnswer,
   unknownLeadership,
 } from './leadership.ts'
-import { type Narrator, whyRetired } from './narrator.ts'
-import { Roster, type RosterMember } from './roster.ts'
-import { type Evidence, emptyTable, type RoutingTable, route, type WriteRoute } from './route.ts'
+import { Leavers } from './leavers.ts'
+import { whyRetired } from './narrator.ts'
+import { READ_POOL } from './pool-specs.ts'
+import type { RosterMember } from './roster.ts'
+import {
+  type Evidence,
+  emptyTable,
+  type Ping,
+  type RoutingTable,
+  route,
+  type WriteRoute,
+  wantsPing,
+} from './route.ts'
+import type { RouterListener, RouterOptions } from './router-types.ts'
 import type { Ending } from './story.ts'
+import { continuesIn, continuesOf, keyOf, revisionOf, wentWithLease } from './watch-events.ts'
 
 /** A server that refused connections is asked again after this pause: a tight loop would help nobody. */
 const AFTER_REFUSAL_MS = 100
-
-export interface RouterOptions {
-  readonly clock: Clock
-  readonly limits: CounterLimits
-  readonly timing: ProbeTiming
-  readonly narrator: Narrator
-}
-
-/** Who is told what the router needs or changed. */
-export interface RouterListener {
-  /** Evidence was looked at again: waiting sessions may try. Called after each look. */
-  onRouted(): void
-  /** Members to probe may have changed. */
-  onMembers(members: ReadonlyMap<string, RosterMember>): void
-  /** This member should be asked soon. */
-  onCurious(member: string, delayMs: number): void
-  /** The store should be read now. */
-  onDoubt(why: string): void
-}
+/** Pools of reads are looked at again so often while nothing happens: lag grows in silence. */
+const READS_EVERY_MS = 500
 
 export class Router {
   readonly #options: RouterOptions
   readonly #listener: RouterListener
-  readonly #roster = new Roster()
+  readonly #book: EvidenceBook
   readonly #backends = new Map<string, Backend>()
-  readonly #health = new Map<string, MemberHealth>()
+  readonly leavers: Leavers
   #leadership: Leadership = unknownLeadership
   #table: RoutingTable = emptyTable
   /** The epoch that has taken sessions and has not been retired. */
   #armed: Epoch | undefined
   #deadlineTimer: Timer | undefined
   #isStopped = false
+  #wasClosing = false
 
   constructor(options: RouterOptions, listener: RouterListener) {
+    const { clock, limits, timing, pools = [READ_POOL], needsPing = false, onDcsLoss = 'keep' } = options
+    const { leaderRule } = options
     this.#options = options
     this.#listener = listener
+    this.#book = new EvidenceBook({
+      limits,
+      timing,
+      pools,
+      needsPing,
+      onDcsLoss,
+      ...(leaderRule === undefined ? {} : { leaderRule }),
+    })
+    this.leavers = new Leavers({
+      clock,
+      cutAfterMs: pool => options.cutAfterMs?.(pool),
+      keeps: (pool, member) =>
+        this.#table.write?.epoch.member === member &&
+        pools.find(({ name }) => name === pool)?.kind !== 'servers',
+      backendOf: name => this.#backends.get(name),
+      onCut: (pool, member, sessionsCut) => options.narrator.leftPool(pool, member, sessionsCut),
+    })
   }
 
   get table(): RoutingTable {
@@ -74,7 +92,7 @@ export class Router {
   }
 
   get members(): ReadonlyMap<string, RosterMember> {
-    return this.#roster.members
+    return this.#book.roster.members
   }
 
   get backends(): ReadonlyMap<string, Backend> {
@@ -82,7 +100,7 @@ export class Router {
   }
 
   get health(): ReadonlyMap<string, MemberHealth> {
-    return this.#health
+    return this.#book.health
   }
 
   /** The write pool's backend for a new session: asks the clock, so that a late timer can do no harm. */
@@ -92,19 +110,28 @@ export class Router {
     return this.#backends.get(write.epoch.member)
   }
 
-  /** Replicas that take reads, in name order. */
-  readBackends(): readonly Backend[] {
-    return this.#table.reads.map(name => this.#backends.get(name)).filter(backend => backend !== undefined)
+  /** Servers that take sessions of this pool, in a fixed order. */
+  poolBackends(pool: string): readonly Backend[] {
+    const names = this.#table.pools.get(pool) ?? []
+    return names.map(name => this.#backends.get(name)).filter(backend => backend !== undefined)
   }
 
-  /** Why there is no leader to go to. */
-  explain(): string {
-    return this.#options.narrator.story(this.#evidence())
+  checksOf(pool: string): ReadonlyMap<string, MemberHealth> | undefined {
+    return this.#book.checks.get(pool)
+  }
+
+  /** Why there is no server to go to: for the leader, or for the pool of one listener. */
+  explain(listener?: { readonly name: string; readonly fallback: 'leader' | 'none' }): string {
+    const evidence = this.evidence()
+    const pool = evidence.pools.find(({ name }) => name === listener?.name)
+    const story = this.#options.narrator.story(evidence)
+    if (pool === undefined || listener === undefined) return story
+    return listener.fallback === 'leader' ? `${tellPool(pool, evidence)}; ${story}` : tellPool(pool, evidence)
   }
 
   /** Is a change on its way at this member, so that it is worth asking more often? */
   isHurried(member: string): boolean {
-    if (isTurning((this.#health.get(member) ?? unknownHealth).counter)) return true
+    if (isTurning((this.health.get(member) ?? unknownHealth).counter)) return true
     return this.#leadership.epoch?.member === member && this.#table.write?.takesNew !== true
   }
 
@@ -112,9 +139,10 @@ export class Router {
   applyRead(view: ClusterView, highestWhenSent: bigint): void {
     const { position, leader } = view
     const atMs = this.#now()
-    const believed = applyRead(this.#leadership, { position, leader, highestWhenSent, atMs })
+    const read = { position, leader, continues: continuesIn(view), highestWhenSent, atMs }
+    const believed = applyRead(this.#leadership, read)
     if (believed.change === 'restored') this.#startAgain(believed.next)
-    if (believed.change !== 'late') this.#roster.replace(view.members.values(), atMs)
+    if (believed.change !== 'late') this.#book.applyView(view, atMs)
     const keepsMemberKey = view.members.has(this.#leadership.epoch?.member ?? '')
     this.#believe(believed, keepsMemberKey ? 'gave-up' : 'lease-ended')
     this.#afterMembers()
@@ -126,7 +154,8 @@ export class Router {
     for (const event of events) this.#applyMemberEvent(position, event)
     for (const event of events) {
       if (keyOf(event) !== 'leader') continue
-      this.#applyLeaderEvent(position, event, wentWithLease(events, event, this.#leadership.epoch))
+      const withLease = wentWithLease(events, event, this.#leadership.epoch)
+      this.#applyLeaderEvent(position, event, withLease, continuesOf(events, event))
       // The table follows each event, not each batch: an epoch between two others must be seen to end.
       this.#look()
     }
@@ -143,63 +172,84 @@ export class Router {
   /** Takes leadership and members from a source without keys (the members' answers alone). */
   applyAnswers(believed: Believed, members: Iterable<Member>): void {
     if (believed.change === 'restored') this.#startAgain(believed.next)
-    this.#roster.replace(members, this.#now())
+    this.#book.roster.replace(members, this.#now())
     this.#believe(believed, 'gave-up')
     this.#afterMembers()
     this.#look()
   }
 
   applyProbe(member: string, result: ProbeResult): void {
-    const { limits, timing, narrator } = this.#options
-    const health = judge(this.#health.get(member) ?? unknownHealth, result, limits, timing)
-    this.#health.set(member, health)
-    const { epoch } = this.#leadership
+    const { epoch, hasKey } = this.#leadership
+    const health = this.#book.probed(member, result, hasKey && epoch?.member === member)
     if (result.kind === 'answer' && epoch?.member === member && Number.isFinite(health.leadsUntilMs)) {
-      narrator.goodAnswer(epoch, result.answer.receivedAtMs)
+      this.#options.narrator.goodAnswer(epoch, result.answer.receivedAtMs)
     }
+    this.#look()
+  }
+
+  applyCheck(pool: string, member: string, result: ProbeResult, rule: CheckRule): void {
+    this.#book.checked(pool, member, result, rule)
+    this.#look()
+  }
+
+  applyPing(member: string, ping: Ping): void {
+    this.#book.pinged(member, ping)
     this.#look()
   }
 
   /** A connection to the member's server itself failed: evidence at once. */
   applyRefusal(member: string): void {
-    const health = this.#health.get(member) ?? unknownHealth
-    this.#health.set(member, judgeRefusal(health, this.#now(), this.#options.limits))
+    this.#book.refused(member, this.#now())
     this.#listener.onCurious(member, AFTER_REFUSAL_MS)
     this.#look()
+  }
+
+  applyConnected(member: string): void {
+    if (this.#book.connected(member)) this.#look()
+  }
+
+  /** The host slept `sleptMs`: all proofs may have ended meanwhile, the route begins again with new ones. */
+  applySleep(sleptMs: number): void {
+    this.#options.narrator.slept(sleptMs)
+    this.#book.voidProofs()
+    this.#leadership = { ...this.#leadership, leaseUntilMs: Number.NEGATIVE_INFINITY }
+    this.#look()
+    this.#listener.onDoubt('the host slept')
+    for (const member of this.members.keys()) this.#listener.onCurious(member, 0)
   }
 
   /** Routes nothing any more. The sessions are their listeners' business. */
   stop(): void {
     this.#isStopped = true
     this.#deadlineTimer?.cancel()
+    this.leavers.stop()
     this.#options.narrator.close()
     this.#table = emptyTable
   }
 
-  #evidence(): Evidence {
-    return {
-      nowMs: this.#now(),
-      leadership: this.#leadership,
-      members: this.#roster.members,
-      health: this.#health,
-    }
+  /** All the facts of this instant. */
+  evidence(): Evidence {
+    const isStoreSilent = this.#options.isStoreSilent?.() === true
+    return this.#book.at(this.#now(), this.#leadership, this.#table, isStoreSilent)
   }
 
   #applyMemberEvent(position: Position, event: WatchEvent): void {
     const key = keyOf(event)
-    if (!key.startsWith('members/') || position.clusterId !== this.#leadership.clusterId) return
+    if (position.clusterId !== this.#leadership.clusterId) return
+    this.#book.applyKey(key, event.kind === 'put' ? event.kv.value : '', this.#now())
+    if (!key.startsWith('members/')) return
     const name = key.slice('members/'.length)
     if (event.kind === 'delete') {
-      this.#roster.remove(name, this.#now())
+      this.#book.roster.remove(name, this.#now())
       return
     }
-    this.#roster.put(parseMember(name, event.kv.value, event.kv.leaseId))
+    this.#book.roster.put(parseMember(name, event.kv.value, event.kv.leaseId))
     if (this.isHurried(name)) this.#listener.onCurious(name, 0)
   }
 
-  #applyLeaderEvent(position: Position, event: WatchEvent, withLease: boolean): void {
+  #applyLeaderEvent(position: Position, event: WatchEvent, withLease: boolean, continues?: bigint): void {
     const leader = event.kind === 'put' ? parseLeader(event.kv) : undefined
-    const fact = { position, revision: revisionOf(event), leader, atMs: this.#now() }
+    const fact = { position, revision: revisionOf(event), leader, continues, atMs: this.#now() }
     const believed = applyEvent(this.#leadership, fact)
     if (believed.change === 'foreign') this.#listener.onDoubt('an event of another etcd cluster')
     this.#believe(believed, withLease ? 'lease-ended' : 'gave-up')
@@ -214,6 +264,7 @@ export class Router {
     if (epoch === undefined) return
     if (believed.change === 'key-gone') narrator.keyGone(epoch, howGone)
     if (believed.change === 'epoch' || believed.change === 'restored') {
+      this.#book.forgetPositions()
       narrator.keyTaken(epoch, before)
       this.#listener.onCurious(epoch.member, 0)
       this.#listener.onDoubt('a new leader')
@@ -230,20 +281,21 @@ export class Router {
     if (this.#armed !== undefined) {
       this.#retire(this.#armed, 'store-restored', 'the store was restored or replaced')
     }
-    this.#roster.clear()
+    this.#book.clear()
   }
 
   #afterMembers(): void {
-    const { members } = this.#roster
+    const { members } = this
+    const { clock, watch } = this.#options
     for (const { name, address } of members.values()) {
       const backend = this.#backends.get(name)
-      if (backend === undefined) this.#backends.set(name, new Backend(name, address, this.#options.clock))
+      if (backend === undefined) this.#backends.set(name, new Backend(name, address, clock, watch))
       else backend.address = address
     }
     for (const [name, backend] of this.#backends) {
       if (members.has(name) || backend.sessions.size > 0) continue
       this.#backends.delete(name)
-      this.#health.delete(name)
+      this.#book.forget(name)
     }
     this.#listener.onMembers(members)
     this.#options.narrator.members(members, name => this.#timelineOf(name))
@@ -252,15 +304,27 @@ export class Router {
   /** Decides again and carries it out. */
   #look(): void {
     if (this.#isStopped) return
-    const next = route(this.#evidence())
-    const { reads, write } = this.#table
+    const evidence = this.evidence()
+    const next = route(evidence)
+    const { reads, write, pools } = this.#table
     if (write?.takesNew === true && next.write?.takesNew !== true) this.#options.narrator.stopped()
     this.#retireIfOver(next)
     this.#table = next
     if (next.write !== undefined) this.#arm(next.write)
     this.#options.narrator.reads(reads, next.reads)
+    this.leavers.changed(pools, next.pools)
     this.#armTimer(next)
+    this.#holdIdle(evidence.isClosing)
+    for (const member of wantsPing(evidence)) this.#listener.onPing?.(member)
     this.#listener.onRouted()
+  }
+
+  /** The leader is about to go: its idle clients keep what they have to say to themselves, and lose nothing. */
+  #holdIdle(isClosing: boolean): void {
+    if (isClosing === this.#wasClosing) return
+    this.#wasClosing = isClosing
+    const backend = this.#backends.get(this.#leadership.epoch?.member ?? '')
+    for (const session of backend?.sessions ?? []) session.holdWhenIdle?.(isClosing)
   }
 
   #retireIfOver(next: RoutingTable): void {
@@ -279,9 +343,7 @@ export class Router {
     this.#armed = undefined
     const backend = this.#backends.get(epoch.member)
     if (backend === undefined) return
-    backend.gate.untilMs = Number.NEGATIVE_INFINITY
-    const sessionsCut = backend.cutAll(reason, says)
-    backend.gate.untilMs = Number.POSITIVE_INFINITY
+    const sessionsCut = backend.retire(reason, says)
     this.#options.narrator.retired(epoch, reason, says, sessionsCut)
   }
 
@@ -297,36 +359,24 @@ export class Router {
   }
 
   #timelineOf(member: string): number | undefined {
-    return this.#health.get(member)?.answer?.timeline
+    return this.health.get(member)?.answer?.timeline
   }
 
   /** Looks again at the instant at which the last evidence ends. */
   #armTimer(table: RoutingTable): void {
     this.#deadlineTimer?.cancel()
     this.#deadlineTimer = undefined
-    const untilMs = table.write?.untilMs
-    if (untilMs === undefined) return
     const { clock } = this.#options
-    this.#deadlineTimer = clock.setTimer(Math.ceil(untilMs - clock.monotonicMs()), () => this.#look())
+    const nowMs = clock.monotonicMs()
+    const dueAtMs = Math.min(
+      table.write?.untilMs ?? Number.POSITIVE_INFINITY,
+      table.reads.length > 0 ? nowMs + READS_EVERY_MS : Number.POSITIVE_INFINITY,
+    )
+    if (!Number.isFinite(dueAtMs)) return
+    this.#deadlineTimer = clock.setTimer(Math.ceil(dueAtMs - nowMs), () => this.#look())
   }
 
   #now(): number {
     return this.#options.clock.monotonicMs()
   }
-}
-
-function keyOf(event: WatchEvent): string {
-  return event.kind === 'put' ? event.kv.key : event.key
-}
-
-function revisionOf(event: WatchEvent): bigint {
-  return event.kind === 'put' ? event.kv.modRevision : event.revision
-}
-
-/** Did the leader's member key vanish in the same revision as the leader key? Only the end of a lease does that. */
-function wentWithLease(events: readonly WatchEvent[], gone: WatchEvent, epoch: Epoch | undefined): boolean {
-  const memberKey = `members/${epoch?.member ?? ''}`
-  return events.some(
-    event => event.kind === 'delete' && event.key === memberKey && event.revision === revisionOf(gone),
-  )
 }

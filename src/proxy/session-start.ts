@@ -1,6 +1,6 @@
 // Watches a session's start for its listener: learns the cancel key, stops a standby that answers as the leader.
 
-import type { Backend } from './backend.ts'
+import type { Backend, Gate } from './backend.ts'
 import { Handshake } from './handshake.ts'
 import type { Observer } from './relay/relay.ts'
 import type { FirstPacket } from './startup.ts'
@@ -8,7 +8,7 @@ import type { FirstPacket } from './startup.ts'
 /** What the start of a session needs from its listener. */
 export interface StartHost {
   readonly isWrite: boolean
-  readonly cancels: { add(key: string, backend: Backend): void }
+  readonly cancels: { add(key: string, backend: Backend, gate: Gate): void }
   onRefused(backend: Backend, why: string): void
 }
 
@@ -19,6 +19,7 @@ export class SessionStart implements Observer {
   readonly #handshake: Handshake
   readonly #host: StartHost
   readonly #backend: Backend
+  readonly #gate: Gate
   #hasTold = false
   /** Set when a piece was stopped and the client has got whole messages only. */
   #isStoppedAtBoundary = false
@@ -28,6 +29,7 @@ export class SessionStart implements Observer {
     this.#handshake = new Handshake(first)
     this.#host = host
     this.#backend = backend
+    this.#gate = backend.gate
     if (this.#handshake.isOver) return
     const rest = early.subarray(early.readUInt32BE(0))
     if (rest.length > 0) this.#handshake.fromClient(rest)
@@ -45,7 +47,7 @@ export class SessionStart implements Observer {
     const wasAtBoundary = this.#handshake.isAtBoundary
     this.#handshake.fromServer(chunk)
     const { cancelKey, refusal, isStandby } = this.#handshake
-    if (cancelKey !== undefined) this.#host.cancels.add(cancelKey, this.#backend)
+    if (cancelKey !== undefined) this.#host.cancels.add(cancelKey, this.#backend, this.#gate)
     if (refusal !== undefined && NOT_NOW.includes(refusal))
       this.#tell(`its server refused with SQLSTATE ${refusal}`)
     if (!isStandby || !this.#host.isWrite) return true

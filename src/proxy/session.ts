@@ -1,45 +1,29 @@
 // One client from accept to close: first packet, a backend or a place in the queue, the relay, the last words.
-// Each session holds one slot of its listener and gives it back exactly once.
+// Each session holds one slot of its listener until it drains, and gives it back exactly once.
 
 import type { Socket } from 'node:net'
-import type { Clock, Timer } from '../platform/clock.ts'
-import type { Backend, CutReason, Cuttable } from './backend.ts'
-import type { CancelKeys } from './cancel.ts'
-import { type Connecting, connectTo } from './connect.ts'
+import type { Timer } from '../platform/clock.ts'
+import type { Backend, CutReason, Cuttable, Gate } from './backend.ts'
+import { type ConnectFailure, type Connecting, connectTo } from './connect.ts'
 import { type FatalError, printFatal, sqlState } from './error-response.ts'
 import { sayFarewell } from './farewell.ts'
 import type { HoldQueue } from './hold.ts'
-import { Inlet } from './inlet.ts'
+import { IdleWatch } from './idle-watch.ts'
+import { endpointsOf, Inlet } from './inlet.ts'
+import { cutError, idleError, serversFull, unavailable } from './last-words.ts'
+import { type Endpoints, printProxyHeader } from './proxy-protocol.ts'
 import { refuse } from './refusal.ts'
 import { NetRelay } from './relay/net.ts'
 import type { Relay, RelayCounters, RelayEnd } from './relay/relay.ts'
+import type { SessionHost } from './session-host.ts'
 import { SessionStart } from './session-start.ts'
 import { checkStep, type SessionState } from './session-state.ts'
 import type { FirstPacket } from './startup.ts'
 
-/** What a session needs from its listener. One object for all sessions of a listener. */
-export interface SessionHost {
-  readonly clock: Clock
-  readonly listener: string
-  readonly startupTimeoutMs: number
-  readonly connectTimeoutMs: number
-  readonly plainErrors: boolean
-  /** Is a client whose time in the queue is up just closed? */
-  readonly closesSilently: boolean
-  /** Are sessions of this listener for the leader alone? */
-  readonly isWrite: boolean
-  readonly hold: HoldQueue<Session>
-  readonly cancels: CancelKeys
-  /** A backend for a new session; undefined when there is none now. */
-  choose(tried: ReadonlySet<string>): Backend | undefined
-  /** Why there is no backend, for people. */
-  explain(): string
-  cancel(processId: number, secret: string): Promise<void>
-  /** The server itself refused or could not be reached: evidence at once. */
-  onRefused(backend: Backend, why: string): void
-  onHeld(): void
-  onEnded(session: Session, why: string): void
-}
+/** Between two attempts at a server of a session that may not wait. */
+const RETRY_MS_MAX = 1000
+/** After a failure of this host. */
+const LOCAL_RETRY_MS = 100
 
 export class Session implements Cuttable {
   readonly id: number
@@ -49,9 +33,15 @@ export class Session implements Cuttable {
   readonly #tried = new Set<string>()
   #state: SessionState = 'startup'
   #startupTimer: Timer | undefined
+  #retryTimer: Timer | undefined
+  #idle: IdleWatch | undefined
+  #endpoints: Endpoints
   #first: FirstPacket | undefined
   #heldSinceMs: number | undefined
+  #failures = 0
   #backend: Backend | undefined
+  #gate: Gate | undefined
+  #isFallback = false
   #connecting: Connecting | undefined
   #start: SessionStart | undefined
   #relay: Relay | undefined
@@ -61,23 +51,56 @@ export class Session implements Cuttable {
     this.id = id
     this.#client = client
     this.#host = host
+    this.#endpoints = endpointsOf(client)
     client.on('error', () => {})
     client.once('close', () => {
       if (this.#relay === undefined) this.#close('client-closed')
     })
-    this.#startupTimer = host.clock.setTimer(host.startupTimeoutMs, () => this.#onLate())
-    this.#inlet = new Inlet(client, {
-      onPacket: packet => this.#onPacket(packet),
-      onGone: () => this.#onGone(),
-    })
+    this.#startupTimer = host.clock.setTimer(host.timeouts.loginMs, () => this.#onLate())
+    this.#inlet = new Inlet(
+      client,
+      {
+        onPacket: packet => this.#onPacket(packet),
+        onGone: () => this.#onGone(),
+        onHeader: endpoints => this.#onHeader(endpoints),
+        onNoHeader: () => this.#closeNow('no-proxy-header'),
+      },
+      host.acceptsProxy,
+    )
   }
 
   get state(): SessionState {
     return this.#state
   }
 
+  get listener(): string {
+    return this.#host.listener
+  }
+
+  /** The client's address, from a PROXY header where there is one. */
+  get source(): string {
+    return this.#endpoints.source
+  }
+
   get backend(): Backend | undefined {
     return this.#backend
+  }
+
+  get hasBegun(): boolean {
+    return this.#state === 'streaming'
+  }
+
+  get isIdle(): boolean {
+    return this.#relay?.isIdle() === true
+  }
+
+  /** Is it on the leader because its pool was empty? */
+  get isFallback(): boolean {
+    return this.#isFallback && this.#state === 'streaming'
+  }
+
+  holdWhenIdle(isOn: boolean): void {
+    this.#relay?.holdWhenIdle(isOn)
   }
 
   counters(): RelayCounters | undefined {
@@ -94,6 +117,11 @@ export class Session implements Cuttable {
     if (this.#state === 'held') this.#refuseUnavailable()
   }
 
+  /** Its time in the queue for full servers is up. */
+  expireFull(): void {
+    if (this.#state === 'held') this.#refuse(serversFull(this.#host.listener), 'queue-timeout')
+  }
+
   cut(reason: CutReason, says: string): boolean {
     if (this.#state === 'streaming') {
       this.#why = reason
@@ -102,15 +130,21 @@ export class Session implements Cuttable {
     }
     if (this.#state === 'connecting') {
       this.#abortConnect()
-      this.#wait()
+      this.#wait(this.#host.hold)
     }
     return false
+  }
+
+  /** Ends it without ceremony: there are too many sessions that only say farewell. */
+  destroy(): void {
+    this.#client.destroy()
+    this.#relay?.close('reset')
   }
 
   /** The proxy stops: a session that has no server yet is told so, any other is cut. */
   stop(says: string): void {
     if (this.cut('proxy-stops', says) || this.#state === 'draining' || this.#state === 'closed') return
-    this.#host.hold.leave(this)
+    this.#leaveQueues()
     this.#refuse(
       { code: sqlState.cannotConnectNow, message: 'the proxy is shutting down', detail: says },
       'proxy-stops',
@@ -120,6 +154,14 @@ export class Session implements Cuttable {
   #to(next: SessionState): void {
     checkStep(this.#state, next)
     this.#state = next
+    if (next === 'draining') this.#host.onDraining(this)
+  }
+
+  #onHeader(endpoints: Endpoints | undefined): boolean {
+    if (endpoints !== undefined) this.#endpoints = endpoints
+    if (this.#host.admits(this.#endpoints.source)) return true
+    this.#closeNow('denied')
+    return false
   }
 
   #onPacket(packet: FirstPacket): void {
@@ -135,7 +177,14 @@ export class Session implements Cuttable {
   }
 
   #onLate(): void {
-    this.#why = 'startup-timeout'
+    this.#closeNow('startup-timeout')
+  }
+
+  /** Closes a client that gets no word. */
+  #closeNow(why: string): void {
+    if (this.#state !== 'startup') return
+    this.#why = why
+    this.#startupTimer?.cancel()
     this.#to('draining')
     this.#inlet.release()
     sayFarewell(this.#host.clock, this.#client, undefined)
@@ -145,7 +194,7 @@ export class Session implements Cuttable {
   #onGone(): void {
     this.#why ??= 'client-closed'
     this.#abortConnect()
-    this.#host.hold.leave(this)
+    this.#leaveQueues()
     this.#client.destroy()
   }
 
@@ -154,46 +203,86 @@ export class Session implements Cuttable {
     this.#to('draining')
     this.#inlet.release()
     // `cancel` never rejects. The client waits for our close to know that its request was delivered.
-    void this.#host.cancel(processId, secret).then(() => {
+    void this.#host.cancel(processId, secret, this.#endpoints.source).then(() => {
       sayFarewell(this.#host.clock, this.#client, undefined)
     })
     this.#client.resume()
   }
 
   #seek(): void {
-    const backend = this.#host.choose(this.#tried)
-    if (backend === undefined) this.#wait()
-    else this.#connect(backend)
+    this.#connectOr(isFull => this.#wait(isFull ? this.#host.queue : this.#host.hold))
   }
 
-  #wait(): void {
+  #wait(queue: HoldQueue<Session>): void {
     if (this.#state !== 'held') this.#to('held')
     this.#tried.clear()
+    const { clock } = this.#host
     if (this.#heldSinceMs === undefined) {
-      this.#heldSinceMs = this.#host.clock.monotonicMs()
+      this.#heldSinceMs = clock.monotonicMs()
       this.#host.onHeld()
     }
-    if (!this.#host.hold.offer(this, this.#heldSinceMs)) this.#refuseUnavailable()
+    if (queue.offer(this, this.#heldSinceMs)) return
+    if (queue === this.#host.queue) this.expireFull()
+    else this.#refuseUnavailable()
   }
 
-  #connect(backend: Backend): void {
+  #connect(backend: Backend, isFallback: boolean): void {
     this.#to('connecting')
     this.#backend = backend
-    backend.sessions.add(this)
-    const { clock, connectTimeoutMs } = this.#host
-    this.#connecting = connectTo(clock, backend.address, connectTimeoutMs, {
+    this.#gate = backend.gate
+    this.#isFallback = isFallback
+    backend.join(this)
+    const { clock, timeouts, keepAliveMs } = this.#host
+    const { source } = this.#host.wayTo(backend)
+    const options = { timeoutMs: timeouts.connectMs, source, keepAliveMs }
+    this.#connecting = connectTo(clock, backend.address, options, {
       onConnected: server => this.#stream(backend, server),
-      onFailed: why => this.#onConnectFailed(backend, why),
+      onFailed: failure => this.#onConnectFailed(backend, failure),
     })
   }
 
-  #onConnectFailed(backend: Backend, why: string): void {
-    backend.connectFailuresTotal += 1
+  #onConnectFailed(backend: Backend, { why, isEvidence }: ConnectFailure): void {
     this.#abortConnect()
-    this.#tried.add(backend.name)
+    this.#failures += 1
     this.#to('held')
+    if (!isEvidence) {
+      this.#host.onLocalFailure(why)
+      this.#retryLater(LOCAL_RETRY_MS)
+      return
+    }
+    backend.connectFailuresTotal += 1
+    this.#tried.add(backend.name)
     this.#host.onRefused(backend, why)
-    this.#seek()
+    const { retries, hold, timeouts } = this.#host
+    // Those who may wait in the queue are woken from there; the others have their attempts.
+    if (hold.holdMs > 0) this.#seek()
+    else if (this.#failures > retries) this.#refuseUnavailable()
+    else this.#connectOr(() => this.#retryLater(Math.min(timeouts.connectMs, RETRY_MS_MAX)))
+  }
+
+  /** Those who may not wait in the queue try again by themselves, as often as their listener allows. */
+  #retryLater(delayMs: number): void {
+    const { clock, retries, hold } = this.#host
+    if (hold.holdMs === 0 && this.#failures > retries) {
+      this.#refuseUnavailable()
+      return
+    }
+    this.#heldSinceMs ??= clock.monotonicMs()
+    this.#retryTimer = clock.setTimer(delayMs, () => {
+      if (this.#state !== 'held') return
+      this.#tried.clear()
+      this.#connectOr(isFull => {
+        this.#failures += 1
+        if (hold.holdMs > 0 || isFull) this.#seek()
+        else this.#retryLater(delayMs)
+      })
+    })
+  }
+
+  #connectOr(otherwise: (isFull: boolean) => void): void {
+    const choice = this.#host.choose({ tried: this.#tried, source: this.#endpoints.source })
+    if (choice.kind === 'backend') this.#connect(choice.backend, choice.isFallback)
+    else otherwise(choice.kind === 'full')
   }
 
   #abortConnect(): void {
@@ -203,49 +292,80 @@ export class Session implements Cuttable {
   }
 
   #leaveBackend(): void {
-    this.#backend?.sessions.delete(this)
+    this.#backend?.leave(this)
     if (this.#start?.cancelKey !== undefined) this.#host.cancels.delete(this.#start.cancelKey)
+  }
+
+  #leaveQueues(): void {
+    this.#retryTimer?.cancel()
+    this.#host.hold.leave(this)
+    this.#host.queue.leave(this)
   }
 
   #stream(backend: Backend, server: Socket): void {
     this.#connecting = undefined
     const first = this.#first
-    if (first === undefined || !backend.gate.isOpen()) {
+    const gate = this.#gate
+    if (first === undefined || gate === undefined || !gate.isOpen()) {
       server.destroy()
       this.#leaveBackend()
-      this.#wait()
+      this.#wait(this.#host.hold)
       return
     }
     this.#to('streaming')
     backend.startedTotal += 1
+    this.#host.onConnected(backend)
     const early = this.#inlet.release()
+    const { clock, timeouts } = this.#host
+    const { sendProxy } = this.#host.wayTo(backend)
+    if (sendProxy !== undefined) server.write(printProxyHeader(sendProxy, this.#endpoints))
     this.#start = new SessionStart(first, early, this.#host, backend)
-    this.#relay = new NetRelay(this.#host.clock, {
+    const relay = new NetRelay(clock, {
       client: this.#client,
       server,
-      passage: backend.gate,
+      passage: gate,
       observer: this.#start,
-      monotonicMs: () => this.#host.clock.monotonicMs(),
+      monotonicMs: () => clock.monotonicMs(),
       onHalfClosed: why => {
         this.#why ??= why
+        this.#idle?.onHalfClosed()
       },
       onEnding: why => this.#onEnding(why),
       onClosed: () => this.#close('client-closed'),
     })
-    this.#relay.start(early)
+    this.#relay = relay
+    this.#idle = new IdleWatch(
+      clock,
+      timeouts,
+      () => relay.counters().lastActivityMs,
+      (why, limitMs) => {
+        this.#why = why
+        relay.close('cut', printFatal(idleError(limitMs)))
+      },
+    )
+    relay.start(early)
   }
 
   /** Not called for half-closed sessions: their server process lives on and can still be cut. */
   #onEnding(why: RelayEnd): void {
     if (why !== 'cut') this.#why = why
+    this.#idle?.stop()
     this.#to('draining')
     this.#leaveBackend()
-    if (why === 'gate-closed')
-      this.#relay?.close('cut', printFatal(cutError('evidence-expired', this.#host.explain())))
+    if (why === 'gate-closed') this.#relay?.close('cut', printFatal(this.#gateError()))
     if (why === 'refused') {
       const detail = `server ${this.#backend?.name ?? ''} answered as a standby`
       this.#relay?.close('cut', printFatal(unavailable(detail)))
     }
+  }
+
+  #gateError(): FatalError {
+    const { reason, says } = this.#gate?.closedBecause ?? {
+      reason: 'evidence-expired' as const,
+      says: this.#host.explain(),
+    }
+    this.#why = reason
+    return cutError(reason, says)
   }
 
   #refuseUnavailable(): void {
@@ -256,30 +376,22 @@ export class Session implements Cuttable {
     const { clock, plainErrors, closesSilently } = this.#host
     this.#why = why
     this.#startupTimer?.cancel()
+    this.#retryTimer?.cancel()
     this.#to('draining')
     this.#inlet.release()
     const first = this.#first
-    if (first === undefined || (why === 'no-backend' && closesSilently))
-      sayFarewell(clock, this.#client, undefined)
+    const isSilent = closesSilently && (why === 'no-backend' || why === 'queue-timeout')
+    if (first === undefined || isSilent) sayFarewell(clock, this.#client, undefined)
     else refuse({ clock, client: this.#client, first, error, plainErrors })
   }
 
   #close(why: string): void {
     if (this.#state === 'closed') return
     this.#startupTimer?.cancel()
-    this.#host.hold.leave(this)
+    this.#idle?.stop()
+    this.#leaveQueues()
     this.#abortConnect()
     this.#to('closed')
     this.#host.onEnded(this, this.#why ?? why)
   }
-}
-
-function cutError(reason: CutReason, says: string): FatalError {
-  const why =
-    reason === 'proxy-stops' ? 'the proxy is shutting down' : 'its server no longer leads the cluster'
-  return { code: sqlState.adminShutdown, message: `terminating connection: ${why}`, detail: says }
-}
-
-function unavailable(detail: string): FatalError {
-  return { code: sqlState.cannotConnectNow, message: 'no server is available for this connection', detail }
 }

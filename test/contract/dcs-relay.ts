@@ -10,6 +10,7 @@ export class Relay {
   #isMute = false
   #delayMs = 0
   #connections = 0
+  #tap: (chunk: Buffer) => void = () => {}
 
   private constructor(host: string, port: number) {
     this.#target = { host, port }
@@ -31,6 +32,16 @@ export class Relay {
   /** Connections accepted so far. */
   get connections(): number {
     return this.#connections
+  }
+
+  /** Shows each chunk that a client sends. */
+  tap(onChunk: (chunk: Buffer) => void): void {
+    this.#tap = onChunk
+  }
+
+  /** Breaks every connection and lets new ones in. */
+  drop(): void {
+    this.#breakAll()
   }
 
   /** Breaks every connection and refuses new ones until `heal`. */
@@ -86,7 +97,10 @@ export class Relay {
     for (const [from, to] of [pair, [server, client] as const]) {
       from.on('error', end)
       from.on('close', end)
-      from.on('data', chunk => this.#forward(chunk, to))
+      from.on('data', chunk => {
+        if (from === client) this.#tap(chunk)
+        this.#forward(chunk, to)
+      })
       if (this.#isMute) from.pause()
     }
   }

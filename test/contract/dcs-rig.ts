@@ -1,8 +1,7 @@
 // Real etcd clusters for the store's tests, each on loopback addresses of its own so that many run side by side.
 
 import path from 'node:path'
-import type { Dcs } from '../../src/dcs/dcs.ts'
-import { createEtcdDcs } from '../../src/dcs/etcd/etcd.ts'
+import { createEtcdDcs, type EtcdDcs } from '../../src/dcs/etcd/etcd.ts'
 import type { EtcdOptions } from '../../src/dcs/etcd/options.ts'
 import { serverAccount } from '../../src/demo/account.ts'
 import { EtcdCluster, type EtcdMember } from '../../src/demo/etcd.ts'
@@ -35,7 +34,7 @@ export async function startEtcd(work: Workplace, net: number, size: 1 | 3): Prom
 }
 
 /** A client with short times, as a cluster with `retry_timeout: 3` has it. */
-export function connect(endpoints: readonly string[], more: Partial<EtcdOptions> = {}): Dcs {
+export function connect(endpoints: readonly string[], more: Partial<EtcdOptions> = {}): EtcdDcs {
   return createEtcdDcs({
     endpoints,
     namespace: 'service',

@@ -9,7 +9,15 @@ import type { Server } from '../../src/demo/server.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { runChild } from '../../src/platform/child.ts'
 import type { Workplace } from '../support/workplace.ts'
+import type { Pair } from './dcs-certs.ts'
 import { by } from './dcs-rig.ts'
+
+/** What an etcd with TLS shows, and what its own tool shows to it. */
+export interface SingleTls {
+  readonly ca: string
+  readonly server: Pair
+  readonly admin: Pair
+}
 
 export class SingleEtcd {
   readonly server: Server
@@ -18,8 +26,14 @@ export class SingleEtcd {
   readonly #host: Host
   readonly #dataDir: string
   readonly #identity: readonly string[]
+  readonly #ctlFlags: readonly string[]
 
-  private constructor(host: Host, port: number, peerPort: number, identity: readonly string[]) {
+  private constructor(
+    host: Host,
+    [port, peerPort]: readonly [number, number],
+    identity: readonly string[],
+    tls: SingleTls | undefined,
+  ) {
     const peer = `http://${host.address}:${peerPort}`
     this.#host = host
     this.address = host.address
@@ -31,17 +45,27 @@ export class SingleEtcd {
       `--initial-advertise-peer-urls=${peer}`,
       ...identity,
     ]
-    const client = `http://${host.address}:${port}`
+    const client = `${tls === undefined ? 'http' : 'https'}://${host.address}:${port}`
+    const { ca = '', server, admin } = tls ?? {}
+    const shown = [`--cert-file=${server?.cert}`, `--key-file=${server?.key}`, `--trusted-ca-file=${ca}`]
+    this.#ctlFlags = [`--cacert=${ca}`, `--cert=${admin?.cert}`, `--key=${admin?.key}`]
+    if (tls === undefined) this.#ctlFlags = []
     const listen = [
       `--listen-client-urls=${client}`,
       `--advertise-client-urls=${client}`,
       `--listen-peer-urls=${peer}`,
     ]
-    const command = ['etcd', `--data-dir=${this.#dataDir}`, ...listen, ...this.#identity]
+    const secure = tls === undefined ? [] : [...shown, '--client-cert-auth']
+    const command = ['etcd', `--data-dir=${this.#dataDir}`, ...listen, ...secure, ...this.#identity]
     this.server = host.server({ name: 'etcd', command })
   }
 
-  static async start(work: Workplace, net: number, more: readonly string[] = []): Promise<SingleEtcd> {
+  static async start(
+    work: Workplace,
+    net: number,
+    more: readonly string[] = [],
+    tls?: SingleTls,
+  ): Promise<SingleEtcd> {
     const address = `127.0.${net}.11`
     const place = {
       name: 'solo',
@@ -52,8 +76,8 @@ export class SingleEtcd {
     }
     const host = new Host(place, await serverAccount())
     await host.prepare()
-    const [port, peerPort] = [await freePort(address, 2379), await freePort(address, 2380)]
-    const etcd = new SingleEtcd(host, port, peerPort, more)
+    const ports = [await freePort(address, 2379), await freePort(address, 2380)] as const
+    const etcd = new SingleEtcd(host, ports, more, tls)
     work.defer(() => host.remove())
     await etcd.start()
     return etcd
@@ -66,6 +90,7 @@ export class SingleEtcd {
   async start(): Promise<void> {
     await this.server.start()
     await waitFor('etcd to be healthy', { withinMs: 20_000 }, async () => {
+      if (this.#ctlFlags.length > 0) return (await this.ctl('endpoint', 'health')) !== undefined
       const response = await fetch(`http://${this.endpoint}/health`, { signal: AbortSignal.timeout(1_000) })
       return (await response.text()).includes('"true"')
     })
@@ -77,7 +102,7 @@ export class SingleEtcd {
   }
 
   ctl(...args: readonly string[]): Promise<string> {
-    return this.#run(['etcdctl', `--endpoints=${this.endpoint}`, ...args])
+    return this.#run(['etcdctl', `--endpoints=${this.endpoint}`, ...this.#ctlFlags, ...args])
   }
 
   /** Writes a snapshot and returns its file. */

@@ -10,7 +10,7 @@ const SHOULD_TAKE_MS = 6_500
 
 const { cluster } = await startCluster(
   { after },
-  { etcd: 3, members: 3, proxies: 2, parameters: { synchronous_standby_names: 'ANY 1 (*)' } },
+  { etcd: 3, members: 3, proxies: 2, dcs: { synchronous_mode: 'quorum', synchronous_mode_strict: true } },
 )
 
 const sleep = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))

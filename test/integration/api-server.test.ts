@@ -62,8 +62,8 @@ for (const [path, code, body] of documents) {
 }
 
 const refused: readonly (readonly [string, number, string])[] = [
-  ['DELETE /switchover HTTP/1.0\r\n\r\n', 501, 'text/html;charset=utf-8'],
-  ['PUT /config HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}', 501, 'text/html;charset=utf-8'],
+  ['DELETE /nonsense HTTP/1.0\r\n\r\n', 501, 'text/html;charset=utf-8'],
+  ['PUT /config HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}', 400, 'text/html;charset=utf-8'],
   ['POST /nonsense HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}', 501, 'text/html;charset=utf-8'],
   ['POST /switchover HTTP/1.0\r\n\r\n', 411, 'text/html;charset=utf-8'],
   [
@@ -72,8 +72,8 @@ const refused: readonly (readonly [string, number, string])[] = [
     'text/html;charset=utf-8',
   ],
   ['POST /switchover HTTP/1.0\r\nContent-Length: 0\r\n\r\n', 400, 'text/html;charset=utf-8'],
-  ['POST /switchover HTTP/1.0\r\nContent-Length: 5\r\n\r\n{"a":', 400, 'text/html'],
-  ['POST /switchover HTTP/1.0\r\nContent-Length: 2\r\n\r\n[]', 400, 'text/html'],
+  ['POST /switchover HTTP/1.0\r\nContent-Length: 5\r\n\r\n{"a":', 400, 'text/html;charset=utf-8'],
+  ['POST /switchover HTTP/1.0\r\nContent-Length: 2\r\n\r\n[]', 400, 'text/html;charset=utf-8'],
   ['POST /switchover HTTP/1.0\r\nContent-Length: 999999\r\n\r\n', 413, 'text/html;charset=utf-8'],
   ['POST /failover HTTP/1.0\r\nContent-Length: 8\r\n\r\n{"a": 1}', 400, 'text/html'],
   ['NONSENSE\r\n\r\n', 400, 'text/html;charset=utf-8'],

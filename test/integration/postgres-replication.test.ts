@@ -169,33 +169,6 @@ for (const mode of ['crashed', 'stopped', 'immediately stopped'] as const) {
   })
 }
 
-test('a directory whose rewind was interrupted counts as empty: it is set aside, and a clone takes its place', async () => {
-  const [leader, broken] = (await factsOf(pg1)).role === 'primary' ? [pg1, pg2] : [pg2, pg1]
-  await broken.server.stop({ mode: 'fast', checkpointFirst: false, by: within(20_000) })
-  const { dataDir } = broken.config.postgres
-  assert.equal(
-    (await broken.server.status(within(5000))).dataDirectory,
-    'initialized',
-    'a rewind that ended left no mark',
-  )
-  await new DataDirectory(dataDir).beginRewind(within(5000))
-  const status = await broken.server.status(within(5000))
-  assert.deepEqual([status.process, status.dataDirectory], ['stopped', 'empty'])
-  await broken.server.clone(leader.upstream, AbortSignal.timeout(60_000))
-  assert.equal((await broken.server.status(within(5000))).dataDirectory, 'initialized')
-  assert.equal(await broken.server.start('replica', leader.upstream, starting()), true)
-})
-
-test('a rewind that failed before it touched anything leaves the directory as it was', async () => {
-  const [leader, standby] = (await factsOf(pg1)).role === 'primary' ? [pg1, pg2] : [pg2, pg1]
-  const nobody = { member: 'nobody', address: { ...leader.upstream.address, port: 1 } }
-  const divergence = { kind: 'diverged', at: 0n, localEnd: 0n } as const
-  const result = await standby.server.rewind(nobody, divergence, AbortSignal.timeout(60_000))
-  assert.equal(result.ok, false)
-  assert.equal((await standby.server.status(within(5000))).dataDirectory, 'initialized')
-  assert.equal(await standby.server.start('replica', leader.upstream, starting()), true)
-})
-
 test('a standby that has received more than the new leader is diverged before it replays that, and rewound', async () => {
   const [leader, standby] = (await factsOf(pg1)).role === 'primary' ? [pg1, pg2] : [pg2, pg1]
   const third = await rig.member('pg3')
@@ -236,6 +209,57 @@ test('a leader of another cluster is nobody to compare with', async () => {
   const divergence = await pg1.server.divergence(other.upstream, within(5000))
   assert.equal(divergence.kind, 'unknown')
   assert.match(divergence.kind === 'unknown' ? divergence.why : '', /another cluster/)
+})
+
+test('two promotions to one timeline number from one position are told apart', async () => {
+  const [a, b] = [await rig.member('twin-a'), await rig.member('twin-b')]
+  const source = await rig.member('twin-source')
+  await source.server.bootstrap(AbortSignal.timeout(60_000))
+  const slots = new Map(['twin_a', 'twin_b'].map(name => [name, undefined] as const))
+  await source.server.syncSlots(slots, await factsOf(source), within(5_000))
+  for (const twin of [a, b]) {
+    await twin.server.clone(source.upstream, starting())
+    assert.equal(await twin.server.start('replica', source.upstream, starting()), true)
+    await until('streaming', twin, async () => (await factsOf(twin)).replicationState === 'streaming')
+  }
+  await source.server.stop({ mode: 'fast', checkpointFirst: true, by: within(20_000) })
+  for (const twin of [a, b]) assert.equal(await twin.server.promote(within(20_000)), true)
+  const history = async (twin: Member) => (await twin.server.historyLines(2, within(5_000)))?.[0]?.switchLsn
+  assert.equal(await history(a), await history(b))
+  const divergence = await b.server.divergence(a.upstream, within(10_000))
+  assert.equal(divergence.kind, 'diverged')
+  assert.ok(divergence.kind === 'diverged' && divergence.at === (await history(a)))
+  const standby = await rig.member('twin-c')
+  await standby.server.clone(a.upstream, starting())
+  assert.equal(await standby.server.start('replica', a.upstream, starting()), true)
+  assert.equal((await standby.server.divergence(a.upstream, within(10_000))).kind, 'none')
+})
+
+test('a directory whose rewind was interrupted counts as empty: it is set aside, and a clone takes its place', async () => {
+  const [leader, broken] = (await factsOf(pg1)).role === 'primary' ? [pg1, pg2] : [pg2, pg1]
+  await broken.server.stop({ mode: 'fast', checkpointFirst: false, by: within(20_000) })
+  const { dataDir } = broken.config.postgres
+  assert.equal(
+    (await broken.server.status(within(5000))).dataDirectory,
+    'initialized',
+    'a rewind that ended left no mark',
+  )
+  await new DataDirectory(dataDir).beginRewind(within(5000))
+  const status = await broken.server.status(within(5000))
+  assert.deepEqual([status.process, status.dataDirectory], ['stopped', 'empty'])
+  await broken.server.clone(leader.upstream, AbortSignal.timeout(60_000))
+  assert.equal((await broken.server.status(within(5000))).dataDirectory, 'initialized')
+  assert.equal(await broken.server.start('replica', leader.upstream, starting()), true)
+})
+
+test('a rewind that failed before it touched anything leaves the directory as it was', async () => {
+  const [leader, standby] = (await factsOf(pg1)).role === 'primary' ? [pg1, pg2] : [pg2, pg1]
+  const nobody = { member: 'nobody', address: { ...leader.upstream.address, port: 1 } }
+  const divergence = { kind: 'diverged', at: 0n, localEnd: 0n } as const
+  const result = await standby.server.rewind(nobody, divergence, AbortSignal.timeout(60_000))
+  assert.equal(result.ok, false)
+  assert.equal((await standby.server.status(within(5000))).dataDirectory, 'initialized')
+  assert.equal(await standby.server.start('replica', leader.upstream, starting()), true)
 })
 
 test('setting aside keeps the data and leaves an empty directory to clone into', async () => {

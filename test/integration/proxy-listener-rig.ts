@@ -1,5 +1,6 @@
 import type { TestContext } from 'node:test'
 import type { HostPort } from '../../src/cluster/member.ts'
+import { defaultListener, defaultOnNoBackend } from '../../src/config/proxy/defaults.ts'
 import type { ListenerConfig } from '../../src/config/proxy/types.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
@@ -7,6 +8,7 @@ import { Backend } from '../../src/proxy/backend.ts'
 import { CancelKeys } from '../../src/proxy/cancel.ts'
 import { Listener } from '../../src/proxy/listener.ts'
 import type { SessionTotals } from '../../src/proxy/outage.ts'
+import type { Pool } from '../../src/proxy/pool.ts'
 import { authOk, keyData, parameter, ready, startup } from '../unit/proxy/bytes.ts'
 import { Stage, startSession, type Watched } from './proxy-wire.ts'
 
@@ -26,6 +28,9 @@ interface Changes {
   readonly heldMax?: number
   readonly plainErrors?: boolean
   readonly afterHold?: 'error' | 'close'
+  readonly config?: Partial<ListenerConfig>
+  /** How connections to servers are made. */
+  readonly way?: Partial<ReturnType<Pool['optionsOf']>>
 }
 
 export interface Rig {
@@ -37,6 +42,7 @@ export interface Rig {
   readonly refused: string[]
   /** Where new sessions go; empty: they wait. In order of preference. */
   backends: Backend[]
+  isFull: (backend: Backend) => boolean
   connect(): Promise<Watched>
 }
 
@@ -45,23 +51,37 @@ export async function rig(t: TestContext, changes: Changes = {}): Promise<Rig> {
   const said: string[] = []
   const refused: string[] = []
   const totals = { cut: 0, held: 0 }
-  const made = { backends: [] as Backend[] }
+  const made = { backends: [] as Backend[], isFull: (_backend: Backend) => false }
   const { holdMs = 5000, heldMax = 10, plainErrors = false, afterHold = 'error' } = changes
   const listener = new Listener({
     config: {
+      ...defaultListener,
       name: 'write',
-      bind: { host: '127.0.0.1', port: 0 },
+      binds: [{ host: '127.0.0.1', port: 0 }],
       pool: changes.pool ?? 'leader',
       fallback: 'none',
-      balance: 'roundrobin',
       connectionsMax: 100,
-      onNoBackend: { holdMs, heldMax, afterHold, plainErrors },
+      onNoBackend: { ...defaultOnNoBackend, holdMs, heldMax, afterHold, plainErrors },
+      ...changes.config,
     },
     sessionsMax: changes.sessionsMax ?? 100,
     clock: realClock,
     pool: {
-      choose: tried => made.backends.find(backend => !tried.has(backend.name)),
+      choose: ({ tried }) => {
+        const backend = made.backends.find(one => !tried.has(one.name))
+        if (backend === undefined) return { kind: 'none' }
+        if (made.isFull(backend)) return { kind: 'full' }
+        return { kind: 'backend', backend, isFallback: false }
+      },
+      hasRoom: () => made.backends.some(backend => !made.isFull(backend)),
+      isEmpty: () => made.backends.length === 0,
       candidates: () => made.backends,
+      optionsOf: () => ({
+        connectionsMax: undefined,
+        sendProxy: undefined,
+        source: undefined,
+        ...changes.way,
+      }),
     },
     cancels: new CancelKeys(),
     events: { record: event => void said.push(event.says) },
@@ -69,9 +89,13 @@ export async function rig(t: TestContext, changes: Changes = {}): Promise<Rig> {
       accepted: () => {},
       held: () => {},
       turnedAway: () => {},
+      denied: () => {},
       ended: (_listener, why) => void ended.push(why),
     },
     totals,
+    hasPlace: () => true,
+    onLocalFailure: why => void said.push(why),
+    onConnected: () => {},
     explain: () => 'cluster pgsql has no leader for 2.1 s',
     onRefused: (backend, why) => {
       refused.push(`${backend.name}: ${why}`)

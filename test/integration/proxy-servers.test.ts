@@ -181,7 +181,7 @@ test('a stop ends every session in its own way and leaves nothing behind', async
   const silent = await dial(made.address)
   await inState(made, 'held', 1)
   await inState(made, 'startup', 1)
-  made.listener.stop('the proxy is stopping')
+  const stopped = made.listener.stop('the proxy is stopping')
   for (const client of [streaming, held, silent]) {
     await client.untilEnd()
     client.socket.end()
@@ -189,6 +189,7 @@ test('a stop ends every session in its own way and leaves nothing behind', async
   assert.deepEqual([sqlStateOf(streaming.text), sqlStateOf(held.text), silent.bytes], ['57P01', '57P03', 0])
   assert.match(streaming.text, /the proxy is stopping/)
   await untilEmpty(made)
+  await stopped
   await assert.rejects(dial(made.address), { code: 'ECONNREFUSED' })
 })
 

@@ -7,6 +7,7 @@ import { PeerClient } from '../../src/health/peer.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { Deadline } from '../../src/platform/deadline.ts'
 import { startCluster } from '../support/fixture.ts'
+import { testRestActions } from '../support/rest-actions.ts'
 import { tableTags, testRestTable } from '../support/rest-table.ts'
 import { runProgram } from '../support/run-program.ts'
 
@@ -22,6 +23,7 @@ const { cluster, work } = await startCluster(
 )
 
 testRestTable(cluster, 'patroni')
+testRestActions(cluster, 'patroni')
 
 test('our question to a peer understands Patroni 3.0.2', async t => {
   const peers = new PeerClient()

@@ -1,6 +1,8 @@
 // An agent for tests of the REST server: a status that the test sets, a store in memory or a real one.
 
-import type { AgentPort, AgentStatus } from '../../src/api/agent-port.ts'
+import type { AuditRecord } from '../../src/api/actions.ts'
+import type { AgentPort, AgentStatus, FailsafeCall, OperatorPort } from '../../src/api/agent-port.ts'
+import type { JsonObject } from '../../src/cluster/json.ts'
 import type { Dcs } from '../../src/dcs/dcs.ts'
 import { MemoryDcs } from '../../src/dcs/memory.ts'
 import { MemoryStore } from '../../src/dcs/memory-store.ts'
@@ -20,6 +22,37 @@ export class FakeAgent<Store extends Dcs = MemoryDcs> implements AgentPort {
   wakes = 0
   /** Called at each wake: the test plays the agents' part. */
   onWake: () => Promise<void> = async () => {}
+  /** What was told of calls that change something. */
+  readonly audited: AuditRecord[] = []
+  /** What the member was ordered to do, and what it answers. */
+  readonly orders: string[] = []
+  restartAnswer = { isDone: true, says: 'restarted successfully' }
+  reinitAnswer: string | undefined
+  isRestartScheduled = false
+  readonly operator: OperatorPort = {
+    restart: async conditions => {
+      this.orders.push(`restart ${JSON.stringify(conditions)}`)
+      return this.restartAnswer
+    },
+    schedule: (_conditions, at) => {
+      this.orders.push(`restart at ${at}`)
+      const isFirst = !this.isRestartScheduled
+      this.isRestartScheduled = true
+      return isFirst
+    },
+    dropSchedule: () => {
+      const wasScheduled = this.isRestartScheduled
+      this.isRestartScheduled = false
+      return wasScheduled
+    },
+    reinitialize: async isForced => {
+      this.orders.push(`reinitialize ${isForced ? 'by force' : ''}`.trim())
+      return this.reinitAnswer
+    },
+    reload: () => {
+      this.orders.push('reload')
+    },
+  }
   /** What is thrown by `onWake` is kept here. */
   trouble: unknown
 
@@ -35,6 +68,19 @@ export class FakeAgent<Store extends Dcs = MemoryDcs> implements AgentPort {
 
   async freshStatus(): Promise<AgentStatus> {
     return this.status()
+  }
+
+  /** What `acceptFailsafe` says. */
+  failsafe: 'accepted' | 'refused' | 'off' = 'off'
+  readonly failsafeCalls: FailsafeCall[] = []
+
+  acceptFailsafe(call: FailsafeCall): 'accepted' | 'refused' | 'off' {
+    this.failsafeCalls.push(call)
+    return this.failsafe
+  }
+
+  events(count: number): readonly JsonObject[] {
+    return [{ id: 1, kind: 'promoted', says: 'promoted in 0.19 s' }].slice(0, count)
   }
 
   wake(): void {

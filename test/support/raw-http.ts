@@ -20,12 +20,12 @@ export async function rawAnswer(
   return parseAnswer(await rawExchange(host, port, `${method} ${target} HTTP/1.0\r\n\r\n`))
 }
 
-/** Sends bytes and collects what comes back until the other side closes. */
-export function rawExchange(host: string, port: number, bytes: string): Promise<string> {
+/** Sends bytes and collects what comes back until the other side closes; rejects when that takes longer than `withinMs`. */
+export function rawExchange(host: string, port: number, bytes: string, withinMs = 5_000): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     const socket = connect(port, host, () => socket.write(bytes))
-    socket.setTimeout(5_000, () => socket.destroy(new Error('no end of the answer within 5 s')))
+    socket.setTimeout(withinMs, () => socket.destroy(new Error(`no end of the answer within ${withinMs} ms`)))
     socket.on('data', chunk => chunks.push(chunk))
     socket.on('error', reject)
     socket.on('close', () => resolve(Buffer.concat(chunks).toString('utf8')))

@@ -42,6 +42,12 @@ export async function serveRest<Store extends Dcs>(
       listen: { host: '127.0.0.1', port: 0 },
       connectAddress: { host: '127.0.0.1', port: 1 },
       authentication: undefined,
+      readOnly: undefined,
+      tls: undefined,
+      allowlist: [],
+      allowlistIncludesMembers: false,
+      extraHeaders: {},
+      serverTokens: 'original',
       ...rest,
     },
     agent,
@@ -50,6 +56,7 @@ export async function serveRest<Store extends Dcs>(
     log: silentLogger,
     registry: new Registry(),
     version: '0.1.0',
+    audit: record => agent.audited.push(record),
   })
   const port = await server.listen()
   const close = async () => {

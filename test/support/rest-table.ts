@@ -96,11 +96,11 @@ export const tableTags = { zone: 'a', big: true, rank: 7 }
 /** Declares one test for each row. `keeper` says which rows hold: 3.0.2 lacks those that came later. */
 export function testRestTable(cluster: Cluster, keeper: 'pgherd' | 'patroni'): void {
   const called = keeper === 'pgherd' ? 'pgherd' : 'Patroni 3.0.2'
-  const sides = async (): Promise<readonly [Member, Member]> => {
-    const leader = await cluster.leader()
-    const [replica] = await cluster.replicas()
-    assert.ok(replica)
-    return [leader, replica]
+  // Nothing here changes who leads: it is asked once.
+  let known: Promise<readonly [Member, Member]> | undefined
+  const sides = (): Promise<readonly [Member, Member]> => {
+    known ??= findSides(cluster)
+    return known
   }
   for (const { request, leader, replica, since } of rows) {
     if (since !== undefined && keeper === 'patroni') continue
@@ -233,6 +233,13 @@ function testFields(called: string, sides: Sides): void {
     assert.ok(Number(await value(replica, 'patroni_xlog_replayed_location')) > 0)
     assert.ok(Math.abs(Number(await value(leader, 'patroni_dcs_last_seen')) - Date.now() / 1000) < 60)
   })
+}
+
+async function findSides(cluster: Cluster): Promise<readonly [Member, Member]> {
+  const leader = await cluster.leader()
+  const [replica] = await cluster.replicas()
+  assert.ok(replica)
+  return [leader, replica]
 }
 
 /** Codes by GET, HEAD and OPTIONS. */

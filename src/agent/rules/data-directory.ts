@@ -3,7 +3,7 @@
 import { mayLead } from '../../cluster/member.ts'
 import type { ClusterView } from '../../cluster/view.ts'
 import type { Rule } from '../decision.ts'
-import type { Snapshot } from '../snapshot.ts'
+import type { Memory, Snapshot } from '../snapshot.ts'
 import { leaderUpstream, say } from './say.ts'
 
 /** Storage that cannot be read holds nobody's leadership. */
@@ -11,7 +11,8 @@ export const dataDirectoryIsUnreadable: Rule = ({ server, lease }, memory) => {
   if (server.dataDirectory !== 'unreadable' || server.process !== 'stopped') return undefined
   const says = 'the data directory cannot be read'
   if (lease.hold === undefined) return say('data-directory-unreadable', says, memory)
-  return say('data-directory-unreadable', `${says}: releasing the leader key`, memory, {
+  const demoted: Memory = { ...memory, role: 'demoted' }
+  return say('data-directory-unreadable', `${says}: releasing the leader key`, demoted, {
     kind: 'release-leader',
   })
 }
@@ -21,12 +22,20 @@ export const dataDirectoryIsEmpty: Rule = (snapshot, memory) => {
   const { server, view, lease, self } = snapshot
   if (server.dataDirectory !== 'empty' || view === undefined) return undefined
   if (lease.hold !== undefined) {
-    return say('data-directory-empty', 'released leader key: the data directory is empty', memory, {
+    const demoted: Memory = { ...memory, role: 'demoted' }
+    return say('data-directory-empty', 'released leader key: the data directory is empty', demoted, {
       kind: 'release-leader',
     })
   }
   if (view.leader?.name === self.name) {
     return say('data-directory-empty', 'waiting for the leader key of my former data to expire', memory)
+  }
+  if (snapshot.nowMs < memory.nextStartAtMs) {
+    return say(
+      'wait-to-start',
+      `copying the leader failed ${memory.failedStarts} times: waiting to try again`,
+      memory,
+    )
   }
   const upstream = leaderUpstream(view)
   if (upstream !== undefined) {
@@ -46,5 +55,13 @@ function bootstrapOrWait(
   if (view.initialize === undefined && self.canBootstrap && mayLead(self)) {
     return say('bootstrap', 'trying to bootstrap a new cluster', memory, { kind: 'bootstrap' })
   }
-  return say('wait-for-bootstrap', 'waiting for leader to bootstrap', memory)
+  return say('wait-for-bootstrap', `waiting for leader to bootstrap${abandoned(view)}`, memory)
+}
+
+/** A member that died while it made the cluster leaves the scope claimed: only a person can know that it will not return. */
+function abandoned(view: ClusterView): string {
+  const isClaimed = view.initialize?.value === ''
+  const isAtWork = [...view.members.values()].some(({ state }) => state === 'initializing new cluster')
+  if (!isClaimed || isAtWork) return ''
+  return '; nobody is making the cluster: if the member that began is gone, delete the key `initialize` of this scope in etcd'
 }

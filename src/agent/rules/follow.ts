@@ -18,7 +18,7 @@ export const followsLeader: Rule = (snapshot, memory) => {
       'demote-without-lock',
       `demoting self because ${leader.name} has the leader lock`,
       { ...memory, role: 'demoted' },
-      { kind: 'demote', demotion: { mode: 'immediate', release: false, candidate: undefined } },
+      { kind: 'demote', demotion: { mode: 'immediate', release: false, heirs: undefined } },
     )
   }
   const upstream = leaderUpstream(view)

@@ -1,6 +1,7 @@
 // What stops every other rule: the fence at work, a task under way, a silent store, the wrong cluster.
 
 import type { Rule } from '../decision.ts'
+import type { Snapshot } from '../snapshot.ts'
 import { say } from './say.ts'
 
 /** The fence is ending the server: whatever we would decide about it is out of date. */
@@ -24,7 +25,7 @@ export const taskRuns: Rule = ({ task, lease, nowMs }, memory) => {
  * Without etcd nothing may be taken. A leader keeps serving until its own deadline, which the fence keeps; a primary
  * that holds nothing stops now; a server that is down comes back read-only, for its readers.
  */
-export const etcdIsSilent: Rule = ({ view, server, lease, self }, memory) => {
+export const etcdIsSilent: Rule = ({ view, server, lease, self, failsafe }, memory) => {
   if (view !== undefined) return undefined
   if (server.process === 'stopped' && server.dataDirectory === 'initialized' && memory.isSettled) {
     return say('etcd-is-silent', 'etcd does not answer: starting read-only without upstream', memory, {
@@ -35,6 +36,10 @@ export const etcdIsSilent: Rule = ({ view, server, lease, self }, memory) => {
   }
   if (server.facts?.role !== 'primary') {
     return say('etcd-is-silent', `etcd does not answer. I am (${self.name}), waiting`, memory)
+  }
+  if (lease.leftMs > 0 && failsafe.isLeading) {
+    const says = 'continue to run as a leader because failsafe mode is enabled and all members are accessible'
+    return say('failsafe', says, memory)
   }
   if (lease.leftMs > 0) {
     const seconds = (lease.leftMs / 1000).toFixed(1)
@@ -48,7 +53,7 @@ export const etcdIsSilent: Rule = ({ view, server, lease, self }, memory) => {
     'etcd-is-silent',
     'demoting self because etcd does not answer and I hold no lease',
     { ...memory, role: 'demoted' },
-    { kind: 'demote', demotion: { mode: 'immediate', release: false, candidate: undefined } },
+    { kind: 'demote', demotion: { mode: 'immediate', release: false, heirs: undefined } },
   )
 }
 
@@ -56,9 +61,10 @@ export const etcdIsSilent: Rule = ({ view, server, lease, self }, memory) => {
  * Two clusters in one scope by mistake: touch nothing, say which is which, end. A server that leads on the strength of
  * our key is stopped first: nobody would watch over it.
  */
-export const anotherCluster: Rule = ({ view, systemId, self, lease, server }, memory) => {
-  const registered = view?.initialize?.value ?? ''
-  if (systemId === undefined || !/^\d{10,}$/.test(registered) || registered === systemId) return undefined
+export const anotherCluster: Rule = (snapshot, memory) => {
+  if (!isAnotherCluster(snapshot)) return undefined
+  const { view, systemId, self, lease, server } = snapshot
+  const registered = view?.initialize?.value
   const says =
     `system ID mismatch, node ${self.name} belongs to a different cluster: ${registered} != ${systemId}; ` +
     `give this cluster another scope, or move its data directory away to join as a replica`
@@ -68,8 +74,14 @@ export const anotherCluster: Rule = ({ view, systemId, self, lease, server }, me
       'another-cluster',
       says,
       { ...memory, role: 'demoted' },
-      { kind: 'demote', demotion: { mode: 'immediate', release: true, candidate: undefined } },
+      { kind: 'demote', demotion: { mode: 'immediate', release: true, heirs: undefined } },
     )
   }
   return say('another-cluster', says, memory, { kind: 'release-leader' }, { kind: 'exit', code: 1 })
+}
+
+/** Both identities are known, and they differ. */
+export function isAnotherCluster({ view, systemId }: Snapshot): boolean {
+  const registered = view?.initialize?.value ?? ''
+  return systemId !== undefined && /^\d{10,}$/.test(registered) && registered !== systemId
 }

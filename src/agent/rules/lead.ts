@@ -3,10 +3,12 @@
 import { clusterTimeline } from '../../cluster/history.ts'
 import type { ClusterView } from '../../cluster/view.ts'
 import type { ServerFacts } from '../../postgres/port.ts'
-import type { Decision, Rule } from '../decision.ts'
+import type { Decision, PromotionWrite, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
-import { handleRequest } from './requests.ts'
+import { promotionSync } from '../sync/promotion.ts'
+import { dueInMs, handleRequest } from './requests.ts'
 import { say } from './say.ts'
+import { keepSynchronous, type SyncUpkeep } from './sync.ts'
 
 /** With the key in hand: promote, answer requests, or carry on. With our name but no hold: only a restart may take it up. */
 export const holdsLeader: Rule = (snapshot, memory) => {
@@ -22,54 +24,77 @@ export const holdsLeader: Rule = (snapshot, memory) => {
     )
   }
   if (facts.role === 'replica') {
+    // The key outlived our lease's deadline, or the process stood still: a renewal must come first.
+    if (lease.leftMs <= 0)
+      return say('wait-for-renewal', 'leader, waiting for my lease to be renewed', memory)
     return say(
       'promote',
       'promoted self to leader by acquiring session lock',
       { ...memory, role: 'promoted' },
-      {
-        kind: 'promote',
-      },
+      { kind: 'promote', sync: promotionWrite(snapshot, view) },
     )
   }
   const requested = handleRequest(snapshot, view, facts, { ...memory, role: 'primary' })
   if (requested !== undefined) return requested
-  const actions = view.config === undefined ? [{ kind: 'write-config' } as const] : []
-  return say(
-    'no-action-leader',
-    `no action. I am (${self.name}), the leader with the lock`,
-    { ...memory, role: 'primary', failedStarts: 0 },
-    ...actions,
-  )
+  const synchronous = keepSynchronous(snapshot, view, facts, { ...memory, role: 'primary', failedStarts: 0 })
+  const carryOn =
+    synchronous.step ??
+    say(
+      'no-action-leader',
+      `no action. I am (${self.name}), the leader with the lock`,
+      synchronous.memory,
+      ...(view.config === undefined ? [{ kind: 'write-config' } as const] : []),
+    )
+  const dueMs = dueInMs(snapshot, view) ?? Number.POSITIVE_INFINITY
+  const againInMs = Math.min(synchronous.againInMs ?? Number.POSITIVE_INFINITY, dueMs)
+  return { ...carryOn, ...optional(Number.isFinite(againInMs) ? againInMs : undefined, synchronous) }
+}
+
+function optional(againInMs: number | undefined, { warns }: SyncUpkeep): Partial<Decision> {
+  return {
+    ...(againInMs === undefined ? {} : { againInMs }),
+    ...(warns === undefined ? {} : { warns }),
+  }
+}
+
+function promotionWrite({ config, self }: Snapshot, view: ClusterView): PromotionWrite | undefined {
+  const begins = promotionSync(config, view.sync?.value, self.name)
+  return begins === undefined ? undefined : { ...begins, syncModRevision: view.syncModRevision }
 }
 
 function nameWithoutHold(
-  { lease, acquired, self }: Snapshot,
+  snapshot: Snapshot,
   view: ClusterView,
   facts: ServerFacts | undefined,
   memory: Memory,
 ): Decision {
-  const { leader } = view
-  const isOnOurLease = leader !== undefined && leader.leaseId === lease.leaseId
-  const timeline = clusterTimeline(view.history?.value) ?? 0
-  const runsAsPrimary = facts?.role === 'primary' && facts.timeline >= timeline
-  const isRestart = !memory.isSettled && runsAsPrimary
-  if ((isOnOurLease || isRestart) && acquired === undefined) {
-    return say(
-      'reattach-leader',
-      `the leader key carries my name (${self.name}): taking it up again`,
-      memory,
-      {
-        kind: 'reattach-leader',
-      },
-    )
-  }
+  const again = reattach(snapshot, view, facts, memory)
+  if (again !== undefined) return again
   if (facts?.role === 'primary') {
     return say(
       'demote-without-lock',
       'demoting self because the leader key with my name is not my own any more',
       { ...memory, role: 'demoted' },
-      { kind: 'demote', demotion: { mode: 'immediate', release: false, candidate: undefined } },
+      { kind: 'demote', demotion: { mode: 'immediate', release: false, heirs: undefined } },
     )
   }
   return say('wait-for-expiry', 'waiting for the leader key of my former life to expire', memory)
+}
+
+/** Our name is in the key without our hold: after a restart beside a running primary, or after an answer that was lost. */
+export function reattach(
+  { lease, acquired, self }: Snapshot,
+  view: ClusterView,
+  facts: ServerFacts | undefined,
+  memory: Memory,
+): Decision | undefined {
+  const { leader } = view
+  const isOnOurLease = leader !== undefined && leader.leaseId === lease.leaseId
+  const timeline = clusterTimeline(view.history?.value) ?? 0
+  const runsAsPrimary = facts?.role === 'primary' && facts.timeline >= timeline
+  const isRestart = !memory.isSettled && runsAsPrimary
+  // A key that hangs on our own lease is ours, whatever became of the answer to the write that put it there.
+  if (!isOnOurLease && !(isRestart && acquired === undefined)) return undefined
+  const says = `the leader key carries my name (${self.name}): taking it up again`
+  return say('reattach-leader', says, memory, { kind: 'reattach-leader' })
 }

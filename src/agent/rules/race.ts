@@ -1,8 +1,11 @@
 // Nobody holds the leader key.
 
-import type { Rule } from '../decision.ts'
-import { compare, gate, peersToAsk } from '../race.ts'
+import type { ClusterView } from '../../cluster/view.ts'
+import type { ServerFacts } from '../../postgres/port.ts'
+import type { Decision, Rule } from '../decision.ts'
+import { compare, peersToAsk, walPosition } from '../race.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
+import { gate } from './gate.ts'
 import { say } from './say.ts'
 
 /** Take the key if nobody better answers; a primary that may not take it stops being one. */
@@ -18,12 +21,11 @@ export const leaderRace: Rule = (snapshot, memory) => {
     )
   }
   if (acquired === 'lost' || acquired === 'unknown') {
-    return say(
-      'race-lost',
-      `(${self.name}) could not take the leader key (${acquired}): reading again`,
-      memory,
-    )
+    const says = `(${self.name}) could not take the leader key (${acquired}): reading again`
+    return { ...say('race-lost', says, memory), againInMs: HURRY_MS }
   }
+  const later = putOff(snapshot, view, facts, memory)
+  if (later !== undefined) return later
   const allowed = gate(snapshot, view, facts)
   if (!allowed.mayLead) return stayBack(allowed.because, snapshot, memory)
   if (peers === undefined) {
@@ -35,11 +37,37 @@ export const leaderRace: Rule = (snapshot, memory) => {
       })
     }
   }
-  const healthiest = compare(snapshot, facts, peers ?? [])
+  const healthiest = compare(snapshot, facts, peers ?? [], memory.lastLeader)
   if (!healthiest.mayLead) return stayBack(healthiest.because, snapshot, memory)
   return say('acquire-leader', 'I am the healthiest: taking the leader key', memory, {
     kind: 'acquire-leader',
   })
+}
+
+/**
+ * primary_race_backoff: the key may be gone because etcd is, while the leader still writes. As long as its WAL arrives, and
+ * for one turn in any case, nobody runs against it.
+ */
+function putOff(
+  { config, nowMs, leaderlessMs }: Snapshot,
+  view: ClusterView,
+  facts: ServerFacts,
+  memory: Memory,
+): Decision | undefined {
+  const backoffMs = config.primaryRaceBackoffSeconds * 1000
+  const isNamed = view.request?.value.candidate !== undefined
+  if (backoffMs === 0 || isNamed || facts.role === 'primary') return undefined
+  const position = walPosition(facts)
+  const { putOff: last } = memory
+  const loopWaitMs = config.loopWaitSeconds * 1000
+  if (last !== undefined && nowMs - last.atMs < loopWaitMs) {
+    return { ...say('race-put-off', 'primary_race_backoff: looking again', memory), againInMs: loopWaitMs }
+  }
+  const isMoving = facts.replicationState === 'streaming' && (last === undefined || position > last.position)
+  if (last !== undefined && (!isMoving || leaderlessMs > backoffMs)) return undefined
+  const says = 'wal position moved since last heart beat loop: not running for the lead yet'
+  const next = { ...memory, putOff: { position, atMs: nowMs } }
+  return { ...say('race-put-off', says, next), againInMs: loopWaitMs }
 }
 
 /** In the first moments a lost race is run again soon: the old leader may just be stopping, the winner may fail. */
@@ -55,6 +83,6 @@ function stayBack(because: string, { server, leaderlessMs }: Snapshot, memory: M
     'demote-without-lock',
     `demoting self because I may not take the leader key: ${because}`,
     { ...memory, role: 'demoted' },
-    { kind: 'demote', demotion: { mode: 'immediate', release: false, candidate: undefined } },
+    { kind: 'demote', demotion: { mode: 'immediate', release: false, heirs: undefined } },
   )
 }

@@ -8,6 +8,8 @@ import { leaderIsPrimary, leaderUpstream, say } from './say.ts'
 
 /** A leader gives way after this many starts that failed at once: somebody else may be able to serve. */
 const LEADER_STARTS_MAX = 3
+/** And after this many restarts in so short a time: a server that crashes again and again serves nobody. */
+export const RESTARTS_MAX = 3
 
 /** A leader comes back in place; everybody else as a standby, after a look at whether its history is still the leader's. */
 export const serverIsDown: Rule = (snapshot, memory) => {
@@ -21,11 +23,11 @@ export const serverIsDown: Rule = (snapshot, memory) => {
       memory,
     )
   }
-  if (lease.hold !== undefined && lease.leftMs > 0) return leaderIsDown(memory)
+  if (lease.hold !== undefined && lease.leftMs > 0) return leaderIsDown(memory, nowMs)
   return standbyIsDown(snapshot, view, memory)
 }
 
-function leaderIsDown(memory: Memory): Decision {
+function leaderIsDown(memory: Memory, nowMs: number): Decision {
   if (memory.failedStarts >= LEADER_STARTS_MAX) {
     return say(
       'leader-cannot-start',
@@ -35,11 +37,17 @@ function leaderIsDown(memory: Memory): Decision {
     )
   }
   if (memory.role === 'primary') {
-    return say('restart-in-place', 'starting primary after failure', memory, {
-      kind: 'start',
-      as: 'primary',
-      upstream: undefined,
-    })
+    const restartsAtMs = [...memory.restartsAtMs, nowMs].slice(-RESTARTS_MAX)
+    return say(
+      'restart-in-place',
+      'starting primary after failure',
+      { ...memory, restartsAtMs },
+      {
+        kind: 'start',
+        as: 'primary',
+        upstream: undefined,
+      },
+    )
   }
   return say('start-to-promote', 'starting as a standby because I have the lock', memory, {
     kind: 'start',
@@ -90,18 +98,17 @@ function standbyIsDown(snapshot: Snapshot, view: ClusterView, memory: Memory): D
   })
 }
 
-/** A postmaster that does not take connections yet. A leader waits for primary_start_timeout, then gives way. */
-export const serverIsStarting: Rule = ({ server, lease, config, nowMs, task }, memory) => {
+/**
+ * A postmaster that does not take connections yet, or not any more. A standby may need the leader's WAL to come up at all
+ * (after a rewind or a copy), so it is pointed to it.
+ */
+export const serverIsStarting: Rule = (snapshot, memory) => {
+  const { server, view, self } = snapshot
   if (server.process !== 'starting' && server.process !== 'stopping') return undefined
-  const startedAtMs = task?.startedAtMs ?? nowMs
-  const isTooLong = nowMs - startedAtMs > config.primaryStartTimeoutSeconds * 1000
-  if (lease.hold !== undefined && isTooLong) {
-    return say(
-      'start-takes-too-long',
-      'terminated starting primary: primary_start_timeout is over',
-      { ...memory, role: 'demoted' },
-      { kind: 'demote', demotion: { mode: 'immediate', release: true, candidate: undefined } },
-    )
+  const upstream = view === undefined || view.leader?.name === self.name ? undefined : leaderUpstream(view)
+  if (server.process === 'starting' && upstream !== undefined && !snapshot.isFollowingLeader) {
+    const says = `PostgreSQL is still starting: following the leader (${upstream.member})`
+    return say('follow-while-starting', says, memory, { kind: 'follow', upstream })
   }
   return say('server-is-starting', `PostgreSQL is still ${server.process}`, memory)
 }

@@ -4,13 +4,16 @@ import type { Rule } from '../decision.ts'
 import { say } from './say.ts'
 
 /**
- * Only a node that knows the cluster may name it again: a running primary, or a standby that has seen the cluster's
- * identity before. A standby that has just started waits, for the primary may live elsewhere.
+ * Only a node that knows the cluster may name it again: a running primary at once, and a standby that has seen the cluster's
+ * identity before when no primary has done so for a ttl: a store that was wiped is the primary's to fill. A standby that
+ * has just started waits, for the primary may live elsewhere.
  */
-export const systemIsUnregistered: Rule = ({ view, server, systemId }, memory) => {
+export const systemIsUnregistered: Rule = (snapshot, memory) => {
+  const { view, server, systemId, leaderlessMs, config } = snapshot
   if (view === undefined || view.initialize !== undefined || systemId === undefined) return undefined
   if (server.facts === undefined) return undefined
-  if (server.facts.role === 'primary' || memory.isSettled) {
+  const isPrimaryGone = memory.isSettled && leaderlessMs >= config.ttlSeconds * 1000
+  if (server.facts.role === 'primary' || isPrimaryGone) {
     return say('register-system-id', `writing the cluster's system identifier ${systemId}`, memory, {
       kind: 'register-system-id',
       systemId,

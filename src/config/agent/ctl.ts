@@ -3,12 +3,13 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { UserError } from '../../platform/errors.ts'
-import { bracketed, readEtcd } from './etcd.ts'
-import { readAuthentication, readNamespace } from './local.ts'
+import { bracketed, readEtcd, readEtcdSection } from './etcd.ts'
+import { readNamespace } from './local.ts'
 import { Places } from './places.ts'
+import { readRestClient } from './rest.ts'
 import { parseHostPort, type Reading, Section } from './section.ts'
 import { readSource, type Source } from './source.ts'
-import type { EtcdConfig, RestConfig } from './types.ts'
+import type { EtcdConfig, RestClientConfig } from './types.ts'
 
 export interface CtlConfig {
   readonly scope: string | undefined
@@ -16,7 +17,7 @@ export interface CtlConfig {
   readonly namespace: string
   readonly etcd: EtcdConfig
   /** For REST calls: of the `ctl` section, else of `restapi`. */
-  readonly authentication: RestConfig['authentication']
+  readonly restClient: RestClientConfig
 }
 
 export interface CtlSources {
@@ -64,13 +65,15 @@ export function ctlConfig(source: Source, dcsUrl: string | undefined): CtlConfig
   return {
     scope: top.text('scope'),
     namespace: url?.namespace ?? readNamespace(top),
-    etcd: url === undefined ? readEtcd(top) : { ...credentialsOf(top), endpoints: [url.endpoint] },
-    authentication: readAuthentication(top.section('ctl')) ?? readAuthentication(top.section('restapi')),
+    etcd: url === undefined ? readEtcd(top) : withEndpoint(top, url),
+    restClient: readRestClient(top),
   }
 }
 
 interface DcsUrl {
   readonly endpoint: string
+  /** http or https was written; otherwise the file's `protocol` counts. */
+  readonly isSchemeGiven: boolean
   /** Undefined when the URL has no path. */
   readonly namespace: string | undefined
 }
@@ -90,21 +93,20 @@ export function readDcsUrl(text: string): DcsUrl {
   }
   const words = (match?.[3] ?? '').split('/').filter(word => word !== '')
   return {
+    isSchemeGiven: scheme.startsWith('http'),
     endpoint: `${scheme === 'https' ? 'https' : 'http'}://${bracketed(address.host)}:${address.port}`,
     namespace: words.length === 0 ? undefined : words.map(word => `/${word}`).join(''),
   }
 }
 
-/** User and certificates of the file still count when only the address comes from the URL. */
-function credentialsOf(top: Section): Omit<EtcdConfig, 'endpoints'> {
+/** User, certificates and transport of the file still count when only the address comes from the URL. */
+function withEndpoint(top: Section, { endpoint, isSchemeGiven }: DcsUrl): EtcdConfig {
   const section = top.section(top.has('etcd3') ? 'etcd3' : 'etcd')
-  return {
-    username: section.text('username'),
-    password: section.text('password'),
-    cacert: section.text('cacert'),
-    cert: section.text('cert'),
-    key: section.text('key'),
-  }
+  const others = { proxy: null, srv: null, discovery_srv: null, srv_domain: null, hosts: null }
+  const address = isSchemeGiven
+    ? { url: endpoint }
+    : { url: null, host: endpoint.replace(/^https?:\/\//, '') }
+  return readEtcdSection(section.with({ ...others, ...address }))
 }
 
 function nonEmpty(text: string | undefined): string | undefined {

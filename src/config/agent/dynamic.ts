@@ -2,7 +2,8 @@
 // every member computes the same from the same key; the key itself is never rewritten.
 
 import { asBigint, isObject, type Json, type JsonObject } from '../../cluster/json.ts'
-import type { DynamicConfig } from './types.ts'
+import { isStandbyCluster } from '../../cluster/summary.ts'
+import type { DynamicConfig, SynchronousMode } from './types.ts'
 import { readBoolean, readInteger, readSeconds } from './units.ts'
 
 interface Times {
@@ -24,9 +25,6 @@ const OLD_NAMES: Readonly<Record<string, string>> = {
 
 /** Switches that other implementations have and this version does not: silence would be a false promise. */
 const NOT_YET: Readonly<Record<string, string>> = {
-  pause: 'elections, starts and stops go on',
-  synchronous_mode: 'a failover may lose commits that no standby has',
-  failsafe_mode: 'the leader stops writing when etcd is lost',
   standby_cluster: 'this cluster follows nobody',
 }
 
@@ -58,12 +56,18 @@ function readAll(reading: Reading, everyMemberHasPgherd: boolean): Omit<DynamicC
     loopWaitSeconds: times.loopWait,
     retryTimeoutSeconds: times.retryTimeout,
     maximumLagOnFailoverBytes: readLag(reading),
-    checkTimeline: reading.boolean('check_timeline', false),
+    checkTimeline: reading.boolean('check_timeline', true),
     primaryStartTimeoutSeconds: reading.integer('primary_start_timeout', 300, 0),
     primaryStopTimeoutSeconds: reading.integer('primary_stop_timeout', 0, 0),
     memberSlotsTtlSeconds: readSlotsTtl(reading),
     maxTimelinesHistory: reading.integer('max_timelines_history', 0, 0),
     isPaused: reading.boolean('pause', false),
+    synchronousMode: readSynchronousMode(reading),
+    isSynchronousStrict: reading.boolean('synchronous_mode_strict', false),
+    synchronousNodeCount: reading.integer('synchronous_node_count', 1, 1),
+    maximumLagOnSyncnodeBytes: readSyncnodeLag(reading),
+    isFailsafeMode: reading.boolean('failsafe_mode', false),
+    primaryRaceBackoffSeconds: reading.integer('primary_race_backoff', 0, 0),
     shortTtl,
     useSlots: useSlots ?? true,
     raw: reading.raw,
@@ -107,7 +111,7 @@ class Reading {
   }
 
   refuse<T>(name: string, expected: string, fallback: T): T {
-    this.warn(name, `expected ${expected}: ${String(fallback)} is used`)
+    this.warn(name, `expected ${expected}: ${fallback === undefined ? 'no limit' : String(fallback)} is used`)
     return fallback
   }
 
@@ -161,6 +165,25 @@ function readLag(reading: Reading): bigint {
     : lag
 }
 
+/** A standby cluster's commits come from elsewhere: there is nothing to confirm. */
+function readSynchronousMode(reading: Reading): SynchronousMode {
+  const value = reading.value('synchronous_mode')
+  if (value === undefined) return 'off'
+  const isQuorum = typeof value === 'string' && value.toLowerCase() === 'quorum'
+  const isOn = isQuorum ? true : readBoolean(value)
+  if (isOn === undefined) return reading.refuse('synchronous_mode', 'on, off or quorum', 'off')
+  if (!isOn || isStandbyCluster(reading.raw)) return 'off'
+  return isQuorum ? 'quorum' : 'on'
+}
+
+function readSyncnodeLag(reading: Reading): bigint | undefined {
+  const value = reading.value('maximum_lag_on_syncnode')
+  if (value === undefined) return undefined
+  const lag = asBigint(value)
+  if (lag === undefined) return reading.refuse('maximum_lag_on_syncnode', 'a number of bytes', undefined)
+  return lag > 0n ? lag : undefined
+}
+
 function readSlotsTtl(reading: Reading): number {
   const value = reading.value('member_slots_ttl')
   if (value === undefined) return 1800
@@ -173,9 +196,7 @@ function readSlotsTtl(reading: Reading): number {
 function warnNotYet(reading: Reading): void {
   for (const [name, effect] of Object.entries(NOT_YET)) {
     const value = reading.raw[name]
-    const isOn = isObject(value)
-      ? Object.keys(value).length > 0
-      : value === 'quorum' || readBoolean(value) === true
+    const isOn = isObject(value) ? Object.keys(value).length > 0 : readBoolean(value) === true
     if (isOn) reading.warn(name, `this version does not act on it: ${effect}`)
   }
 }

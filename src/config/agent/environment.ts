@@ -38,7 +38,7 @@ const CREDENTIALS = text(
 const TLS_FILES = text('certfile', 'keyfile', 'keyfile_password')
 const STORE = [
   ...text('host', 'url', 'proxy', 'srv', 'srv_suffix', 'protocol', 'username', 'password'),
-  ...text('cacert', 'cert', 'key'),
+  ...text('cacert', 'cert', 'key', 'transport'),
   ...list('hosts'),
   ...boolean('use_proxies'),
 ]

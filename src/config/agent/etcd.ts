@@ -20,14 +20,29 @@ export function readEtcd(top: Section): EtcdConfig {
   }
   const section = top.section(key)
   section.warnUnknown(etcdKeys)
+  return readEtcdSection(section)
+}
+
+/** Reads one section with the keys of an etcd client; the proxy's file has the same. Throws UserError. */
+export function readEtcdSection(section: Section): EtcdConfig {
+  const found = findEndpoints(section)
+  const tls = readTlsFiles(section, found)
+  const { username, password } = found.user ?? {}
   return {
-    endpoints: readEndpoints(section),
-    username: section.text('username'),
-    password: section.text('password'),
-    cacert: section.text('cacert'),
-    cert: section.text('cert'),
-    key: section.text('key'),
+    endpoints: found.endpoints,
+    srv: found.srv,
+    followMembers: !section.has('proxy') && section.boolean('use_proxies') !== true,
+    transport: readTransport(section),
+    username: section.text('username') ?? username,
+    password: section.text('password') ?? password,
+    ...tls,
   }
+}
+
+interface Found {
+  readonly endpoints: readonly string[]
+  readonly srv?: EtcdConfig['srv']
+  readonly user?: { readonly username: string; readonly password: string }
 }
 
 function refuseOtherStores(top: Section): void {
@@ -40,22 +55,29 @@ function refuseOtherStores(top: Section): void {
   }
 }
 
-function readEndpoints(section: Section): readonly string[] {
+/** The first of these keys counts: proxy, url, the names of srv, hosts, host. */
+function findEndpoints(section: Section): Found {
   const protocol = section.text('protocol') ?? 'http'
   if (protocol !== 'http' && protocol !== 'https') throw section.wrong('protocol', 'http or https')
-  for (const key of ['url', 'proxy']) {
-    if (section.has(key)) return [readUrl(section, key)]
-  }
+  for (const key of ['proxy', 'url']) if (section.has(key)) return readUrl(section, key)
   for (const key of ['srv', 'discovery_srv', 'srv_domain']) {
-    if (section.has(key)) throw section.wrong(key, 'no DNS discovery: name the members in `hosts`')
+    if (section.has(key)) return { endpoints: [], srv: readSrv(section, key) }
   }
   const key = section.has('hosts') ? 'hosts' : 'host'
   const hosts = key === 'hosts' ? readHosts(section) : [section.requiredText('host', 'host:port of etcd')]
-  return hosts.map(text => {
-    const address = parseHostPort(text, CLIENT_PORT)
+  const endpoints = hosts.map(text => {
+    const [, scheme = protocol, rest = ''] = /^(?:(https?):\/\/)?(.*?)\/?$/.exec(text) ?? []
+    const address = parseHostPort(rest, CLIENT_PORT)
     if (address === undefined || address.host === '') throw section.wrong(key, 'host:port of etcd')
-    return `${protocol}://${bracketed(address.host)}:${address.port}`
+    return `${scheme}://${bracketed(address.host)}:${address.port}`
   })
+  return { endpoints }
+}
+
+function readSrv(section: Section, key: string): NonNullable<EtcdConfig['srv']> {
+  const domain = section.text(key) ?? ''
+  if (!/^[\w-]+(\.[\w-]+)*\.?$/.test(domain)) throw section.wrong(key, 'a DNS domain, such as example.org')
+  return { domain: domain.replace(/\.$/, ''), suffix: section.text('srv_suffix') }
 }
 
 function readHosts(section: Section): readonly string[] {
@@ -68,14 +90,51 @@ function readHosts(section: Section): readonly string[] {
   return hosts
 }
 
-function readUrl(section: Section, key: string): string {
+/** A URL may name the user and the password, as it may for Patroni. */
+function readUrl(section: Section, key: string): Found {
   const value = section.text(key) ?? ''
   const url = URL.canParse(value) ? new URL(value) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '') {
-    throw section.wrong(key, 'a URL like http://10.0.0.4:2379')
+    // The URL itself may hold a password and is not shown.
+    throw section.wrongSecret(key, 'a URL like http://10.0.0.4:2379')
   }
-  const port = url.port === '' ? CLIENT_PORT : Number(url.port)
-  return `${url.protocol}//${url.hostname}:${port}`
+  const port = url.port === '' ? impliedPort(value, url) : Number(url.port)
+  const endpoints = [`${url.protocol}//${url.hostname}:${port}`]
+  if (url.username === '') return { endpoints }
+  const user = { username: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }
+  return { endpoints, user }
+}
+
+/** A URL drops the port that its scheme implies; written out it counts all the same. */
+function impliedPort(text: string, url: URL): number {
+  const written = /:(\d+)(?:\/.*)?$/.exec(text.slice(text.lastIndexOf('@') + 1))?.[1]
+  const implied = url.protocol === 'https:' ? '443' : '80'
+  return written === implied ? Number(implied) : CLIENT_PORT
+}
+
+function readTransport(section: Section): EtcdConfig['transport'] {
+  const transport = section.text('transport') ?? 'grpc'
+  if (transport !== 'grpc' && transport !== 'http') throw section.wrong('transport', 'grpc or http')
+  return transport
+}
+
+function readTlsFiles(
+  section: Section,
+  { endpoints, srv }: Found,
+): Pick<EtcdConfig, 'cacert' | 'cert' | 'key'> {
+  const files = { cacert: section.text('cacert'), cert: section.text('cert'), key: section.text('key') }
+  if (files.cert === undefined && files.key !== undefined)
+    throw section.wrong('cert', 'the certificate of `key`')
+  const isPlain = srv === undefined && !endpoints.some(url => url.startsWith('https:'))
+  for (const key of ['cacert', 'cert', 'key'] as const) {
+    if (isPlain && files[key] !== undefined) section.warn(key, 'has no effect without `protocol: https`')
+  }
+  return files
+}
+
+/** Where etcd is, for messages. */
+export function printWhere({ endpoints, srv }: EtcdConfig): string {
+  return srv === undefined ? endpoints.join(', ') : `the SRV records of ${srv.domain}`
 }
 
 /** An address as it stands in a URL. */

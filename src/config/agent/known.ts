@@ -26,13 +26,18 @@ export const logKeys = set(
 
 export const etcdKeys = set(
   ...['host', 'hosts', 'url', 'proxy', 'srv', 'srv_suffix', 'discovery_srv', 'srv_domain', 'use_proxies'],
-  ...['protocol', 'username', 'password', 'cacert', 'cert', 'key'],
+  ...['protocol', 'username', 'password', 'cacert', 'cert', 'key', 'transport'],
 )
 
 export const restKeys = set(
   ...['listen', 'connect_address', 'authentication', 'certfile', 'keyfile', 'keyfile_password', 'cafile'],
   ...['ciphers', 'verify_client', 'allowlist', 'allowlist_include_members', 'http_extra_headers'],
   ...['https_extra_headers', 'server_tokens', 'thread_pool_size', 'request_queue_size'],
+  'read_only_authentication',
+)
+
+export const ctlKeys = set(
+  ...['authentication', 'insecure', 'cacert', 'certfile', 'keyfile', 'keyfile_password'],
 )
 
 export const bootstrapKeys = set(
@@ -71,10 +76,6 @@ export const otherStores = ['consul', 'zookeeper', 'exhibitor', 'kubernetes', 'r
 /** Accepted, but without effect in this version: path of the section -> keys. */
 export const inert: Readonly<Record<string, ReadonlySet<string>>> = {
   '': set('citus'),
-  restapi: set(
-    ...['certfile', 'keyfile', 'cafile', 'verify_client', 'allowlist', 'allowlist_include_members'],
-    ...['http_extra_headers', 'https_extra_headers'],
-  ),
   log: set('dir', 'format', 'dateformat', 'static_fields', 'loggers'),
   postgresql: set(
     ...['proxy_address', 'config_dir', 'bin_name', 'custom_conf', 'use_unix_socket_repl', 'callbacks'],

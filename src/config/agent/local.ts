@@ -1,18 +1,18 @@
 // One node's configuration: reads the sources and gives each setting its type. Exits by UserError, never by a stack.
 
 import { userInfo } from 'node:os'
-import type { HostPort, Tags } from '../../cluster/member.ts'
+import type { Tags } from '../../cluster/member.ts'
 import { UserError } from '../../platform/errors.ts'
 import type { LogLevel } from '../../platform/log.ts'
 import { readEtcd } from './etcd.ts'
-import { logKeys, restKeys, topKeys } from './known.ts'
+import { logKeys, topKeys } from './known.ts'
 import { readBootstrap, readPostgres, warnInert } from './postgres.ts'
+import { readRest, readRestClient } from './rest.ts'
 import { type Reading, Section } from './section.ts'
 import { readSource, type Source } from './source.ts'
 import { readTags } from './tags.ts'
-import type { ConfigWarning, LocalConfig, RestConfig } from './types.ts'
+import type { ConfigWarning, LocalConfig } from './types.ts'
 
-const REST_PORT = 8008
 /** Stands for nobody in synchronous_standby_names, so no member may carry it. */
 const PLACEHOLDER = '__patroni_strict_sync_replica_placeholder__'
 
@@ -44,6 +44,7 @@ export function localConfig(source: Source, user: string): LocalConfig {
     namespace: readNamespace(top),
     etcd: readEtcd(top),
     rest: readRest(top),
+    restClient: readRestClient(top),
     bootstrap: readBootstrap(top),
     postgres: readPostgres(top, user),
     tags,
@@ -85,38 +86,6 @@ export function readScope(top: Section): string {
 export function readNamespace(top: Section): string {
   const words = (top.text('namespace') ?? 'service').split('/').filter(word => word !== '')
   return words.map(word => `/${word}`).join('')
-}
-
-function readRest(top: Section): RestConfig {
-  const section = top.section('restapi')
-  section.warnUnknown(restKeys)
-  warnInert(section, 'restapi')
-  section.requiredText('listen', 'host:port')
-  const listen = section.hostPort('listen', REST_PORT)
-  if (listen === undefined) throw section.wrong('listen', 'host:port')
-  const connectAddress = section.hostPort('connect_address', REST_PORT, 'host:port that others reach')
-  return {
-    listen,
-    connectAddress: connectAddress ?? reachable(section, listen),
-    authentication: readAuthentication(section),
-  }
-}
-
-function reachable(section: Section, listen: HostPort): HostPort {
-  if (!['', '*', '0.0.0.0', '::'].includes(listen.host)) return listen
-  throw section.wrong('connect_address', 'host:port that others reach (`listen` names all addresses)')
-}
-
-/** User and password for unsafe calls; both or none. Also used by ctl. */
-export function readAuthentication(
-  section: Section,
-): { readonly username: string; readonly password: string } | undefined {
-  const account = section.section('authentication')
-  if (!account.has('username') && !account.has('password')) return undefined
-  return {
-    username: account.requiredText('username', 'a user name beside the password'),
-    password: account.requiredText('password', 'a password beside the user name'),
-  }
 }
 
 function readLog(top: Section): { readonly type: 'plain' | 'json'; readonly level: LogLevel } {

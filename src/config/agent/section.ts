@@ -31,6 +31,11 @@ export class Section {
     this.#reading = reading
   }
 
+  /** The same mapping with some values replaced. */
+  with(values: JsonObject): Section {
+    return new Section({ ...this.values, ...values }, this.path, this.#reading)
+  }
+
   has(key: string): boolean {
     const value = this.values[key]
     return value !== undefined && value !== null
@@ -97,6 +102,11 @@ export class Section {
   wrong(key: string, expected: string): UserError {
     const found = this.has(key) ? `, found ${describe(key, this.values[key])}` : ', but it is missing'
     return new UserError(`${this.#where(key)}: ${this.keyPath(key)}: expected ${expected}${found}`)
+  }
+
+  /** The same for a value that may hold a password: it is not shown. */
+  wrongSecret(key: string, expected: string): UserError {
+    return new UserError(`${this.#where(key)}: ${this.keyPath(key)}: expected ${expected}`)
   }
 
   warn(key: string, says: string): void {

@@ -20,9 +20,15 @@ export interface Credentials {
   readonly options: Readonly<Record<string, string>>
 }
 
+/** Where etcd is and what it wants to see. Files are named, not read. */
 export interface EtcdConfig {
-  /** `http://host:port` or `https://host:port`. */
+  /** `http://host:port` or `https://host:port`; empty when DNS tells them. */
   readonly endpoints: readonly string[]
+  /** SRV records to look up in place of endpoints. */
+  readonly srv: { readonly domain: string; readonly suffix: string | undefined } | undefined
+  /** Whether members that etcd itself names may be asked besides: not through a proxy. */
+  readonly followMembers: boolean
+  readonly transport: 'grpc' | 'http'
   readonly username: string | undefined
   readonly password: string | undefined
   readonly cacert: string | undefined
@@ -30,11 +36,48 @@ export interface EtcdConfig {
   readonly key: string | undefined
 }
 
+export interface Account {
+  readonly username: string
+  readonly password: string
+}
+
+/** A member's REST server. */
 export interface RestConfig {
   /** Host may be `*` or empty: all addresses. */
   readonly listen: HostPort
   readonly connectAddress: HostPort
-  readonly authentication: { readonly username: string; readonly password: string } | undefined
+  /** Who may change something; undefined: everybody. */
+  readonly authentication: Account | undefined
+  /** Who may read what only accounts may read; undefined: reading is free. */
+  readonly readOnly: Account | undefined
+  readonly tls: RestTlsConfig | undefined
+  /** Addresses, networks (10.0.0.0/8) and host names that may change something; empty: all. */
+  readonly allowlist: readonly string[]
+  readonly allowlistIncludesMembers: boolean
+  readonly extraHeaders: Readonly<Record<string, string>>
+  readonly serverTokens: 'original' | 'minimal' | 'productonly'
+}
+
+/** Paths of PEM files. */
+export interface RestTlsConfig {
+  readonly certfile: string
+  /** Undefined: the key is in `certfile` too. */
+  readonly keyfile: string | undefined
+  readonly keyfilePassword: string | undefined
+  readonly cafile: string | undefined
+  readonly ciphers: string | undefined
+  readonly verifyClient: 'none' | 'optional' | 'required'
+}
+
+/** How REST servers are called. */
+export interface RestClientConfig {
+  readonly authentication: Account | undefined
+  /** Do not verify certificates. */
+  readonly insecure: boolean
+  readonly cacert: string | undefined
+  readonly certfile: string | undefined
+  readonly keyfile: string | undefined
+  readonly keyfilePassword: string | undefined
 }
 
 /** One option of initdb: a bare name or name and value. */
@@ -73,12 +116,15 @@ export interface LocalConfig {
   readonly namespace: string
   readonly etcd: EtcdConfig
   readonly rest: RestConfig
+  readonly restClient: RestClientConfig
   readonly bootstrap: BootstrapConfig
   readonly postgres: LocalPostgres
   readonly tags: Tags
   readonly log: { readonly type: 'plain' | 'json'; readonly level: LogLevel }
   readonly warnings: readonly ConfigWarning[]
 }
+
+export type SynchronousMode = 'off' | 'on' | 'quorum'
 
 export interface DynamicConfig {
   readonly ttlSeconds: number
@@ -91,6 +137,17 @@ export interface DynamicConfig {
   readonly memberSlotsTtlSeconds: number
   readonly maxTimelinesHistory: number
   readonly isPaused: boolean
+  /** Who must confirm a commit: nobody, the standbys that the agent names, or a number of them. */
+  readonly synchronousMode: SynchronousMode
+  /** Without a standby that confirms, commits wait. */
+  readonly isSynchronousStrict: boolean
+  readonly synchronousNodeCount: number
+  /** A standby further behind than this is not asked to confirm; undefined is no limit. */
+  readonly maximumLagOnSyncnodeBytes: bigint | undefined
+  /** While etcd is away the leader goes on as long as every other member agrees. */
+  readonly isFailsafeMode: boolean
+  /** While its WAL still arrives, a standby stays back from the race for up to this long. */
+  readonly primaryRaceBackoffSeconds: number
   /** The floors are lowered by `pgherd: {short_ttl: true}`. */
   readonly shortTtl: boolean
   readonly useSlots: boolean

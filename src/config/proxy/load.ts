@@ -5,21 +5,17 @@ import { hostname } from 'node:os'
 import type { z } from 'zod'
 import { isObject, type Json, type JsonObject } from '../../cluster/json.ts'
 import { messageOf, UserError } from '../../platform/errors.ts'
+import { readEtcdSection } from '../agent/etcd.ts'
+import { etcdKeys } from '../agent/known.ts'
 import { type Places, printPlace } from '../agent/places.ts'
+import { type Reading, Section } from '../agent/section.ts'
+import type { EtcdConfig } from '../agent/types.ts'
 import { parseYamlMapping } from '../agent/yaml.ts'
+import { buildListener } from './listener.ts'
 import { type ListenerFile, listenerSchema, type ProxyFile, proxySchema } from './schema.ts'
-import type { Bind, DiscoveryConfig, ListenerConfig, PoolKind, ProxyConfig } from './types.ts'
+import type { Bind, CheckConfig, DiscoveryConfig, ListenerConfig, ProxyConfig } from './types.ts'
 import { parseRestOrigin } from './values.ts'
 
-interface ListenerDefault {
-  readonly bind: Bind
-  readonly pool: PoolKind
-}
-
-const STANDARD: Readonly<Record<string, ListenerDefault>> = {
-  write: { bind: { host: undefined, port: 5000 }, pool: 'leader' },
-  read: { bind: { host: undefined, port: 6000 }, pool: 'replica' },
-}
 const ADMIN_BIND: Bind = { host: undefined, port: 7000 }
 
 /** Reads and checks a file. Throws UserError for what the operator must change, one line for each mistake. */
@@ -38,7 +34,20 @@ export function parseProxyConfig(text: string, file: string): ProxyConfig {
     const lines = result.error.issues.flatMap(issue => mistakes(issue, value, places, file))
     throw new UserError(lines.join('\n'))
   }
-  return build(result.data, file, message => new UserError(`${file}:1: ${message}`))
+  const wrong: Wrong = message => new UserError(`${file}:1: ${message}`)
+  return build(result.data, file, wrong, raw => readEtcdStrictly(raw, { file, places, warnings: [] }))
+}
+
+/** The agent's rules, and as everywhere in this file what has no effect is a mistake. */
+function readEtcdStrictly(raw: JsonObject, reading: Reading): EtcdConfig {
+  const section = new Section(raw, ['etcd'], reading)
+  for (const key of Object.keys(raw)) if (!etcdKeys.has(key)) section.warn(key, 'unknown key')
+  const etcd = reading.warnings.length === 0 ? readEtcdSection(section) : undefined
+  if (etcd !== undefined && reading.warnings.length === 0) return etcd
+  const lines = reading.warnings.map(
+    ({ file, line, keyPath, says }) => `${file}:${line ?? 1}: ${keyPath}: ${says}`,
+  )
+  throw new UserError(lines.join('\n'))
 }
 
 /** The configuration without a file: members are found through these REST servers, everything else is default. */
@@ -53,7 +62,11 @@ export function proxyConfigForPatroni(addresses: readonly string[]): ProxyConfig
     return origin
   })
   const parsed = proxySchema.parse({ scope: 'unknown', patroni: urls })
-  return { ...build(parsed, '--patroni', message => new UserError(message)), scope: undefined }
+  const wrong: Wrong = message => new UserError(message)
+  const noEtcd = () => {
+    throw wrong('--patroni stands in place of etcd')
+  }
+  return { ...build(parsed, '--patroni', wrong, noEtcd), scope: undefined }
 }
 
 function parseYaml(text: string, file: string): ReturnType<typeof parseYamlMapping> {
@@ -96,8 +109,10 @@ function line(path: readonly string[], says: string, places: Places, file: strin
 
 type Wrong = (message: string) => UserError
 
-function build(parsed: ProxyFile, file: string, wrong: Wrong): ProxyConfig {
-  const { scope, namespace, checks, log } = parsed
+type ReadEtcd = (raw: JsonObject) => EtcdConfig
+
+function build(parsed: ProxyFile, file: string, wrong: Wrong, readEtcd: ReadEtcd): ProxyConfig {
+  const { scope, namespace, log } = parsed
   const named: Readonly<Record<string, ListenerFile>> = parsed.listeners ?? {
     write: listenerSchema.parse({}),
     read: listenerSchema.parse({}),
@@ -106,50 +121,43 @@ function build(parsed: ProxyFile, file: string, wrong: Wrong): ProxyConfig {
   if (listeners.length === 0) throw wrong('listeners: expected at least one listener')
   return {
     file,
+    compat: 'native',
     name: parsed.name ?? hostname(),
     scope,
     namespace,
-    discovery: buildDiscovery(parsed, wrong),
+    discovery: buildDiscovery(parsed, listeners, wrong, readEtcd),
+    onDcsLoss: parsed.on_dcs_loss,
     listeners,
-    admin: { bind: parsed.admin.bind ?? ADMIN_BIND },
-    checks: {
-      intervalMs: checks.interval,
-      timeoutMs: checks.timeout,
-      rise: checks.rise,
-      fall: checks.fall,
-      fastIntervalMs: checks.fast_interval,
-    },
+    connectionsMax: undefined,
+    admin: { binds: [parsed.admin.bind ?? ADMIN_BIND] },
+    checks: buildChecks(parsed),
     log,
     eventsFile: parsed.events_file,
   }
 }
 
-function buildDiscovery({ etcd, patroni }: ProxyFile, wrong: Wrong): DiscoveryConfig {
-  if (etcd !== undefined && patroni !== undefined) throw wrong('etcd and patroni: expected one of the two')
-  if (etcd !== undefined) return { kind: 'etcd', etcd }
-  if (patroni !== undefined) return { kind: 'patroni', urls: patroni }
-  throw wrong('etcd: is missing: expected a mapping with hosts (or patroni: a list of addresses)')
+function buildChecks({ checks }: ProxyFile): CheckConfig {
+  return {
+    intervalMs: checks.interval,
+    timeoutMs: checks.timeout,
+    rise: checks.rise,
+    fall: checks.fall,
+    fastIntervalMs: checks.fast_interval,
+    downIntervalMs: checks.down_interval ?? checks.interval,
+    pingUser: checks.ping_user === false ? undefined : checks.ping_user,
+    tls: { verify: checks.verify, caFile: checks.cacert, certFile: checks.cert, keyFile: checks.key },
+  }
 }
 
-function buildListener(name: string, listener: ListenerFile, wrong: Wrong): ListenerConfig {
-  const standard = STANDARD[name]
-  const bind = listener.bind ?? standard?.bind
-  const pool = listener.pool ?? standard?.pool
-  if (bind === undefined) throw wrong(`listeners.${name}.bind: is missing: expected an address with a port`)
-  if (pool === undefined) throw wrong(`listeners.${name}.pool: is missing: expected leader or replica`)
-  const {
-    hold: holdMs,
-    max_held: heldMax,
-    then: afterHold,
-    plain_errors: plainErrors,
-  } = listener.on_no_backend
-  return {
-    name,
-    bind,
-    pool,
-    fallback: listener.fallback,
-    balance: listener.balance,
-    connectionsMax: listener.max_connections,
-    onNoBackend: { holdMs, heldMax, afterHold, plainErrors },
-  }
+function buildDiscovery(
+  { etcd, patroni }: ProxyFile,
+  listeners: readonly ListenerConfig[],
+  wrong: Wrong,
+  readEtcd: ReadEtcd,
+): DiscoveryConfig {
+  if (etcd !== undefined && patroni !== undefined) throw wrong('etcd and patroni: expected one of the two')
+  if (etcd !== undefined) return { kind: 'etcd', etcd: readEtcd(etcd as JsonObject) }
+  if (patroni !== undefined) return { kind: 'patroni', urls: patroni }
+  if (listeners.every(({ pool }) => pool === 'servers')) return { kind: 'static', leaderListener: undefined }
+  throw wrong('etcd: is missing: expected a mapping with hosts (or patroni: a list of addresses)')
 }

@@ -1,6 +1,8 @@
 // What a proxy's file means, typed, with every default filled in.
 
+import type { HostPort } from '../../cluster/member.ts'
 import type { EtcdConfig } from '../agent/types.ts'
+import type { CheckSpec } from './check-types.ts'
 
 /** An address to listen on; without a host on all addresses. */
 export interface Bind {
@@ -8,8 +10,27 @@ export interface Bind {
   readonly port: number
 }
 
-/** `leader`: the one write backend. `replica`: all replicas that may serve reads. */
-export type PoolKind = 'leader' | 'replica'
+/**
+ * `leader`: the one write backend. `standby-leader`: the head of a standby cluster. `replica`: replicas that may serve
+ * reads. `any`: replicas and the leader alike. `servers`: the servers of the file whose own check is good.
+ */
+export type PoolKind = 'leader' | 'standby-leader' | 'replica' | 'any' | 'servers'
+
+/** How a pool shares new sessions out. */
+export type Balance =
+  | { readonly kind: 'roundrobin' | 'leastconn' | 'source' | 'first' }
+  | { readonly kind: 'random'; readonly draws: number }
+
+/** Which members a pool of reads takes. Every condition must hold. */
+export interface MemberFilter {
+  readonly sync: 'any' | 'sync' | 'async'
+  /** Tags with these values, as text. */
+  readonly tags: Readonly<Record<string, string>>
+  readonly lagBytesMax: number | undefined
+  readonly lagMsMax: number | undefined
+  /** Only members that receive from the leader by streaming. */
+  readonly streamingOnly: boolean
+}
 
 /** What becomes of a client for whom there is no backend. */
 export interface OnNoBackend {
@@ -19,17 +40,97 @@ export interface OnNoBackend {
   readonly afterHold: 'error' | 'close'
   /** May a client that asked for encryption get the error in clear text? */
   readonly plainErrors: boolean
+  /** Is the port closed while there is no backend, so that clients with several hosts go on at once? */
+  readonly stopsListening: boolean
+  /** Held sessions that may be released in a second; Infinity: all at once. */
+  readonly releasePerSecond: number
+}
+
+/** Times of a session; undefined: no such limit. */
+export interface SessionTimeouts {
+  readonly loginMs: number
+  readonly connectMs: number
+  /** How long a session waits for a place on a server that is full. */
+  readonly queueMs: number
+  readonly clientMs: number | undefined
+  readonly serverMs: number | undefined
+  readonly clientFinMs: number | undefined
+  readonly serverFinMs: number | undefined
+}
+
+/** One address range: `bits` of the 16 bytes of an IPv6 address (IPv4 is mapped). */
+export interface AddressRange {
+  readonly text: string
+  readonly bytes: readonly number[]
+  readonly bits: number
+}
+
+/** The first rule that matches decides; none: accepted. `negated`: matches every source outside of the ranges. */
+export interface AccessRule {
+  readonly action: 'accept' | 'reject'
+  readonly ranges: readonly AddressRange[] | undefined
+  readonly negated: boolean
+}
+
+export interface AccessConfig {
+  readonly rules: readonly AccessRule[]
+  /** New connections of one source address in a second. */
+  readonly perSourcePerSecond: number | undefined
+  /** New sessions of the listener in a second. */
+  readonly perSecond: number | undefined
+}
+
+/** What is said of one server, found by its address. */
+export interface ServerOptions {
+  readonly name: string
+  readonly address: HostPort
+  readonly weight: number
+  readonly connectionsMax: number | undefined
+  /** Sessions that may wait for it; undefined: no limit of its own. */
+  readonly queueMax: number | undefined
+  readonly isBackup: boolean
+  /** In maintenance from the start. */
+  readonly isDisabled: boolean
+  readonly slowStartMs: number
+  readonly sendProxy: 'v1' | 'v2' | undefined
+  /** Local address of connections to it. */
+  readonly source: string | undefined
+  /** Undefined: it counts as up without a check. */
+  readonly check: CheckSpec | undefined
+  /** Are its sessions cut when it goes down? */
+  readonly cutsWhenDown: boolean
+  /** Are sessions on backup servers cut when it comes up? */
+  readonly cutsBackupsWhenUp: boolean
 }
 
 export interface ListenerConfig {
   readonly name: string
-  readonly bind: Bind
+  readonly binds: readonly Bind[]
   readonly pool: PoolKind
-  /** Where sessions of a replica pool go when there is no replica. */
+  /** Where sessions of a read pool go when it is empty. */
   readonly fallback: 'leader' | 'none'
-  readonly balance: 'roundrobin'
+  readonly filter: MemberFilter
+  readonly balance: Balance
   readonly connectionsMax: number
   readonly onNoBackend: OnNoBackend
+  readonly timeouts: SessionTimeouts
+  readonly access: AccessConfig
+  /** Does a PROXY header come before the client's first byte? */
+  readonly acceptsProxy: boolean
+  /** Connection attempts after the first, and whether they may go to another server. */
+  readonly retries: number
+  readonly redispatches: boolean
+  /** Keepalive's first probe after this much silence; undefined: none. */
+  readonly keepAliveMs: number | undefined
+  /** How long sessions stay on a server that has left the pool; undefined: as long as they want. */
+  readonly cutAfterMs: number | undefined
+  /** Over what time sessions leave the leader when the pool has members again; undefined: never. */
+  readonly shedMs: number | undefined
+  /** What is known of single servers; for the pool kind `servers` these are the pool. */
+  readonly servers: readonly ServerOptions[]
+  /** What holds for servers that are not named there. */
+  readonly serverDefaults: Pick<ServerOptions, 'connectionsMax' | 'sendProxy' | 'source'>
+  readonly allBackups: boolean
 }
 
 export interface CheckConfig {
@@ -38,24 +139,48 @@ export interface CheckConfig {
   readonly rise: number
   readonly fall: number
   readonly fastIntervalMs: number
+  /** While a member is down; the same as `intervalMs` unless it was set. */
+  readonly downIntervalMs: number
+  /** Role for the question whether a server takes connections; undefined: it is not asked. */
+  readonly pingUser: string | undefined
+  /** For REST servers that want a certificate or have one of a private authority: PEM files. */
+  readonly tls: TlsFiles
+}
+
+/** Paths of PEM files. `verify` false: any certificate will do. */
+export interface TlsFiles {
+  readonly verify: boolean
+  readonly caFile: string | undefined
+  readonly certFile: string | undefined
+  readonly keyFile: string | undefined
 }
 
 /** Where members and leadership are learned from. */
 export type DiscoveryConfig =
   | { readonly kind: 'etcd'; readonly etcd: EtcdConfig }
   | { readonly kind: 'patroni'; readonly urls: readonly string[] }
+  /** From the servers of the file and their checks. `leaderListener` says which listener's checks decide who leads. */
+  | { readonly kind: 'static'; readonly leaderListener: string | undefined }
+
+/** What happens to write sessions when the store is silent. */
+export type OnDcsLoss = 'keep' | 'close'
 
 export interface ProxyConfig {
   /** What messages call the configuration. */
   readonly file: string
+  /** `haproxy`: timings and ways to close as HAProxy's, from its file. */
+  readonly compat: 'native' | 'haproxy'
   /** The proxy's own name, in events and in the store. */
   readonly name: string
-  /** Undefined only without a file: the members tell it then. */
+  /** Undefined only without a file of ours: the members tell it then. */
   readonly scope: string | undefined
   readonly namespace: string
   readonly discovery: DiscoveryConfig
+  readonly onDcsLoss: OnDcsLoss
   readonly listeners: readonly ListenerConfig[]
-  readonly admin: { readonly bind: Bind }
+  /** Sessions of all listeners together; undefined: only their own limits count. */
+  readonly connectionsMax: number | undefined
+  readonly admin: { readonly binds: readonly Bind[] }
   readonly checks: CheckConfig
   readonly log: { readonly type: 'plain' | 'json'; readonly level: 'debug' | 'info' | 'warning' | 'error' }
   /** Events are appended here; undefined keeps them in memory alone. */
@@ -66,4 +191,9 @@ export interface ProxyConfig {
 export function printBind(bind: Bind): string {
   if (bind.host === undefined) return `*:${bind.port}`
   return bind.host.includes(':') ? `[${bind.host}]:${bind.port}` : `${bind.host}:${bind.port}`
+}
+
+/** All addresses of a listener, for people. */
+export function printBinds(binds: readonly Bind[]): string {
+  return binds.map(printBind).join(', ')
 }

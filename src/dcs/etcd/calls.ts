@@ -1,25 +1,20 @@
-// Requests and answers: which member is asked, for how long, and what may be asked again.
-// A read may be repeated at another member; a write never, once it may have left.
+// Which member is asked, whose answer is believed, and what may be asked again. A read may be repeated at another member; a
+// write never, once it may have left.
 
-import type { Etcd3, IResponseHeader } from 'etcd3'
 import type { Position } from '../../cluster/view.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Deadline } from '../../platform/deadline.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { DcsMetrics } from '../metrics.ts'
-import { type CallOptions, callOptions } from './client.ts'
-import type { Endpoint, Endpoints } from './endpoints.ts'
+import type { Tell } from '../tell.ts'
+import { type AttemptOptions, Attempts } from './attempt.ts'
+import type { Endpoint, Endpoints, Send } from './endpoints.ts'
 import { EtcdFault, faultOf, haErrorOf, isEndpointFault } from './faults.ts'
-import { isBehind, type RaftTerms } from './terms.ts'
+import { Patience } from './patience.ts'
+import { Race } from './race.ts'
+import type { Answered } from './rpc.ts'
+import { isBehind, isForeign, type KnownTerm, type RaftTerms } from './terms.ts'
 import { positionOf, type Wire } from './wire.ts'
-
-/** Sends one request with the given client; must pass the options on, they carry the end of the attempt. */
-export type Send<T> = (client: Etcd3, options: CallOptions) => Promise<T>
-
-/** Anything that etcd answers. */
-export interface Answered {
-  readonly header: IResponseHeader
-}
 
 /** An answer and the monotonic time before its request left. */
 export interface Answer<T> {
@@ -28,11 +23,14 @@ export interface Answer<T> {
   readonly sentAtMs: number
 }
 
-const ATTEMPT_MAX_MS = 1_500
-const ATTEMPT_MIN_MS = 200
 /** A write goes only to a member that answered something this recently, or answers a probe first. */
 const FRESH_MS = 250
 const PAUSE_MS = 100
+/** Silence of the known cluster after which another one may take its place. */
+const REPLACED_AFTER_MS = 3_000
+const LAST_WORDS_MS = 5
+/** Requests of one call that may be under way at the same time. */
+const UNDER_WAY_MAX = 9
 
 export interface CallsParts {
   readonly endpoints: Endpoints
@@ -41,50 +39,49 @@ export interface CallsParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: DcsMetrics
+  readonly tell: Tell
   readonly retryTimeoutMs: number
+  /** Called before a read while no endpoint is known: finds some, or gives up at the deadline. */
+  readonly findEndpoints?: (by: Deadline) => Promise<void>
 }
+
+/** What came of one member: a fault, an answer to believe, or one from the past or from elsewhere. */
+type Tried<T> =
+  | { readonly endpoint: Endpoint; readonly fault: EtcdFault }
+  | { readonly endpoint: Endpoint; readonly answer: Answer<T>; readonly doubt: string | undefined }
 
 export class Calls {
   readonly #parts: CallsParts
-  /** Time for one attempt at one member. */
-  readonly attemptMs: number
+  readonly #attempts: Attempts
+  readonly #patience: Patience
 
   constructor(parts: CallsParts) {
     this.#parts = parts
-    const share = parts.retryTimeoutMs / parts.endpoints.all.length
-    this.attemptMs = Math.min(Math.max(share, ATTEMPT_MIN_MS), ATTEMPT_MAX_MS)
+    this.#patience = new Patience(parts.retryTimeoutMs)
+    this.#attempts = new Attempts({ ...parts, patience: this.#patience })
   }
 
-  /** One request to one member. Throws EtcdFault. At the deadline the request is cancelled, not only forgotten. */
-  async attempt<T>(endpoint: Endpoint, what: string, by: Deadline, send: Send<T>): Promise<T> {
-    const { clock, endpoints, metrics } = this.#parts
-    const startedMs = clock.monotonicMs()
-    const count = (result: 'ok' | EtcdFault['kind']) =>
-      metrics.call(what, endpoint.name, result, (clock.monotonicMs() - startedMs) / 1000)
-    try {
-      const value = await by.run(what, async signal => {
-        const client = await endpoint.client()
-        // A name that took too long to resolve must not send the request behind its caller's back.
-        signal.throwIfAborted()
-        return send(client, callOptions(signal))
-      })
-      endpoints.answered(endpoint)
-      count('ok')
-      return value
-    } catch (error) {
-      const fault = faultOf(error, endpoint.name)
-      count(fault.kind)
-      if (isEndpointFault(fault.kind)) endpoints.failed(endpoint)
-      else endpoints.answered(endpoint)
-      if (fault.kind === 'not-sent') endpoint.nextAddress().catch(() => {})
-      throw fault
-    }
+  /** Time for one member, in milliseconds, before another is asked as well. */
+  get attemptMs(): number {
+    return this.#patience.attemptMs(this.#parts.endpoints.order().length)
+  }
+
+  /** One request to one member. Throws EtcdFault. */
+  attempt<T extends Answered>(
+    endpoint: Endpoint,
+    what: string,
+    by: Deadline,
+    send: Send<T>,
+    options?: AttemptOptions,
+  ): Promise<T> {
+    return this.#attempts.attempt(endpoint, what, by, send, options)
   }
 
   /**
-   * A request that may be repeated: asks member after member until one answers or the deadline is over. Throws HaError.
-   * An answer of an older raft term is passed over. Only a `linearizable` one that all members that answer agree on is
-   * taken in spite of its term: then etcd was restored, and refusing it would refuse it for ever.
+   * A request that may be repeated: asks member after member, waiting on for the earlier ones, until one answers or the
+   * deadline is over. Throws HaError. An answer of an older raft term or of another cluster is passed over. Only a
+   * `linearizable` one of a configured member is taken in spite of that, when nobody of the known cluster and term
+   * answers: then etcd was restored or replaced, and refusing it would refuse it for ever.
    */
   async read<T extends Answered>(
     what: string,
@@ -92,29 +89,78 @@ export class Calls {
     send: Send<T>,
     kind: 'linearizable' | 'local' = 'linearizable',
   ): Promise<Answer<T>> {
+    if (this.#parts.endpoints.all.length === 0) await this.#parts.findEndpoints?.(by)
     const faults = new Map<Endpoint, EtcdFault>()
-    for (let attemptMs = this.attemptMs; !by.isOver(); attemptMs *= 2) {
-      let behind: Answer<T> | undefined
-      for (const endpoint of this.#parts.endpoints.order()) {
-        if (by.isOver()) break
-        const result = await this.#tryRead(endpoint, what, by.within(attemptMs), send)
-        if (!(result instanceof EtcdFault)) {
-          if (!result.isBehind) return this.#believe(endpoint, result.answer, kind)
-          behind = this.#passOver(endpoint, result.answer, faults)
-          continue
-        }
-        if (!isEndpointFault(result.kind)) throw haErrorOf(what, [result])
-        faults.set(endpoint, result)
+    const race = new Race<Tried<T>>(this.#parts.clock)
+    try {
+      for (let round = 1; !by.isOver(); round *= 2) {
+        const found = await this.#round({ what, by, send, kind, race, faults }, this.attemptMs * round)
+        if (found !== undefined) return found
       }
-      if (behind !== undefined && kind === 'linearizable' && !by.isOver()) return this.#takeRestored(behind)
-      await this.#pause(by)
+      // Who was silent until the deadline is named in the error.
+      while (race.running > 0) {
+        const last = await race.next(LAST_WORDS_MS)
+        if (last === undefined) break
+        if ('fault' in last) faults.set(last.endpoint, last.fault)
+      }
+    } finally {
+      race.end()
     }
     throw haErrorOf(what, [...faults.values()])
   }
 
+  /** One try at every member. The answer to return, or undefined when another round is due. */
+  async #round<T extends Answered>(read: Reading<T>, patientMs: number): Promise<Answer<T> | undefined> {
+    const { what, by, race, send, kind } = read
+    let doubtful: Answer<T> | undefined
+    const order = this.#parts.endpoints.order()
+    for (const [index, endpoint] of order.entries()) {
+      if (by.isOver()) return undefined
+      if (race.running < UNDER_WAY_MAX) race.start(signal => this.#tryRead(endpoint, what, by, send, signal))
+      const shareMs = Math.min(patientMs, by.remainingMs() / (order.length - index))
+      const judged = this.#judge(read, await race.next(shareMs))
+      if (judged.found !== undefined) return judged.found
+      doubtful = judged.doubtful ?? doubtful
+    }
+    // Whoever was started last, or was cut short by another's failure, has its time too.
+    for (;;) {
+      const tried = await race.next(Math.min(patientMs, by.remainingMs()))
+      if (tried === undefined) break
+      const judged = this.#judge(read, tried)
+      if (judged.found !== undefined) return judged.found
+      doubtful = judged.doubtful ?? doubtful
+    }
+    const mayTake = kind === 'linearizable' && !by.isOver()
+    if (doubtful !== undefined && mayTake && !this.#isKnownAlive(doubtful))
+      return this.#takeRestored(doubtful)
+    const late = await race.next(Math.min(PAUSE_MS, by.remainingMs()), true)
+    return this.#judge(read, late).found
+  }
+
+  /** `found`: believed. `doubtful`: of an older term or another cluster, of a member that has a say in that. */
+  #judge<T extends Answered>(
+    { what, kind, faults }: Reading<T>,
+    tried: Tried<T> | undefined,
+  ): { readonly found?: Answer<T>; readonly doubtful?: Answer<T> } {
+    if (tried === undefined) return {}
+    const { endpoint } = tried
+    if ('fault' in tried) {
+      if (!isEndpointFault(tried.fault.kind)) throw haErrorOf(what, [tried.fault])
+      faults.set(endpoint, tried.fault)
+      return {}
+    }
+    if (tried.doubt === undefined) return { found: this.#believe(endpoint, tried.answer, kind) }
+    faults.set(endpoint, new EtcdFault('stale', endpoint.name, tried.doubt))
+    this.#parts.endpoints.failed(endpoint)
+    this.#parts.tell('dcs-not-believed', `etcd ${endpoint.name} is not believed: it ${tried.doubt}`, {
+      about: endpoint.name,
+    })
+    return endpoint.learnedFrom === undefined ? { doubtful: tried.answer } : {}
+  }
+
   /**
    * A request that must not be repeated. Throws EtcdFault, whose kind says whether it may be applied. Before it
-   * leaves, the member must have shown that it is alive and has a leader; that costs a local read at most.
+   * leaves, the member must have shown that it is alive and of our cluster; that costs a local read at most.
    */
   async write<T extends Answered>(what: string, by: Deadline, send: Send<T>): Promise<Answer<T>> {
     for (;;) {
@@ -123,7 +169,12 @@ export class Calls {
       try {
         const value = await this.attempt(endpoint, what, by.within(this.attemptMs * 2), send)
         const position = positionOf(value.header)
+        const doubt = this.#doubtOf(endpoint, position, this.#parts.terms.current())
+        // Too late to undo; the caller reads before it goes on.
+        if (doubt !== undefined && isForeign(position, this.#parts.terms.current()))
+          throw new EtcdFault('stale', endpoint.name, doubt)
         this.#parts.terms.raise(position)
+        this.#parts.terms.heardAtMs = this.#parts.clock.monotonicMs()
         this.#parts.endpoints.prefer(endpoint)
         return { value, position, sentAtMs }
       } catch (error) {
@@ -139,70 +190,116 @@ export class Calls {
     what: string,
     by: Deadline,
     send: Send<T>,
-  ): Promise<EtcdFault | { readonly answer: Answer<T>; readonly isBehind: boolean }> {
+    signal: AbortSignal,
+  ): Promise<Tried<T>> {
     const known = this.#parts.terms.current()
     const sentAtMs = this.#parts.clock.monotonicMs()
     try {
-      const value = await this.attempt(endpoint, what, by, send)
-      const answer = { value, position: positionOf(value.header), sentAtMs }
-      return { answer, isBehind: isBehind(answer.position, known) }
+      const value = await this.attempt(endpoint, what, by, send, { signal })
+      const position = positionOf(value.header)
+      const doubt = this.#doubtOf(endpoint, position, known)
+      return { endpoint, answer: { value, position, sentAtMs }, doubt }
     } catch (error) {
-      return faultOf(error, endpoint.name)
+      return { endpoint, fault: faultOf(error, endpoint.name) }
     }
+  }
+
+  /** Why an answer must not be believed just like that; `known` is what was known when its request left. */
+  #doubtOf({ learnedFrom }: Endpoint, position: Position, known: KnownTerm | undefined): string | undefined {
+    const { clusterId, raftTerm } = position
+    if (isForeign(position, known) || (learnedFrom !== undefined && learnedFrom !== clusterId)) {
+      return `belongs to another etcd cluster, ${clusterId}`
+    }
+    return isBehind(position, known) ? `answered from the older raft term ${raftTerm}` : undefined
   }
 
   #believe<T>(endpoint: Endpoint, answer: Answer<T>, kind: 'linearizable' | 'local'): Answer<T> {
     if (kind === 'linearizable') this.#parts.terms.raise(answer.position)
+    this.#parts.terms.heardAtMs = this.#parts.clock.monotonicMs()
     this.#parts.endpoints.prefer(endpoint)
     return answer
   }
 
-  #passOver<T>(endpoint: Endpoint, answer: Answer<T>, faults: Map<Endpoint, EtcdFault>): Answer<T> {
-    const term = answer.position.raftTerm
-    faults.set(endpoint, new EtcdFault('stale', endpoint.name, `answered from the older raft term ${term}`))
-    this.#parts.endpoints.failed(endpoint)
-    return answer
+  /** Another cluster is not taken for ours while ours has answered a moment ago: a pause is no replacement. */
+  #isKnownAlive({ position }: Answer<unknown>): boolean {
+    if (!isForeign(position, this.#parts.terms.current())) return false
+    return this.#parts.terms.heardAtMs > this.#parts.clock.monotonicMs() - REPLACED_AFTER_MS
   }
 
   #takeRestored<T>(answer: Answer<T>): Answer<T> {
     const { clusterId, raftTerm } = answer.position
+    const isReplaced = isForeign(answer.position, this.#parts.terms.current())
     this.#parts.logger.warning(
-      `etcd went back to raft term ${raftTerm} on every member that answers: taken as restored from a backup`,
+      isReplaced
+        ? `etcd is another cluster now, ${clusterId}, and nobody of the known one answers: taken as replaced`
+        : `etcd went back to raft term ${raftTerm} on every member that answers: taken as restored from a backup`,
       { event: 'dcs-restored', clusterId },
     )
     this.#parts.terms.accept(answer.position)
+    if (isReplaced) this.#parts.endpoints.setLearned([])
     return answer
   }
 
+  /** A member that is alive and of our cluster. Throws EtcdFault `not-sent` when there is none in time. */
   async #answering(by: Deadline): Promise<Endpoint> {
+    if (this.#parts.endpoints.all.length === 0) await this.#parts.findEndpoints?.(by)
     const faults = new Map<Endpoint, EtcdFault>()
-    while (!by.isOver()) {
-      for (const endpoint of this.#parts.endpoints.order()) {
-        if (this.#isFresh(endpoint)) return endpoint
-        if (by.isOver()) break
-        const fault = await this.#probe(endpoint, by.within(Math.min(this.attemptMs, by.remainingMs() / 2)))
-        if (fault === undefined) return endpoint
-        faults.set(endpoint, fault)
+    const race = new Race<Endpoint | EtcdFault>(this.#parts.clock)
+    try {
+      while (!by.isOver()) {
+        const found = await this.#findAnswering(by, race, faults)
+        if (found !== undefined) return found
       }
-      await this.#pause(by)
+    } finally {
+      race.end()
     }
     const told = [...faults.values()].map(fault => fault.message).join('; ')
     throw new EtcdFault('not-sent', 'etcd', `no member answered, nothing was sent: ${told || 'no time left'}`)
   }
 
+  async #findAnswering(
+    by: Deadline,
+    race: Race<Endpoint | EtcdFault>,
+    faults: Map<Endpoint, EtcdFault>,
+  ): Promise<Endpoint | undefined> {
+    for (const endpoint of this.#parts.endpoints.order()) {
+      if (this.#isFresh(endpoint)) return endpoint
+      if (by.isOver()) return undefined
+      if (race.running < UNDER_WAY_MAX) {
+        race.start(async signal => {
+          const fault = await this.#probe(endpoint, by, signal)
+          if (fault !== undefined) faults.set(endpoint, fault)
+          return fault ?? endpoint
+        })
+      }
+      const result = await race.next(Math.min(this.attemptMs, by.remainingMs() / 2))
+      if (result !== undefined && !(result instanceof EtcdFault)) return result
+    }
+    const late = await race.next(Math.min(PAUSE_MS, by.remainingMs()), true)
+    return late instanceof EtcdFault ? undefined : late
+  }
+
   #isFresh(endpoint: Endpoint): boolean {
     const isRecent = endpoint.okAtMs > this.#parts.clock.monotonicMs() - FRESH_MS
-    return isRecent && endpoint.failedAtMs === Number.NEGATIVE_INFINITY
+    const { clusterId = endpoint.clusterId } = this.#parts.terms.current() ?? {}
+    return isRecent && endpoint.failedAtMs === Number.NEGATIVE_INFINITY && endpoint.clusterId === clusterId
   }
 
   /** Undefined when the member answered: a read of one key from its own copy. */
-  async #probe(endpoint: Endpoint, by: Deadline): Promise<EtcdFault | undefined> {
+  async #probe(endpoint: Endpoint, by: Deadline, signal: AbortSignal): Promise<EtcdFault | undefined> {
     try {
       const key = this.#parts.wire.key('leader')
-      await this.attempt(endpoint, 'probe', by, (client, options) =>
-        client.kv.range({ key, serializable: true, keys_only: true }, options),
+      const known = this.#parts.terms.current()
+      const { header } = await this.attempt(
+        endpoint,
+        'probe',
+        by,
+        (rpc, call) => rpc.range({ key, isLocal: true, keysOnly: true }, call),
+        { signal },
       )
-      return undefined
+      if (!isForeign(header, known)) return undefined
+      this.#parts.endpoints.failed(endpoint)
+      return new EtcdFault('stale', endpoint.name, `belongs to another etcd cluster, ${header.clusterId}`)
     } catch (error) {
       const fault = faultOf(error, endpoint.name)
       return isEndpointFault(fault.kind) ? fault : undefined
@@ -212,4 +309,14 @@ export class Calls {
   async #pause(by: Deadline): Promise<void> {
     await this.#parts.clock.sleep(Math.min(PAUSE_MS, by.remainingMs()))
   }
+}
+
+/** One read that goes on: what is asked, and what came of it so far. */
+interface Reading<T> {
+  readonly what: string
+  readonly by: Deadline
+  readonly send: Send<T>
+  readonly kind: 'linearizable' | 'local'
+  readonly race: Race<Tried<T>>
+  readonly faults: Map<Endpoint, EtcdFault>
 }

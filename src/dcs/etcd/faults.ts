@@ -5,7 +5,7 @@ import { HaError, messageOf } from '../../platform/errors.ts'
 /**
  * `not-sent`: it never left, or the member refused it before doing anything. `unanswered`: it may be applied, now or
  * later. `rejected`: the cluster answered no. `lease-gone`: the lease it named does not exist. `auth`: name, password,
- * token or permission. `stale`: the member answered from an older raft term than one heard before.
+ * token or permission. `stale`: the member answered from an older raft term than one heard before, or from another cluster.
  */
 export type FaultKind = 'not-sent' | 'unanswered' | 'rejected' | 'lease-gone' | 'auth' | 'stale'
 
@@ -27,10 +27,13 @@ export class EtcdFault extends Error {
 /** Order matters: the first that matches names the kind. What no row names may have been applied. */
 const TEXTS: readonly (readonly [RegExp, FaultKind])[] = [
   [/requested lease not found/, 'lease-gone'],
-  [/authentication failed|invalid auth token|permission denied|user name is empty/, 'auth'],
-  [/revision of auth store is old|authentication is not enabled|^(7|16) [A-Z_]+: /, 'auth'],
+  // A token that is refused twice in a row was refused before anything was done: another member may know it.
+  [/invalid auth token|auth token is not valid|revision of auth store is old/, 'not-sent'],
+  [/authentication failed|permission denied|user name is empty|authentication is not enabled/, 'auth'],
+  [/^(7|16) [A-Z_]+: /, 'auth'],
   [/No connection established|Name resolution failed|Channel closed before call started/, 'not-sent'],
-  [/client was already closed|EADDRS|ENOTFOUND|EAI_AGAIN/, 'not-sent'],
+  [/client was already closed|EADDRS|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH/, 'not-sent'],
+  [/certificate|UND_ERR_CONNECT_TIMEOUT|SSL alert|SSL routines|wrong version number/, 'not-sent'],
   // Refused on arrival because of the `hasleader` mark of our requests, before anything is proposed.
   [/etcdserver: no leader|rpc not supported for learner|etcdserver: too many requests/, 'not-sent'],
   [/etcdserver: mvcc: database space exceeded|etcdserver: no space/, 'rejected'],
@@ -71,7 +74,7 @@ const CURES: Readonly<Record<FaultKind, string>> = {
   rejected: 'see the etcd log',
   'lease-gone': 'a new lease is needed',
   auth: "check etcd's username, password and the permissions on the scope's prefix",
-  stale: 'this member is cut off from the others or was restored alone',
+  stale: 'this member is cut off from the others, was restored alone, or belongs to another etcd',
 }
 
 /** The error for callers, made of the last fault of each endpoint that was asked. */

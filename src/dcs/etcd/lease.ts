@@ -1,17 +1,15 @@
 // Leases by raw calls. Renewing is the most urgent request of all: it may be sent twice, so a second member is asked
-// when the first has been silent for half of its time.
+// when the first has been silent for half of its time, and whoever answers first counts.
 
-import type { ILeaseKeepAliveResponse, ILeaseTimeToLiveResponse, IResponseHeader } from 'etcd3'
 import type { Clock } from '../../platform/clock.ts'
 import type { Deadline } from '../../platform/deadline.ts'
 import type { Lease, LeaseLeft, Outcome, Renewal } from '../dcs.ts'
 import type { DcsMetrics } from '../metrics.ts'
-import type { Calls, Send } from './calls.ts'
+import type { Calls } from './calls.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { EtcdFault, faultOf } from './faults.ts'
-import { hedge } from './hedge.ts'
-import { isBehind, type RaftTerms } from './terms.ts'
-import { positionOf } from './wire.ts'
+import { Race } from './race.ts'
+import { isBehind, isForeign, type RaftTerms } from './terms.ts'
 
 export interface LeaseParts {
   readonly calls: Calls
@@ -22,6 +20,9 @@ export interface LeaseParts {
 }
 
 const PAUSE_MS = 50
+const PAUSE_MAX_MS = 250
+/** Renewals of one call that may be under way at the same time. */
+const UNDER_WAY_MAX = 9
 
 export class Leases {
   readonly #parts: LeaseParts
@@ -32,95 +33,103 @@ export class Leases {
 
   /** A grant whose answer is lost leaves a lease that nobody uses and that ends by itself: it may be repeated. */
   async grant(ttlSeconds: number, by: Deadline): Promise<Lease> {
-    const { value, sentAtMs } = await this.#parts.calls.read('grant a lease', by, (client, options) =>
-      client.leaseClient.leaseGrant({ TTL: Math.ceil(ttlSeconds) }, options),
+    const { value, sentAtMs } = await this.#parts.calls.read('grant a lease', by, (rpc, call) =>
+      rpc.grant(Math.ceil(ttlSeconds), call),
     )
-    return { id: BigInt(value.ID), ttlSeconds: Number(value.TTL), sentAtMs }
+    return { id: value.id, ttlSeconds: value.ttlSeconds, sentAtMs }
   }
 
   /** Renews at whichever member answers first, again and again until the deadline. */
   async keepAlive(leaseId: bigint, by: Deadline): Promise<Renewal> {
     const { clock, metrics } = this.#parts
     const startedMs = clock.monotonicMs()
-    const renewal = await this.#renew(leaseId, by)
+    const race = new Race<Renewal | EtcdFault>(clock)
+    const renewal = await this.#renew(leaseId, by, race).finally(() => race.end())
     metrics.keepAlive(renewal.outcome, (clock.monotonicMs() - startedMs) / 1000)
     return renewal
   }
 
   async left(leaseId: bigint, by: Deadline): Promise<LeaseLeft> {
-    const send: Send<ILeaseTimeToLiveResponse> = (client, options) =>
-      client.leaseClient.leaseTimeToLive({ ID: leaseId.toString() }, options)
-    const { value, sentAtMs } = await this.#parts.calls.read('read a lease', by, send, 'local')
-    const leftSeconds = Number(value.TTL)
-    return {
-      leftSeconds: leftSeconds < 0 ? undefined : leftSeconds,
-      grantedSeconds: Number(value.grantedTTL),
-      sentAtMs,
-    }
+    const { value, sentAtMs } = await this.#parts.calls.read(
+      'read a lease',
+      by,
+      (rpc, call) => rpc.timeToLive(leaseId, call),
+      'local',
+    )
+    const { ttlSeconds, grantedSeconds } = value
+    return { leftSeconds: ttlSeconds < 0 ? undefined : ttlSeconds, grantedSeconds, sentAtMs }
   }
 
   async revoke(leaseId: bigint, by: Deadline): Promise<Outcome> {
     try {
-      await this.#parts.calls.write('revoke', by, (client, options) =>
-        client.leaseClient.leaseRevoke({ ID: leaseId.toString() }, options),
-      )
+      await this.#parts.calls.write('revoke', by, (rpc, call) => rpc.revoke(leaseId, call))
       return 'won'
     } catch (error) {
       return outcomeOf(faultOf(error, 'etcd'))
     }
   }
 
-  async #renew(leaseId: bigint, by: Deadline): Promise<Renewal> {
-    let outcome: Outcome = 'unreachable'
-    for (let attemptMs = this.#parts.calls.attemptMs; !by.isOver(); attemptMs *= 2) {
-      const [first, second = first, ...rest] = this.#parts.endpoints.order()
-      if (first === undefined || second === undefined) break
-      for (const pair of [[first, second] as const, ...rest.map(member => [member, first] as const)]) {
+  async #renew(leaseId: bigint, by: Deadline, race: Race<Renewal | EtcdFault>): Promise<Renewal> {
+    const { calls, endpoints } = this.#parts
+    let isHeard = false
+    for (let round = 1; !by.isOver(); round *= 2) {
+      const order = endpoints.order()
+      for (const [index, endpoint] of order.entries()) {
         if (by.isOver()) break
-        const result = await this.#renewHedged(pair, leaseId, by.within(attemptMs))
+        if (race.running < UNDER_WAY_MAX) race.start(signal => this.#renewAt(endpoint, leaseId, by, signal))
+        // A second member is asked early; who is asked at the end gets the rest of the time.
+        const shareMs = by.remainingMs() / (order.length - index + 1)
+        const result = await race.next(Math.min((calls.attemptMs / 2) * round, shareMs))
+        if (result === undefined) continue
         if (!(result instanceof EtcdFault)) return result
         if (result.kind === 'auth' || result.kind === 'rejected') return { outcome: 'unreachable' }
-        if (result.kind !== 'not-sent') outcome = 'unknown'
+        if (result.kind !== 'not-sent') isHeard = true
       }
-      await this.#parts.clock.sleep(Math.min(PAUSE_MS, by.remainingMs()))
+      const pauseMs = Math.min(PAUSE_MS * round, PAUSE_MAX_MS, by.remainingMs())
+      const late = await race.next(pauseMs, true)
+      if (late !== undefined && !(late instanceof EtcdFault)) return late
+      if (late !== undefined && late.kind !== 'not-sent') isHeard = true
     }
-    return { outcome } as Renewal
-  }
-
-  async #renewHedged(
-    [first, second]: readonly [Endpoint, Endpoint],
-    leaseId: bigint,
-    by: Deadline,
-  ): Promise<Renewal | EtcdFault> {
-    const halfMs = by.remainingMs() / 2
-    try {
-      return await hedge(
-        this.#parts.clock,
-        halfMs,
-        () => this.#renewAt(first, leaseId, by),
-        () => this.#renewAt(second, leaseId, by),
-      )
-    } catch (error) {
-      return faultOf(error, first.name)
-    }
+    return { outcome: isHeard || race.running > 0 ? 'unknown' : 'unreachable' }
   }
 
   /**
    * A member that was frozen as raft leader believes for a moment after the thaw that it still leads, and renews
-   * leases that the others have long taken away. Its older term gives it away: such an answer counts as none.
+   * leases that the others have long taken away. Its older term gives it away: such an answer counts as none. So does
+   * that of another cluster, which never had the lease.
    */
-  async #renewAt(endpoint: Endpoint, leaseId: bigint, by: Deadline): Promise<Renewal> {
+  async #renewAt(
+    endpoint: Endpoint,
+    leaseId: bigint,
+    by: Deadline,
+    signal: AbortSignal,
+  ): Promise<Renewal | EtcdFault> {
     const { calls, clock, endpoints, terms } = this.#parts
     const sentAtMs = clock.monotonicMs()
-    const answer = await calls.attempt(endpoint, 'keepalive', by, sendKeepAlive(leaseId))
-    if (isBehind(positionOf(answer.header as IResponseHeader), terms.current())) {
-      endpoints.failed(endpoint)
-      throw new EtcdFault('stale', endpoint.name, 'renewed a lease in an older raft term')
+    try {
+      const { header, ttlSeconds } = await calls.attempt(
+        endpoint,
+        'keepalive',
+        by,
+        (rpc, call) => rpc.keepAlive(leaseId, call),
+        { signal, isLenient: true },
+      )
+      const known = terms.current()
+      if (isBehind(header, known) || isForeign(header, known)) {
+        endpoints.failed(endpoint)
+        return new EtcdFault(
+          'stale',
+          endpoint.name,
+          'renewed a lease in an older raft term or another cluster',
+        )
+      }
+      terms.heardAtMs = clock.monotonicMs()
+      endpoints.prefer(endpoint)
+      if (ttlSeconds <= 0) return { outcome: 'lost' }
+      return { outcome: 'won', lease: { id: leaseId, ttlSeconds, sentAtMs } }
+    } catch (error) {
+      return faultOf(error, endpoint.name)
     }
-    endpoints.prefer(endpoint)
-    const ttlSeconds = Number(answer.TTL)
-    if (ttlSeconds <= 0) return { outcome: 'lost' }
-    return { outcome: 'won', lease: { id: leaseId, ttlSeconds, sentAtMs } }
   }
 }
 
@@ -128,22 +137,4 @@ export class Leases {
 export function outcomeOf(fault: EtcdFault): Outcome {
   if (fault.kind === 'lease-gone') return 'lost'
   return fault.kind === 'unanswered' || fault.kind === 'stale' ? 'unknown' : 'unreachable'
-}
-
-/** One renewal over a stream of its own: a stream that is kept would sit on a member that has gone silent. */
-function sendKeepAlive(leaseId: bigint): Send<ILeaseKeepAliveResponse> {
-  return async (client, options) => {
-    const stream = await client.leaseClient.leaseKeepAlive(options)
-    try {
-      return await new Promise((resolve, reject) => {
-        stream.on('data', resolve)
-        stream.on('error', reject)
-        stream.on('end', () => reject(new Error('the stream ended without an answer')))
-        stream.write({ ID: leaseId.toString() })
-      })
-    } finally {
-      stream.end()
-      stream.cancel()
-    }
-  }
 }

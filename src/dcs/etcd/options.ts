@@ -1,27 +1,36 @@
 // Settings of the etcd client, with their defaults, and the reading of endpoint addresses.
 
+import type { EventDraft } from '../../cluster/event.ts'
 import type { Clock } from '../../platform/clock.ts'
 import { UserError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { DcsMetrics } from '../metrics.ts'
-
-/** TLS towards etcd. Contents, not file names: reading them is the caller's work. */
-export interface EtcdTls {
-  readonly ca: Buffer
-  readonly cert?: Buffer
-  readonly key?: Buffer
-}
+import type { EtcdSecrets, EtcdTls, SecretSource } from './secrets.ts'
+import type { SrvQuestion } from './srv.ts'
+import type { Transport } from './target.ts'
 
 export interface EtcdOptions {
   /** `http://10.0.0.4:2379`, `https://etcd1:2379` or `10.0.0.4:2379`; the port defaults to 2379. */
   readonly endpoints: readonly string[]
+  /** In place of endpoints: where DNS has them. */
+  readonly srv?: SrvQuestion
+  /** Asks DNS; the system's resolver by default. */
+  readonly lookupSrv?: () => Promise<readonly string[]>
+  /** Default `grpc`. */
+  readonly transport?: Transport
+  /** Whether members from etcd's own list may be asked besides. Default true. */
+  readonly followMembers?: boolean
   readonly namespace: string
   readonly scope: string
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics?: DcsMetrics
+  /** Called with what is worth an event. */
+  readonly onEvent?: (draft: EventDraft) => void
+  /** Certificates and password that may change; else `tls` and `auth`, which do not. Closed with the client. */
+  readonly secrets?: SecretSource
   readonly tls?: EtcdTls
-  readonly auth?: { readonly username: string; readonly password: string }
+  readonly auth?: NonNullable<EtcdSecrets['auth']>
   /** The time in which all endpoints should have had a try; divides the time of one attempt. Default 10 s. */
   readonly retryTimeoutMs?: number
   /** Silence on a watch stream after which the member is asked for a sign of life. Default 2 s. */

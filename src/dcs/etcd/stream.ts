@@ -1,13 +1,12 @@
 // One watch stream at one member: opened, confirmed, listened to, checked for life, closed. Restarting is the
 // watcher's business (watcher.ts).
 
-import type { IDuplexStream, IWatchRequest, IWatchResponse } from 'etcd3'
 import type { Position } from '../../cluster/view.ts'
 import type { Clock, Timer } from '../../platform/clock.ts'
 import type { WatchEvent } from '../dcs.ts'
-import { callOptions } from './client.ts'
 import type { Endpoint } from './endpoints.ts'
 import { faultOf } from './faults.ts'
+import type { WatchConnection, WatchMessage } from './rpc.ts'
 import { positionOf, type Wire } from './wire.ts'
 
 /** How a stream ended. `compactRevision` is set when the history it wanted is no longer there. */
@@ -38,14 +37,12 @@ export interface StreamParts {
   readonly silenceMs: number
 }
 
-type Duplex = IDuplexStream<IWatchRequest, IWatchResponse>
-
 export class WatchStream {
   readonly endpoint: Endpoint
   readonly #parts: StreamParts
   readonly #handlers: StreamHandlers
   readonly #cancel = new AbortController()
-  #duplex: Duplex | undefined
+  #connection: WatchConnection | undefined
   #timer: Timer
   #isCreated = false
   #isEnded = false
@@ -60,8 +57,8 @@ export class WatchStream {
 
   /** Asks for a sign of life now; without one the stream ends. */
   probe(): void {
-    if (this.#isEnded || !this.#isCreated || this.#duplex === undefined) return
-    this.#duplex.write({ progress_request: {} })
+    if (this.#isEnded || !this.#isCreated || this.#connection === undefined) return
+    this.#connection.askForLife()
     this.#timer.cancel()
     this.#timer = this.#endAfter(this.#parts.answerMs, 'is silent')
   }
@@ -72,47 +69,54 @@ export class WatchStream {
   }
 
   async #open(): Promise<void> {
-    const client = await this.#parts.endpoint.client()
-    const duplex = await client.watchClient.watch(callOptions(this.#cancel.signal))
-    duplex.on('data', response => this.#onData(response))
-    duplex.on('error', error => this.#fail(faultOf(error, this.#parts.endpoint.name).detail))
-    duplex.on('end', () => this.#fail('was closed by the member'))
-    this.#duplex = duplex
-    if (this.#isEnded) {
-      duplex.cancel()
-      return
+    const { endpoint, from, wire } = this.#parts
+    const handlers = {
+      onMessage: (message: WatchMessage) => this.#onMessage(message),
+      onError: (error: unknown) => this.#fail(faultOf(error, endpoint.name).detail),
+      onEnd: () => this.#fail('was closed by the member'),
     }
-    const from = this.#parts.from
-    duplex.write({
-      create_request: {
-        ...this.#parts.wire.range,
-        progress_notify: true,
-        ...(from === undefined ? {} : { start_revision: from.toString() }),
-      },
-    })
+    const connection = await endpoint.call(
+      (rpc, call) => rpc.watch({ ...wire.range, from }, handlers, call),
+      this.#cancel.signal,
+    )
+    this.#connection = connection
+    if (this.#isEnded) connection.cancel()
   }
 
-  #onData(response: IWatchResponse): void {
+  #onMessage({ header, isCreated, canceled, events }: WatchMessage): void {
     if (this.#isEnded) return
-    if (response.canceled) {
-      const compactRevision = BigInt(response.compact_revision)
-      const reason = response.cancel_reason === '' ? 'canceled by etcd' : response.cancel_reason
-      const why = compactRevision > 0n ? `asks for history compacted at ${compactRevision}` : reason
-      if (compactRevision > 0n) this.#end({ why, compactRevision, isFailure: false })
-      else this.#fail(why)
+    if (canceled !== undefined) {
+      this.#onCanceled(canceled)
       return
     }
+    const { clock, endpoint, silenceMs, wire } = this.#parts
+    endpoint.clusterId = header.clusterId
+    endpoint.memberId = header.memberId
     this.#timer.cancel()
-    this.#timer = this.#parts.clock.setTimer(this.#parts.silenceMs, () => this.probe())
+    this.#timer = clock.setTimer(silenceMs, () => this.probe())
     this.#handlers.onAlive()
-    const position = positionOf(response.header)
-    if (response.created) {
+    const position = positionOf(header)
+    if (isCreated) {
       this.#isCreated = true
       this.#handlers.onCreated(position)
     }
-    if (response.events.length > 0 && !this.#isEnded) {
-      this.#handlers.onEvents(position, this.#parts.wire.events(response))
+    if (events.length > 0 && !this.#isEnded) {
+      this.#handlers.onEvents(
+        position,
+        events.map(event => wire.event(event)),
+      )
     }
+  }
+
+  #onCanceled({ reason, compactRevision }: NonNullable<WatchMessage['canceled']>): void {
+    if (compactRevision > 0n) {
+      const why = `asks for history compacted at ${compactRevision}`
+      this.#end({ why, compactRevision, isFailure: false })
+      return
+    }
+    // Some versions say "permission denied" to a token that they do not know.
+    if (/permission denied|user name is empty|auth/.test(reason)) this.#parts.endpoint.doubtToken()
+    this.#fail(reason === '' ? 'canceled by etcd' : reason)
   }
 
   #endAfter(delayMs: number, why: string): Timer {
@@ -128,7 +132,7 @@ export class WatchStream {
     this.#isEnded = true
     this.#timer.cancel()
     this.#cancel.abort()
-    this.#duplex?.cancel()
+    this.#connection?.cancel()
     this.#handlers.onEnd(end)
   }
 }

@@ -13,6 +13,8 @@ export interface KnownTerm {
 
 export class RaftTerms {
   #known: KnownTerm | undefined
+  /** Monotonic time of the last answer of the known cluster that was believed. */
+  heardAtMs = Number.NEGATIVE_INFINITY
 
   current(): KnownTerm | undefined {
     return this.#known
@@ -25,7 +27,7 @@ export class RaftTerms {
 
   /** Raises the term after an answer whose own freshness nobody doubts. */
   raise(position: Position): void {
-    if (this.#known !== undefined && isBehind(position, this.#known)) return
+    if (isBehind(position, this.#known) || isForeign(position, this.#known)) return
     this.accept(position)
   }
 }
@@ -33,4 +35,9 @@ export class RaftTerms {
 /** Is the answer from an older term of the same cluster? Another cluster's terms say nothing. */
 export function isBehind(position: Position, known: KnownTerm | undefined): boolean {
   return known !== undefined && position.clusterId === known.clusterId && position.raftTerm < known.raftTerm
+}
+
+/** Is the answer from another etcd cluster than the one that we know? */
+export function isForeign(position: Position, known: KnownTerm | undefined): boolean {
+  return known !== undefined && position.clusterId !== known.clusterId
 }

@@ -14,6 +14,7 @@ import type { Logger } from '../../platform/log.ts'
 import type { WatchEvent, WatchOptions } from '../dcs.ts'
 import type { DcsMetrics } from '../metrics.ts'
 import { NoticeQueue } from '../notices.ts'
+import type { Tell } from '../tell.ts'
 import type { Calls } from './calls.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { type StreamEnd, WatchStream } from './stream.ts'
@@ -26,6 +27,7 @@ export interface WatcherParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: DcsMetrics
+  readonly tell: Tell
   readonly silenceMs: number
   /** Called once, when the watch is closed by whomever. */
   readonly onClosed: (watcher: Watcher) => void
@@ -33,7 +35,11 @@ export interface WatcherParts {
 
 /** Constant, never growing: etcd's return must be seen at once, and one small request per pause hurts nobody. */
 const REOPEN_MS = 200
-const ANSWER_MAX_MS = 1_000
+/** A second stream that finds no second member looks again after this time. */
+const ALONE_MS = 2_000
+const ANSWER_MIN_MS = 1_000
+/** Between the streams that move to new connections, so that one of them always tells. */
+const RENEW_MS = 1_000
 
 interface Slot {
   stream: WatchStream | undefined
@@ -53,25 +59,26 @@ export class Watcher {
   readonly notices: NoticeQueue
   readonly #parts: WatcherParts
   readonly #slots: readonly Slot[]
-  readonly #answerMs: number
-  readonly #stopListening: () => void
+  readonly #stopListening: readonly (() => void)[]
   readonly #signal: AbortSignal
   readonly #onAbort = () => this.close()
+  #renewals: Timer[] = []
   #base: Base | undefined
   #isClosed = false
 
   constructor(parts: WatcherParts, options: WatchOptions) {
     this.#parts = parts
-    this.#answerMs = Math.min(parts.calls.attemptMs, ANSWER_MAX_MS)
     this.notices = new NoticeQueue(() => this.close())
-    const streams = Math.min(options.streams, parts.endpoints.all.length)
-    this.#slots = Array.from({ length: streams }, () => ({
+    this.#slots = Array.from({ length: options.streams }, () => ({
       stream: undefined,
       from: undefined,
       isLive: false,
       timer: undefined,
     }))
-    this.#stopListening = parts.endpoints.onFailed(endpoint => this.#probeStreamsAt(endpoint))
+    this.#stopListening = [
+      parts.endpoints.onFailed(endpoint => this.#probeStreamsAt(endpoint)),
+      parts.endpoints.onRenewed(() => this.#renew()),
+    ]
     this.#signal = options.signal
     this.#signal.addEventListener('abort', this.#onAbort, { once: true })
     if (options.signal.aborted) this.close()
@@ -82,8 +89,9 @@ export class Watcher {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#stopListening()
+    for (const stop of this.#stopListening) stop()
     this.#signal.removeEventListener('abort', this.#onAbort)
+    for (const timer of this.#renewals) timer.cancel()
     for (const slot of this.#slots) {
       slot.timer?.cancel()
       slot.stream?.close('the watch was closed')
@@ -94,28 +102,48 @@ export class Watcher {
 
   #open(slot: Slot): void {
     if (this.#isClosed) return
-    const { clock, wire, silenceMs } = this.#parts
-    slot.from = this.#base === undefined ? undefined : this.#base.lastRevision + 1n
+    const { calls, clock, endpoints, wire, silenceMs } = this.#parts
     const endpoint = this.#choose(slot)
+    if (endpoint === undefined) {
+      const isKnown = endpoints.all.length > 0
+      slot.timer = clock.setTimer(isKnown ? ALONE_MS : REOPEN_MS, () => this.#open(slot))
+      return
+    }
+    slot.from = this.#base === undefined ? undefined : this.#base.lastRevision + 1n
+    // As much as a slow etcd needs: a stream that is given up too early is never open.
+    const answerMs = Math.max(ANSWER_MIN_MS, calls.attemptMs)
     const stream = new WatchStream(
-      { clock, wire, endpoint, from: slot.from, answerMs: this.#answerMs, silenceMs },
+      { clock, wire, endpoint, from: slot.from, answerMs, silenceMs },
       {
         onCreated: position => this.#onCreated(slot, stream, position),
         onEvents: (position, events) => this.#onEvents(position, events),
-        onAlive: () => this.#parts.endpoints.answered(endpoint),
+        onAlive: () => endpoints.answered(endpoint),
         onEnd: end => this.#onEnd(slot, endpoint, end),
       },
     )
     slot.stream = stream
   }
 
-  /** The best member that no other stream is on. */
-  #choose(slot: Slot): Endpoint {
-    const taken = new Set(this.#slots.filter(other => other !== slot).map(other => other.stream?.endpoint))
-    const order = this.#parts.endpoints.order()
-    const endpoint = order.find(candidate => !taken.has(candidate)) ?? order[0]
-    if (endpoint === undefined) throw new Error('a watch needs at least one endpoint')
-    return endpoint
+  /** The best endpoint of a member that no other stream is on; undefined when there is none. */
+  #choose(slot: Slot): Endpoint | undefined {
+    const taken = this.#slots.flatMap(other =>
+      other === slot || other.stream === undefined ? [] : [other.stream.endpoint],
+    )
+    const isTaken = (one: Endpoint) =>
+      taken.some(other => other === one || (one.memberId !== undefined && other.memberId === one.memberId))
+    return this.#parts.endpoints.order().find(one => !isTaken(one))
+  }
+
+  /** Certificates changed: the streams move to new connections, one after the other. */
+  #renew(): void {
+    for (const timer of this.#renewals.splice(0)) timer.cancel()
+    for (const [index, slot] of this.#slots.entries()) {
+      const { stream } = slot
+      if (stream === undefined) continue
+      this.#renewals.push(
+        this.#parts.clock.setTimer(index * RENEW_MS, () => stream.close('moves to a new connection')),
+      )
+    }
   }
 
   #onCreated(slot: Slot, stream: WatchStream, position: Position): void {
@@ -127,7 +155,7 @@ export class Watcher {
       return
     }
     if (position.clusterId !== base.clusterId) {
-      this.#reset(`etcd cluster ${position.clusterId} answers in place of ${base.clusterId}`)
+      this.#checkForRestore(base, stream, position).catch(() => {})
       return
     }
     const from = slot.from ?? position.revision + 1n
@@ -138,7 +166,7 @@ export class Watcher {
     const wasBlind = !this.#slots.some(other => other.isLive)
     slot.isLive = true
     if (wasBlind) this.#stale(`watch resumed at ${stream.endpoint.name}`)
-    if (position.revision < base.lastRevision) this.#checkForRestore(base, stream).catch(() => {})
+    if (position.revision < base.lastRevision) this.#checkForRestore(base, stream, position).catch(() => {})
   }
 
   #onEvents(position: Position, events: readonly WatchEvent[]): void {
@@ -158,30 +186,38 @@ export class Watcher {
     if (this.#isClosed) return
     this.#parts.metrics.watchRestart(endpoint.name)
     const tell = `the etcd watch at ${endpoint.name} ended: ${end.why}`
-    if (wasLive) this.#parts.logger.info(tell, { event: 'dcs-watch-ended' })
+    if (wasLive) this.#parts.tell('dcs-watch-lost', tell, { about: endpoint.name })
     else this.#parts.logger.debug(tell, { event: 'dcs-watch-failed' })
     slot.timer = this.#parts.clock.setTimer(REOPEN_MS, () => this.#open(slot))
     const base = this.#base
     if (end.isFailure) this.#parts.endpoints.failed(endpoint)
     if (base !== undefined && (end.compactRevision ?? 0n) > base.lastRevision + 1n) this.#reset(end.why)
-    else if (wasLive && !this.#slots.some(other => other.isLive)) this.#stale(`watch lost: ${tell}`)
+    else if (base !== undefined && wasLive && !this.#slots.some(other => other.isLive))
+      this.#stale(`watch lost: ${tell}`)
   }
 
   /**
-   * The member stands before what we have seen. A follower that lags will catch up; after a restore from a backup it
-   * never would, and a watch from a future revision stays silent without an error. A linearizable read tells which.
+   * The member stands before what we have seen, or in another cluster. A follower that lags will catch up; after a restore
+   * from a backup it never would, and a watch from a future revision stays silent without an error. A linearizable read
+   * tells which; one that still finds the known cluster shows that this member alone is elsewhere.
    */
-  async #checkForRestore(base: Base, stream: WatchStream): Promise<void> {
-    const { calls, clock, wire } = this.#parts
+  async #checkForRestore(base: Base, stream: WatchStream, found: Position): Promise<void> {
+    const { calls, clock, endpoints, wire } = this.#parts
     const seen = base.lastRevision
     try {
-      const by = Deadline.in(clock, calls.attemptMs * 2)
-      const { position } = await calls.read('check the revision', by, (client, options) =>
-        client.kv.range({ key: wire.key('leader'), keys_only: true }, options),
+      const by = Deadline.in(clock, calls.attemptMs * 3)
+      const { position } = await calls.read('check the revision', by, (rpc, call) =>
+        rpc.range({ key: wire.key('leader'), keysOnly: true }, call),
       )
       if (this.#base !== base) return
-      if (position.clusterId === base.clusterId && position.revision >= seen) return
-      this.#reset(`etcd went back from revision ${seen} to ${position.revision}`)
+      if (position.clusterId !== base.clusterId) {
+        this.#reset(`etcd cluster ${position.clusterId} answers in place of ${base.clusterId}`)
+      } else if (position.revision < seen) {
+        this.#reset(`etcd went back from revision ${seen} to ${position.revision}`)
+      } else if (found.clusterId !== base.clusterId) {
+        stream.close(`belongs to another etcd cluster, ${found.clusterId}`)
+        endpoints.failed(stream.endpoint)
+      }
     } catch (error) {
       stream.close(`cannot tell whether etcd was restored: ${String(error)}`)
     }
@@ -191,7 +227,7 @@ export class Watcher {
   #reset(why: string): void {
     if (this.#base === undefined) return
     this.#base = undefined
-    this.#parts.logger.warning(`the etcd watch starts over: ${why}`, { event: 'dcs-watch-reset' })
+    this.#parts.tell('dcs-watch-reset', `the etcd watch starts over: ${why}`)
     for (const slot of this.#slots) slot.stream?.close(why)
     this.#stale(why)
   }

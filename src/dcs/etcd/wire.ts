@@ -1,80 +1,63 @@
-// Between our types and the messages of etcd's API. Whole numbers travel as decimal text: they pass 2^53.
+// Between our types and etcd's: keys relative to one scope's prefix, conditions and writes, events.
 
-import type { IKeyValue, IResponseHeader, ITxnRequest, IWatchResponse } from 'etcd3'
 import type { KeyValue, Position } from '../../cluster/view.ts'
 import type { Condition, WatchEvent, Write } from '../dcs.ts'
 import { prefixEnd } from '../prefix.ts'
-
-type Compare = NonNullable<ITxnRequest['compare']>[number]
-type RequestOp = NonNullable<ITxnRequest['success']>[number]
+import type { Compare, Header, Operation, StoredEvent, StoredKey, TxnRequest } from './rpc.ts'
 
 /** Translates keys relative to one scope's prefix. */
 export class Wire {
   readonly prefix: string
-  readonly range: { readonly key: Buffer; readonly range_end: Buffer }
+  readonly range: { readonly key: Buffer; readonly rangeEnd: Buffer }
 
   constructor(prefix: string) {
     this.prefix = prefix
-    this.range = { key: Buffer.from(prefix), range_end: prefixEnd(prefix) }
+    this.range = { key: Buffer.from(prefix), rangeEnd: prefixEnd(prefix) }
   }
 
   key(relative: string): Buffer {
     return Buffer.from(this.prefix + relative)
   }
 
-  txn(conditions: readonly Condition[], writes: readonly Write[]): ITxnRequest {
+  txn(conditions: readonly Condition[], writes: readonly Write[]): TxnRequest {
     return {
       compare: conditions.map(condition => this.#compare(condition)),
-      success: writes.map(write => this.#op(write)),
+      success: writes.map(write => this.#operation(write)),
     }
   }
 
-  keyValue(kv: IKeyValue): KeyValue {
-    return {
-      key: kv.key.toString('utf8').slice(this.prefix.length),
-      value: kv.value.toString('utf8'),
-      createRevision: BigInt(kv.create_revision),
-      modRevision: BigInt(kv.mod_revision),
-      leaseId: BigInt(kv.lease),
-    }
+  keyValue({ key, value, createRevision, modRevision, leaseId }: StoredKey): KeyValue {
+    const name = key.toString('utf8').slice(this.prefix.length)
+    return { key: name, value: value.toString('utf8'), createRevision, modRevision, leaseId }
   }
 
-  events(response: IWatchResponse): readonly WatchEvent[] {
-    return response.events.map(({ type, kv }) => {
-      const keyValue = this.keyValue(kv)
-      if (type === 'Put') return { kind: 'put', kv: keyValue }
-      return { kind: 'delete', key: keyValue.key, revision: keyValue.modRevision }
-    })
+  event({ kind, kv }: StoredEvent): WatchEvent {
+    const keyValue = this.keyValue(kv)
+    if (kind === 'put') return { kind, kv: keyValue }
+    return { kind, key: keyValue.key, revision: keyValue.modRevision }
   }
 
   #compare(condition: Condition): Compare {
     const key = this.key(condition.key)
-    if (condition.kind === 'mod-revision') {
-      return { key, result: 'Equal', target: 'Mod', mod_revision: condition.revision.toString() }
-    }
-    const created = condition.kind === 'absent' ? '0' : condition.revision.toString()
-    return { key, result: 'Equal', target: 'Create', create_revision: created }
+    if (condition.kind === 'mod-revision') return { key, target: 'mod', revision: condition.revision }
+    const revision = condition.kind === 'absent' ? 0n : condition.revision
+    return { key, target: 'create', revision }
   }
 
-  #op(write: Write): RequestOp {
+  #operation(write: Write): Operation {
     if (write.kind === 'put') {
-      const value = Buffer.from(write.value)
-      const lease = write.leaseId === undefined ? {} : { lease: write.leaseId.toString() }
-      return { request_put: { key: this.key(write.key), value, ...lease } }
+      const { value, leaseId = 0n } = write
+      return { kind: 'put', key: this.key(write.key), value: Buffer.from(value), leaseId }
     }
-    if (write.kind === 'delete') return { request_delete_range: { key: this.key(write.key) } }
+    if (write.kind === 'delete') return { kind: 'delete', key: this.key(write.key) }
     const prefix = this.prefix + write.prefix
-    return { request_delete_range: { key: Buffer.from(prefix), range_end: prefixEnd(prefix) } }
+    return { kind: 'delete', key: Buffer.from(prefix), rangeEnd: prefixEnd(prefix) }
   }
 }
 
-/** Where an answer stood. */
-export function positionOf(header: IResponseHeader): Position {
-  return {
-    clusterId: header.cluster_id,
-    revision: BigInt(header.revision),
-    raftTerm: BigInt(header.raft_term),
-  }
+/** Where an answer stood, without who gave it. */
+export function positionOf({ clusterId, revision, raftTerm }: Header): Position {
+  return { clusterId, revision, raftTerm }
 }
 
 /** The revision at which an event happened. */

@@ -37,10 +37,10 @@ const BOOTSTRAP_WITHIN_MS = 60_000
 const PORTS = { write: 5000, read: 6000, admin: 7000 } as const
 
 /**
- * Until there is a synchronous mode, the servers themselves keep an acknowledged row from being lost: each commit waits
- * for one of the other two.
+ * Each commit waits for one of the standbys, and only who has them all may lead: no acknowledged row is ever lost. With a
+ * quorum the most advanced one leads, so that the other need not be rewound before it can confirm.
  */
-const PARAMETERS = { synchronous_standby_names: 'ANY 1 (*)' } as const
+const SYNCHRONOUS = { synchronous_mode: 'quorum', synchronous_mode_strict: true } as const
 
 /** The directory, the layout and the cluster. `remove` must be called whatever happens. */
 export class Stage {
@@ -69,8 +69,8 @@ export class Stage {
     })
     try {
       const layout = new DemoLayout(directory, freeSlot)
-      const dcs = { ttl: options.ttlSeconds }
-      const parts = { layout, program: options.program, proxies: PROXIES, parameters: PARAMETERS, dcs }
+      const dcs = { ttl: options.ttlSeconds, ...SYNCHRONOUS }
+      const parts = { layout, program: options.program, proxies: PROXIES, dcs }
       return new Stage(directory, layout, options, await Cluster.create(parts))
     } catch (error) {
       await rm(directory, { recursive: true, force: true })

@@ -1,6 +1,6 @@
 // The plain status page: who leads, who serves reads, what happened. No script, no outside file.
 
-import { printBind } from '../../config/proxy/types.ts'
+import { printBinds } from '../../config/proxy/types.ts'
 import { unknownHealth } from '../../health/verdict.ts'
 import type { Listener } from '../listener.ts'
 import type { RosterMember } from '../roster.ts'
@@ -59,9 +59,9 @@ function memberRow(member: RosterMember, { router, clock }: StatusParts): string
 }
 
 function listenerRow({ config, sessions, sessionsMax, hold, acceptedTotal }: Listener): string {
-  const { name, bind, pool, onNoBackend } = config
+  const { name, binds, pool, onNoBackend } = config
   const counts = [`${sessions.size} of ${sessionsMax}`, `${hold.size} of ${onNoBackend.heldMax}`]
-  return row([name, printBind(bind), pool, ...counts, String(acceptedTotal)])
+  return row([name, printBinds(binds), pool, ...counts, String(acceptedTotal)])
 }
 
 function eventRows({ events }: StatusParts): readonly string[] {

@@ -2,17 +2,20 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Registry } from 'prom-client'
+import { printJson } from '../../cluster/json.ts'
 import type { Bind } from '../../config/proxy/types.ts'
 import { messageOf } from '../../platform/errors.ts'
 import { listen } from '../listening.ts'
 import { renderPage } from './page.ts'
-import { printStatus, type StatusParts } from './status.ts'
+import { explainBackend, printStatus, readSessions, type StatusParts } from './status.ts'
 
 const REQUEST_TIMEOUT_MS = 10_000
-const CONNECTIONS_MAX = 256
+/** Connections to each address of the status port. */
+export const CONNECTIONS_MAX = 128
 
 export interface AdminOptions {
-  readonly bind: Bind
+  /** None: no status port. */
+  readonly binds: readonly Bind[]
   readonly registry: Registry
   readonly parts: StatusParts
 }
@@ -25,25 +28,35 @@ interface Reply {
 
 export class AdminServer {
   readonly #options: AdminOptions
-  readonly #server: Server
+  readonly #servers: readonly Server[]
 
   constructor(options: AdminOptions) {
     this.#options = options
-    this.#server = createServer(
-      { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
-      (request, response) => void this.#answer(request, response),
-    )
-    this.#server.maxConnections = CONNECTIONS_MAX
+    this.#servers = options.binds.map(() => this.#createServer())
   }
 
-  /** Begins to listen. Throws UserError when the address cannot be had. */
+  /** Begins to listen. Throws UserError when an address cannot be had. */
   async listen(): Promise<void> {
-    await listen(this.#server, this.#options.bind, 'admin.bind')
+    for (const [index, server] of this.#servers.entries()) {
+      const bind = this.#options.binds[index]
+      if (bind !== undefined) await listen(server, bind, 'admin.bind')
+    }
   }
 
   close(): void {
-    this.#server.close()
-    this.#server.closeAllConnections()
+    for (const server of this.#servers) {
+      server.close()
+      server.closeAllConnections()
+    }
+  }
+
+  #createServer(): Server {
+    const server = createServer(
+      { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
+      (request, response) => void this.#answer(request, response),
+    )
+    server.maxConnections = CONNECTIONS_MAX
+    return server
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -59,19 +72,39 @@ export class AdminServer {
   async #reply({ method, url = '/' }: IncomingMessage): Promise<Reply> {
     if (method !== 'GET' && method !== 'HEAD') return text(405, 'only GET and HEAD')
     const { registry, parts } = this.#options
-    switch (url.split('?', 1)[0]) {
+    const [path = '/'] = url.split('?', 1)
+    if (path.startsWith('/explain/')) return explain(path.slice('/explain/'.length), parts)
+    switch (path) {
       case '/':
         return { code: 200, type: 'text/html; charset=utf-8', body: renderPage(parts) }
       case '/status':
         return { code: 200, type: 'application/json', body: `${printStatus(parts)}\n` }
+      case '/sessions':
+        return { code: 200, type: 'application/json', body: `${printJson(readSessions(parts))}\n` }
       case '/metrics':
         return { code: 200, type: registry.contentType, body: await registry.metrics() }
       case '/healthz':
         return text(200, 'ok')
       default:
-        return text(404, 'there is /, /status, /metrics and /healthz')
+        return text(404, 'there is /, /status, /sessions, /explain/SERVER, /metrics and /healthz')
     }
   }
+}
+
+function explain(encoded: string, parts: StatusParts): Reply {
+  let name = encoded
+  try {
+    name = decodeURIComponent(encoded)
+  } catch {
+    // A stray percent sign: the name as it stands.
+  }
+  const lines = explainBackend(name, parts)
+  if (lines === undefined)
+    return text(
+      404,
+      `no server has the name ${name}: there is ${[...parts.router.members.keys()].join(', ')}`,
+    )
+  return text(200, lines.join('\n'))
 }
 
 function text(code: number, says: string): Reply {

@@ -9,6 +9,8 @@ import type { CloseKind, HalfClose, Observer, Relay, RelayCounters, RelayEnd, Re
 /** ReadyForQuery without its last byte, the transaction status. */
 const READY_FOR_QUERY = Buffer.from([0x5a, 0, 0, 0, 5])
 const READY_BYTES = 6
+/** `I`: outside of a transaction. */
+const NO_TRANSACTION = 0x49
 /** How long a slow client may take for what the server sent before it vanished. */
 const DELIVERY_MS = 30_000
 
@@ -20,6 +22,9 @@ export class NetRelay implements Relay {
   #isClear = false
   /** Did the server's last piece end with ReadyForQuery? Only the last six bytes are looked at. */
   #isReady = false
+  /** Did it also say that no transaction is open, and has the client asked for nothing since? */
+  #isIdle = false
+  #holdsWhenIdle = false
   #toServerBytes = 0
   #toClientBytes = 0
   #lastActivityMs: number
@@ -74,6 +79,17 @@ export class NetRelay implements Relay {
     }
   }
 
+  isIdle(): boolean {
+    return this.#observer === undefined && this.#isClear && this.#isIdle
+  }
+
+  holdWhenIdle(isOn: boolean): void {
+    if (this.#holdsWhenIdle === isOn) return
+    this.#holdsWhenIdle = isOn
+    if (isOn && this.isIdle()) this.#options.client.pause()
+    if (!isOn) this.#resume()
+  }
+
   close(kind: CloseKind, lastWords?: Buffer): void {
     if (this.#isClosing) return
     this.#isClosing = true
@@ -100,6 +116,7 @@ export class NetRelay implements Relay {
     const { client, server } = this.#options
     this.#observer?.fromClient(chunk)
     this.#dropObserver()
+    this.#isIdle = false
     this.#toServerBytes += chunk.length
     server.write(chunk, this.#onServerTook)
     if (server.writableLength > 0) {
@@ -118,7 +135,11 @@ export class NetRelay implements Relay {
     // What the observer told may have cut this very session.
     if (this.#isClosing) return
     this.#dropObserver()
-    if (this.#isClear) this.#isReady = endsReady(chunk)
+    if (this.#isClear) {
+      this.#isReady = endsReady(chunk)
+      this.#isIdle = this.#isReady && chunk[chunk.length - 1] === NO_TRANSACTION
+      if (this.#isIdle && this.#holdsWhenIdle) client.pause()
+    }
     this.#toClientBytes += chunk.length
     client.write(chunk, this.#onClientTook)
     if (client.writableLength > 0) {
@@ -157,7 +178,8 @@ export class NetRelay implements Relay {
 
   #resume(): void {
     if (this.#isPaused) return
-    if (!this.#isClientWaiting) this.#options.client.resume()
+    const isHeld = this.#holdsWhenIdle && this.#isIdle && this.#observer === undefined
+    if (!this.#isClientWaiting && !isHeld) this.#options.client.resume()
     if (!this.#isServerWaiting) this.#options.server.resume()
   }
 
@@ -192,7 +214,11 @@ export class NetRelay implements Relay {
   }
 }
 
-/** Looks at the last six bytes alone. A false alarm inside a row that is cut in two harms nobody: that row never ends. */
+/**
+ * Looks at the last six bytes alone. The same six bytes may stand inside a long row that was cut in two right there: our
+ * last words would then fill up that row. The client gets a broken row and the end of its connection instead of the end
+ * alone; both tell it that the answer is not whole.
+ */
 function endsReady(chunk: Buffer): boolean {
   const at = chunk.length - READY_BYTES
   return at >= 0 && chunk.compare(READY_FOR_QUERY, 0, 5, at, at + 5) === 0

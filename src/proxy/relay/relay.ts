@@ -59,6 +59,13 @@ export interface Relay {
   pause(): void
   resume(): void
   counters(): RelayCounters
+  /** Is the session known to be idle: clear text, the server said so last, and nothing was asked since? */
+  isIdle(): boolean
+  /**
+   * While it is on, the client is not read between its transactions: what it sends next stays with the kernel until this
+   * is taken back or the session ends. For clear text alone; in an encrypted stream nobody knows what is idle.
+   */
+  holdWhenIdle(isOn: boolean): void
   /** Ends the relay; calls after the first do nothing. */
   close(kind: CloseKind, lastWords?: Buffer): void
 }

@@ -143,3 +143,43 @@ test('release deletes the key once and the hold is gone whatever the answer', as
   assert.equal(keeper.hold, undefined)
   assert.deepEqual(store.writes.at(-1), [{ kind: 'delete', key: 'leader' }])
 })
+
+test('an etcd that answers after a third of the ttl holds the lease: renewals overlap', async () => {
+  const { clock, store, keeper, fence, lost, signals, lead } = scene()
+  await lead()
+  store.latencyMs = 1_800
+  let leastMs = TTL_MS
+  for (let second = 0; second < 30; second += 1) {
+    await runLoop(clock, keeper, 1_000)
+    leastMs = Math.min(leastMs, keeper.leftMs())
+  }
+  assert.deepEqual([lost, signals], [[], []])
+  assert.ok(leastMs > TTL_MS / 6, `${leastMs} ms were left at the least`)
+  fence.stop()
+  keeper.stop()
+})
+
+test('renewals that nobody answers stay few', async () => {
+  const { clock, store, keeper, fence, lead } = scene()
+  await lead()
+  store.latencyMs = 1_000_000
+  const before = store.keepAlives
+  await runLoop(clock, keeper, 60_000)
+  assert.equal(store.keepAlives - before, 5)
+  fence.stop()
+  keeper.stop()
+})
+
+test('a renewal that is answered after a later one takes no time away', async () => {
+  const { clock, store, keeper, fence, lead } = scene()
+  await lead()
+  store.latencyMs = 1_500
+  await runLoop(clock, keeper, 1_000)
+  store.latencyMs = 10
+  await runLoop(clock, keeper, 1_000)
+  const leftMs = keeper.leftMs()
+  await runLoop(clock, keeper, 500)
+  assert.ok(keeper.leftMs() >= leftMs - 500, `${keeper.leftMs()} ms are left, ${leftMs} ms half a second ago`)
+  fence.stop()
+  keeper.stop()
+})

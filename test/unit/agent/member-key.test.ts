@@ -15,6 +15,8 @@ const parts: MemberKeyParts = {
   tags: {},
   isPaused: false,
   isRestartPending: false,
+  pendingReasons: {},
+  scheduledRestart: undefined,
   checkpointAfterPromote: true,
   version: '0.1.0',
   phases: undefined,

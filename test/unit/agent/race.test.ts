@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { compare, gate, peersToAsk, walPosition } from '../../../src/agent/race.ts'
+import { compare, peersToAsk, walPosition } from '../../../src/agent/race.ts'
+import { gate } from '../../../src/agent/rules/gate.ts'
 import type { PeerAnswer, Snapshot } from '../../../src/agent/snapshot.ts'
 import type { ServerFacts } from '../../../src/postgres/port.ts'
 import { facts, peer, snapshot, type ViewSpec, view } from './scene.ts'
@@ -37,14 +38,14 @@ const gateRows: readonly GateRow[] = [
     mayLead: true,
   },
   {
-    situation: 'timeline behind the history with check_timeline',
+    situation: 'timeline behind the history',
     view: { history: '[[1,5,""],[2,9,""]]' },
-    config: { check_timeline: true },
     mayLead: false,
   },
   {
-    situation: 'timeline behind the history without check_timeline',
+    situation: 'timeline behind the history with check_timeline off',
     view: { history: '[[1,5,""]]' },
+    config: { check_timeline: false },
     mayLead: true,
   },
   {

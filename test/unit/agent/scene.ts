@@ -6,7 +6,7 @@ import type { Member } from '../../../src/cluster/member.ts'
 import { parseMember } from '../../../src/cluster/member.ts'
 import { type ClusterView, type KeyValue, parseView } from '../../../src/cluster/view.ts'
 import { dynamicConfig } from '../../../src/config/agent/dynamic.ts'
-import type { ServerFacts, ServerStatus } from '../../../src/postgres/port.ts'
+import type { Sender, ServerFacts, ServerStatus } from '../../../src/postgres/port.ts'
 
 export const SYSTEM_ID = '7300000000000000001'
 export const OUR_LEASE = 77n
@@ -27,6 +27,8 @@ export function facts(changes: Partial<ServerFacts> = {}): ServerFacts {
     replicationState: changes.role === 'primary' ? undefined : 'streaming',
     senders: [],
     slots: [],
+    synchronous:
+      changes.role === 'primary' ? { names: '', flushLsn: 1000n, isCheckpointerAtRest: true } : undefined,
     isRestartPending: false,
     ...changes,
   }
@@ -37,14 +39,36 @@ export const running = (changes: Partial<ServerFacts> = {}): ServerStatus => ({
   dataDirectory: 'initialized',
   postmasterPid: 4711,
   facts: facts(changes),
+  isAnswering: true,
   trouble: undefined,
 })
+
+/** One standby in pg_stat_replication. */
+export function sender(name: string, changes: Partial<Sender> = {}): Sender {
+  return {
+    username: 'repl',
+    applicationName: name,
+    clientAddress: undefined,
+    state: 'streaming',
+    syncState: 'async',
+    syncPriority: 0,
+    writeLsn: 1000n,
+    flushLsn: 1000n,
+    replayLsn: 1000n,
+    ...changes,
+  }
+}
+
+/** A primary from which these stream. */
+export const streamedBy = (...names: readonly string[]): ServerStatus =>
+  running({ role: 'primary', senders: names.map(name => sender(name)) })
 
 export const down = (changes: Partial<ServerStatus> = {}): ServerStatus => ({
   process: 'stopped',
   dataDirectory: 'initialized',
   postmasterPid: undefined,
   facts: undefined,
+  isAnswering: false,
   trouble: undefined,
   ...changes,
 })
@@ -61,6 +85,9 @@ export interface ViewSpec {
   readonly failover?: string
   readonly history?: string
   readonly status?: string
+  readonly sync?: string
+  readonly failsafe?: string
+  readonly states?: Readonly<Record<string, string>>
   readonly config?: string | undefined
   readonly members?: readonly string[]
 }
@@ -86,6 +113,8 @@ export function view(spec: ViewSpec = {}): ClusterView {
   if (spec.failover !== undefined) keys.push(kv('failover', spec.failover))
   if (spec.history !== undefined) keys.push(kv('history', spec.history))
   if (spec.status !== undefined) keys.push(kv('status', spec.status))
+  if (spec.sync !== undefined) keys.push(kv('sync', spec.sync))
+  if (spec.failsafe !== undefined) keys.push(kv('failsafe', spec.failsafe))
   return parseView({ clusterId: 'c1', revision: 500n, raftTerm: 2n }, keys)
 }
 
@@ -98,7 +127,7 @@ function memberValue(name: string, spec: ViewSpec): string {
   return JSON.stringify({
     conn_url: `postgres://10.0.0.${number}:5432/postgres`,
     api_url: `http://10.0.0.${number}:8008/patroni`,
-    state: 'running',
+    state: spec.states?.[name] ?? 'running',
     role: spec.roles?.[name] ?? (name === 'pg1' ? 'primary' : 'replica'),
     timeline: spec.timelines?.[name] ?? 1,
     tags: spec.tags?.[name] ?? {},
@@ -123,6 +152,9 @@ export function peer(name: string, changes: Partial<PeerAnswer> = {}): PeerAnswe
   }
 }
 
+/** The configuration in force with these keys. */
+export const config = (raw: object): Snapshot['config'] => dynamicConfig({ ...raw }, true)
+
 /** pg2's look at a healthy cluster led by pg1. */
 export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
   return {
@@ -137,12 +169,17 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
       usePgRewind: true,
       removeOnRewindFailure: false,
       removeOnDivergence: false,
+      synchronousCommit: 'on',
     },
     config: dynamicConfig({}, true),
     view: view(),
+    ageMs: 600_000,
+    failsafe: { isLeading: false, promisedTo: undefined },
     leaderlessMs: 0,
     server: running(),
+    silentMs: 0,
     systemId: SYSTEM_ID,
+    synchronousNames: { isKnown: true, names: undefined },
     isFollowingLeader: true,
     task: undefined,
     lease: { hold: undefined, leftMs: 0, leaseId: OUR_LEASE, isFencing: false },

@@ -1,87 +1,12 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { Json } from '../../../src/cluster/json.ts'
-import type { CtlContext, RestAnswer } from '../../../src/ctl/context.ts'
+import type { CtlContext } from '../../../src/ctl/context.ts'
 import { type SwitchoverOptions, switchover } from '../../../src/ctl/switchover.ts'
-import { AbortedError, type Terminal } from '../../../src/ctl/terminal.ts'
 import { MemoryDcs } from '../../../src/dcs/memory.ts'
 import { MemoryStore } from '../../../src/dcs/memory-store.ts'
 import { Deadline } from '../../../src/platform/deadline.ts'
-import { threeMembers } from '../../support/agent-status.ts'
+import { ctlScene } from '../../support/ctl-scene.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
-
-/** Answers questions from a list; a question beyond it is the end of the input. */
-class ScriptedTerminal implements Terminal {
-  readonly answers: string[]
-  printed = ''
-  warned = ''
-
-  constructor(answers: readonly string[]) {
-    this.answers = [...answers]
-  }
-
-  print(text: string): void {
-    this.printed += text
-  }
-
-  warn(text: string): void {
-    this.warned += text
-  }
-
-  clear(): void {}
-
-  async ask(question: string, fallback: string): Promise<string> {
-    const answer = this.#next(`${question} [${fallback}]: `)
-    return answer === '' ? fallback : answer
-  }
-
-  async confirm(question: string): Promise<boolean> {
-    return this.#next(`${question} [y/N]: `) === 'y'
-  }
-
-  #next(prompt: string): string {
-    const answer = this.answers.shift()
-    this.printed += `${prompt}${answer ?? ''}\n`
-    if (answer === undefined) throw new AbortedError()
-    return answer
-  }
-}
-
-interface Scene {
-  readonly context: CtlContext
-  readonly terminal: ScriptedTerminal
-  readonly calls: { readonly url: string; readonly endpoint: string; readonly body: Json }[]
-  readonly dcs: MemoryDcs
-  readonly clock: FakeClock
-}
-
-async function scene(
-  answers: readonly string[],
-  rest: RestAnswer | Error = { code: 200, text: 'Successfully switched over to "pg2"' },
-  changes: Readonly<Record<string, string>> = {},
-): Promise<Scene> {
-  const clock = new FakeClock()
-  const dcs = new MemoryDcs(new MemoryStore({ clock }))
-  const puts = Object.entries({ ...threeMembers, ...changes }).map(
-    ([key, value]) => ({ kind: 'put', key, value }) as const,
-  )
-  await dcs.write([], puts, Deadline.in(clock, 1_000))
-  const terminal = new ScriptedTerminal(answers)
-  const calls: { url: string; endpoint: string; body: Json }[] = []
-  const context: CtlContext = {
-    clock,
-    terminal,
-    defaultScope: 'main',
-    openDcs: () => dcs,
-    callMember: async (_method, url, endpoint, body) => {
-      calls.push({ url, endpoint, body })
-      if (rest instanceof Error) throw rest
-      return rest
-    },
-    signal: new AbortController().signal,
-  }
-  return { context, terminal, calls, dcs, clock }
-}
 
 const asked: SwitchoverOptions = {
   action: 'switchover',
@@ -93,7 +18,7 @@ const asked: SwitchoverOptions = {
 const forced: SwitchoverOptions = { ...asked, force: true }
 
 test('the dialogue asks for primary, candidate, time and consent, in this order', async () => {
-  const { context, terminal, calls } = await scene(['', 'pg2', '', 'y'])
+  const { context, terminal, calls } = await ctlScene(['', 'pg2', '', 'y'])
   await switchover(context, undefined, asked)
   const questions = terminal.printed.split('\n').filter(line => /\]: /.test(line))
   assert.deepEqual(
@@ -107,6 +32,7 @@ test('the dialogue asks for primary, candidate, time and consent, in this order'
   )
   assert.deepEqual(calls, [
     {
+      method: 'POST',
       url: 'http://10.0.0.1:8008/patroni',
       endpoint: 'switchover',
       body: { leader: 'pg1', candidate: 'pg2' },
@@ -120,16 +46,21 @@ test('the dialogue asks for primary, candidate, time and consent, in this order'
 })
 
 test('--force asks nothing and takes the leader of now', async () => {
-  const { context, calls } = await scene([])
+  const { context, calls } = await ctlScene([])
   await switchover(context, 'main', forced)
   assert.deepEqual(calls[0]?.body, { leader: 'pg1' })
 })
 
 test('a failover needs no leader and names the candidate', async () => {
-  const { context, terminal, calls } = await scene(['pg3', 'y'], { code: 200, text: 'ok' })
+  const { context, terminal, calls } = await ctlScene(['pg3', 'y'], { code: 200, text: 'ok' })
   await switchover(context, undefined, { ...asked, action: 'failover' })
   assert.deepEqual(calls, [
-    { url: 'http://10.0.0.1:8008/patroni', endpoint: 'failover', body: { candidate: 'pg3' } },
+    {
+      method: 'POST',
+      url: 'http://10.0.0.1:8008/patroni',
+      endpoint: 'failover',
+      body: { candidate: 'pg3' },
+    },
   ])
   assert.match(
     terminal.printed,
@@ -138,14 +69,14 @@ test('a failover needs no leader and names the candidate', async () => {
 })
 
 test('a leader that is not registered is not asked, but the candidate', async () => {
-  const { context, calls } = await scene([], { code: 200, text: 'ok' }, { leader: 'gone' })
+  const { context, calls } = await ctlScene([], { code: 200, text: 'ok' }, { leader: 'gone' })
   await switchover(context, undefined, { ...forced, action: 'failover', candidate: 'pg3' })
   assert.equal(calls[0]?.url, 'http://10.0.0.3:8008/patroni')
 })
 
 test('a failover to an asynchronous node is asked twice', async () => {
   const sync = { sync: '{"leader":"pg1","sync_standby":"pg2"}' }
-  const { context, terminal } = await scene(['n'], undefined, sync)
+  const { context, terminal } = await ctlScene(['n'], undefined, sync)
   const run = switchover(context, undefined, { ...asked, action: 'failover', candidate: 'pg3' })
   await assert.rejects(run, { message: 'Aborting failover' })
   assert.match(terminal.printed, /to the asynchronous node pg3\? \[y\/N\]: n/)
@@ -198,7 +129,7 @@ const refused: readonly (readonly [
 ]
 for (const [what, options, keys, message] of refused) {
   test(`${what} is refused before anything is sent`, async () => {
-    const { context, calls } = await scene([], undefined, keys)
+    const { context, calls } = await ctlScene([], undefined, keys)
     await assert.rejects(switchover(context, undefined, { ...forced, ...options }), {
       name: 'UserError',
       message,
@@ -209,26 +140,26 @@ for (const [what, options, keys, message] of refused) {
 }
 
 test('a cluster without a leader cannot switch over', async () => {
-  const { context } = await scene([])
+  const { context } = await ctlScene([])
   await assert.rejects(switchover({ ...context, openDcs: () => emptyDcs() }, undefined, forced), {
     message: 'This cluster has no leader',
   })
 })
 
 test('no to the last question sends nothing', async () => {
-  const { context, calls } = await scene(['', '', '', 'n'])
+  const { context, calls } = await ctlScene(['', '', '', 'n'])
   await assert.rejects(switchover(context, undefined, asked), { message: 'Aborting switchover' })
   assert.deepEqual(calls, [])
 })
 
 test('the end of the input in a question is an abort', async () => {
-  const { context, calls } = await scene([''])
+  const { context, calls } = await ctlScene([''])
   await assert.rejects(switchover(context, undefined, asked), { message: 'Aborted!', exitCode: 1 })
   assert.deepEqual(calls, [])
 })
 
 test('a refusal of the server is printed with its code, and is no error', async () => {
-  const { context, terminal } = await scene([], {
+  const { context, terminal } = await ctlScene([], {
     code: 412,
     text: 'switchover is not possible: no good candidates have been found',
   })
@@ -240,7 +171,10 @@ test('a refusal of the server is printed with its code, and is no error', async 
 })
 
 test('a server that does not answer is gone around: the request is written to etcd', async () => {
-  const { context, terminal, dcs, clock } = await scene([], new Error('connect ECONNREFUSED 10.0.0.1:8008'))
+  const { context, terminal, dcs, clock } = await ctlScene(
+    [],
+    new Error('connect ECONNREFUSED 10.0.0.1:8008'),
+  )
   await switchover(context, undefined, { ...forced, candidate: 'pg2', scheduled: '2030-01-01T10:00+02:00' })
   const view = await dcs.read(Deadline.in(clock, 1_000))
   assert.deepEqual(view.request?.value, {
@@ -253,7 +187,7 @@ test('a server that does not answer is gone around: the request is written to et
 })
 
 test('a request that came in between is not overwritten', async () => {
-  const made = await scene([], new Error('socket hang up'))
+  const made = await ctlScene([], new Error('socket hang up'))
   const { context, terminal, dcs, clock } = made
   const other = { kind: 'put', key: 'failover', value: '{"leader":"pg1","member":"pg3"}' } as const
   const callMember: CtlContext['callMember'] = async () => {

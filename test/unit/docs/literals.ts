@@ -1,15 +1,15 @@
-// The texts that a test file may use as names: its own and its neighbours' string and template literals.
+// The texts that a test file may use as names: string and template literals of its own, of its neighbours, and of test/support.
 
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 
 const STRING = /'((?:\\.|[^'\\\n])*)'|"((?:\\.|[^"\\\n])*)"/g
 const TEMPLATE = /`((?:\\.|[^`\\])*)`/g
-const IMPORT = /from '(\.\/[^']+\.ts)'/g
+const IMPORT = /from '(\.(?:\/|\.\/support\/)[^']+\.ts)'/g
 /** Fewer fixed letters than this could be any sentence. */
 const FIXED_LETTERS_MIN = 8
 
-/** Whether `file`, or a file beside it that it imports, has a literal that can be this test name. */
+/** Whether `file`, or a file beside it or in test/support that it imports, has a literal that can be this test name. */
 export function mayName(file: string, name: string): boolean {
   const sources = [file, ...neighbours(file)].map(source => readFileSync(source, 'utf8'))
   return sources.some(source => hasString(source, name) || hasTemplate(source, name))

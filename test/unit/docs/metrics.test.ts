@@ -6,6 +6,7 @@ import path from 'node:path'
 import test from 'node:test'
 import { Registry } from 'prom-client'
 import { createAgentMetrics } from '../../../src/agent/metrics.ts'
+import { createApiCounts } from '../../../src/api/counts.ts'
 import { createDcsMetrics } from '../../../src/dcs/metrics.ts'
 import { createRegistry } from '../../../src/platform/metrics.ts'
 import { registerGauges } from '../../../src/proxy/admin/gauges.ts'
@@ -41,6 +42,7 @@ interface Registered {
 async function registered(): Promise<readonly Registered[]> {
   const registry = new Registry()
   createAgentMetrics(registry, () => 0)
+  createApiCounts(registry, () => 0)
   createDcsMetrics(registry)
   createProxyMetrics(registry)
   registerGauges(registry, {} as StatusParts)

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { ProbeResult } from '../../../src/health/document.ts'
 import {
+  judge,
+  judgeConnected,
   judgeRefusal,
   leadsUntil,
+  type MemberHealth,
   type PrimaryVerdict,
   primaryVerdict,
   servesReads,
@@ -71,16 +74,34 @@ const reads: readonly (readonly [string, readonly ProbeResult[], boolean])[] = [
 ]
 for (const [name, results, want] of reads) {
   test(`${name} ${want ? 'serves' : 'serves no'} reads`, () => {
-    assert.equal(servesReads(healthAfter(...results), {}), want)
+    assert.equal(servesReads(healthAfter(...results), {}, 2000), want)
   })
 }
 
 test('noloadbalance in the member key counts as well', () => {
-  assert.equal(servesReads(healthAfter(answered(replica)), { noloadbalance: true }), false)
+  assert.equal(servesReads(healthAfter(answered(replica)), { noloadbalance: true }, 2000), false)
 })
 
 test('silence takes no proof away before its deadline', () => {
   const health = healthAfter(answered({ sentAtMs: 0, leaseLeftMs: 5000 }), silent(500), silent(1000))
   assert.equal(health.leadsUntilMs, 5000)
   assert.equal(health.silence, 'nobody listens')
+})
+
+test('a replica whose port refuses takes no reads, longer with each refusal, until a connection succeeds', () => {
+  const heard = (health: MemberHealth, sentAtMs: number) =>
+    judge(health, answered({ ...replica, sentAtMs }), limits, timing)
+  let health = healthAfter(answered(replica))
+  const spans: number[] = []
+  for (const atMs of [1000, 100_000, 200_000]) {
+    health = heard(judgeRefusal(health, atMs, limits), atMs + 100)
+    spans.push(health.avoidUntilMs - atMs)
+    assert.deepEqual(
+      [servesReads(health, {}, atMs + 200), servesReads(health, {}, health.avoidUntilMs)],
+      [false, true],
+    )
+  }
+  assert.deepEqual(spans, [1000, 2000, 4000])
+  assert.equal(judgeConnected(health).avoidUntilMs, Number.NEGATIVE_INFINITY)
+  assert.equal(judgeRefusal(judgeConnected(health), 0, limits).avoidUntilMs, 1000)
 })

@@ -16,7 +16,8 @@ const base = {
   restore_command: '',
   conninfo: '',
   slot_name: '',
-  is_pending: 'f',
+  pending: null,
+  loaded_at: '2026-11-25 10:00:00+00',
   senders: null,
   slots: null,
 }

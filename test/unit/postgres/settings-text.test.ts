@@ -9,7 +9,7 @@ import {
   quoteSetting,
   recoveryConf,
   standbySettings,
-  withoutRecoveryParameters,
+  withoutOurParameters,
 } from '../../../src/postgres/settings-text.ts'
 
 const settings = [
@@ -98,8 +98,11 @@ test('recovery.conf leaves empty settings out', () => {
 
 test('postgresql.auto.conf loses recovery parameters and nothing else', () => {
   const text = "work_mem = '4MB'\nprimary_conninfo = 'host=a'\n  Restore_Command = 'x'\n# primary_conninfo\n"
-  assert.equal(withoutRecoveryParameters(text), "work_mem = '4MB'\n# primary_conninfo\n")
-  assert.equal(withoutRecoveryParameters("work_mem = '4MB'\n"), undefined)
+  assert.equal(withoutOurParameters(text), "work_mem = '4MB'\n# primary_conninfo\n")
+  assert.equal(withoutOurParameters("work_mem = '4MB'\n"), undefined)
+  const byHand = "work_mem = '4MB'\nsynchronous_standby_names = ''\n"
+  assert.equal(withoutOurParameters(byHand), undefined, 'ours only in a synchronous mode')
+  assert.equal(withoutOurParameters(byHand, true), "work_mem = '4MB'\n")
 })
 
 test('the password file escapes its separators and leaves users without password out', () => {

@@ -1,25 +1,28 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { parseDescriptorsMax, RESERVED_DESCRIPTORS, sessionLimits } from '../../../src/proxy/descriptors.ts'
+import { CONNECTIONS_MAX } from '../../../src/proxy/admin/server.ts'
+import { parseDescriptorsMax, reservedDescriptors, sessionLimits } from '../../../src/proxy/descriptors.ts'
+import { REFUSALS_MAX } from '../../../src/proxy/turn-away.ts'
 
+const reserved = reservedDescriptors(2)
 const listeners = [
   { name: 'write', connectionsMax: 300 },
   { name: 'read', connectionsMax: 100 },
 ]
 
 test('limits stay as they are while there are descriptors for all sessions', () => {
-  for (const descriptorsMax of [undefined, 800 + RESERVED_DESCRIPTORS]) {
+  for (const descriptorsMax of [undefined, 800 + reserved]) {
     assert.deepEqual(sessionLimits(listeners, descriptorsMax), { sessionsMax: [300, 100], says: undefined })
   }
 })
 
 test('limits are lowered in proportion, and the warning says what to raise', () => {
-  const { sessionsMax, says } = sessionLimits(listeners, 400 + RESERVED_DESCRIPTORS)
+  const { sessionsMax, says } = sessionLimits(listeners, 400 + reserved)
   assert.deepEqual(sessionsMax, [150, 50])
   assert.equal(
     says,
-    'the limit of 700 open files allows fewer sessions than max_connections: write 150, read 50 ' +
-      '(raise LimitNOFILE to 1100, or lower max_connections)',
+    `the limit of ${400 + reserved} open files allows fewer sessions than max_connections: write 150, read 50 ` +
+      `(raise LimitNOFILE to ${800 + reserved}, or lower max_connections)`,
   )
 })
 
@@ -32,4 +35,12 @@ test('the soft limit is read from the text of the kernel', () => {
     'Limit    Soft Limit  Hard Limit  Units\nMax open files            1024                 4096      files\n'
   assert.equal(parseDescriptorsMax(text), 1024)
   assert.equal(parseDescriptorsMax('Max open files            unlimited'), undefined)
+})
+
+test('what is kept back covers the status port, refusals of every listener and the proxy’s own questions', () => {
+  assert.ok(reservedDescriptors(2) >= CONNECTIONS_MAX + 2 * REFUSALS_MAX + 64)
+  assert.equal(
+    reservedDescriptors(3) - reservedDescriptors(2),
+    reservedDescriptors(2) - reservedDescriptors(1),
+  )
 })

@@ -3,10 +3,13 @@
 import type { Member } from '../../../src/cluster/member.ts'
 import { parseMember } from '../../../src/cluster/member.ts'
 import type { KeyValue, LeaderKey, Position } from '../../../src/cluster/view.ts'
+import { defaultFilter } from '../../../src/config/proxy/defaults.ts'
 import type { Answer, ProbeResult } from '../../../src/health/document.ts'
 import { judge, type MemberHealth, unknownHealth } from '../../../src/health/verdict.ts'
 import type { Leadership } from '../../../src/proxy/leadership.ts'
 import { unknownLeadership } from '../../../src/proxy/leadership.ts'
+import type { PoolSpec } from '../../../src/proxy/pool-members.ts'
+import { type Evidence, emptyTable } from '../../../src/proxy/route.ts'
 
 export const CLUSTER = '100'
 export const limits = { rise: 1, fall: 2 }
@@ -58,6 +61,10 @@ export function answer(changes: Partial<Answer> = {}): Answer {
     systemId: '7000000000000000001',
     tags: {},
     leaseLeftMs: undefined,
+    location: undefined,
+    replayed: undefined,
+    replicationState: undefined,
+    isSync: false,
     ...changes,
   }
 }
@@ -87,4 +94,34 @@ export function memberOf(name: string, changes: Readonly<Record<string, unknown>
     ...changes,
   }
   return parseMember(name, JSON.stringify(value), BigInt(number))
+}
+
+/** A pool of replicas named `read`. */
+export const readPool: PoolSpec = {
+  name: 'read',
+  kind: 'replica',
+  filter: defaultFilter,
+  servers: [],
+  allBackups: false,
+}
+
+/** Evidence with nothing special in it, besides the changes. */
+export function evidenceOf(changes: Partial<Evidence>): Evidence {
+  return {
+    nowMs: 0,
+    leadership: unknownLeadership,
+    members: new Map(),
+    health: new Map(),
+    pools: [readPool],
+    checks: new Map(),
+    sync: undefined,
+    lags: new Map(),
+    pings: new Map(),
+    needsPing: false,
+    onDcsLoss: 'keep',
+    isStoreSilent: false,
+    isClosing: false,
+    previous: emptyTable,
+    ...changes,
+  }
 }

@@ -24,6 +24,24 @@ function read(
 
 const pg1 = led('pg1', 10, { revision: 20n, highest: 20n })
 
+test('a leader that takes its vanished key again and says so goes on in its epoch, as often as it happens', () => {
+  const again = (believed: Leadership, revision: number, continues: bigint | undefined) =>
+    applyRead(believed, {
+      position: position(revision),
+      leader: leaderKey('pg1', revision, 9),
+      continues,
+      highestWhenSent: believed.highest,
+      atMs,
+    })
+  const first = again(pg1, 30, 10n)
+  assert.equal(first.change, 'reattached')
+  assert.equal(first.next.epoch, pg1.epoch)
+  const second = again(first.next, 40, 30n)
+  assert.equal(second.next.epoch, pg1.epoch)
+  assert.equal(again(second.next, 41, undefined).change, 'epoch', 'without its word it is a new term')
+  assert.equal(again(second.next, 42, 10n).change, 'epoch', 'a word about an older term is none')
+})
+
 // what is believed, what is read, how it changes, who leads afterwards
 const reads: readonly (readonly [string, Leadership, () => ReturnType<typeof read>, Change, string])[] = [
   [

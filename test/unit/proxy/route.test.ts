@@ -5,7 +5,7 @@ import { type MemberHealth, unknownHealth } from '../../../src/health/verdict.ts
 import type { Leadership } from '../../../src/proxy/leadership.ts'
 import { unknownLeadership } from '../../../src/proxy/leadership.ts'
 import { type Evidence, emptyTable, route } from '../../../src/proxy/route.ts'
-import { answered, healthAfter, led, replica, silent } from './facts.ts'
+import { answered, evidenceOf, healthAfter, led, replica, silent } from './facts.ts'
 
 const members = new Map([
   ['pg1', { tags: {} }],
@@ -18,7 +18,7 @@ function evidence(
   leadership: Leadership,
   health: Readonly<Record<string, MemberHealth>>,
 ): Evidence {
-  return { nowMs, leadership, members, health: new Map(Object.entries(health)) }
+  return evidenceOf({ nowMs, leadership, members, health: new Map(Object.entries(health)) })
 }
 
 const primary = healthAfter(answered({ sentAtMs: 0 }))
@@ -101,7 +101,10 @@ test('reads go on without any leader', () => {
 })
 
 test('without evidence nothing is routed', () => {
-  assert.deepEqual(route(evidence(0, unknownLeadership, {})), emptyTable)
+  assert.deepEqual(route(evidence(0, unknownLeadership, {})), {
+    ...emptyTable,
+    pools: new Map([['read', []]]),
+  })
 })
 
 const anyAnswer = fc.record({

@@ -26,7 +26,7 @@ test('nothing is routed before the store and the server itself have spoken', asy
 
 test('reads go to replicas only, and a replica that falls silent leaves within two probes', async t => {
   const world = await led(t)
-  const reads = () => world.router.readBackends().map(backend => backend.name)
+  const reads = () => world.router.poolBackends('read').map(backend => backend.name)
   assert.deepEqual(reads(), ['pg2', 'pg3'])
   Object.assign(world.scripts.get('pg3') ?? {}, { isSilent: true })
   await world.clock.advance(1500)
@@ -169,7 +169,7 @@ test('after a pause of the process the gate is shut before any timer has run', a
   const world = await led(t, 5)
   const guest = world.enter()
   world.clock.jump(7000)
-  assert.equal(guest?.backend.gate.isOpen(), false)
+  assert.equal(guest?.gate.isOpen(), false)
   assert.equal(world.enter(), undefined)
   await world.clock.advance(1)
   assert.equal(guest?.cutBecause, 'evidence-expired')
@@ -179,7 +179,7 @@ test('a pause within the evidence costs nothing', async t => {
   const world = await led(t, 30)
   const guest = world.enter()
   world.clock.jump(7000)
-  assert.equal(guest?.backend.gate.isOpen(), true)
+  assert.equal(guest?.gate.isOpen(), true)
   await world.clock.advance(2000)
   assert.equal(guest?.cutBecause, undefined)
 })
@@ -274,4 +274,51 @@ test('a stopped router leaves no timer behind', async () => {
   await world.close()
   await world.clock.advance(2000)
   assert.equal(world.clock.timers, 0)
+})
+
+test('after another cluster took the place of the old one nothing is routed on answers of the old servers', async t => {
+  const world = await led(t)
+  assert.equal(world.router.poolBackends('read').length, 2)
+  const { keys } = world.store.snapshot()
+  for (const script of world.scripts.values()) script.isSilent = true
+  world.store.restore({ keys, revision: 500n }, '99')
+  await world.clock.advance(6000)
+  assert.equal(world.said('store-restored').length, 1)
+  assert.deepEqual([world.router.poolBackends('read'), world.enter()], [[], undefined])
+})
+
+test('a request for a switchover holds new sessions before the old leader goes, and not for ever', async t => {
+  const world = await led(t)
+  const guest = world.enter()
+  const ask = (value: string) => world.store.txn([], [{ kind: 'put', key: 'failover', value }])
+  ask('{"leader":"pg1","member":"pg2"}')
+  await world.clock.advance(50)
+  assert.deepEqual([world.enter(), guest?.cutBecause], [undefined, undefined])
+  ask('{}')
+  await world.clock.advance(50)
+  assert.equal(world.enter()?.backend.name, 'pg1')
+  ask('{"leader":"pg1","member":"pg3"}')
+  await world.clock.advance(14_000)
+  assert.equal(world.enter(), undefined)
+  await world.clock.advance(2000)
+  assert.equal(world.enter()?.backend.name, 'pg1')
+  ask('{"leader":"pg1","member":"pg2","scheduled_at":"2099-01-01T00:00:00+00:00"}')
+  await world.clock.advance(50)
+  assert.equal(world.enter()?.backend.name, 'pg1')
+})
+
+test('the word of the leader’s own agent that its epoch ends holds new sessions of that epoch alone', async t => {
+  const world = await led(t)
+  const revision = world.router.leadership.epoch?.createRevision
+  const say = (createRevision: bigint | undefined) =>
+    world.store.txn(
+      [],
+      [{ kind: 'put', key: 'pgherd/closing', value: `{"create_revision":${createRevision}}` }],
+    )
+  say((revision ?? 0n) + 100n)
+  await world.clock.advance(50)
+  assert.equal(world.enter()?.backend.name, 'pg1')
+  say(revision)
+  await world.clock.advance(50)
+  assert.equal(world.enter(), undefined)
 })

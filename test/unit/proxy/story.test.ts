@@ -3,7 +3,7 @@ import test from 'node:test'
 import type { MemberHealth } from '../../../src/health/verdict.ts'
 import { type Leadership, unknownLeadership } from '../../../src/proxy/leadership.ts'
 import { type StoryFacts, tellStory } from '../../../src/proxy/story.ts'
-import { answered, healthAfter, led, replica, silent } from './facts.ts'
+import { answered, evidenceOf, healthAfter, led, replica, silent } from './facts.ts'
 
 const members = new Map([
   ['pg1', { tags: {} }],
@@ -62,7 +62,7 @@ const rows: readonly (readonly [string, Partial<StoryFacts>, Leadership, MemberH
 for (const [want, changes, leadership, pg2] of rows) {
   test(`no leader ${want}`, () => {
     const health = new Map(pg2 === undefined ? [] : [['pg2', pg2]])
-    const evidence = { nowMs: 10_000, leadership, members, health }
+    const evidence = evidenceOf({ nowMs: 10_000, leadership, members, health })
     assert.equal(tellStory({ ...facts, ...changes }, evidence), `cluster pgsql has no leader ${want}`)
   })
 }

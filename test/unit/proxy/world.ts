@@ -5,7 +5,7 @@ import { MemoryDcs } from '../../../src/dcs/memory.ts'
 import { MemoryStore } from '../../../src/dcs/memory-store.ts'
 import type { ProbeResult } from '../../../src/health/document.ts'
 import { Prober } from '../../../src/health/prober.ts'
-import type { Backend, CutReason, Cuttable } from '../../../src/proxy/backend.ts'
+import type { Backend, CutReason, Cuttable, Gate } from '../../../src/proxy/backend.ts'
 import { EtcdSource } from '../../../src/proxy/etcd-source.ts'
 import { Narrator } from '../../../src/proxy/narrator.ts'
 import type { RosterMember } from '../../../src/proxy/roster.ts'
@@ -28,16 +28,22 @@ export interface Script {
 /** A session that only remembers how it ended. */
 export class Guest implements Cuttable {
   readonly backend: Backend
+  readonly listener = 'write'
+  readonly hasBegun = true
+  readonly isIdle = false
   cutBecause: CutReason | undefined
+  /** The gate of the term in which it began. */
+  readonly gate: Gate
 
   constructor(backend: Backend) {
     this.backend = backend
-    backend.sessions.add(this)
+    this.gate = backend.gate
+    backend.join(this)
   }
 
   cut(reason: CutReason): boolean {
     this.cutBecause = reason
-    this.backend.sessions.delete(this)
+    this.backend.leave(this)
     return true
   }
 }

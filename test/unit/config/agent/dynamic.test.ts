@@ -15,7 +15,7 @@ test('without a config key all defaults hold', () => {
   )
   assert.deepEqual(
     [config.useSlots, config.isPaused, config.checkTimeline, config.shortTtl],
-    [true, false, false, false],
+    [true, false, true, false],
   )
   assert.deepEqual(config.warnings, [])
 })
@@ -86,13 +86,35 @@ test('durations may carry units', () => {
 })
 
 test('switches that this version does not act on are not silent', () => {
-  const config = dynamicConfig(
-    { synchronous_mode: 'quorum', failsafe_mode: true, standby_cluster: { host: 'a' } },
-    true,
-  )
-  assert.equal(config.warnings.length, 3)
+  const config = dynamicConfig({ standby_cluster: { host: 'a' } }, true)
+  assert.equal(config.warnings.length, 1)
   const off = dynamicConfig({ synchronous_mode: false, failsafe_mode: 'off', standby_cluster: null }, true)
   assert.deepEqual(off.warnings, [])
+})
+
+const modes: readonly [string, object, string][] = [
+  ['absent', {}, 'off'],
+  ['true', { synchronous_mode: true }, 'on'],
+  ['the text on', { synchronous_mode: 'on' }, 'on'],
+  ['off', { synchronous_mode: 'off' }, 'off'],
+  ['Quorum in any case', { synchronous_mode: 'Quorum' }, 'quorum'],
+  ['a typing error', { synchronous_mode: 'quorom' }, 'off'],
+  ['on in a standby cluster', { synchronous_mode: true, standby_cluster: { host: 'a' } }, 'off'],
+]
+
+for (const [situation, raw, mode] of modes) {
+  test(`synchronous_mode ${situation} is ${mode}`, () => {
+    assert.equal(dynamicConfig({ ...raw }, true).synchronousMode, mode)
+  })
+}
+
+test('maximum_lag_on_syncnode of 0 and below is no limit', () => {
+  const limits = [undefined, -1, 0, 1024].map(
+    lag =>
+      dynamicConfig(lag === undefined ? {} : { maximum_lag_on_syncnode: lag }, true)
+        .maximumLagOnSyncnodeBytes,
+  )
+  assert.deepEqual(limits, [undefined, undefined, undefined, 1024n])
 })
 
 test('pause, check_timeline and use_slots are read as booleans of any spelling', () => {

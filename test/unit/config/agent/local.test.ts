@@ -301,14 +301,6 @@ for (const [text, addresses, port] of listens) {
   })
 }
 
-test('etcd endpoints come from url, host, and text with commas alike', () => {
-  const section = (text: string) => read(minimal.replace(/etcd3:\n.*\n/, text)).etcd.endpoints
-  assert.deepEqual(section('etcd3: {url: https://e1}\n'), ['https://e1:2379'])
-  assert.deepEqual(section('etcd3: {host: e1, protocol: https}\n'), ['https://e1:2379'])
-  assert.deepEqual(section('etcd3: {hosts: "e1:1, e2"}\n'), ['http://e1:1', 'http://e2:2379'])
-  assert.deepEqual(section("etcd3: {host: '[::1]:2379'}\n"), ['http://[::1]:2379'])
-})
-
 test('PATRONI_ variables override the file and disappear from the environment', async () => {
   const env: NodeJS.ProcessEnv = {
     PATH: '/bin',

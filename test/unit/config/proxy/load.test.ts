@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { hostname } from 'node:os'
 import test from 'node:test'
+import { defaultChecks, defaultListener } from '../../../../src/config/proxy/defaults.ts'
 import {
   loadProxyConfig,
   parseProxyConfig,
@@ -9,16 +10,15 @@ import {
 import { UserError } from '../../../../src/platform/errors.ts'
 
 const small = 'scope: pgsql\netcd: { hosts: [10.0.0.4:2379] }\n'
-const onNoBackend = { holdMs: 10_000, heldMax: 1000, afterHold: 'error', plainErrors: false }
-const common = { balance: 'roundrobin', fallback: 'leader', connectionsMax: 10_000, onNoBackend }
 const listeners = [
-  { name: 'write', bind: { host: undefined, port: 5000 }, pool: 'leader', ...common },
-  { name: 'read', bind: { host: undefined, port: 6000 }, pool: 'replica', ...common },
+  { name: 'write', binds: [{ host: undefined, port: 5000 }], pool: 'leader', ...defaultListener },
+  { name: 'read', binds: [{ host: undefined, port: 6000 }], pool: 'replica', ...defaultListener },
 ]
 
 test('the smallest file is a scope and etcd; all else has its default', () => {
   assert.deepEqual(parseProxyConfig(small, 'proxy.yml'), {
     file: 'proxy.yml',
+    compat: 'native',
     name: hostname(),
     scope: 'pgsql',
     namespace: '/service/',
@@ -26,6 +26,9 @@ test('the smallest file is a scope and etcd; all else has its default', () => {
       kind: 'etcd',
       etcd: {
         endpoints: ['http://10.0.0.4:2379'],
+        srv: undefined,
+        followMembers: true,
+        transport: 'grpc',
         username: undefined,
         password: undefined,
         cacert: undefined,
@@ -33,9 +36,11 @@ test('the smallest file is a scope and etcd; all else has its default', () => {
         key: undefined,
       },
     },
+    onDcsLoss: 'keep',
     listeners,
-    admin: { bind: { host: undefined, port: 7000 } },
-    checks: { intervalMs: 500, timeoutMs: 500, rise: 1, fall: 2, fastIntervalMs: 250 },
+    connectionsMax: undefined,
+    admin: { binds: [{ host: undefined, port: 7000 }] },
+    checks: defaultChecks,
     log: { type: 'plain', level: 'info' },
     eventsFile: undefined,
   })
@@ -62,8 +67,8 @@ test('only the listeners that the file names exist; names of their own need bind
   const text = `${small}listeners: { reports: { bind: '[::1]:6001', pool: replica, fallback: none } }`
   const [reports, ...others] = parseProxyConfig(text, 'p.yml').listeners
   assert.deepEqual(
-    [reports?.name, reports?.bind, reports?.fallback, others.length],
-    ['reports', { host: '::1', port: 6001 }, 'none', 0],
+    [reports?.name, reports?.binds, reports?.fallback, others.length],
+    ['reports', [{ host: '::1', port: 6001 }], 'none', 0],
   )
 })
 
@@ -90,7 +95,7 @@ const mistakes: readonly (readonly [string, string])[] = [
   ],
   [
     `${small}listeners:\n  write: { pool: primary }\n`,
-    'p.yml:4: listeners.write.pool: expected leader or replica',
+    'p.yml:4: listeners.write.pool: expected leader or replica or any or standby-leader or servers',
   ],
   [
     `${small}listeners:\n  x: { bind: ':1' }\n`,
@@ -101,8 +106,20 @@ const mistakes: readonly (readonly [string, string])[] = [
   [`${small}checks: { rise: 1.5 }\n`, 'p.yml:3: checks.rise: expected a whole number from 1 to 100'],
   [`${small}data_plane: nat\n`, 'p.yml:3: data_plane: expected node'],
   [`${small}patroni: [a:8008]\n`, 'p.yml:1: etcd and patroni: expected one of the two'],
-  ['scope: x\netcd: { hosts: [] }\n', 'p.yml:2: etcd.hosts: expected at least one host:port'],
-  ['scope: x\netcd: { hosts: ["a b"] }\n', 'p.yml:2: etcd.hosts.0: expected host:port of etcd'],
+  [
+    'scope: x\netcd: { hosts: [] }\n',
+    'p.yml:2: etcd.hosts: expected a list of host:port, or text with commas, found a list',
+  ],
+  ['scope: x\netcd: { hosts: ["a b"] }\n', 'p.yml:2: etcd.hosts: expected host:port of etcd, found a list'],
+  ['scope: x\netcd: { hosst: [a] }\n', 'p.yml:2: etcd.hosst: unknown key'],
+  [
+    'scope: x\netcd: { hosts: [a], cacert: /ca.pem }\n',
+    'p.yml:2: etcd.cacert: has no effect without `protocol: https`',
+  ],
+  [
+    'scope: x\netcd: { url: "http//root:geheim@a" }\n',
+    'p.yml:2: etcd.url: expected a URL like http://10.0.0.4:2379',
+  ],
   [
     'scope: x\npatroni: ["http://a/x"]\n',
     "p.yml:2: patroni.0: expected the address of a member's REST server, such as http://10.0.0.1:8008",

@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { printBind } from '../../../../src/config/proxy/types.ts'
-import {
-  parseBind,
-  parseDurationMs,
-  parseEtcdHost,
-  parseRestOrigin,
-} from '../../../../src/config/proxy/values.ts'
+import { parseBind, parseDurationMs, parseRestOrigin } from '../../../../src/config/proxy/values.ts'
 
 const durations: readonly (readonly [string, number | undefined])[] = [
   ['500ms', 500],
@@ -56,10 +51,3 @@ const origins: readonly (readonly [string, string | undefined])[] = [
 for (const [text, want] of origins) {
   test(`${JSON.stringify(text)} is the REST server ${want}`, () => assert.equal(parseRestOrigin(text), want))
 }
-
-test('etcd is spoken to by the protocol of the section unless the host names one', () => {
-  assert.equal(parseEtcdHost('a', 'https'), 'https://a:2379')
-  assert.equal(parseEtcdHost('http://[::1]:1', 'https'), 'http://[::1]:1')
-  assert.equal(parseEtcdHost('a:99999', 'http'), undefined)
-  assert.equal(parseEtcdHost('a/b', 'http'), undefined)
-})

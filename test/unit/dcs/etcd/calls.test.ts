@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { Send } from '../../../../src/dcs/etcd/calls.ts'
+import type { Send } from '../../../../src/dcs/etcd/endpoints.ts'
 import { EtcdFault } from '../../../../src/dcs/etcd/faults.ts'
+import type { RangeAnswer, TxnAnswer } from '../../../../src/dcs/etcd/rpc.ts'
 import { Deadline } from '../../../../src/platform/deadline.ts'
 import { HaError } from '../../../../src/platform/errors.ts'
 import { FakeClock } from '../../../support/fake-clock.ts'
 import { type FakeMember, fakeEtcd, type Manner } from './fake-members.ts'
 
-const range: Send<Awaited<ReturnType<Parameters<Send<never>>[0]['kv']['range']>>> = (client, options) =>
-  client.kv.range({}, options)
-const txn: Send<Awaited<ReturnType<Parameters<Send<never>>[0]['kv']['txn']>>> = (client, options) =>
-  client.kv.txn({}, options)
+const range: Send<RangeAnswer> = (rpc, call) => rpc.range({ key: Buffer.from('x') }, call)
+const txn: Send<TxnAnswer> = (rpc, call) => rpc.txn({ compare: [], success: [] }, call)
 
 const frozen: Manner = { delayMs: 1_000_000 }
 const refused: Manner = { error: '9 FAILED_PRECONDITION: gRPC 14: No connection established' }
@@ -181,4 +180,47 @@ test('a renewal that nobody heard is unreachable, one without an answer is unkno
   assert.deepEqual((await timed(silent.clock, silent.leases.keepAlive(7n, silent.by(1_000)))).result, {
     outcome: 'unknown',
   })
+})
+
+test('another etcd cluster is passed over while a known member answers, and gets no write', async () => {
+  const { calls, by, members, clock } = rig({}, {}, {})
+  await calls.read('read', by(1_000), range)
+  const [first] = members
+  assert.ok(first !== undefined)
+  first.manner = { clusterId: '77', revision: 5_000, term: 90 }
+  const { result } = await timed(clock, calls.read('read', by(5_000), range))
+  assert.ok(!(result instanceof Error))
+  assert.equal(result.position.clusterId, '1')
+  await clock.advance(1_000)
+  await timed(clock, calls.write('write', by(5_000), txn))
+  assert.equal(first.requests.includes('txn'), false)
+})
+
+test('another cluster is taken for ours when nobody of the known one has answered for 3 s, never before', async () => {
+  const { calls, by, members, clock, terms } = rig({}, {}, {})
+  await calls.read('read', by(1_000), range)
+  for (const member of members) member.manner = { clusterId: '77' }
+  const early = await timed(clock, calls.read('read', by(1_000), range))
+  assert.ok(early.result instanceof HaError && early.result.code === 'E_DCS_STALE')
+  const late = await timed(clock, calls.read('read', by(10_000), range))
+  assert.ok(!(late.result instanceof Error))
+  assert.equal(terms.current()?.clusterId, '77')
+})
+
+test('a renewal that another cluster answers says nothing about our lease', async () => {
+  const { leases, calls, by, members, clock } = rig({}, {})
+  await calls.read('read', by(1_000), range)
+  for (const member of members) member.manner = { clusterId: '77', ttl: 0 }
+  const { result } = await timed(clock, leases.keepAlive(7n, by(1_000)))
+  assert.deepEqual(result, { outcome: 'unknown' })
+})
+
+test('a slow member’s answer counts though others were asked meanwhile, and the next read waits longer', async () => {
+  const { calls, by, clock, asked } = rig({ delayMs: 1_800 }, frozen, frozen)
+  const first = await timed(clock, calls.read('read', by(10_000), range))
+  assert.ok(!(first.result instanceof Error))
+  assert.ok(first.ms < 1_900, `${first.ms}`)
+  assert.deepEqual(asked(), [1, 1, 0])
+  await timed(clock, calls.read('read', by(10_000), range))
+  assert.deepEqual(asked(), [2, 1, 0])
 })

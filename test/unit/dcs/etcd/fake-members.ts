@@ -1,13 +1,22 @@
 // Etcd members for unit tests of our choices: each answers a range, a transaction or a renewal as the test says.
 
-import { EventEmitter } from 'node:events'
-import type { Etcd3, IWatchRequest } from 'etcd3'
 import { Calls } from '../../../../src/dcs/etcd/calls.ts'
-import { type Endpoint, Endpoints } from '../../../../src/dcs/etcd/endpoints.ts'
+import { type Endpoint, Endpoints, type Send } from '../../../../src/dcs/etcd/endpoints.ts'
 import { Leases } from '../../../../src/dcs/etcd/lease.ts'
+import type {
+  EtcdRpc,
+  Header,
+  StoredEvent,
+  WatchConnection,
+  WatchHandlers,
+  WatchMessage,
+  WatchRequest,
+} from '../../../../src/dcs/etcd/rpc.ts'
 import { RaftTerms } from '../../../../src/dcs/etcd/terms.ts'
 import { Wire } from '../../../../src/dcs/etcd/wire.ts'
 import { noDcsMetrics } from '../../../../src/dcs/metrics.ts'
+import { tellNobody } from '../../../../src/dcs/tell.ts'
+import { raceAbort } from '../../../../src/platform/deadline.ts'
 import { silentLogger } from '../../../../src/platform/log.ts'
 import type { FakeClock } from '../../../support/fake-clock.ts'
 
@@ -18,35 +27,39 @@ export interface Manner {
   readonly delayMs?: number
   readonly error?: string
   readonly ttl?: number
+  readonly clusterId?: string
+}
+
+function header(revision: number, term = 2, clusterId = '1'): Header {
+  return { clusterId, memberId: '1', revision: BigInt(revision), raftTerm: BigInt(term) }
 }
 
 /** The member's end of one watch stream. */
-export class FakeStream extends EventEmitter {
-  /** What the client wrote. */
-  readonly requests: IWatchRequest[] = []
+export class FakeStream implements WatchConnection {
+  /** First revision that the client asked for; undefined for "from now on". */
+  readonly from: bigint | undefined
+  progressRequests = 0
   isCanceled = false
+  readonly #handlers: WatchHandlers
 
-  write(request: IWatchRequest): void {
-    this.requests.push(request)
+  readonly #memberId: string
+
+  constructor(memberId: string, { from }: WatchRequest, handlers: WatchHandlers) {
+    this.#memberId = memberId
+    this.from = from
+    this.#handlers = handlers
   }
 
-  end(): void {}
+  askForLife(): void {
+    this.progressRequests += 1
+  }
 
   cancel(): void {
     this.isCanceled = true
   }
 
-  /** First revision that the client asked for; undefined for "from now on". */
-  get from(): string | undefined {
-    return this.requests[0]?.create_request?.start_revision?.toString()
-  }
-
-  get progressRequests(): number {
-    return this.requests.filter(request => request.progress_request !== undefined).length
-  }
-
   created(revision: number, clusterId = '1'): void {
-    this.#send(revision, clusterId, { created: true })
+    this.#send(revision, clusterId, { isCreated: true })
   }
 
   progress(revision: number): void {
@@ -55,89 +68,108 @@ export class FakeStream extends EventEmitter {
 
   /** Puts of key `k<revision>`, one for each revision. */
   events(...revisions: readonly number[]): void {
-    const events = revisions.map(revision => ({ type: 'Put', kv: keyValue(revision) }))
-    this.#send(revisions.at(-1) ?? 0, '1', { events })
+    this.#send(revisions.at(-1) ?? 0, '1', { events: revisions.map(putAt) })
   }
 
   compacted(at: number): void {
-    this.#send(at, '1', { canceled: true, compact_revision: String(at) })
+    this.#send(at, '1', { canceled: { reason: '', compactRevision: BigInt(at) } })
   }
 
-  #send(revision: number, clusterId: string, more: object): void {
-    const header = { cluster_id: clusterId, member_id: '1', revision: String(revision), raft_term: '2' }
-    const rest = { created: false, canceled: false, compact_revision: '0', cancel_reason: '', events: [] }
-    this.emit('data', { header, ...rest, ...more })
+  canceled(reason: string): void {
+    this.#send(0, '1', { canceled: { reason, compactRevision: 0n } })
+  }
+
+  fail(why: string): void {
+    this.#handlers.onError(new Error(why))
+  }
+
+  end(): void {
+    this.#handlers.onEnd()
+  }
+
+  #send(revision: number, clusterId: string, more: Partial<WatchMessage>): void {
+    const empty = { isCreated: false, canceled: undefined, events: [] }
+    const from = { ...header(revision, 2, clusterId), memberId: this.#memberId }
+    this.#handlers.onMessage({ header: from, ...empty, ...more })
   }
 }
 
-function keyValue(revision: number): object {
-  const text = String(revision)
+function putAt(number: number): StoredEvent {
+  const [revision, text] = [BigInt(number), String(number)]
   const key = Buffer.from(`/service/x/k${text}`)
-  return {
-    key,
-    value: Buffer.from(text),
-    create_revision: text,
-    mod_revision: text,
-    version: '1',
-    lease: '0',
-  }
+  const kv = { key, value: Buffer.from(text), createRevision: revision, modRevision: revision, leaseId: 0n }
+  return { kind: 'put', kv }
 }
 
 export class FakeMember implements Endpoint {
   readonly name: string
+  readonly learnedFrom: string | undefined
   okAtMs = Number.NEGATIVE_INFINITY
   failedAtMs = Number.NEGATIVE_INFINITY
+  clusterId: string | undefined
+  memberId: string | undefined
   manner: Manner = {}
+  isClosed = false
+  tokenDoubts = 0
   /** Names of the requests that arrived, probes included. */
   readonly requests: string[] = []
   /** Watch streams opened here, the latest last. */
   readonly streams: FakeStream[] = []
+  /** Client addresses that its member list names, by member id. */
+  list: Readonly<Record<string, string>> = {}
   readonly #clock: FakeClock
 
-  constructor(name: string, clock: FakeClock) {
+  constructor(name: string, clock: FakeClock, learnedFrom?: string) {
     this.name = name
+    this.learnedFrom = learnedFrom
     this.#clock = clock
   }
 
-  async client(): Promise<Etcd3> {
-    const kv = {
-      range: (request: { serializable?: boolean }) =>
-        this.#answer(request.serializable === true ? 'probe' : 'range', { kvs: [] }),
-      txn: () => this.#answer('txn', { succeeded: true }),
-    }
-    const leaseClient = { leaseKeepAlive: async () => this.#stream() }
-    const watchClient = {
-      watch: async () => {
-        const stream = new FakeStream()
-        this.streams.push(stream)
-        return stream
-      },
-    }
-    return { kv, leaseClient, watchClient } as unknown as Etcd3
+  /** Each request takes its time, and ends when it is given up, as real ones do. */
+  async call<T>(send: Send<T>, signal: AbortSignal): Promise<T> {
+    return raceAbort(send(this.#rpc(), { signal }), signal)
+  }
+
+  doubtToken(): void {
+    this.tokenDoubts += 1
   }
 
   async nextAddress(): Promise<void> {}
 
-  close(): void {}
+  renew(): void {}
 
-  async #answer<T extends object>(request: string, body: T): Promise<T & { header: object }> {
-    this.requests.push(request)
-    const { term = 2, revision = 10, delayMs = 0, error } = this.manner
-    if (delayMs > 0) await this.#clock.sleep(delayMs)
-    if (error !== undefined) throw new Error(error)
-    const header = { cluster_id: '1', member_id: '1', revision: String(revision), raft_term: String(term) }
-    return { ...body, header }
+  close(): void {
+    this.isClosed = true
   }
 
-  #stream(): object {
-    const stream = new EventEmitter()
-    const write = ({ ID }: { ID: string }) => {
-      this.#answer('keepalive', { ID, TTL: String(this.manner.ttl ?? 5) }).then(
-        answer => stream.emit('data', answer),
-        (error: unknown) => stream.emit('error', error),
-      )
+  #rpc(): EtcdRpc {
+    const rpc: Partial<EtcdRpc> = {
+      range: ({ isLocal }) => this.#answer(isLocal === true ? 'probe' : 'range', { keys: [] }),
+      txn: () => this.#answer('txn', { succeeded: true }),
+      keepAlive: id => {
+        const { ttl: ttlSeconds = 5 } = this.manner
+        return this.#answer('keepalive', { id, ttlSeconds, grantedSeconds: ttlSeconds })
+      },
+      members: () => {
+        const members = Object.entries(this.list).map(([id, url]) => ({ id, name: id, clientUrls: [url] }))
+        return this.#answer('members', { members })
+      },
+      watch: async (request, handlers) => {
+        const stream = new FakeStream(this.name, request, handlers)
+        this.streams.push(stream)
+        return stream
+      },
     }
-    return Object.assign(stream, { write, end: () => {}, cancel: () => {} })
+    return rpc as EtcdRpc
+  }
+
+  async #answer<T extends object>(request: string, body: T): Promise<T & { header: Header }> {
+    this.requests.push(request)
+    const { term, revision = 10, delayMs = 0, error, clusterId } = this.manner
+    if (delayMs > 0) await this.#clock.sleep(delayMs)
+    if (error !== undefined) throw new Error(error)
+    const own = this.memberId === undefined ? {} : { memberId: this.memberId }
+    return { ...body, header: { ...header(revision, term, clusterId), memberId: this.name, ...own } }
   }
 }
 
@@ -147,7 +179,8 @@ export function fakeEtcd(clock: FakeClock, size: number) {
   const endpoints = new Endpoints(members, clock, 0)
   const wire = new Wire('/service/x/')
   const terms = new RaftTerms()
-  const shared = { endpoints, terms, clock, logger: silentLogger, metrics: noDcsMetrics }
+  const told = { logger: silentLogger, metrics: noDcsMetrics, tell: tellNobody }
+  const shared = { endpoints, terms, clock, ...told }
   const calls = new Calls({ ...shared, wire, retryTimeoutMs: 1_000 * size })
-  return { members, endpoints, terms, wire, calls, leases: new Leases({ ...shared, calls }) }
+  return { members, endpoints, terms, wire, calls, ...told, leases: new Leases({ ...shared, calls }) }
 }

@@ -3,8 +3,6 @@ import test from 'node:test'
 import type { Notice } from '../../../../src/dcs/dcs.ts'
 import { Watcher } from '../../../../src/dcs/etcd/watcher.ts'
 import { revisionOf } from '../../../../src/dcs/etcd/wire.ts'
-import { noDcsMetrics } from '../../../../src/dcs/metrics.ts'
-import { silentLogger } from '../../../../src/platform/log.ts'
 import { FakeClock } from '../../../support/fake-clock.ts'
 import { type FakeStream, fakeEtcd } from './fake-members.ts'
 
@@ -15,7 +13,7 @@ async function watching(streams: 1 | 2) {
   const ended = new AbortController()
   const told: (number | string)[] = []
   const watcher = new Watcher(
-    { ...etcd, clock, logger: silentLogger, metrics: noDcsMetrics, silenceMs: 2_000, onClosed: () => {} },
+    { ...etcd, clock, silenceMs: 2_000, onClosed: () => {} },
     { streams, signal: ended.signal },
   )
   const over = keep(watcher.notices, told)
@@ -64,7 +62,7 @@ test('a stream that begins after the first told revision is opened again from th
   latest(m1).created(15)
   latest(m1).events(16)
   await clock.advance(200)
-  assert.equal(latest(m1).from, '11')
+  assert.equal(latest(m1).from, 11n)
   latest(m1).created(16)
   latest(m1).events(11, 12)
   latest(m0).events(11, 12, 16)
@@ -78,9 +76,9 @@ test('a lost stream resumes elsewhere after the last revision; nobody reads anew
   latest(m0).created(10)
   latest(m1).created(10)
   latest(m0).events(11)
-  latest(m0).emit('error', new Error('9 FAILED_PRECONDITION: gRPC 14: Connection dropped'))
+  latest(m0).fail('9 FAILED_PRECONDITION: gRPC 14: Connection dropped')
   await clock.advance(200)
-  assert.equal(latest(m2).from, '12')
+  assert.equal(latest(m2).from, 12n)
   latest(m2).created(11)
   latest(m2).events(12)
   await clock.advance(0)
@@ -92,7 +90,7 @@ test('a lost stream resumes elsewhere after the last revision; nobody reads anew
 test('with its only stream lost, a watch says so, resumes, and says so again', async () => {
   const { m0, m1, told, clock, close } = await watching(1)
   latest(m0).created(10)
-  latest(m0).emit('end')
+  latest(m0).end()
   await clock.advance(200)
   latest(m1).created(12)
   latest(m1).events(11, 12)
@@ -112,7 +110,7 @@ test('a silent member is asked for a sign of life, and left when it gives none',
   await clock.advance(1_000)
   assert.ok(latest(m0).isCanceled)
   await clock.advance(200)
-  assert.equal(latest(m1).from, '11')
+  assert.equal(latest(m1).from, 11n)
   assert.deepEqual(told, ['watch started', 'watch lost:'])
   await close()
 })
@@ -138,7 +136,7 @@ test('a member that never opens the stream is given up', async () => {
 test('history compacted beyond the last told revision means a new beginning', async () => {
   const { m0, m1, told, clock, close } = await watching(1)
   latest(m0).created(10)
-  latest(m0).emit('end')
+  latest(m0).end()
   await clock.advance(200)
   latest(m1).created(50)
   latest(m1).compacted(40)
@@ -154,14 +152,14 @@ test('history compacted beyond the last told revision means a new beginning', as
 test('one stream compacted behind the other only begins later', async () => {
   const { m0, m1, m2, told, clock, close } = await watching(2)
   latest(m0).created(10)
-  latest(m1).emit('end')
+  latest(m1).end()
   latest(m0).events(11, 12)
   await clock.advance(200)
   latest(m2).created(12)
   latest(m2).compacted(12)
   await clock.advance(200)
   assert.equal(m0.streams.length, 1)
-  assert.equal(latest(m2).from, '13')
+  assert.equal(latest(m2).from, 13n)
   assert.deepEqual(told, ['watch started', 11, 12])
   assert.equal(m1.streams.length, 1)
   await close()
@@ -174,11 +172,11 @@ test('a follower that lags is waited for', async () => {
   await clock.advance(0)
   m0.manner = { revision: 20 }
   m1.manner = { revision: 20 }
-  latest(m0).emit('end')
+  latest(m0).end()
   await clock.advance(200)
   latest(m1).created(15)
   await clock.advance(0)
-  assert.equal(latest(m1).from, '21')
+  assert.equal(latest(m1).from, 21n)
   latest(m1).events(21)
   await clock.advance(0)
   assert.deepEqual(told, ['watch started', 20, 'watch lost:', 'watch resumed', 21])
@@ -190,7 +188,7 @@ test('etcd that truly went back is watched from its new beginning, and its lower
   latest(m0).created(10)
   latest(m0).events(20)
   for (const member of members) member.manner = { revision: 5 }
-  latest(m0).emit('end')
+  latest(m0).end()
   await clock.advance(200)
   latest(m1).created(5)
   await clock.advance(200)
@@ -203,13 +201,75 @@ test('etcd that truly went back is watched from its new beginning, and its lower
 })
 
 test('another cluster id ends all streams and begins anew', async () => {
-  const { m0, m1, told, clock, close } = await watching(2)
+  const { members, m0, m1, told, clock, close } = await watching(2)
   latest(m0).created(10)
+  for (const member of members) member.manner = { clusterId: '77', revision: 3 }
   latest(m1).created(3, '77')
   await clock.advance(200)
   assert.deepEqual([m0.streams.length + m1.streams.length, latest(m0).from], [4, undefined])
   latest(m0).created(3, '77')
   await clock.advance(0)
   assert.deepEqual(told, ['watch started', 'etcd cluster', 'watch started'])
+  await close()
+})
+
+test('one member of another etcd cluster does not end what the others tell', async () => {
+  const { m0, m1, m2, told, clock, close } = await watching(2)
+  latest(m0).created(10)
+  latest(m1).created(3, '77')
+  await clock.advance(0)
+  latest(m1).events(4)
+  latest(m0).events(11)
+  await clock.advance(200)
+  assert.deepEqual(told, ['watch started', 11])
+  assert.equal(m1.failedAtMs, 0, 'the stranger is asked last')
+  assert.equal(latest(m2).from, 12n, 'its place is taken by the third member')
+  await close()
+})
+
+test('a watch that is refused for lack of permission doubts its token', async () => {
+  const { m0, m1, told, clock, close } = await watching(1)
+  latest(m0).canceled('rpc error: code = InvalidArgument desc = etcdserver: user name is empty')
+  await clock.advance(200)
+  latest(m1).canceled('etcdserver: permission denied')
+  await clock.advance(0)
+  assert.deepEqual([m0.tokenDoubts, m1.tokenDoubts], [1, 1])
+  assert.deepEqual(told, [])
+  await close()
+})
+
+test('a second stream waits for a second member and goes there', async () => {
+  const { endpoints, m0, m1, clock, told, close } = await watching(2)
+  latest(m0).created(10)
+  m1.memberId = 'm0'
+  latest(m1).fail('9 FAILED_PRECONDITION: gRPC 14: Connection dropped')
+  await clock.advance(0)
+  endpoints.setConfigured([m0, m1])
+  for (let second = 0; second < 5; second += 1) {
+    await clock.advance(1_000)
+    latest(m0).progress(10)
+  }
+  assert.equal(m1.streams.length, 1, 'two names of one member carry one stream')
+  m1.memberId = 'm1'
+  await clock.advance(1_900)
+  assert.equal(latest(m1).from, 11n)
+  assert.deepEqual(told, ['watch started'])
+  await close()
+})
+
+test('when certificates change the streams move one after the other, and nothing is stale', async () => {
+  const { endpoints, m0, m1, clock, told, close } = await watching(2)
+  latest(m0).created(10)
+  latest(m1).created(10)
+  endpoints.renew()
+  await clock.advance(300)
+  assert.deepEqual([m0.streams.length, m1.streams.length], [2, 1])
+  latest(m0).created(10)
+  await clock.advance(1_000)
+  assert.equal(m1.streams.length, 2)
+  latest(m1).created(10)
+  await clock.advance(0)
+  assert.deepEqual(told, ['watch started'])
+  assert.deepEqual([m0.failedAtMs, m1.failedAtMs], [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY])
   await close()
 })

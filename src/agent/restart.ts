@@ -1,0 +1,121 @@
+// Stops the server and starts it again in the role that it had, at an operator's order. A leader keeps its key meanwhile:
+// the lease keeper and the fence go on as if the server ran.
+
+import { isInSync } from '../cluster/sync.ts'
+import { Deadline } from '../platform/deadline.ts'
+import { messageOf } from '../platform/errors.ts'
+import { demote } from './demote.ts'
+import { walPosition } from './race.ts'
+import { leaderUpstream } from './rules/say.ts'
+import type { PeerAnswer } from './snapshot.ts'
+import { type MemoryUpdate, noUpdate } from './tasks.ts'
+import { candidateUrls, type WorkContext } from './work.ts'
+
+const STOP_MS = 3_600_000
+const PEERS_MS = 2_000
+const LEASE_CHECK_MS = 20
+
+export type RestartOutcome = 'restarted' | 'still-starting' | 'failed'
+
+export interface Restarted {
+  readonly outcome: RestartOutcome
+  readonly update: MemoryUpdate
+}
+
+/**
+ * Restarts the server within `timeoutMs` (counted from its stop). A leader whose server does not come back in time hands over
+ * if somebody can take over.
+ */
+export async function restartServer(
+  context: WorkContext,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Restarted> {
+  const { parts, state, keeper } = context
+  const before = state.server.facts
+  // A leader whose server is down comes back as what it was, in the same term.
+  const isPrimary =
+    before === undefined
+      ? state.memory.role === 'primary' && keeper.hold !== undefined
+      : before.role === 'primary'
+  state.isStopExpected = true
+  const by = Deadline.in(parts.clock, STOP_MS)
+  const { stopped } = await parts.postgres.stop({ mode: 'fast', checkpointFirst: true, by })
+  if (!stopped) return { outcome: 'failed', update: noUpdate }
+  const started = await startAgain(context, isPrimary, timeoutMs, signal)
+  if (started === 'lease-lost') {
+    parts.log.warning('the lease was lost during a restart: the server does not come back as a primary')
+    return { outcome: 'failed', update: memory => ({ ...memory, role: 'demoted', cleanAgainst: undefined }) }
+  }
+  if (started === 'up') {
+    return {
+      outcome: 'restarted',
+      update: memory => ({ ...memory, failedStarts: 0, nextStartAtMs: Number.NEGATIVE_INFINITY }),
+    }
+  }
+  if (started === 'down') return { outcome: 'failed', update: noUpdate }
+  const position = before === undefined ? undefined : walPosition(before)
+  const update = isPrimary ? await giveWay(context, position) : noUpdate
+  return { outcome: 'still-starting', update }
+}
+
+/** Starts in the old role. A primary starts only while the lease is ours: the start is called off when it ends. */
+async function startAgain(
+  context: WorkContext,
+  isPrimary: boolean,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<'up' | 'down' | 'too-slow' | 'lease-lost'> {
+  const { parts, state, keeper, fence } = context
+  const isLeaseLost = () => isPrimary && keeper.leftMs() <= 0
+  if (isLeaseLost()) return 'lease-lost'
+  if (isPrimary) fence.arm()
+  const enough = new AbortController()
+  const deadline = Deadline.in(parts.clock, timeoutMs)
+  const watch = () => {
+    if (isLeaseLost()) enough.abort(new Error('the lease was lost'))
+    else if (deadline.isOver()) enough.abort(new Error('the start takes too long'))
+    else timer = parts.clock.setTimer(LEASE_CHECK_MS, watch)
+  }
+  let timer = parts.clock.setTimer(LEASE_CHECK_MS, watch)
+  const upstream = state.lastView === undefined ? undefined : leaderUpstream(state.lastView)
+  const follows = upstream?.member === parts.local.name ? undefined : upstream
+  try {
+    const role = isPrimary ? 'primary' : 'replica'
+    const both = AbortSignal.any([enough.signal, signal])
+    if (await parts.postgres.start(role, isPrimary ? undefined : follows, both)) return 'up'
+  } finally {
+    timer.cancel()
+  }
+  if (isLeaseLost()) return 'lease-lost'
+  return enough.signal.aborted || signal.aborted ? 'too-slow' : 'down'
+}
+
+/** The server does not come up: if somebody else can serve, the key goes to them. */
+async function giveWay(context: WorkContext, position: bigint | undefined): Promise<MemoryUpdate> {
+  const { parts, state } = context
+  const view = state.lastView
+  if (view === undefined) return noUpdate
+  const urls = candidateUrls(view, parts.local.name, undefined)
+  try {
+    const answers = await parts.askPeers(urls, Deadline.in(parts.clock, PEERS_MS))
+    const sync = view.sync?.value
+    const mayLoseMost = state.config.maximumLagOnFailoverBytes
+    const isFit = (peer: PeerAnswer): boolean =>
+      peer.isReachable &&
+      !peer.isPrimary &&
+      peer.mayLead &&
+      !peer.watchdogFailed &&
+      (position ?? 0n) - (peer.walPosition ?? 0n) <= mayLoseMost &&
+      (sync === undefined || isInSync(sync, peer.name))
+    if (!answers.some(isFit)) return noUpdate
+    parts.events.record({
+      kind: 'restart-too-slow',
+      says: 'the server does not start in time: demoting so that another member can lead',
+    })
+    return await demote(context, { mode: 'immediate', release: true, heirs: undefined })
+  } catch (error) {
+    parts.log.warning(`handing over after a slow restart: ${messageOf(error)}`)
+    return noUpdate
+  }
+}

@@ -1,0 +1,65 @@
+// A leader whose server serves nobody gives way, if somebody else can take over.
+
+import type { Action, Decision, Rule } from '../decision.ts'
+import type { Memory, Snapshot } from '../snapshot.ts'
+import { anybody, findHeirs, heirsToAsk } from './heirs.ts'
+import { RESTARTS_MAX } from './recover.ts'
+import { say } from './say.ts'
+
+const CRASH_WINDOW_MS = 60_000
+
+/**
+ * Stands before the rule of the running task, because a start may last for ever. Without an heir it says nothing: what
+ * we have is all there is.
+ */
+export const leaderGivesWay: Rule = (snapshot, memory) => {
+  const { lease, view, config, task, peers, self } = snapshot
+  if (lease.hold === undefined || view === undefined || config.isPaused) return undefined
+  if (task !== undefined && task.kind !== 'start') return undefined
+  const why = whyGiveWay(snapshot, memory)
+  if (why === undefined) return undefined
+  const request = anybody(self.name)
+  if (peers === undefined) {
+    const asked = heirsToAsk(snapshot, view, request)
+    if (asked.size === 0) return undefined
+    return say('ask-heirs', `${why}: asking the others whether they can take over`, memory, {
+      kind: 'ask-peers',
+      peers: asked,
+    })
+  }
+  const heirs = findHeirs(snapshot, view, request, undefined, peers)
+  return 'obstacle' in heirs ? undefined : giveWay(snapshot, why, memory)
+}
+
+function giveWay({ server, task }: Snapshot, why: string, memory: Memory): Decision {
+  const demotion = { mode: 'immediate', release: true, heirs: undefined } as const
+  const actions: Action[] = []
+  if (task !== undefined) actions.push({ kind: 'cancel-task' })
+  const isGone = server.process === 'stopped' && task === undefined
+  actions.push(isGone ? { kind: 'release-leader' } : { kind: 'demote', demotion })
+  return say(
+    'give-way',
+    `giving the lead away: ${why}`,
+    { ...memory, role: 'demoted', restartsAtMs: [] },
+    ...actions,
+  )
+}
+
+function whyGiveWay({ server, silentMs, config, nowMs, task }: Snapshot, memory: Memory): string | undefined {
+  const startTimeoutMs = config.primaryStartTimeoutSeconds * 1000
+  const isStarting = task !== undefined || server.process === 'starting'
+  if (isStarting) {
+    return silentMs > startTimeoutMs
+      ? 'primary_start_timeout is over and the server does not answer'
+      : undefined
+  }
+  if (server.process === 'stopped' && memory.role === 'primary') {
+    if (startTimeoutMs === 0) return 'the server is down and primary_start_timeout is 0'
+    const [earliest] = memory.restartsAtMs
+    const isLoop = memory.restartsAtMs.length >= RESTARTS_MAX && nowMs - (earliest ?? 0) < CRASH_WINDOW_MS
+    return isLoop ? `the server was started in place ${RESTARTS_MAX} times within a minute` : undefined
+  }
+  const isHung = server.process === 'running' && !server.isAnswering
+  // A server that is slow or full answers with an error; one that says nothing for a whole lease serves nobody.
+  return isHung && silentMs > config.ttlSeconds * 1000 ? 'the server hangs' : undefined
+}

@@ -1,0 +1,95 @@
+// The cluster is paused: an operator works on it. Nothing is elected, started, stopped, promoted or demoted that nobody
+// asked for by name; the key is kept while its server is a primary.
+
+import type { Decision, Rule } from '../decision.ts'
+import type { Memory, Snapshot } from '../snapshot.ts'
+import { followsLeader } from './follow.ts'
+import { fenceActs, isAnotherCluster, taskRuns } from './guards.ts'
+import { holdsLeader, reattach } from './lead.ts'
+import { leaderRace } from './race.ts'
+import { serverIsDown, serverIsStarting } from './recover.ts'
+import { say } from './say.ts'
+
+/** Without etcd nothing changes: nobody else will be made leader by himself. */
+const etcdIsSilent: Rule = ({ view }, memory) =>
+  view === undefined
+    ? say('paused-without-etcd', 'etcd does not answer: everything stays as it is', memory)
+    : undefined
+
+const anotherCluster: Rule = (snapshot, memory) => {
+  if (!isAnotherCluster(snapshot)) return undefined
+  const says = `system ID mismatch: ${snapshot.systemId} is not this cluster's; this node stays as it is`
+  return letGo(snapshot, 'paused-another-cluster', says, memory)
+}
+
+/** What we stopped ourselves at somebody's request we also start again; anything else is the operator's. */
+const serverIsGone: Rule = (snapshot, memory) => {
+  const { server } = snapshot
+  if (server.process !== 'stopped') return undefined
+  if (memory.isOursToStart && server.dataDirectory === 'initialized') return serverIsDown(snapshot, memory)
+  return letGo(snapshot, 'paused-server-down', 'the server is not running, and stays so', memory)
+}
+
+/** A primary takes its key again; a standby leads only if it is named. */
+const race: Rule = (snapshot, memory) => {
+  const { view, server, self, acquired } = snapshot
+  if (view === undefined || view.leader !== undefined) return undefined
+  const request = view.request?.value
+  const named = request?.scheduledAt === undefined ? request?.candidate : undefined
+  if (named === self.name) return leaderRace(snapshot, { ...memory, isNamedInPause: true })
+  const isOthers = named !== undefined && view.members.get(named)?.state === 'running'
+  if (server.facts?.role !== 'primary' || isOthers || acquired !== undefined) {
+    return say('paused-no-leader', 'nobody leads, and nobody is elected', memory)
+  }
+  return say('acquire-leader', 'I run as primary: taking the leader key', memory, { kind: 'acquire-leader' })
+}
+
+const leader: Rule = (snapshot, memory) => {
+  const { view, self, server, lease } = snapshot
+  if (view?.leader?.name !== self.name) return undefined
+  if (lease.hold === undefined) return reattach(snapshot, view, server.facts, memory) ?? withoutLock(memory)
+  const { facts } = server
+  if (facts?.role === 'replica' && !memory.isNamedInPause) {
+    return letGo(snapshot, 'paused-not-primary', 'my server is no primary', memory)
+  }
+  return holdsLeader(snapshot, { ...memory, isNamedInPause: false })
+}
+
+/** Standbys still follow whoever leads, as far as that needs no restart; nothing is rewound. */
+const follower: Rule = (snapshot, memory) => {
+  if (snapshot.server.facts?.role === 'primary') return withoutLock(memory)
+  const decision = followsLeader(snapshot, memory)
+  const isHarsh = decision?.actions.some(({ kind }) => kind === 'rewind' || kind === 'set-aside') === true
+  if (!isHarsh || memory.isOursToStart) return decision
+  return say('paused-diverged', 'my history parts from the leader: left as it is', memory)
+}
+
+function withoutLock(memory: Memory): Decision {
+  return say('paused-without-lock', 'continue to run as primary without lock', memory)
+}
+
+function letGo({ lease }: Snapshot, rule: string, says: string, memory: Memory): Decision {
+  if (lease.hold === undefined) return say(rule, says, memory)
+  return say(rule, `${says}: released leader key`, { ...memory, role: 'demoted' }, { kind: 'release-leader' })
+}
+
+const rules: readonly Rule[] = [
+  fenceActs,
+  taskRuns,
+  etcdIsSilent,
+  anotherCluster,
+  serverIsGone,
+  serverIsStarting,
+  race,
+  leader,
+  follower,
+]
+
+/** The judgement of a paused cluster: the first rule that speaks wins. */
+export function decidePaused(snapshot: Snapshot, memory: Memory): Decision {
+  for (const rule of rules) {
+    const decision = rule(snapshot, memory)
+    if (decision !== undefined) return { ...decision, says: `PAUSE: ${decision.says}` }
+  }
+  return say('paused', 'PAUSE: no action', memory)
+}

@@ -1,0 +1,74 @@
+// Carries out what was decided about who confirms commits: the sync key and the server's parameter. Decides nothing.
+
+import { printSync } from '../cluster/sync.ts'
+import type { Condition, Write } from '../dcs/dcs.ts'
+import { writeAsLeader } from '../dcs/leadership.ts'
+import { Deadline } from '../platform/deadline.ts'
+import { HaError } from '../platform/errors.ts'
+import type { Action, PromotionWrite } from './decision.ts'
+import { standbyNames } from './sync/promotion.ts'
+import type { WorkContext } from './work.ts'
+
+export const SYNC_KEY = 'sync'
+const RELOAD_TIMEOUT_MS = 10_000
+
+/** Holds while a key is as it was read. */
+export function unchanged(key: string, modRevision: bigint | undefined): Condition {
+  return modRevision === undefined
+    ? { kind: 'absent', key }
+    : { kind: 'mod-revision', key, revision: modRevision }
+}
+
+/** From now on the agent decides the parameter; undefined gives it back. Throws when a running server does not take it. */
+export async function setSynchronousNames(
+  { parts, state }: WorkContext,
+  names: string | undefined,
+): Promise<void> {
+  state.synchronousNames = { isKnown: true, names }
+  const by = Deadline.in(parts.clock, RELOAD_TIMEOUT_MS)
+  const isTaken = await parts.postgres.setSynchronousStandbys(names, by)
+  if (!isTaken && state.server.process === 'running')
+    throw new HaError('E_SYNC', `the server does not take synchronous_standby_names = '${names ?? ''}'`)
+}
+
+/** A primary that comes back in place waits for the same standbys as before: the sync key still names them. */
+export async function namesForStart(context: WorkContext, as: 'primary' | 'replica'): Promise<void> {
+  const { config, synchronousNames, seenSynchronousNames } = context.state
+  const kept = synchronousNames.names ?? seenSynchronousNames
+  const ofPrimary = config.synchronousMode === 'off' ? undefined : kept
+  await setSynchronousNames(context, as === 'primary' ? ofPrimary : standbyNames(config))
+}
+
+/** Before the first commit of the new term nobody may be left in the sync key who will not have it. Throws unless that is so. */
+export async function beginSynchronous(context: WorkContext, write: PromotionWrite): Promise<void> {
+  const { parts, keeper, state } = context
+  const { hold } = keeper
+  if (hold === undefined) throw new HaError('E_LEASE_LOST', 'the lease was lost before the promotion')
+  const put = { kind: 'put', key: SYNC_KEY, value: printSync(write.sync) } as const
+  const by = Deadline.in(parts.clock, state.config.retryTimeoutSeconds * 1000)
+  const { outcome } = await writeAsLeader(parts.dcs, hold, [put], by, [
+    unchanged(SYNC_KEY, write.syncModRevision),
+  ])
+  if (outcome !== 'won')
+    throw new HaError('E_SYNC', `the sync key was not written (${outcome}): not promoted yet`)
+  if (state.synchronousNames.names !== write.names) await setSynchronousNames(context, write.names)
+}
+
+/** One step of the leader's synchronous upkeep on the key. A write that does not win is read and decided again. */
+export async function recordSync(
+  { parts, keeper }: Pick<WorkContext, 'parts' | 'keeper'>,
+  action: Extract<Action, { kind: 'write-sync' | 'delete-sync' }>,
+  by: Deadline,
+): Promise<void> {
+  const { hold } = keeper
+  if (hold === undefined) return
+  const write: Write =
+    action.kind === 'delete-sync'
+      ? { kind: 'delete', key: SYNC_KEY }
+      : { kind: 'put', key: SYNC_KEY, value: printSync(action.sync) }
+  const { dcs, log } = parts
+  const { outcome } = await writeAsLeader(dcs, hold, [write], by, [
+    unchanged(SYNC_KEY, action.syncModRevision),
+  ])
+  if (outcome !== 'won') log.warning(`the sync key was not written (${outcome}): reading again`)
+}

@@ -1,0 +1,94 @@
+// The connections of the REST server: bounded in number and in time. Health checks must get through whatever else is going
+// on, so an idle connection never keeps a new one out.
+
+import type { Socket } from 'node:net'
+import type { Clock, Timer } from '../platform/clock.ts'
+
+const CONNECTIONS_MAX = 500
+/** A request must be complete this long after its connection began. */
+const REQUEST_MS = 10_000
+const SWEEP_MS = 1_000
+
+interface Connection {
+  readonly socket: Socket
+  readonly sinceMs: number
+  /** An answer is under way. */
+  isBusy: boolean
+}
+
+/** All connections by the addresses and ports of both sides, in the order of their arrival. */
+export class Connections {
+  readonly #clock: Clock
+  readonly #onLate: (socket: Socket) => void
+  readonly #onDropped: () => void
+  readonly #open = new Map<string, Connection>()
+  #timer: Timer | undefined
+
+  /**
+   * `onLate` is called for a connection whose request did not come in time; it ends the socket. `onDropped` counts those and
+   * the ones that made room.
+   */
+  constructor(clock: Clock, onLate: (socket: Socket) => void, onDropped: () => void) {
+    this.#clock = clock
+    this.#onLate = onLate
+    this.#onDropped = onDropped
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  start(): void {
+    this.#timer = this.#clock.setTimer(SWEEP_MS, () => {
+      this.start()
+      this.#sweep()
+    })
+  }
+
+  /** Cuts all that are left. */
+  close(): void {
+    this.#timer?.cancel()
+    for (const { socket } of this.#open.values()) socket.destroy()
+  }
+
+  /** Takes a new connection; the oldest idle one makes room when there are too many. */
+  admit(socket: Socket): void {
+    if (this.#open.size >= CONNECTIONS_MAX) this.#dropOldestIdle()
+    const key = keyOf(socket)
+    this.#open.set(key, { socket, sinceMs: this.#clock.monotonicMs(), isBusy: false })
+    socket.on('error', () => {})
+    socket.on('close', () => this.#open.delete(key))
+  }
+
+  /** The request on this socket (or on the encrypted one over it) is being answered. False when one was before. */
+  begin(socket: Socket): boolean {
+    const connection = this.#open.get(keyOf(socket))
+    if (connection === undefined || connection.isBusy) return false
+    connection.isBusy = true
+    return true
+  }
+
+  #dropOldestIdle(): void {
+    for (const [key, { socket, isBusy }] of this.#open) {
+      if (isBusy) continue
+      this.#open.delete(key)
+      socket.destroy()
+      this.#onDropped()
+      return
+    }
+  }
+
+  #sweep(): void {
+    const nowMs = this.#clock.monotonicMs()
+    for (const { socket, sinceMs, isBusy } of this.#open.values()) {
+      if (nowMs - sinceMs < REQUEST_MS) return
+      if (isBusy) continue
+      this.#onLate(socket)
+      this.#onDropped()
+    }
+  }
+}
+
+function keyOf(socket: Socket): string {
+  return [socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort].join(' ')
+}

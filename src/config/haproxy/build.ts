@@ -1,0 +1,229 @@
+// From the sections of a haproxy.cfg to the configuration of a proxy.
+
+import { hostname } from 'node:os'
+import {
+  defaultAccess,
+  defaultChecks,
+  defaultFilter,
+  defaultListener,
+  defaultTimeouts,
+} from '../proxy/defaults.ts'
+import type {
+  CheckConfig,
+  DiscoveryConfig,
+  ListenerConfig,
+  ProxyConfig,
+  ServerOptions,
+  SessionTimeouts,
+} from '../proxy/types.ts'
+import type { BindLine, SectionDraft } from './draft.ts'
+import type { Sections } from './read.ts'
+import { roleOf, type SectionRole } from './roles.ts'
+import { buildServers, ServerNames } from './servers.ts'
+import type { Remark } from './tokens.ts'
+
+/** PostgreSQL's authentication_timeout: what a silent client gets behind HAProxy. */
+const LOGIN_MS = 60_000
+const CONNECT_MS = 4_000
+const CONNECTIONS_MAX = 10_000
+
+/** Where members are found instead of in the file's server lines. */
+export interface Store {
+  readonly discovery: DiscoveryConfig
+  readonly scope: string | undefined
+  readonly namespace: string
+}
+
+/** A section that takes sessions, with the servers that it sends them to. */
+export interface Route {
+  readonly front: SectionDraft
+  /** The same as `front` in a listen section. */
+  readonly back: SectionDraft
+  readonly role: SectionRole | undefined
+}
+
+export interface Built {
+  readonly config: ProxyConfig
+  readonly routes: readonly Route[]
+  readonly remarks: readonly Remark[]
+}
+
+/** Builds the configuration; what stands in its way is among the remarks. */
+export function buildConfig(sections: Sections, file: string, store: Store | undefined): Built {
+  const remarks: Remark[] = []
+  const routes = findRoutes(sections.proxies, remarks)
+  const names = new ServerNames()
+  const listeners = routes.map(route => buildListener(route, sections, names, store, remarks))
+  const leader = leaderRoute(routes, remarks, store)
+  const stats = sections.proxies.filter(section => isStatsPage(section))
+  const config: ProxyConfig = {
+    file,
+    compat: 'haproxy',
+    name: hostname(),
+    scope: store?.scope,
+    namespace: store?.namespace ?? '/service/',
+    discovery: store?.discovery ?? { kind: 'static', leaderListener: leader?.front.name },
+    onDcsLoss: 'keep',
+    listeners,
+    connectionsMax: sections.globalMaxconn?.value,
+    admin: { binds: stats.flatMap(section => section.binds.flatMap(({ binds }) => binds)) },
+    checks: buildChecks(leader ?? routes[0], listeners),
+    log: { type: 'plain', level: 'info' },
+    eventsFile: undefined,
+  }
+  if (listeners.length === 0)
+    tell(remarks, 1, 'listen', 'no section takes sessions: expected a bind and servers')
+  return { config, routes, remarks }
+}
+
+function isStatsPage(section: SectionDraft): boolean {
+  return section.isStats && section.kind !== 'defaults' && section.servers.length === 0 && !section.isDisabled
+}
+
+function tell(remarks: Remark[], line: number, about: string, says: string): void {
+  remarks.push({ line, about, says, severity: 'error' })
+}
+
+function findRoutes(proxies: readonly SectionDraft[], remarks: Remark[]): readonly Route[] {
+  const routes: Route[] = []
+  for (const front of proxies) {
+    if (front.kind === 'backend' || front.isDisabled || isStatsPage(front)) continue
+    const back = backOf(front, proxies, remarks)
+    if (back === undefined) continue
+    if (front.binds.length === 0) {
+      tell(remarks, front.line, `${front.kind} ${front.name}`, 'a bind is missing')
+      continue
+    }
+    if (front.mode === 'http' || back.mode === 'http')
+      tell(
+        remarks,
+        front.line,
+        `${front.kind} ${front.name}`,
+        'mode http is for the status page alone: expected mode tcp',
+      )
+    routes.push({ front, back, role: roleOf(back.check) })
+  }
+  return routes
+}
+
+function backOf(
+  front: SectionDraft,
+  proxies: readonly SectionDraft[],
+  remarks: Remark[],
+): SectionDraft | undefined {
+  const wanted = front.defaultBackend
+  if (wanted === undefined) {
+    if (front.kind === 'listen') return front
+    tell(remarks, front.line, `frontend ${front.name}`, 'a default_backend is missing')
+    return undefined
+  }
+  const found = proxies.find(other => other.name === wanted.name && other.kind !== 'frontend')
+  if (found === undefined) tell(remarks, wanted.line, 'default_backend', `there is no backend ${wanted.name}`)
+  return found
+}
+
+/** The section whose checks say who leads. All sections for the leader must name the same servers. */
+function leaderRoute(
+  routes: readonly Route[],
+  remarks: Remark[],
+  store: Store | undefined,
+): Route | undefined {
+  const leading = routes.filter(({ role }) => role?.pool === 'leader' || role?.pool === 'standby-leader')
+  const [first] = leading
+  if (first === undefined || store !== undefined) return first
+  const addressesOf = ({ back }: Route) =>
+    back.servers
+      .map(({ host, port }) => `${host}:${port}`)
+      .sort()
+      .join()
+  const stranger = leading.find(route => addressesOf(route) !== addressesOf(first))
+  if (stranger !== undefined) {
+    const says = `asks for the leader of other servers than ${first.back.name}: two clusters need two proxies, with a file each`
+    tell(remarks, stranger.back.line, `${stranger.back.kind} ${stranger.back.name}`, says)
+  }
+  return first
+}
+
+function buildListener(
+  { front, back, role }: Route,
+  sections: Sections,
+  names: ServerNames,
+  store: Store | undefined,
+  remarks: Remark[],
+): ListenerConfig {
+  const servers = buildServers(back, names, sections.proxies)
+  const isForLeader = role?.pool === 'leader' || role?.pool === 'standby-leader'
+  if (servers.length === 0 && store === undefined)
+    tell(remarks, back.line, `${back.kind} ${back.name}`, 'no server')
+  for (const { name, port, line } of back.servers)
+    if (port === 0) tell(remarks, line, `server ${name}`, 'a port is missing')
+  return {
+    ...defaultListener,
+    name: front.name,
+    binds: front.binds.flatMap(({ binds }) => binds),
+    pool: store === undefined ? (isForLeader ? 'leader' : 'servers') : (role?.pool ?? 'servers'),
+    fallback: 'none',
+    filter: role?.filter ?? defaultFilter,
+    balance: back.balance,
+    connectionsMax: front.maxconn ?? sections.globalMaxconn?.value ?? CONNECTIONS_MAX,
+    onNoBackend: { ...defaultListener.onNoBackend, holdMs: 0, heldMax: 0, afterHold: 'close' },
+    timeouts: buildTimeouts(front, back),
+    access: { ...defaultAccess, rules: front.rules, perSecond: front.perSecond },
+    acceptsProxy: acceptsProxy(front.binds, remarks),
+    retries: back.retries,
+    redispatches: back.redispatches,
+    keepAliveMs: front.keepsAlive.idleMs ?? defaultListener.keepAliveMs,
+    cutAfterMs: servers.some(({ cutsWhenDown }) => cutsWhenDown) ? 0 : undefined,
+    shedMs: undefined,
+    servers,
+    serverDefaults: defaultListener.serverDefaults,
+    allBackups: back.allBackups,
+  }
+}
+
+function acceptsProxy(binds: readonly BindLine[], remarks: Remark[]): boolean {
+  const wants = binds.filter(bind => bind.acceptsProxy)
+  const [first] = wants
+  if (first !== undefined && wants.length < binds.length)
+    tell(
+      remarks,
+      first.line,
+      'bind accept-proxy',
+      'all binds of a section or none: give this one a section of its own',
+    )
+  return first !== undefined
+}
+
+function buildTimeouts(front: SectionDraft, back: SectionDraft): SessionTimeouts {
+  const connectMs = back.timeouts.connect?.ms ?? CONNECT_MS
+  const tunnelMs = (back.timeouts.tunnel ?? front.timeouts.tunnel)?.ms
+  return {
+    ...defaultTimeouts,
+    loginMs: LOGIN_MS,
+    connectMs,
+    queueMs: back.timeouts.queue?.ms ?? connectMs,
+    clientMs: tunnelMs ?? front.timeouts.client?.ms,
+    serverMs: tunnelMs ?? back.timeouts.server?.ms,
+    clientFinMs: front.timeouts['client-fin']?.ms,
+    serverFinMs: back.timeouts['server-fin']?.ms,
+  }
+}
+
+/** Timing of the proxy's own questions, when members come from a store: those of the leader's section. */
+function buildChecks(route: Route | undefined, listeners: readonly ListenerConfig[]): CheckConfig {
+  const servers: readonly ServerOptions[] =
+    listeners.find(({ name }) => name === route?.front.name)?.servers ?? []
+  const check = servers.find(server => server.check !== undefined)?.check
+  if (check === undefined) return defaultChecks
+  const { intervalMs, fastIntervalMs, downIntervalMs, rise, fall, timeoutMs, tls } = check
+  return {
+    ...defaultChecks,
+    intervalMs,
+    fastIntervalMs,
+    downIntervalMs,
+    rise,
+    fall,
+    timeoutMs,
+    ...(tls === undefined ? {} : { tls }),
+  }
+}

@@ -1,0 +1,322 @@
+// The directives of defaults, listen, frontend and backend sections: what each changes in the draft.
+
+import type { Balance } from '../proxy/types.ts'
+import { checkDirectives } from './check-directives.ts'
+import type { Reading, ServerDraft, TimeoutName } from './draft.ts'
+import { readServerWords } from './server-words.ts'
+import { readAddress, readBinds, readDurationMs, readNetworks, readWhole } from './values.ts'
+
+export interface Directive {
+  readonly read?: (reading: Reading) => void
+  /** Accepted, and why nothing follows from it. */
+  readonly inert?: string
+  /** Cannot be done: the file would mean something else than it says. */
+  readonly refused?: string
+}
+
+const wrong = (reading: Reading, about: string, expected: string) =>
+  reading.remark({ about, says: `expected ${expected}`, severity: 'error' })
+
+function timeout(name: TimeoutName): Directive {
+  return {
+    read: reading => {
+      const ms = readDurationMs(reading.words[0] ?? '')
+      if (ms === undefined) wrong(reading, `timeout ${name}`, 'a duration such as 30m, 4s or 500ms')
+      else reading.draft.timeouts[name] = { ms, line: reading.line }
+    },
+  }
+}
+
+function whole(about: string, set: (reading: Reading, value: number) => void): Directive {
+  return {
+    read: reading => {
+      const value = readWhole(reading.words[0] ?? '')
+      if (value === undefined) wrong(reading, about, 'a whole number')
+      else set(reading, value)
+    },
+  }
+}
+
+function set(change: (reading: Reading) => void): Directive {
+  return { read: change }
+}
+
+const inert = (why: string): Directive => ({ inert: why })
+const refused = (why: string): Directive => ({ refused: why })
+/** What it asks for is always so, or asks for nothing that others could see. */
+const fine: Directive = {}
+
+const ownLog = 'pgherd logs to its standard error, for journald to keep'
+const tcpOnly = 'it belongs to HTTP; sessions here are PostgreSQL’s'
+const noTable = 'there are no tables of clients here'
+const noTcpTables = 'only conditions about the source address (src) are understood'
+
+function keepAlive(change: (draft: Reading['draft'], isOn: boolean) => void): Directive {
+  return set(({ draft, words }) => change(draft, words[0] !== 'no'))
+}
+
+function readBalance(reading: Reading): void {
+  const [algorithm = ''] = reading.words
+  const random = /^random(?:\((\d{1,4})\))?$/.exec(algorithm)
+  const simple: Readonly<Record<string, Balance>> = {
+    roundrobin: { kind: 'roundrobin' },
+    'static-rr': { kind: 'roundrobin' },
+    leastconn: { kind: 'leastconn' },
+    first: { kind: 'first' },
+    source: { kind: 'source' },
+  }
+  const balance: Balance | undefined =
+    random === null ? simple[algorithm] : { kind: 'random', draws: Math.max(1, Number(random[1] ?? 2)) }
+  if (balance === undefined) {
+    const expected = 'roundrobin, static-rr, leastconn, first, source or random(N)'
+    reading.remark({ about: `balance ${algorithm}`, says: `expected ${expected}`, severity: 'unknown' })
+  } else reading.draft.balance = balance
+}
+
+function readBind(reading: Reading): void {
+  const [address = '', ...words] = reading.words
+  const binds = readBinds(address)
+  if (binds === undefined) {
+    wrong(reading, `bind ${address}`, 'an address with one port, such as *:5000 or 10.0.0.4:5000')
+    return
+  }
+  let acceptsProxy = false
+  let isV6Too = false
+  for (let at = 0; at < words.length; at += 1) {
+    const name = words[at] ?? ''
+    if (name === 'accept-proxy') acceptsProxy = true
+    else if (name === 'v4v6') isV6Too = true
+    else if (
+      [
+        'tcp-ut',
+        'maxconn',
+        'name',
+        'id',
+        'backlog',
+        'nice',
+        'process',
+        'thread',
+        'mss',
+        'namespace',
+        'defer-accept',
+        'transparent',
+        'tfo',
+        'interface',
+        'v6only',
+        'level',
+        'mode',
+        'user',
+        'group',
+        'gid',
+        'uid',
+      ].includes(name)
+    ) {
+      const isFlag = ['defer-accept', 'transparent', 'tfo', 'v6only'].includes(name)
+      if (!isFlag) at += 1
+      reading.remark({ about: `bind ${name}`, says: 'has no effect here', severity: 'warning' })
+    } else {
+      const says =
+        name === 'ssl' ? 'TLS is not ended here: it passes through to the server' : 'unknown parameter'
+      reading.remark({ about: `bind ${name}`, says, severity: 'unknown' })
+      return
+    }
+  }
+  const all = isV6Too ? binds.map(bind => ({ ...bind, host: '::' })) : binds
+  reading.draft.binds.push({ line: reading.line, binds: all, acceptsProxy })
+}
+
+function readServer(reading: Reading): void {
+  const { draft, line } = reading
+  const [name = '', address = '', ...words] = reading.words
+  const found = readAddress(address)
+  if (name === '' || found === undefined) {
+    wrong(reading, `server ${name}`, 'a name and an address, such as pg1 10.0.0.1:5432')
+    return
+  }
+  const parameters: ServerDraft = { ...draft.defaultServer }
+  readServerWords(reading, words, parameters)
+  draft.servers.push({ name, line, host: found.host, port: found.port ?? 0, parameters })
+}
+
+/** `src NETWORK...`, or the names of ACLs before; undefined when the condition is about something else. */
+function readCondition(
+  reading: Reading,
+  words: readonly string[],
+): { readonly negated: boolean; readonly ranges: ReturnType<typeof readNetworks> } | undefined {
+  const [word = '', first = ''] = words
+  if ((word !== 'if' && word !== 'unless') || words.length !== 2) return undefined
+  const isTurned = first.startsWith('!')
+  const ranges = reading.draft.acls.get(isTurned ? first.slice(1) : first)
+  return ranges === undefined ? undefined : { negated: (word === 'unless') !== isTurned, ranges }
+}
+
+function readTcpRequest(reading: Reading): void {
+  const [place = '', action = '', ...condition] = reading.words
+  const about = `tcp-request ${place} ${action}`
+  if (place === 'inspect-delay') return
+  if (
+    (place === 'connection' || place === 'content' || place === 'session') &&
+    (action === 'accept' || action === 'reject')
+  ) {
+    if (condition.length === 0) {
+      reading.draft.rules.push({ action, ranges: undefined, negated: false })
+      return
+    }
+    const found = readCondition(reading, condition)
+    if (found?.ranges !== undefined) {
+      reading.draft.rules.push({ action, ranges: found.ranges, negated: found.negated })
+      return
+    }
+  }
+  reading.remark({ about, says: noTcpTables, severity: 'unknown' })
+}
+
+function readAcl(reading: Reading): void {
+  const [name = '', criterion = '', ...values] = reading.words
+  const ranges = criterion === 'src' ? readNetworks(values) : undefined
+  if (ranges !== undefined) {
+    // ACLs of one name add up.
+    reading.draft.acls.set(name, [...(reading.draft.acls.get(name) ?? []), ...ranges])
+  } else reading.remark({ about: `acl ${name}`, says: noTcpTables, severity: 'unknown' })
+}
+
+/** Directives by their first word or two words; the longer name is looked for first. */
+export const directives: Readonly<Record<string, Directive>> = {
+  ...checkDirectives,
+  mode: set(reading => {
+    const [mode] = reading.words
+    if (mode === 'tcp' || mode === 'http') reading.draft.mode = mode
+    else wrong(reading, 'mode', 'tcp, or http for the status page')
+  }),
+  bind: { read: readBind },
+  maxconn: whole('maxconn', ({ draft }, value) => {
+    draft.maxconn = value
+  }),
+  retries: whole('retries', ({ draft }, value) => {
+    draft.retries = value
+  }),
+  'timeout client': timeout('client'),
+  'timeout server': timeout('server'),
+  'timeout connect': timeout('connect'),
+  'timeout queue': timeout('queue'),
+  'timeout check': timeout('check'),
+  'timeout tunnel': timeout('tunnel'),
+  'timeout client-fin': timeout('client-fin'),
+  'timeout server-fin': timeout('server-fin'),
+  'timeout http-request': inert(tcpOnly),
+  'timeout http-keep-alive': inert(tcpOnly),
+  'timeout tarpit': inert(tcpOnly),
+  balance: { read: readBalance },
+  server: { read: readServer },
+  'default-server': set(reading => readServerWords(reading, reading.words, reading.draft.defaultServer)),
+  'server-template': refused('servers from DNS are not there: list them, or name etcd with --etcd'),
+  default_backend: set(({ draft, words, line }) => {
+    draft.defaultBackend = { name: words[0] ?? '', line }
+  }),
+  use_backend: refused('sessions go by port: give each backend a frontend of its own'),
+  'use-server': refused('sessions go by port and balance'),
+  acl: { read: readAcl },
+  'tcp-request': { read: readTcpRequest },
+  'tcp-response': refused(noTcpTables),
+  'rate-limit sessions': whole('rate-limit sessions', ({ draft }, value) => {
+    draft.perSecond = value
+  }),
+  source: set(({ draft, words }) => {
+    draft.source = readAddress(words[0] ?? '')?.host
+  }),
+  disabled: set(({ draft }) => {
+    draft.isDisabled = true
+  }),
+  enabled: set(({ draft }) => {
+    draft.isDisabled = false
+  }),
+  fullconn: inert('the limit of a server does not move with the load'),
+  backlog: inert('the queue of the kernel has 4096 places'),
+  'stats enable': set(({ draft }) => {
+    draft.isStats = true
+  }),
+  'stats uri': set(({ draft }) => {
+    draft.isStats = true
+  }),
+  'stats refresh': fine,
+  'stats realm': inert('the status page asks for no password'),
+  'stats auth': inert('the status page asks for no password: let the firewall keep others out'),
+  'stats admin': inert('the status page changes nothing'),
+  'stats hide-version': fine,
+  'stats show-legends': fine,
+  'stats show-node': fine,
+  'stats show-desc': fine,
+  'stats scope': fine,
+  'option tcplog': inert(ownLog),
+  'option httplog': inert(ownLog),
+  'option dontlognull': inert(ownLog),
+  'option dontlog-normal': inert(ownLog),
+  'option logasap': inert(ownLog),
+  'option log-separate-errors': inert(ownLog),
+  'option log-health-checks': fine,
+  'option tcpka': keepAlive((draft, isOn) => Object.assign(draft.keepsAlive, { client: isOn, server: isOn })),
+  'option clitcpka': keepAlive((draft, isOn) => {
+    draft.keepsAlive.client = isOn
+  }),
+  'option srvtcpka': keepAlive((draft, isOn) => {
+    draft.keepsAlive.server = isOn
+  }),
+  'clitcpka-idle': set(({ draft, words }) => {
+    draft.keepsAlive.idleMs = readDurationMs(words[0] ?? '')
+  }),
+  'srvtcpka-idle': set(({ draft, words }) => {
+    draft.keepsAlive.idleMs = readDurationMs(words[0] ?? '')
+  }),
+  'clitcpka-intvl': inert('the kernel’s own interval counts'),
+  'clitcpka-cnt': inert('the kernel’s own count counts'),
+  'srvtcpka-intvl': inert('the kernel’s own interval counts'),
+  'srvtcpka-cnt': inert('the kernel’s own count counts'),
+  'option redispatch': set(({ draft, words }) => {
+    draft.redispatches = words[0] !== 'no'
+  }),
+  'option allbackups': set(({ draft, words }) => {
+    draft.allBackups = words[0] !== 'no'
+  }),
+  // A client that hangs up frees its place at once, always.
+  'option abortonclose': fine,
+  'option splice-auto': fine,
+  'option splice-request': fine,
+  'option splice-response': fine,
+  'option tcp-smart-accept': fine,
+  'option tcp-smart-connect': fine,
+  'option nolinger': inert('connections end with FIN, so that clients can read the last message'),
+  'option contstats': fine,
+  'option httpclose': inert(tcpOnly),
+  'option http-server-close': inert(tcpOnly),
+  'option http-keep-alive': inert(tcpOnly),
+  'option forwardfor': inert(tcpOnly),
+  'option http-use-htx': inert(tcpOnly),
+  'option socket-stats': fine,
+  'option independent-streams': fine,
+  'option spop-check': refused('this kind of check is not there'),
+  'option mysql-check': refused('this kind of check is not there'),
+  'option redis-check': refused('this kind of check is not there'),
+  'option smtpchk': refused('this kind of check is not there'),
+  'option ldap-check': refused('this kind of check is not there'),
+  'option external-check': refused('this kind of check is not there'),
+  log: inert(ownLog),
+  'log-format': inert(ownLog),
+  'log-tag': inert(ownLog),
+  'error-log-format': inert(ownLog),
+  'unique-id-format': inert(ownLog),
+  'load-server-state-from-file': inert('a server takes nothing before its first good check'),
+  'hash-type': inert('the source is hashed over the weights'),
+  'stick-table': inert(noTable),
+  stick: inert(noTable),
+  'http-request': inert(tcpOnly),
+  'http-response': inert(tcpOnly),
+  'http-reuse': inert(tcpOnly),
+  cookie: inert(tcpOnly),
+  errorfile: inert(tcpOnly),
+  'http-errors': inert(tcpOnly),
+  compression: inert(tcpOnly),
+  description: fine,
+  id: fine,
+  'bind-process': inert('there is one process'),
+  'email-alert': inert('events are in the log and on the status port'),
+}

@@ -1,0 +1,128 @@
+// One listener of the proxy's file, with everything that it does not say filled in.
+
+import type { UserError } from '../../platform/errors.ts'
+import type { CheckSpec } from './check-types.ts'
+import { defaultChecks, defaultListener } from './defaults.ts'
+import type { ListenerFile } from './schema.ts'
+import type {
+  AccessConfig,
+  AccessRule,
+  Bind,
+  ListenerConfig,
+  OnNoBackend,
+  PoolKind,
+  ServerOptions,
+} from './types.ts'
+
+type Wrong = (message: string) => UserError
+
+interface ListenerDefault {
+  readonly bind: Bind
+  readonly pool: PoolKind
+}
+
+const STANDARD: Readonly<Record<string, ListenerDefault>> = {
+  write: { bind: { host: undefined, port: 5000 }, pool: 'leader' },
+  read: { bind: { host: undefined, port: 6000 }, pool: 'replica' },
+}
+
+/** Builds it; `wrong` makes the error for what is missing. */
+export function buildListener(name: string, listener: ListenerFile, wrong: Wrong): ListenerConfig {
+  const standard = STANDARD[name]
+  const bind = listener.bind ?? standard?.bind
+  const pool = listener.pool ?? standard?.pool
+  if (bind === undefined) throw wrong(`listeners.${name}.bind: is missing: expected an address with a port`)
+  if (pool === undefined) throw wrong(`listeners.${name}.pool: is missing: expected leader or replica`)
+  const servers = Object.entries(listener.servers ?? {}).map(([server, said]) => buildServer(server, said))
+  if (pool === 'servers' && servers.length === 0)
+    throw wrong(`listeners.${name}.servers: is missing: expected a mapping of servers with their addresses`)
+  const { sync, tags, max_lag: lagBytesMax, max_lag_time: lagMsMax, streaming_only } = listener.filter
+  const { login, connect, queue, client, server, client_fin, server_fin } = listener.timeouts
+  return {
+    ...defaultListener,
+    name,
+    binds: Array.isArray(bind) ? bind : [bind],
+    pool,
+    fallback: listener.fallback,
+    filter: { sync, tags, lagBytesMax, lagMsMax, streamingOnly: streaming_only },
+    balance: listener.balance,
+    connectionsMax: listener.max_connections,
+    onNoBackend: buildOnNoBackend(listener),
+    timeouts: {
+      loginMs: login,
+      connectMs: connect,
+      queueMs: queue,
+      clientMs: client,
+      serverMs: server,
+      clientFinMs: client_fin,
+      serverFinMs: server_fin,
+    },
+    access: buildAccess(listener),
+    acceptsProxy: listener.accept_proxy,
+    retries: listener.retries,
+    keepAliveMs: listener.keepalive,
+    cutAfterMs: listener.cut_after,
+    shedMs: listener.shed,
+    servers,
+    serverDefaults: {
+      connectionsMax: listener.server_connections,
+      sendProxy: listener.send_proxy === 'none' ? undefined : listener.send_proxy,
+      source: listener.source,
+    },
+  }
+}
+
+function buildOnNoBackend({ on_no_backend: said }: ListenerFile): OnNoBackend {
+  return {
+    holdMs: said.hold,
+    heldMax: said.max_held,
+    afterHold: said.then === 'error' ? 'error' : 'close',
+    plainErrors: said.plain_errors,
+    stopsListening: said.then === 'stop-listening',
+    releasePerSecond: said.release_rate ?? Number.POSITIVE_INFINITY,
+  }
+}
+
+/** What is denied is denied; when something is allowed, nothing else is. */
+function buildAccess({ access }: ListenerFile): AccessConfig {
+  const rules: AccessRule[] = []
+  if (access.deny !== undefined) rules.push({ action: 'reject', ranges: access.deny, negated: false })
+  if (access.allow !== undefined) rules.push({ action: 'reject', ranges: access.allow, negated: true })
+  return { rules, perSourcePerSecond: access.per_source_rate, perSecond: access.rate }
+}
+
+function buildServer(name: string, said: NonNullable<ListenerFile['servers']>[string]): ServerOptions {
+  const address = { host: said.address.host ?? '', port: said.address.port }
+  const { intervalMs, fastIntervalMs, rise, fall, timeoutMs } = defaultChecks
+  const check: CheckSpec | undefined =
+    said.check === 'none'
+      ? undefined
+      : {
+          question: said.check === 'tcp' ? { kind: 'tcp' } : { kind: 'postgres', user: 'pgherd' },
+          target: address,
+          tls: undefined,
+          sendProxy: false,
+          intervalMs,
+          fastIntervalMs,
+          downIntervalMs: intervalMs,
+          rise,
+          fall,
+          connectTimeoutMs: timeoutMs,
+          timeoutMs,
+        }
+  return {
+    name,
+    address,
+    weight: said.weight,
+    connectionsMax: said.max_connections,
+    queueMax: undefined,
+    isBackup: said.backup,
+    isDisabled: false,
+    slowStartMs: said.slow_start,
+    sendProxy: undefined,
+    source: undefined,
+    check,
+    cutsWhenDown: true,
+    cutsBackupsWhenUp: false,
+  }
+}

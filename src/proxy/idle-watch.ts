@@ -1,0 +1,71 @@
+// Ends sessions in which nothing moves for longer than their listener allows. One timer a session, armed anew only when
+// it fires: a busy session costs nothing.
+
+import type { SessionTimeouts } from '../config/proxy/types.ts'
+import type { Clock, Timer } from '../platform/clock.ts'
+
+export type IdleReason = 'client-timeout' | 'server-timeout' | 'half-closed-timeout'
+
+export class IdleWatch {
+  readonly #clock: Clock
+  readonly #timeouts: SessionTimeouts
+  readonly #lastActivityMs: () => number
+  readonly #onIdle: (why: IdleReason, limitMs: number) => void
+  #timer: Timer | undefined
+  #isHalfClosed = false
+
+  constructor(
+    clock: Clock,
+    timeouts: SessionTimeouts,
+    lastActivityMs: () => number,
+    onIdle: (why: IdleReason, limitMs: number) => void,
+  ) {
+    this.#clock = clock
+    this.#timeouts = timeouts
+    this.#lastActivityMs = lastActivityMs
+    this.#onIdle = onIdle
+    this.#arm()
+  }
+
+  /** One direction is closed: from now on the limits for that count. */
+  onHalfClosed(): void {
+    this.#isHalfClosed = true
+    this.#arm()
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  /** The shortest limit that holds now, and which it is. */
+  #limit(): { readonly why: IdleReason; readonly limitMs: number } | undefined {
+    const { clientMs, serverMs, clientFinMs, serverFinMs } = this.#timeouts
+    const finMs = leastOf(clientFinMs, serverFinMs)
+    if (this.#isHalfClosed && finMs !== undefined) return { why: 'half-closed-timeout', limitMs: finMs }
+    const limitMs = leastOf(clientMs, serverMs)
+    if (limitMs === undefined) return undefined
+    return { why: limitMs === clientMs ? 'client-timeout' : 'server-timeout', limitMs }
+  }
+
+  #arm(): void {
+    this.stop()
+    const limit = this.#limit()
+    if (limit === undefined) return
+    const leftMs = this.#lastActivityMs() + limit.limitMs - this.#clock.monotonicMs()
+    this.#timer = this.#clock.setTimer(Math.ceil(Math.max(1, leftMs)), () => this.#look())
+  }
+
+  #look(): void {
+    const limit = this.#limit()
+    if (limit === undefined) return
+    if (this.#clock.monotonicMs() - this.#lastActivityMs() >= limit.limitMs)
+      this.#onIdle(limit.why, limit.limitMs)
+    else this.#arm()
+  }
+}
+
+function leastOf(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return Math.min(a, b)
+}

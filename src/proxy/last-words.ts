@@ -1,0 +1,36 @@
+// What clients are told when the proxy ends or refuses their session.
+
+import type { CutReason } from './backend.ts'
+import { type FatalError, sqlState } from './error-response.ts'
+
+const WHY: Readonly<Record<CutReason, string>> = {
+  'newer-epoch': 'its server no longer leads the cluster',
+  'evidence-expired': 'its server no longer leads the cluster',
+  'store-restored': 'its server no longer leads the cluster',
+  'standby-answered': 'its server no longer leads the cluster',
+  'proxy-stops': 'the proxy is shutting down',
+  'left-pool': 'its server takes no more reads',
+  shed: 'a replica is back to take it',
+}
+
+/** For a session that is cut. */
+export function cutError(reason: CutReason, says: string): FatalError {
+  return { code: sqlState.adminShutdown, message: `terminating connection: ${WHY[reason]}`, detail: says }
+}
+
+/** For a session in which nothing moved for too long. */
+export function idleError(limitMs: number): FatalError {
+  const detail = `nothing moved for ${Math.round(limitMs / 1000)} s, the limit of the proxy`
+  return { code: sqlState.adminShutdown, message: 'terminating connection: idle for too long', detail }
+}
+
+/** For a session that gets no server. */
+export function unavailable(detail: string): FatalError {
+  return { code: sqlState.cannotConnectNow, message: 'no server is available for this connection', detail }
+}
+
+/** For a session whose servers had no place in time. */
+export function serversFull(listener: string): FatalError {
+  const detail = `all servers of listener ${listener} have as many sessions as they may`
+  return { code: sqlState.tooManyConnections, message: 'sorry, too many clients already', detail }
+}

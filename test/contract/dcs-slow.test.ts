@@ -1,0 +1,238 @@
+// etcd behind slow and lossy ways, under a storm of events, and what it costs when nothing happens. The lease is kept by the
+// agent's own keeper; everything goes through relays of ours.
+
+import assert from 'node:assert/strict'
+import { after, describe, type TestContext, test } from 'node:test'
+import { LeaseKeeper } from '../../src/agent/lease-keeper.ts'
+import type { Written } from '../../src/dcs/dcs.ts'
+import type { EtcdDcs } from '../../src/dcs/etcd/etcd.ts'
+import type { Transport } from '../../src/dcs/etcd/target.ts'
+import { realClock } from '../../src/platform/clock.ts'
+import { silentLogger } from '../../src/platform/log.ts'
+import { makeWorkplace } from '../support/workplace.ts'
+import { Relay } from './dcs-relay.ts'
+import { by, connect as open, startEtcd } from './dcs-rig.ts'
+import { WatchReader } from './dcs-watch-reader.ts'
+
+const work = await makeWorkplace({ after })
+const etcd = await startEtcd(work, 60, 3)
+const TTL_MS = 5_000
+const timings = { ttlMs: TTL_MS, loopWaitMs: 1_000, retryTimeoutMs: 1_000 }
+const put = (key: string, value: string) => ({ kind: 'put', key, value }) as const
+const pause = (durationMs: number) => new Promise(resolve => setTimeout(resolve, durationMs))
+
+/** A client behind one relay for each member. */
+async function behindRelays(t: TestContext, scope: string, transport: Transport = 'grpc') {
+  const relays = await Promise.all(
+    etcd.members.map(({ host, clientPort }) => Relay.to(host.address, clientPort)),
+  )
+  const endpoints = relays.map(relay => relay.endpoint)
+  const dcs = open(endpoints, { scope, transport, followMembers: false, retryTimeoutMs: 10_000 })
+  t.after(async () => {
+    await dcs.close()
+    for (const relay of relays) await relay.close()
+  })
+  return { dcs, relays }
+}
+
+/** Leads like an agent until told otherwise: a keeper with a turn each second that reads the scope. */
+function lead(t: TestContext, dcs: EtcdDcs) {
+  const lost: string[] = []
+  const keeper = new LeaseKeeper(
+    {
+      dcs,
+      name: 'pg1',
+      clock: realClock,
+      log: silentLogger,
+      onLost: why => void lost.push(why),
+      onRenewed: () => {},
+    },
+    timings,
+  )
+  t.after(() => keeper.stop())
+  const seen = { leastMs: TTL_MS, turns: 0, failedReads: 0 }
+  const hold = async (forMs: number, onTaken: () => void = () => {}) => {
+    const turns = setInterval(() => keeper.noteTurn(), 250)
+    t.after(() => clearInterval(turns))
+    keeper.noteTurn()
+    keeper.start()
+    assert.equal(await keeper.acquire(by(15_000)), 'won')
+    onTaken()
+    const untilMs = performance.now() + forMs
+    while (performance.now() < untilMs) {
+      seen.turns += 1
+      const turnEndsMs = performance.now() + timings.loopWaitMs
+      const reading = dcs.read(by(4_000)).catch(() => {
+        seen.failedReads += 1
+      })
+      while (performance.now() < turnEndsMs) {
+        await pause(100)
+        seen.leastMs = Math.min(seen.leastMs, keeper.leftMs())
+      }
+      await reading
+    }
+  }
+  return { keeper, hold, lost, seen }
+}
+
+describe('slow and lossy ways to etcd', { concurrency: true }, () => {
+  for (const delayMs of [50, 200, 900]) {
+    test(`with ${delayMs} ms in each direction a lease of 5 s is kept`, async t => {
+      const { dcs, relays } = await behindRelays(t, `slow${delayMs}`)
+      for (const relay of relays) relay.slow(delayMs)
+      const { hold, lost, seen } = lead(t, dcs)
+      await hold(6_000)
+      t.diagnostic(
+        `${delayMs} ms each way: at least ${Math.round(seen.leastMs)} ms of the lease left, ` +
+          `${seen.failedReads} of ${seen.turns} reads failed`,
+      )
+      assert.deepEqual(lost, [])
+      assert.ok(seen.leastMs > 0, 'the lease was always held')
+      const watch = new WatchReader(dcs, 2)
+      await watch.begun()
+      const { revision } = await dcs.write([], [put('config', '{}')], by(10_000))
+      await watch.until(() => watch.seen.some(event => event.revision === revision), 'the write to be told')
+      await watch.close()
+    })
+  }
+
+  test('with connections broken twice a second a lease of 5 s is kept, and the watch loses nothing', async t => {
+    const { dcs, relays } = await behindRelays(t, 'lossy')
+    const { hold, lost, seen } = lead(t, dcs)
+    const watch = new WatchReader(dcs, 2)
+    await watch.begun()
+    let isOver = false
+    const breakAll = async () => {
+      for (let turn = 0; !isOver; turn += 1) {
+        await pause(500)
+        relays[turn % relays.length]?.drop()
+      }
+    }
+    const writer = open(etcd.endpoints, { scope: 'lossy' })
+    t.after(() => writer.close())
+    const written: bigint[] = []
+    const writing = (async () => {
+      while (!isOver) {
+        const { revision = 0n } = await writer.write([], [put('pgherd/x', 'x')], by(5_000))
+        written.push(revision)
+        await pause(40)
+      }
+    })()
+    let breaking: Promise<void> | undefined
+    await hold(6_000, () => {
+      breaking = breakAll()
+    })
+    isOver = true
+    await Promise.all([breaking, writing])
+    t.diagnostic(
+      `at least ${Math.round(seen.leastMs)} ms of the lease left; ${written.length} writes, stale told ${watch.stale.length - 1} times`,
+    )
+    assert.deepEqual(lost, [])
+    assert.ok(seen.leastMs > 0)
+    // Where both streams were broken at once `stale` stands for what was missed; nothing comes twice or out of order.
+    const told = () => watch.seen.filter(event => event.key === 'pgherd/x').map(event => event.revision)
+    await pause(1_500)
+    const last = await writer.write([], [put('pgherd/x', 'last')], by(5_000))
+    written.push(last.revision ?? 0n)
+    await watch.until(() => told().at(-1) === last.revision, 'the last write to be told')
+    const isTold = new Set(told())
+    assert.deepEqual(
+      told(),
+      written.filter(revision => isTold.has(revision)),
+    )
+    if (isTold.size < written.length) assert.ok(watch.stale.length > 1, 'what was left out was told as stale')
+    await watch.close()
+  })
+
+  for (const transport of ['grpc', 'http'] as const) {
+    test(`${transport}: idle, a leader costs one keepalive a period and one read a turn`, async t => {
+      const { dcs, relays } = await behindRelays(t, `idle-${transport}`, transport)
+      const { hold, seen } = lead(t, dcs)
+      const counted = { requests: 0, keepAlives: 0, ranges: 0 }
+      for (const relay of relays) relay.tap(transport === 'http' ? countHttp(counted) : countHttp2(counted))
+      const startedMs = performance.now()
+      await hold(6_000)
+      const periods = Math.ceil((performance.now() - startedMs) / (TTL_MS / 6)) + 1
+      t.diagnostic(`${transport}: in ${seen.turns} turns and ${periods} periods: ${JSON.stringify(counted)}`)
+      // Besides: the grant, the key, the keepalive before it, a probe, and the member list once.
+      const most = periods + seen.turns + 6
+      assert.ok(counted.requests > seen.turns && counted.requests <= most, `${counted.requests} of ${most}`)
+      if (transport === 'grpc') return
+      assert.ok(counted.keepAlives <= periods + 1, `${counted.keepAlives} keepalives`)
+      assert.ok(counted.ranges <= seen.turns + 1, `${counted.ranges} reads`)
+    })
+  }
+
+  test('10,000 puts and compactions under two streams neither lose nor delay the leader’s change', async t => {
+    const scope = 'storm'
+    const [dcs, stormer, agent] = [0, 1, 2].map(startAt => open(etcd.endpoints, { scope, startAt }))
+    assert.ok(dcs !== undefined && stormer !== undefined && agent !== undefined)
+    t.after(() => Promise.all([dcs.close(), stormer.close(), agent.close()]))
+    const watch = new WatchReader(dcs, 2)
+    await watch.begun()
+    let isOver = false
+    let puts = 0
+    const storming = (async () => {
+      for (let batch = 0; batch < 100; batch += 1) {
+        const writes = Array.from({ length: 100 }, (_, index) => put(`pgherd/storm${index}`, `${batch}`))
+        const written: Written = await stormer.write([], writes, by(10_000))
+        assert.equal(written.outcome, 'won')
+        puts += writes.length
+        if (batch % 10 === 9) await etcd.ctl(['compact', String(written.revision)])
+      }
+      isOver = true
+    })()
+    const changes: { readonly revision: bigint; readonly atMs: number }[] = []
+    while (!isOver) {
+      const name = `pg${changes.length % 2}`
+      const { revision = 0n } = await agent.write([], [put('leader', name)], by(10_000))
+      changes.push({ revision, atMs: performance.now() })
+      await pause(20)
+    }
+    await storming
+    const told = () => watch.seen.filter(event => event.key === 'leader')
+    await watch.until(() => told().length >= changes.length, 'every change of the leader to be told')
+    const atMs = new Map(watch.seen.map((event, index) => [event.revision, watch.seenAtMs[index] ?? 0]))
+    const delaysMs = changes
+      .map(change => (atMs.get(change.revision) ?? 0) - change.atMs)
+      .sort((a, b) => a - b)
+    const worstMs = delaysMs.at(-1) ?? Number.NaN
+    t.diagnostic(
+      `${puts} puts, ${changes.length} changes of the leader: told ${worstMs.toFixed(1)} ms after the answer at worst, ` +
+        `median ${(delaysMs[delaysMs.length >> 1] ?? 0).toFixed(1)} ms; stale told ${watch.stale.length - 1} times`,
+    )
+    assert.equal(watch.seen.length, puts + changes.length, 'nothing is lost')
+    assert.deepEqual(watch.stale.slice(1), [])
+    assert.ok(worstMs < 500, `${worstMs} ms`)
+    await watch.close()
+  })
+})
+
+interface Counted {
+  requests: number
+  keepAlives: number
+  ranges: number
+}
+
+function countHttp(counted: Counted): (chunk: Buffer) => void {
+  return chunk => {
+    for (const [, path] of chunk.toString('latin1').matchAll(/POST (\S+) HTTP/g)) {
+      counted.requests += 1
+      if (path === '/v3/lease/keepalive') counted.keepAlives += 1
+      if (path === '/v3/kv/range') counted.ranges += 1
+    }
+  }
+}
+
+/** Frames of type HEADERS that a client sends, each the beginning of a request. Trusts that a frame's head is in one chunk. */
+function countHttp2(counted: Counted): (chunk: Buffer) => void {
+  const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
+  const HEADERS = 1
+  return chunk => {
+    let at = chunk.toString('latin1').startsWith(PREFACE) ? PREFACE.length : 0
+    while (at + 9 <= chunk.length) {
+      if (chunk[at + 3] === HEADERS) counted.requests += 1
+      at += 9 + chunk.readUIntBE(at, 3)
+    }
+  }
+}

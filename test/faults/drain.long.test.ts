@@ -1,0 +1,11 @@
+// The same, twenty times in a row.
+
+import test, { after } from 'node:test'
+import { startCluster } from '../support/fixture.ts'
+import { switchOverUnderLoad } from './drain.ts'
+
+const { cluster } = await startCluster({ after }, { etcd: 1, members: 3, proxies: 1 })
+
+test('twenty planned switchovers in a row: no connect fails, no short transaction is aborted', async t => {
+  await switchOverUnderLoad(t, cluster, 20)
+})

@@ -1,0 +1,168 @@
+// What clients see of planned switchovers: shared by the short and the long run.
+
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import type { Cluster } from '../../src/demo/cluster.ts'
+import type { SqlTarget } from '../../src/demo/sql.ts'
+import { waitFor } from '../../src/demo/wait.ts'
+
+const CONNECT_MS = 5_000
+const TRANSACTION_MS = 1_500
+
+/** What was seen by all clients of a run. */
+interface Seen {
+  connects: number
+  readonly failedConnects: string[]
+  transactions: number
+  readonly abortedTransactions: string[]
+  ended: number
+  readonly otherEnds: string[]
+}
+
+function clientOf(target: SqlTarget): pg.Client {
+  const { host, port, user, password } = target
+  const client = new pg.Client({
+    host,
+    port,
+    user,
+    password,
+    database: 'postgres',
+    connectionTimeoutMillis: CONNECT_MS,
+  })
+  client.on('error', () => {})
+  return client
+}
+
+/** Clients that connect, ask and leave, so many in a second, until told to stop. */
+async function connecting(
+  target: SqlTarget,
+  perSecond: number,
+  seen: Seen,
+  signal: AbortSignal,
+): Promise<void> {
+  const running = new Set<Promise<void>>()
+  while (!signal.aborted) {
+    const one = connectOnce(target, seen).finally(() => running.delete(one))
+    running.add(one)
+    await sleep(1000 / perSecond)
+  }
+  await Promise.all(running)
+}
+
+async function connectOnce(target: SqlTarget, seen: Seen): Promise<void> {
+  const client = clientOf(target)
+  seen.connects += 1
+  try {
+    await client.connect()
+  } catch (error) {
+    seen.failedConnects.push(String(error))
+    return
+  }
+  // From here on it is an idle session that may be ended between two statements.
+  await client.end().catch(() => {})
+}
+
+/** An idle session of a pool, opened again whenever it is ended; notes how. */
+async function pooled(target: SqlTarget, seen: Seen, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const client = clientOf(target)
+    const ended = new Promise<string>(resolve => {
+      client.once('error', (error: Error & { code?: string }) => resolve(error.code ?? error.message))
+      client.once('end', () => resolve('end'))
+    })
+    try {
+      await client.connect()
+    } catch (error) {
+      seen.failedConnects.push(String(error))
+      await sleep(100)
+      continue
+    }
+    const how = await Promise.race([ended, untilAborted(signal)])
+    if (how === '57P01') seen.ended += 1
+    else if (how !== 'aborted') seen.otherEnds.push(how)
+    await client.end().catch(() => {})
+  }
+}
+
+/** Transactions that are shorter than the drain, one after the other, each in a session of its own. */
+async function transacting(target: SqlTarget, seen: Seen, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const client = clientOf(target)
+    try {
+      await client.connect()
+    } catch (error) {
+      seen.failedConnects.push(String(error))
+      await sleep(100)
+      continue
+    }
+    let hasBegun = false
+    try {
+      await client.query('BEGIN')
+      hasBegun = true
+      await client.query('CREATE TEMPORARY TABLE t (id int) ON COMMIT DROP')
+      await client.query(`SELECT pg_sleep(${TRANSACTION_MS / 1000})`)
+      await client.query('INSERT INTO t VALUES (1)')
+      await client.query('COMMIT')
+      seen.transactions += 1
+    } catch (error) {
+      if (hasBegun) seen.abortedTransactions.push(String(error))
+    }
+    await client.end().catch(() => {})
+  }
+}
+
+function untilAborted(signal: AbortSignal): Promise<'aborted'> {
+  return new Promise(resolve => signal.addEventListener('abort', () => resolve('aborted'), { once: true }))
+}
+
+async function switchOver(cluster: Cluster, seen: Seen): Promise<void> {
+  const old = await cluster.leader()
+  const body = JSON.stringify({ leader: old.name })
+  const answer = await old.rest('/switchover', { method: 'POST', body, signal: AbortSignal.timeout(60_000) })
+  assert.equal(answer.code, 200, answer.body)
+  await cluster.leader({ not: [old] })
+  await cluster.complete()
+  const before = seen.transactions
+  await waitFor('transactions to go on', { withinMs: 60_000 }, note => {
+    note(String(seen.transactions))
+    return seen.transactions > before
+  })
+}
+
+/** Switches over `times` times under load; asserts what clients may expect. */
+export async function switchOverUnderLoad(t: TestContext, cluster: Cluster, times: number): Promise<void> {
+  const [proxy] = cluster.proxies
+  assert.ok(proxy)
+  const seen: Seen = {
+    connects: 0,
+    failedConnects: [],
+    transactions: 0,
+    abortedTransactions: [],
+    ended: 0,
+    otherEnds: [],
+  }
+  const stopping = new AbortController()
+  const { signal } = stopping
+  const load = Promise.all([
+    connecting(proxy.write, 20, seen, signal),
+    ...Array.from({ length: 5 }, () => pooled(proxy.write, seen, signal)),
+    ...Array.from({ length: 3 }, () => transacting(proxy.write, seen, signal)),
+  ])
+  try {
+    await sleep(1000)
+    for (let turn = 0; turn < times; turn += 1) await switchOver(cluster, seen)
+  } finally {
+    stopping.abort()
+    await load
+  }
+  t.diagnostic(
+    `${times} switchovers: ${seen.connects} connects, ${seen.failedConnects.length} failed; ${seen.transactions} transactions of ${TRANSACTION_MS} ms, ` +
+      `${seen.abortedTransactions.length} aborted; ${seen.ended} idle sessions ended with 57P01, ${seen.otherEnds.length} otherwise`,
+  )
+  assert.deepEqual(seen.failedConnects, [])
+  assert.deepEqual(seen.abortedTransactions, [])
+  assert.deepEqual(seen.otherEnds, [])
+  assert.ok(seen.ended >= times, `${seen.ended} idle sessions were ended`)
+}

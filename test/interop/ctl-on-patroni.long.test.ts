@@ -1,0 +1,12 @@
+// Every row of ctl's table on a cluster of the real Patroni.
+
+import { after } from 'node:test'
+import { testCtlTable } from '../support/ctl-table.ts'
+import { startCluster } from '../support/fixture.ts'
+
+const { cluster, work } = await startCluster(
+  { after },
+  { etcd: 1, members: ['patroni', 'patroni'], proxies: 0, dcs: { retry_timeout: 2 } },
+)
+
+testCtlTable(cluster, work.program, 'patroni', 'all')

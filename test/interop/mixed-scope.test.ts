@@ -1,0 +1,70 @@
+// One scope, two real Patroni members and one of ours: each leads in turn, the others follow.
+
+import assert from 'node:assert/strict'
+import test, { after } from 'node:test'
+import type { Member } from '../../src/demo/member.ts'
+import { waitFor } from '../../src/demo/wait.ts'
+import { keyText } from '../support/dynamic-config.ts'
+import { startCluster } from '../support/fixture.ts'
+
+// Patroni's floor for ttl is 20; synchronous, so that each side reads the other's sync key.
+const { cluster } = await startCluster(
+  { after },
+  {
+    etcd: 1,
+    members: ['pgherd', 'patroni', 'patroni'],
+    proxies: 0,
+    dcs: {
+      ttl: 20,
+      loop_wait: 2,
+      retry_timeout: 3,
+      synchronous_mode: true,
+      synchronous_node_count: 2,
+      pgherd: null,
+    },
+  },
+)
+
+async function switchOver(to: Member): Promise<void> {
+  const old = await cluster.leader()
+  const body = JSON.stringify({ leader: old.name, candidate: to.name })
+  const answer = await old.rest('/switchover', { method: 'POST', body, signal: AbortSignal.timeout(60_000) })
+  assert.equal(answer.code, 200, `${old.keeper} ${old.name} -> ${to.keeper} ${to.name}: ${answer.body}`)
+}
+
+async function untilBothNamed(): Promise<string> {
+  return waitFor('both others to be synchronous standbys', { withinMs: 60_000 }, async note => {
+    const text = await keyText(cluster, 'sync')
+    note(text)
+    return text !== '' && (JSON.parse(text).sync_standby ?? '').split(',').length === 2 ? text : undefined
+  })
+}
+
+test('two Patroni members and one of ours in a scope: each leads in turn, the others follow, slots and history are right', async t => {
+  const led = new Set<string>()
+  for (;;) {
+    const leader = await cluster.leader({ withinMs: 60_000 })
+    await cluster.complete(60_000)
+    led.add(leader.name)
+    const others = cluster.members.filter(member => member !== leader)
+    await waitFor('a slot for each of the others', { withinMs: 30_000 }, async note => {
+      const rows = await leader.query<{ name: string }>(
+        "SELECT slot_name AS name FROM pg_replication_slots WHERE slot_type = 'physical' AND active ORDER BY 1",
+      )
+      note(JSON.stringify(rows))
+      return rows.map(({ name }) => name).join() === others.map(({ name }) => name).join()
+    })
+    const { timeline = 0 } = await leader.status()
+    await waitFor('the history to be of this timeline', { withinMs: 30_000 }, async note => {
+      const text = await keyText(cluster, 'history')
+      note(text)
+      return timeline === 1 || (JSON.parse(text === '' ? '[]' : text) as unknown[]).length === timeline - 1
+    })
+    const sync = await untilBothNamed()
+    t.diagnostic(`${leader.keeper} ${leader.name} leads on timeline ${timeline}; sync ${sync}`)
+    const next = others.find(({ name }) => !led.has(name))
+    if (next === undefined) break
+    await switchOver(next)
+  }
+  assert.equal(led.size, 3)
+})

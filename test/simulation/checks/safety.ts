@@ -1,0 +1,164 @@
+// What must hold at every instant. Told by the model at the instants at which something happens; keeps what it needs to
+// compare and throws a Violation.
+//
+// An epoch here is a promotion: the model numbers them in the order of time. A server keeps its number through restarts.
+
+import type { Condition, Write } from '../../../src/dcs/dcs.ts'
+import type { Counts } from '../counts.ts'
+import type { EtcdStore, TxnResult } from '../etcd/store.ts'
+import type { SimMember } from '../member.ts'
+import type { WalRecord } from '../postgres/data-directory.ts'
+import type { SimServer } from '../postgres/server.ts'
+import type { Settings } from '../settings.ts'
+import { checkSyncPromise } from './sync.ts'
+import { Violation } from './violation.ts'
+
+export interface SafetyParts {
+  readonly settings: Settings
+  readonly counts: Counts
+  readonly store: EtcdStore
+  member(name: string): SimMember | undefined
+  nowMs(): number
+}
+
+/** Only the holder of the leader key may write these; the name of the writer is known to the model. */
+const LEADERS_KEYS: ReadonlySet<string> = new Set(['status', 'history', 'sync', 'failsafe'])
+
+/** The fence ticks every 100 ms and kills in two looks; what it began it has done by then. */
+const FENCE_MS = 500
+
+export class Safety {
+  readonly #parts: SafetyParts
+  #newestAcknowledged = 0
+  #newestForwarded = 0
+  #acknowledged: WalRecord[] = []
+  #newestTimeline = 0
+
+  constructor(parts: SafetyParts) {
+    this.#parts = parts
+  }
+
+  /** Every acknowledged record, in order. */
+  get acknowledged(): readonly WalRecord[] {
+    return this.#acknowledged
+  }
+
+  /** A proxy passed an acknowledgement on to a client. */
+  onForwarded(proxy: string, reign: number): void {
+    if (reign < this.#newestForwarded) {
+      throw new Violation(
+        'older-epoch-through-a-proxy',
+        `${proxy} passed on an acknowledgement of promotion ${reign} after one of ${this.#newestForwarded}`,
+      )
+    }
+    this.#newestForwarded = reign
+  }
+
+  /** A server told a client, directly or towards a proxy, that a commit is durable. */
+  onAcknowledged(server: SimServer, record: WalRecord): void {
+    this.#acknowledged.push(record)
+    if (this.#parts.settings.durability !== 'async') {
+      const sync = this.#parts.store.key('sync')?.value
+      checkSyncPromise(
+        sync,
+        [record],
+        name => this.#parts.member(name)?.server,
+        `${server.name} acknowledged`,
+      )
+    }
+    if (record.reign >= this.#newestAcknowledged) {
+      this.#newestAcknowledged = record.reign
+      return
+    }
+    this.#parts.counts.add('acknowledged by an overtaken server')
+    const says = `${server.name} acknowledged under promotion ${record.reign} after one under ${this.#newestAcknowledged}`
+    if (this.#parts.settings.durability !== 'async') throw new Violation('two-epochs-in-sync-mode', says)
+    this.#checkFence(server, says)
+  }
+
+  /**
+   * Async mode: a server whose agent is at work is never overtaken: the fence has ended it before the lease could. An
+   * agent that was killed or stopped cannot fence; once it is back it has the time of one look at etcd and one stop. One
+   * that believes the cluster to be paused must not.
+   */
+  #checkFence(server: SimServer, says: string): void {
+    const { settings, counts } = this.#parts
+    const member = this.#parts.member(server.name)
+    const atWorkMs = member?.atWorkForMs() ?? 0
+    const allowedMs = FENCE_MS + (2 * settings.retryTimeoutSeconds + settings.loopWaitSeconds) * 1000
+    counts.max('overtaken server acknowledged while its agent was at work for, ms', Math.round(atWorkMs))
+    // Paused, nothing is stopped; a leader that is cut off does not hear that the pause is over.
+    if (member?.agent?.status().isPaused === true) return
+    if (atWorkMs > allowedMs) {
+      throw new Violation(
+        'two-epochs-with-a-working-fence',
+        `${says}, its agent at work for ${Math.round(atWorkMs)} ms`,
+      )
+    }
+  }
+
+  /** In sync modes a new primary has every acknowledged commit. */
+  onPromoted(server: SimServer): void {
+    const lost = this.lostOn(server)
+    if (lost === 0) return
+    this.#parts.counts.add('acknowledged rows missing at a promotion', lost)
+    if (this.#parts.settings.durability === 'async') return
+    throw new Violation(
+      'acknowledged-write-lost',
+      `${server.name} was promoted without ${lost} acknowledged rows`,
+    )
+  }
+
+  lostOn(server: SimServer): number {
+    const { data } = server
+    if (data === undefined) return this.#acknowledged.length
+    return this.#acknowledged.reduce((lost, record) => (data.has(record) ? lost : lost + 1), 0)
+  }
+
+  onCorrupted(says: string): void {
+    throw new Violation('history-mixed', says)
+  }
+
+  /** Watches every transaction: who may write which key, and under which compare. */
+  onTxn(client: string, conditions: readonly Condition[], writes: readonly Write[], result: TxnResult): void {
+    if (result.kind !== 'applied') return
+    for (const write of writes) {
+      if (write.kind === 'delete-prefix')
+        throw new Violation('whole-scope-deleted', `${client} deleted ${write.prefix}`)
+      if (write.key === 'leader') checkLeaderWrite(client, conditions, write)
+      else if (write.kind === 'put' && LEADERS_KEYS.has(write.key)) this.#checkOwner(client, write, writes)
+      if (write.kind === 'put' && write.key === 'sync') {
+        const server = (name: string) => this.#parts.member(name)?.server
+        checkSyncPromise(write.value, this.#acknowledged, server, `${client} wrote the key`)
+      }
+      if (write.kind === 'put' && write.key === 'history') this.#checkHistory(client, write.value)
+    }
+  }
+
+  #checkOwner(client: string, write: Write & { kind: 'put' }, writes: readonly Write[]): void {
+    const isReleasing = writes.some(other => other.kind === 'delete' && other.key === 'leader')
+    const leader = this.#parts.store.key('leader')?.value
+    if (leader === client || isReleasing) return
+    throw new Violation(
+      'late-write-of-a-former-leader',
+      `${client} wrote ${write.key} while ${leader ?? 'nobody'} leads`,
+    )
+  }
+
+  #checkHistory(client: string, value: string): void {
+    const rows: unknown = JSON.parse(value)
+    const timeline = Array.isArray(rows) ? rows.length + 1 : 0
+    if (timeline < this.#newestTimeline) {
+      throw new Violation('history-went-back', `${client} wrote a history up to timeline ${timeline}`)
+    }
+    this.#newestTimeline = timeline
+  }
+}
+
+/** Every write of the leader key compares what was read; the name alone is never enough. */
+function checkLeaderWrite(client: string, conditions: readonly Condition[], write: Write): void {
+  const about = conditions.filter(condition => condition.key === 'leader')
+  const isGuarded =
+    write.kind === 'put' ? about.some(one => one.kind !== 'create-revision') : about.length > 0
+  if (!isGuarded) throw new Violation('leader-key-without-compare', `${client} ${write.kind} leader`)
+}

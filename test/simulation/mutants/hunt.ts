@@ -1,0 +1,55 @@
+// Hunts mutants: runs seeds on changed sources until one world fails, and says which and why.
+
+import { fileURLToPath } from 'node:url'
+import { runSeeds } from '../runner.ts'
+import { MUTANT_VARIABLE } from './change.ts'
+import type { Mutant } from './named.ts'
+
+const REGISTER = fileURLToPath(new URL('./register.ts', import.meta.url))
+
+export interface Verdict {
+  readonly mutant: Mutant
+  /** Name of the check that found it; undefined when it lives. */
+  readonly check: string | undefined
+  /** The seed that found it. */
+  readonly seed: number | undefined
+  readonly seeds: number
+  readonly seconds: number
+}
+
+/** Runs up to `seedsMax` seeds in one process. */
+export async function hunt(mutant: Mutant, seedsMax: number): Promise<Verdict> {
+  const startedMs = performance.now()
+  const { failures, seeds } = await runSeeds({
+    from: 1,
+    count: seedsMax,
+    processes: 1,
+    failuresMax: 1,
+    env: { [MUTANT_VARIABLE]: JSON.stringify(mutant.change) },
+    execArgv: ['--import', REGISTER],
+  })
+  const found = failures[0]
+  const seconds = (performance.now() - startedMs) / 1000
+  return { mutant, check: found?.check, seed: found?.seed, seeds, seconds }
+}
+
+/** Hunts several at a time, in order. */
+export async function huntAll(
+  mutants: readonly Mutant[],
+  seedsMax: number,
+  atOnce: number,
+  onVerdict: (verdict: Verdict) => void,
+): Promise<readonly Verdict[]> {
+  const verdicts: Verdict[] = []
+  const left = [...mutants]
+  const serve = async () => {
+    for (let mutant = left.shift(); mutant !== undefined; mutant = left.shift()) {
+      const verdict = await hunt(mutant, seedsMax)
+      verdicts.push(verdict)
+      onVerdict(verdict)
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, serve))
+  const order = new Map(mutants.map((mutant, index) => [mutant, index]))
+  return verdicts.sort((a, b) => (order.get(a.mutant) ?? 0) - (order.get(b.mutant) ?? 0))
+}

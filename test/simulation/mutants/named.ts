@@ -1,0 +1,171 @@
+// Bugs that others had, put into our own sources one at a time. `bug` tells which of them, in the words of the list of bugs
+// that were met and fixed elsewhere; the simulation alone must find each.
+
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { type Change, changeOf } from './change.ts'
+
+export interface Mutant {
+  readonly name: string
+  readonly bug: string
+  readonly change: Change
+}
+
+interface Spec {
+  readonly name: string
+  readonly bug: string
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+const specs: readonly Spec[] = [
+  {
+    name: 'claims-the-lead-past-its-deadline',
+    bug: '1: the health check said primary after the lock was lost',
+    file: 'src/agent/lease-keeper.ts',
+    from: 'return Math.max(0, this.#safeUntilMs - this.#parts.clock.monotonicMs())',
+    to: 'return this.#parts.clock.monotonicMs() > 0 ? this.ttlMs : 0',
+  },
+  {
+    name: 'demotes-when-a-query-is-slow',
+    bug: '2: a slow query demoted a good primary',
+    file: 'src/agent/rules/lead.ts',
+    from: '  if (facts === undefined) {\n',
+    to: "  if (facts === undefined) return say('slow', 'slow', memory, { kind: 'demote', demotion: { mode: 'immediate', release: true } })\n  if (facts === undefined) {\n",
+  },
+  {
+    name: 'does-not-see-a-running-primary',
+    bug: '3: replicas did not see that the old primary still ran and promoted',
+    file: 'src/agent/race.ts',
+    from: 'if (peer.isPrimary) {',
+    to: 'if (peer.isPrimary && peer.timeline === -1) {',
+  },
+  {
+    name: 'old-timeline-may-lead',
+    bug: '4: a primary that was frozen for long took the free lock with an old timeline',
+    file: 'src/agent/race.ts',
+    from: 'if (isLaterTimeline) return no(',
+    to: 'if (isLaterTimeline && contest.priority < 0) return no(',
+  },
+  {
+    name: 'two-tasks-at-once',
+    bug: '6, 29: a demotion was entered twice, actions overwrote each other',
+    file: 'src/agent/tasks.ts',
+    from: 'if (this.#running !== undefined) return false',
+    to: 'if (this.#endedCount < 0) return false',
+  },
+  {
+    name: 'fence-leaves-backends',
+    bug: '8: the fence was lifted before the backends were gone',
+    file: 'src/agent/fence.ts',
+    from: "if (found > 0 || this.#stage !== 'kill') return",
+    to: "if (this.#stage !== 'kill') return",
+  },
+  {
+    name: 'asynchronous-member-may-lead',
+    bug: '10: in synchronous mode an asynchronous member could be picked',
+    file: 'src/agent/rules/gate.ts',
+    from: 'if (promise === undefined || isInSync(promise, self.name)) return undefined',
+    to: 'if (promise === undefined || promise.leader !== undefined) return undefined',
+  },
+  {
+    name: 'sync-key-names-who-is-not-waited-for',
+    bug: '11: the sync key and synchronous_standby_names went out of step',
+    file: 'src/agent/sync/priority.ts',
+    from: 'intersect(intersect(recorded.standbys, holders), wanted)',
+    to: 'recorded.standbys',
+  },
+  {
+    name: 'counts-standbys-before-they-caught-up',
+    bug: '11, 12: a standby was counted on before it had everything',
+    file: 'src/agent/sync/priority.ts',
+    from: 'union(standing, intersect(scene.confirmed, wanted))',
+    to: 'union(standing, wanted)',
+  },
+  {
+    name: 'quorum-without-votes',
+    bug: '13: the candidate check ignored the quorum',
+    file: 'src/agent/race.ts',
+    from: 'if (votes >= promise.quorum) return yes',
+    to: 'if (votes >= -2) return yes',
+  },
+  {
+    name: 'unlisted-member-blocks-the-race',
+    bug: '14: a demoted node with a higher position blocked the synchronous standby',
+    file: 'src/agent/race.ts',
+    from: 'if (promise !== undefined && !isInSync(promise, peer.name)) return yes',
+    to: '',
+  },
+  {
+    name: 'renews-too-seldom',
+    bug: '21: the lease was not refreshed often enough',
+    file: 'src/agent/lease-keeper.ts',
+    from: 'return Math.min(timings.loopWaitMs, timings.ttlMs / 6)',
+    to: 'return timings.ttlMs * 0.9',
+  },
+  {
+    name: 'does-not-rewind',
+    bug: '27: a needed rewind was not seen',
+    file: 'src/agent/rules/recover.ts',
+    from: "if (divergence.kind === 'diverged')\n",
+    to: "if (divergence.kind === 'diverged' && snapshot.self.name === '')\n",
+  },
+  {
+    name: 'same-leader-new-term-not-compared',
+    bug: '27: the same leader on a new timeline was not noticed',
+    file: 'src/agent/rules/recover.ts',
+    from: 'if (memory.cleanAgainst === leader.createRevision) {',
+    to: 'if (memory.cleanAgainst !== undefined) {',
+  },
+  {
+    name: 'leads-again-by-its-name',
+    bug: 'a thawed leader took its lock back by the name in the key alone',
+    file: 'src/agent/rules/lead.ts',
+    from: 'const isRestart = !memory.isSettled && runsAsPrimary',
+    to: 'const isRestart = runsAsPrimary',
+  },
+  {
+    name: 'late-writes-are-applied',
+    bug: 'a leader that was overtaken still wrote status and history',
+    file: 'src/dcs/leadership.ts',
+    from: 'return dcs.write([stillHolds(hold), ...conditions], writes, by)',
+    to: 'return dcs.write(conditions, writes, by)',
+  },
+  {
+    name: 'takes-a-key-that-is-there',
+    bug: 'two nodes fought for the lock: it was taken without a compare',
+    file: 'src/dcs/leadership.ts',
+    from: "[{ kind: 'absent', key: 'leader' }, ...conditions],",
+    to: 'conditions,',
+  },
+  {
+    name: 'no-fence',
+    bug: 'a demotion that waits for the loop came too late',
+    file: 'src/agent/fence.ts',
+    from: 'if (leftMs <= 0) this.#kill()',
+    to: 'if (leftMs <= -1e12) this.#kill()',
+  },
+  {
+    name: 'gate-stays-open',
+    bug: 'the router passed on what a frozen proxy had buffered',
+    file: 'src/proxy/backend.ts',
+    from: 'return this.#closedBecause === undefined && this.#clock.monotonicMs() < this.untilMs',
+    to: 'return this.#closedBecause === undefined',
+  },
+  {
+    name: 'routes-by-the-old-word',
+    bug: 'a router believed an answer from before the leader changed',
+    file: 'src/proxy/route.ts',
+    from: 'leader.answer.sentAtMs >= leadership.seenAtMs',
+    to: 'leader.answer.sentAtMs >= 0',
+  },
+]
+
+/** All of them; throws when a source no longer contains what is to be changed. */
+export function namedMutants(): readonly Mutant[] {
+  return specs.map(({ name, bug, file, from, to }) => {
+    const text = readFileSync(fileURLToPath(new URL(`../../../${file}`, import.meta.url)), 'utf8')
+    return { name, bug, change: changeOf(file, text, from, to) }
+  })
+}

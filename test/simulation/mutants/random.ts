@@ -1,0 +1,77 @@
+// Small accidents anywhere in the sources that decide: a comparison turned round, an await or a negation dropped, a re-read
+// left out. Chosen by a seed.
+
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { Random } from '../core/random.ts'
+import { type Change, lineOf } from './change.ts'
+import type { Mutant } from './named.ts'
+
+/** Where accidents happen: what decides and what acts, without words, metrics and prints. */
+const FILES: readonly string[] = [
+  ...['act', 'demote', 'fence', 'lease-keeper', 'loop', 'observe', 'race', 'tasks', 'work', 'upkeep'],
+  ...['rules/data-directory', 'rules/follow', 'rules/gate', 'rules/guards', 'rules/heirs', 'rules/lead'],
+  ...['rules/race', 'rules/recover', 'rules/divergence', 'rules/requests', 'rules/sync'],
+  ...['sync/priority', 'sync/promotion', 'sync/quorum', 'sync/scene'],
+].map(name => `src/agent/${name}.ts`)
+
+const PROXY_FILES: readonly string[] = ['route', 'router', 'leadership', 'backend', 'etcd-source'].map(
+  name => `src/proxy/${name}.ts`,
+)
+
+/** What is replaced by what. Spaces keep arrows, generics and `for await` out. */
+const OPERATORS: readonly (readonly [from: string, to: string])[] = [
+  [' < ', ' >= '],
+  [' <= ', ' > '],
+  [' > ', ' <= '],
+  [' >= ', ' < '],
+  [' === ', ' !== '],
+  [' !== ', ' === '],
+  [' && ', ' || '],
+  [' || ', ' && '],
+  ['await ', ''],
+  ['(!', '('],
+  ['await this.#observer.readView()', 'undefined'],
+  [
+    'await Promise.all([this.#observer.readView(), this.#lookWithoutTaskEnd()])',
+    'await this.#lookWithoutTaskEnd()',
+  ],
+]
+
+/** Every place at which one of the operators could be changed. */
+export function allAccidents(): readonly Mutant[] {
+  return [...FILES, ...PROXY_FILES].flatMap(file => accidentsIn(file, sourceOf(file)))
+}
+
+/** `count` of them, the same for the same seed. */
+export function randomMutants(seed: number, count: number): readonly Mutant[] {
+  return new Random(`mutants ${seed}`).shuffled(allAccidents()).slice(0, count)
+}
+
+function sourceOf(file: string): string {
+  return readFileSync(fileURLToPath(new URL(`../../../${file}`, import.meta.url)), 'utf8')
+}
+
+function accidentsIn(file: string, text: string): readonly Mutant[] {
+  return OPERATORS.flatMap(([from, to]) => {
+    const found: Mutant[] = []
+    for (let at = text.indexOf(from); at >= 0; at = text.indexOf(from, at + 1)) {
+      const change: Change = { file, at, from, to }
+      if (isCode(text, at)) found.push(named(text, change))
+    }
+    return found
+  })
+}
+
+/** Not in a comment, not in a type, not in words for people. */
+function isCode(text: string, at: number): boolean {
+  const line = text.slice(text.lastIndexOf('\n', at) + 1, text.indexOf('\n', at))
+  if (/^\s*(\/\/|\*|\/\*\*|import|export type|type )/.test(line) || /for await/.test(line)) return false
+  return !/\blog\.|\blog\(|says|events\.record|metrics\.|#tell|Sentence/.test(line)
+}
+
+function named(text: string, change: Change): Mutant {
+  const { file, from, to } = change
+  const name = `${file}:${lineOf(text, change)}`
+  return { name, bug: `${JSON.stringify(from.trim())} becomes ${JSON.stringify(to.trim())}`, change }
+}

@@ -1,0 +1,49 @@
+// Histories compared and mended, by what a real server could see: timelines, positions, the control file.
+
+import { laterLsn } from '../../../src/cluster/lsn.ts'
+import { forkPoint } from '../../../src/postgres/fork-point.ts'
+import type { Divergence } from '../../../src/postgres/port.ts'
+import type { DataDirectory, WalRecord } from './data-directory.ts'
+import type { SimServer } from './server.ts'
+
+/** As src/postgres/divergence.ts decides, from the same facts. */
+export function compareHistories(own: DataDirectory, theirs: DataDirectory): Divergence {
+  const fork = forkPoint(own.lineage, theirs.lineage)
+  if (fork === undefined) return sameTimeline(own, theirs)
+  const diverged: Divergence = {
+    kind: 'diverged',
+    at: fork.lsn,
+    localEnd: laterLsn(own.endLsn, fork.lsn),
+  }
+  if (own.control === 'shut down') {
+    return own.timeline === fork.timeline && own.endLsn === fork.lsn ? { kind: 'none' } : diverged
+  }
+  if (own.timeline !== fork.timeline) return diverged
+  return own.endLsn > fork.lsn ? diverged : { kind: 'none' }
+}
+
+/** Two promotions from one position give timelines of one number: their first records tell them apart. */
+function sameTimeline(own: DataDirectory, theirs: DataDirectory): Divergence {
+  const [ours, other] = [own, theirs].map(({ wal, timeline }) =>
+    wal.find(record => record.timeline === timeline),
+  )
+  if (ours === other || ours === undefined) return { kind: 'none' }
+  const at = own.wal[ours.index - 1]?.end ?? 0
+  return { kind: 'diverged', at: BigInt(at), localEnd: own.endLsn }
+}
+
+/** What pg_rewind makes of `own`: the leader's files, to be replayed up to its present end. Returns what is gone. */
+export function rewindOnto(
+  server: SimServer,
+  own: DataDirectory,
+  theirs: DataDirectory,
+): readonly WalRecord[] {
+  const common = own.commonWith(theirs)
+  const discarded = own.wal.splice(common)
+  own.takeTimelineOf(theirs)
+  own.consistentAt = theirs.end
+  own.control = 'in archive recovery'
+  own.isBroken = false
+  server.upstream = undefined
+  return discarded
+}

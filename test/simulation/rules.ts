@@ -1,0 +1,33 @@
+// The names of the rules, read from the sources: whoever adds a rule adds a situation that the simulation must reach.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+const folder = new URL('../../src/agent/rules/', import.meta.url)
+
+/** Situations that no world has yet: each with its reason. */
+const NOT_IN_A_WORLD: Readonly<Record<string, string>> = {
+  'another-cluster': 'one cluster in a scope',
+  'data-directory-unreadable': 'storage does not fail',
+  'wait-for-primary': 'the initialize key does not vanish',
+  'register-system-id': 'the initialize key does not vanish',
+  diverged: 'use_pg_rewind is on',
+  'paused-diverged': 'use_pg_rewind is on',
+  'synchronous-off': 'no world changes its mode',
+  'race-put-off': 'no world sets primary_race_backoff',
+  paused: 'for a situation that no other rule of a pause covers: there is none',
+  'data-directory-empty': 'nobody empties a directory of a leader',
+}
+
+/** Every rule name that a world should reach. */
+export const rulesToSee: readonly string[] = namesInSources().filter(
+  name => NOT_IN_A_WORLD[name] === undefined,
+)
+
+function namesInSources(): readonly string[] {
+  const names = readdirSync(folder).flatMap(file => {
+    const text = readFileSync(fileURLToPath(new URL(file, folder)), 'utf8')
+    return [...text.matchAll(/\bsay\(\s*'([a-z-]+)'/g)].map(match => match[1] ?? '')
+  })
+  return [...new Set(names)].sort()
+}

@@ -1,0 +1,84 @@
+// What a seed chooses before anything happens: the cluster's times and switches, how many clients, which faults.
+
+import type { JsonObject } from '../../src/cluster/json.ts'
+import type { Random } from './core/random.ts'
+
+/** Which loss of commits a failover may bring. */
+export type Durability = 'async' | 'sync' | 'strict' | 'quorum'
+
+export interface Settings {
+  readonly durability: Durability
+  readonly isFailsafe: boolean
+  /** synchronous_node_count. */
+  readonly synchronousNodes: number
+  readonly ttlSeconds: number
+  readonly loopWaitSeconds: number
+  readonly retryTimeoutSeconds: number
+  readonly checkTimeline: boolean
+  /** Only faults happen that are no reason to change the leader. */
+  readonly isGentle: boolean
+  readonly primaryStartTimeoutSeconds: number
+  readonly proxies: number
+  readonly writers: number
+  /** Faults happen for this long. */
+  readonly faultyMs: number
+  /** Mean pause between the beginnings of two faults. */
+  readonly faultEveryMs: number
+}
+
+const DURABILITIES: readonly Durability[] = ['async', 'sync', 'strict', 'quorum']
+
+const TIMES: readonly (readonly [number, number, number])[] = [
+  [5, 1, 1],
+  [5, 1, 2],
+  [6, 2, 2],
+  [8, 2, 3],
+  [10, 2, 3],
+  [20, 5, 5],
+]
+
+export function drawSettings(random: Random): Settings {
+  const [ttlSeconds, loopWaitSeconds, retryTimeoutSeconds] = random.pick(TIMES)
+  return {
+    durability: random.pick(DURABILITIES),
+    isFailsafe: random.chance(0.35),
+    synchronousNodes: random.whole(1, 2),
+    ttlSeconds,
+    loopWaitSeconds,
+    retryTimeoutSeconds,
+    checkTimeline: random.chance(0.5),
+    isGentle: random.chance(0.08),
+    primaryStartTimeoutSeconds: random.pick([0, 5, 20, 300]),
+    proxies: 2,
+    writers: random.whole(2, 3),
+    faultyMs: 25_000 + ttlSeconds * 1000,
+    faultEveryMs: random.between(2_000, 9_000),
+  }
+}
+
+/** The `config` key that the first node writes. */
+export function dynamicOf(settings: Settings): JsonObject {
+  return {
+    ttl: settings.ttlSeconds,
+    loop_wait: settings.loopWaitSeconds,
+    retry_timeout: settings.retryTimeoutSeconds,
+    check_timeline: settings.checkTimeline,
+    primary_start_timeout: settings.primaryStartTimeoutSeconds,
+    failsafe_mode: settings.isFailsafe,
+    ...synchronousOf(settings),
+    pgherd: { short_ttl: true },
+    postgresql: {
+      use_pg_rewind: true,
+      remove_data_directory_on_rewind_failure: true,
+    },
+  }
+}
+
+function synchronousOf({ durability, synchronousNodes }: Settings): JsonObject {
+  if (durability === 'async') return {}
+  return {
+    synchronous_mode: durability === 'quorum' ? 'quorum' : true,
+    synchronous_mode_strict: durability === 'strict',
+    synchronous_node_count: synchronousNodes,
+  }
+}

@@ -1,0 +1,323 @@
+// One world: etcd, members, proxies, clients and a network, all of it a function of the seed. Runs faults for a while,
+// then heals everything and waits until it is well again; the checks watch throughout.
+
+import { type JsonObject, printJson } from '../../src/cluster/json.ts'
+import { printRequest } from '../../src/cluster/request.ts'
+import type { Logger } from '../../src/platform/log.ts'
+import { silentLogger } from '../../src/platform/log.ts'
+import { hasLeader, whatIsMissing } from './checks/health.ts'
+import { Safety } from './checks/safety.ts'
+import { Violation } from './checks/violation.ts'
+import { DirectClient, ProxyClient, Rows } from './clients.ts'
+import { Machine, Process } from './core/machine.ts'
+import { Network } from './core/network.ts'
+import { Random } from './core/random.ts'
+import { Scheduler } from './core/scheduler.ts'
+import { Counts } from './counts.ts'
+import { EtcdCluster } from './etcd/cluster.ts'
+import { drawMix, type Fault, harmlessFaults } from './faults.ts'
+import { rememberedDynamic, SimMember } from './member.ts'
+import type { WorldParts } from './parts.ts'
+import { PostgresWorld } from './postgres/world.ts'
+import { SimProxy } from './proxy.ts'
+import { drawSettings, dynamicOf, type Settings } from './settings.ts'
+import type { Trace } from './trace.ts'
+
+const MEMBERS = ['pg1', 'pg2', 'pg3']
+const STORES = ['etcd1', 'etcd2', 'etcd3']
+/** A cluster that is made from nothing, without faults, is well by then. */
+const FORMED_MS = 60_000
+const LOOK_MS = 250
+
+export interface WorldOptions {
+  readonly seed: number
+  readonly settings?: Partial<Settings>
+  /** Keeps lines of what happens. */
+  readonly trace?: Trace
+}
+
+export class World {
+  readonly seed: number
+  readonly settings: Settings
+  readonly scheduler: Scheduler
+  readonly network: Network
+  readonly cluster: EtcdCluster
+  readonly counts = new Counts()
+  readonly members: readonly SimMember[]
+  readonly proxies: readonly SimProxy[]
+  readonly safety: Safety
+  readonly clients: readonly ProxyClient[]
+  readonly #random: Random
+  readonly #trace: Trace | undefined
+  readonly #rows = new Rows()
+  readonly #parts: WorldParts
+  readonly #direct: DirectClient
+  readonly #ends = new Set<() => void>()
+  #isHurting = false
+  #broken: unknown
+
+  constructor({ seed, settings, trace }: WorldOptions) {
+    this.seed = seed
+    this.#random = new Random(seed)
+    this.#trace = trace
+    this.settings = { ...drawSettings(this.#random.fork('settings')), ...settings }
+    this.scheduler = new Scheduler(this.#random.fork('order'))
+    this.network = new Network(this.scheduler, this.#random.fork('network'))
+    this.cluster = new EtcdCluster(this.scheduler, this.network, this.#random.fork('etcd'), STORES)
+    this.#parts = this.#shared()
+    this.members = MEMBERS.map(
+      (name, index) => new SimMember(this.#parts, this.#machine(name), index + 1, {}),
+    )
+    this.safety = new Safety({
+      settings: this.settings,
+      counts: this.counts,
+      store: this.cluster.store,
+      member: name => this.members.find(member => member.name === name),
+      nowMs: () => this.scheduler.nowMs,
+    })
+    this.proxies = Array.from(
+      { length: this.settings.proxies },
+      (_, index) => new SimProxy(this.#parts, this.#machine(`proxy${index + 1}`)),
+    )
+    const client = new Process('client', this.#machine('client'))
+    const parts = (index: number) => ({
+      process: client,
+      random: this.#random.fork(`client${index}`),
+      rows: this.#rows,
+      everyMs: 500,
+    })
+    this.clients = Array.from(
+      { length: this.settings.writers },
+      (_, index) =>
+        new ProxyClient(parts(index), this.proxies, {
+          onForwarded: (proxy, _write, reign) => this.safety.onForwarded(proxy.name, reign),
+        }),
+    )
+    this.#direct = new DirectClient(parts(99), this.#parts, this.members)
+    this.cluster.onLeaderLeaseEnded(holder => {
+      this.counts.add('leader leases lost')
+      this.trace('etcd', `the lease of ${holder} ended, the leader key is gone`)
+    })
+  }
+
+  /** Lives the whole life of the world. Throws the first Violation. */
+  async run(): Promise<void> {
+    await this.form()
+    await this.hurt(this.settings.faultyMs)
+    await this.recover()
+    this.#sum()
+  }
+
+  /** Makes a cluster from empty data directories and waits until it is well. */
+  async form(): Promise<void> {
+    for (const member of this.members) member.startAgent()
+    for (const client of this.clients) client.start()
+    this.#direct.start()
+    await this.untilWell(FORMED_MS, 'a new cluster')
+  }
+
+  /** Something broke outside of any event: the run ends with it. */
+  fail(error: unknown): void {
+    this.#broken ??= error
+  }
+
+  /** Runs for `durationMs` while faults come and go. */
+  async hurt(durationMs: number): Promise<void> {
+    const random = this.#random.fork('faults')
+    const epoch = this.cluster.store.key('leader')?.createRevision
+    this.#isHurting = true
+    this.#nextFault(random, this.settings.isGentle ? harmlessFaults : drawMix(random))
+    await this.pass(durationMs)
+    this.#isHurting = false
+    if (!this.settings.isGentle) return
+    this.counts.add('worlds without a reason to change the leader')
+    if (this.cluster.store.key('leader')?.createRevision !== epoch) {
+      throw new Violation('leader-changed-without-a-reason', 'only harmless things had happened')
+    }
+  }
+
+  /** Ends all faults; then a leader must exist within the stated bound, and no node may stay stuck. */
+  async recover(): Promise<void> {
+    this.trace('world', 'faults stop')
+    for (const end of [...this.#ends]) end()
+    this.#ends.clear()
+    const { ttlSeconds, loopWaitSeconds, retryTimeoutSeconds } = this.currentTimes()
+    const stoppedAtMs = this.scheduler.nowMs
+    const leaderMs = 2 * (ttlSeconds + loopWaitSeconds + 2 * retryTimeoutSeconds) * 1000 + 25_000
+    await this.until(() => hasLeader(this.members, this.cluster.store), leaderMs, 'no-leader-after-faults')
+    this.counts.max('leader after faults, s', (this.scheduler.nowMs - stoppedAtMs) / 1000)
+    await this.untilWell(leaderMs + 60_000, 'the cluster after faults')
+    this.counts.max('well after faults, s', (this.scheduler.nowMs - stoppedAtMs) / 1000)
+    const before = this.clients.map(client => client.acknowledged)
+    const isWritten = () => this.clients.every((client, index) => client.acknowledged > (before[index] ?? 0))
+    await this.until(isWritten, 40_000, 'clients-cannot-write-after-faults')
+  }
+
+  /** The times in force: an operator may have changed them. */
+  currentTimes() {
+    return this.#parts.readDynamic(this.cluster.store.view().config?.value, true)
+  }
+
+  /** A stream of the seed for a story or a test. */
+  random(label: string): Random {
+    return this.#random.fork(label)
+  }
+
+  /** Cuts a machine off from everything; the result heals it. */
+  cutOff(machine: string): () => void {
+    const others = [...MEMBERS, ...STORES, ...this.proxies.map(proxy => proxy.name), 'client']
+    const pairs = others
+      .filter(name => name !== machine)
+      .flatMap(name => [[name, machine] as const, [machine, name] as const])
+    return this.network.cut(pairs)
+  }
+
+  pass(durationMs: number): Promise<void> {
+    return this.scheduler.run(this.scheduler.nowMs + durationMs, () => this.#check())
+  }
+
+  /** Runs until `isTrue`; a Violation named `check` when that takes too long. */
+  async until(isTrue: () => boolean, withinMs: number, check: string, why = () => ''): Promise<void> {
+    const untilMs = this.scheduler.nowMs + withinMs
+    while (!isTrue()) {
+      if (this.scheduler.nowMs >= untilMs) {
+        throw new Violation(check, `not within ${Math.round(withinMs / 1000)} s ${why()}`)
+      }
+      await this.pass(LOOK_MS)
+    }
+  }
+
+  async untilWell(withinMs: number, what: string): Promise<void> {
+    const missing = () => whatIsMissing(this.members, this.cluster.store)
+    await this.until(
+      () => missing() === undefined,
+      withinMs,
+      'stuck',
+      () => `(${what}: ${missing()})`,
+    )
+  }
+
+  leader(): SimMember | undefined {
+    const holder = this.cluster.store.key('leader')?.value
+    return this.members.find(member => member.name === holder)
+  }
+
+  trace(source: string, says: string): void {
+    this.#trace?.add(this.scheduler.nowMs, source, says)
+  }
+
+  /** As `ctl switchover` writes it. */
+  orderSwitchover(random: Random, candidate?: string): void {
+    const leader = this.leader()?.name
+    if (leader === undefined) return
+    const chosen =
+      candidate ?? (random.chance(0.5) ? random.pick(MEMBERS.filter(name => name !== leader)) : undefined)
+    const value = printRequest({ leader, candidate: chosen, scheduledAt: undefined })
+    this.counts.add('switchover ordered')
+    this.trace('operator', `switchover from ${leader} to ${chosen ?? 'anybody'}`)
+    this.cluster.store.txn([], [{ kind: 'put', key: 'failover', value }])
+  }
+
+  /** As `ctl edit-config` writes it. */
+  changeConfig(changes: JsonObject): void {
+    const { config } = this.cluster.store.view()
+    if (config === undefined) return
+    const value = printJson({ ...config.value, ...changes })
+    this.counts.add('configuration changed')
+    this.trace('operator', `configuration: ${printJson(changes)}`)
+    this.cluster.store.txn([], [{ kind: 'put', key: 'config', value }])
+  }
+
+  begin(fault: Fault, random: Random, durationMs: number): void {
+    this.trace('fault', fault.name)
+    const end = fault.begin(this, random, durationMs)
+    this.#ends.add(end)
+    this.scheduler.in(durationMs, () => {
+      if (!this.#ends.delete(end)) return
+      this.trace('fault', `${fault.name}: over`)
+      end()
+    })
+  }
+
+  #nextFault(random: Random, mix: readonly Fault[]): void {
+    this.scheduler.in(random.between(0.2, 1.8) * this.settings.faultEveryMs, () => {
+      if (!this.#isHurting) return
+      if (whatIsMissing(this.members, this.cluster.store) !== undefined)
+        this.counts.add('second faults during recovery')
+      this.begin(random.pick(mix), random, random.between(500, 3 * this.settings.ttlSeconds * 1000))
+      this.#nextFault(random, mix)
+    })
+  }
+
+  /** After every event. */
+  #check(): void {
+    if (this.#broken !== undefined) throw this.#broken
+  }
+
+  #sum(): void {
+    this.counts.add('worlds')
+    this.counts.add('events', this.scheduler.executed)
+    this.counts.add('virtual seconds', Math.round(this.scheduler.nowMs / 1000))
+    this.counts.add('rows acknowledged', this.safety.acknowledged.length)
+    this.counts.add('etcd elections', this.cluster.elections)
+    const lost = this.leader()
+    if (lost !== undefined) this.counts.add('acknowledged rows lost', this.safety.lostOn(lost.server))
+  }
+
+  #machine(name: string): Machine {
+    return new Machine(name, this.scheduler, this.#random.fork(name))
+  }
+
+  #shared(): WorldParts {
+    const { scheduler, network, cluster, counts } = this
+    const random = this.#random.fork('parts')
+    return {
+      scheduler,
+      network,
+      random,
+      cluster,
+      counts,
+      dynamic: dynamicOf(this.settings),
+      readDynamic: rememberedDynamic(),
+      postgres: new PostgresWorld(scheduler, network, this.#random.fork('postgres'), {
+        onAcknowledged: (server, record) => this.safety.onAcknowledged(server, record),
+        onPromoted: server => {
+          counts.add('promotions')
+          this.trace(server.name, `PROMOTED to timeline ${server.data?.timeline}`)
+          this.safety.onPromoted(server)
+        },
+        onCorrupted: (_server, says) => this.safety.onCorrupted(says),
+        onSyncWait: () => counts.add('sync waits'),
+        onRewound: (_server, discarded) => {
+          counts.add('divergences rewound')
+          counts.add('records discarded by rewinds', discarded.length)
+        },
+      }),
+      onTxn: (client, conditions, writes, result) => this.safety.onTxn(client, conditions, writes, result),
+      never: new AbortController().signal,
+      memberAt: apiUrl => this.members.find(member => member.apiUrl === apiUrl),
+      logger: source => this.#logger(source),
+      trace: (source, says) => this.trace(source, says),
+    }
+  }
+
+  /** Lines for the trace; and an exception in a turn is a bug whatever comes of it. */
+  #logger(source: string): Logger {
+    const note = (text: string) => this.trace(source, text)
+    const logger: Logger = {
+      ...silentLogger,
+      info: (text, fields) => {
+        if (fields?.['rule'] !== undefined) this.counts.rule(String(fields['rule']))
+        note(text)
+      },
+      warning: note,
+      error: text => {
+        note(text)
+        if (text.startsWith('turn failed')) throw new Violation('turn-failed', `${source}: ${text}`)
+      },
+      critical: note,
+      with: () => logger,
+    }
+    return logger
+  }
+}

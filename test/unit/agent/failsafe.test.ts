@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { Failsafe } from '../../../src/agent/failsafe.ts'
+import { dynamicConfig } from '../../../src/config/agent/dynamic.ts'
+import { silentLogger } from '../../../src/platform/log.ts'
+import { MARGIN_MS, position, runLoop, scene, TTL_MS } from './keeper-scene.ts'
+
+const config = dynamicConfig(
+  { failsafe_mode: true, ttl: 5, loop_wait: 1, retry_timeout: 1, pgherd: { short_ttl: true } },
+  true,
+)
+const three = { pg1: 'http://1/patroni', pg2: 'http://2/patroni', pg3: 'http://3/patroni' }
+
+/** A leader whose etcd a test can silence, and members that accept it or not. */
+function leaderScene(members: Readonly<Record<string, string>> | undefined = three) {
+  const parts = scene()
+  const { keeper, clock, fence } = parts
+  const others = { accepting: new Set(['pg2', 'pg3']), asked: [] as string[][], latencyMs: 0 }
+  const failsafe = new Failsafe({
+    me: 'pg1',
+    keeper,
+    clock,
+    log: silentLogger,
+    ask: async peers => {
+      others.asked.push([...peers.keys()])
+      if (others.latencyMs > 0) await clock.sleep(others.latencyMs)
+      return [...peers.keys()].map(name => ({ name, isAccepted: others.accepting.has(name), lsn: undefined }))
+    },
+    config: () => config,
+    members: () => members,
+    body: () => ({}),
+    onConfirmed: () => {},
+  })
+  const lead = async () => {
+    await parts.lead()
+    failsafe.start()
+    await runLoop(clock, keeper, 2_000)
+  }
+  return { ...parts, fence, failsafe, others, lead }
+}
+
+test('while every other member accepts it, a leader without etcd goes on for as long as that lasts', async () => {
+  const { clock, keeper, store, signals, failsafe, others, lead } = leaderScene()
+  await lead()
+  assert.deepEqual(others.asked, [], 'nobody is asked while the lease is renewed')
+  store.answer = 'unreachable'
+  await runLoop(clock, keeper, 60_000)
+  assert.deepEqual(signals, [])
+  assert.equal(failsafe.isLeading, true)
+  assert.ok(keeper.leftMs() > TTL_MS / 6, 'the fence has no reason to act')
+})
+
+for (const refusing of ['pg2', 'pg3']) {
+  test(`one refusal (${refusing}) is enough: the leader without etcd stops in time`, async () => {
+    const { clock, keeper, store, signals, others, lead } = leaderScene()
+    await lead()
+    const safeUntilMs = keeper.safeUntilMs
+    store.answer = 'unreachable'
+    others.accepting.delete(refusing)
+    await runLoop(clock, keeper, 10_000)
+    assert.ok(
+      signals.some(line => line.endsWith('SIGKILL') && Number(line.split(' ')[0]) <= safeUntilMs + 500),
+    )
+  })
+}
+
+test('an acceptance that ends later ends the leader by its own deadline, counted from before it asked', async () => {
+  const { clock, keeper, store, signals, others, lead } = leaderScene()
+  await lead()
+  store.answer = 'unreachable'
+  others.latencyMs = 300
+  await runLoop(clock, keeper, 20_000)
+  assert.equal(signals.length, 0)
+  others.accepting.clear()
+  const lastMs = keeper.safeUntilMs
+  assert.ok(lastMs <= clock.monotonicMs() + TTL_MS - MARGIN_MS)
+  await runLoop(clock, keeper, 10_000)
+  assert.ok(signals.some(line => line.endsWith('SIGKILL')))
+})
+
+test('without a failsafe key that lists us nobody is asked, and the leader stops', async () => {
+  for (const members of [{}, { pg2: 'http://2/patroni' }]) {
+    const { clock, keeper, store, signals, others, lead } = leaderScene(members)
+    await lead()
+    store.answer = 'unreachable'
+    await runLoop(clock, keeper, 10_000)
+    assert.deepEqual(others.asked, [])
+    assert.ok(signals.length > 0)
+  }
+})
+
+test('a lone member in the key needs nobody', async () => {
+  const { clock, keeper, store, signals, lead } = leaderScene({ pg1: 'http://1/patroni' })
+  await lead()
+  store.answer = 'unreachable'
+  await runLoop(clock, keeper, 30_000)
+  assert.deepEqual(signals, [])
+})
+
+test('a hung loop loses the lead though everybody accepts', async () => {
+  const { clock, store, signals, lead } = leaderScene()
+  await lead()
+  store.answer = 'unreachable'
+  await clock.advance(20_000)
+  assert.ok(signals.some(line => line.endsWith('SIGKILL')))
+})
+
+test('etcd is back and the lease has ended there: the deadline of the others’ word stays, the key can be taken again', async () => {
+  const { clock, keeper, store, failsafe, lost, lead } = leaderScene()
+  await lead()
+  store.answer = 'unreachable'
+  await runLoop(clock, keeper, 20_000)
+  const untilMs = keeper.extendedUntilMs
+  store.answer = 'lost'
+  keeper.noteTurn()
+  await clock.advance(900)
+  assert.deepEqual(lost, ['the lease ended in etcd'])
+  assert.equal(failsafe.isLeading, true, 'everybody has promised not to lead')
+  assert.ok(keeper.extendedUntilMs >= untilMs)
+})
+
+test('somebody else in the key ends the others’ word at once', async () => {
+  const { clock, keeper, store, failsafe, lead } = leaderScene()
+  await lead()
+  store.answer = 'unreachable'
+  await runLoop(clock, keeper, 20_000)
+  keeper.verify({ name: 'pg2', createRevision: 90n, modRevision: 90n, leaseId: 9n }, position(90n))
+  assert.equal(keeper.hold, undefined)
+  assert.equal(failsafe.isLeading, false)
+})
+
+test('a promise binds for a ttl and no longer, and is forgotten when there is a leader', async () => {
+  const { clock, failsafe } = leaderScene()
+  const promised = () => failsafe.promisedTo?.name
+  assert.equal(promised(), undefined)
+  failsafe.accept({ name: 'pg9', apiUrl: undefined, slots: {} })
+  await clock.advance(TTL_MS - 1)
+  assert.equal(promised(), 'pg9')
+  await clock.advance(1)
+  assert.equal(promised(), undefined)
+  failsafe.accept({ name: 'pg9', apiUrl: undefined, slots: {} })
+  failsafe.forget()
+  assert.equal(promised(), undefined)
+})

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { restartServer } from '../../../src/agent/restart.ts'
+import { firstMemory } from '../../../src/agent/snapshot.ts'
+import type { WorkContext } from '../../../src/agent/work.ts'
+import { dynamicConfig } from '../../../src/config/agent/dynamic.ts'
+import { parsePeerAnswer } from '../../../src/health/peer.ts'
+import { silentLogger } from '../../../src/platform/log.ts'
+import { primaryFacts, standbyFacts, threeMembers, viewOf } from '../../support/agent-status.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+
+interface Scene {
+  /** What the server was told, in order. */
+  readonly said: string[]
+  readonly clock: FakeClock
+  readonly lease: { leftMs: number }
+  readonly context: WorkContext
+  readonly run: (timeoutMs?: number, passMs?: number) => ReturnType<typeof restartServer>
+}
+
+/** `start` decides what becomes of a start: true, false, or waiting for its signal. */
+function scene(
+  role: 'primary' | 'replica',
+  start: boolean | 'waits',
+  peers: readonly ReturnType<typeof parsePeerAnswer>[] = [],
+): Scene {
+  const said: string[] = []
+  const clock = new FakeClock()
+  const lease = { leftMs: role === 'primary' ? 5_000 : 0 }
+  const me = role === 'primary' ? 'pg1' : 'pg2'
+  const postgres = {
+    stop: async ({ mode }: { readonly mode: string }) => {
+      said.push(`stop ${mode}`)
+      return { stopped: true, shutdownCheckpointLsn: undefined }
+    },
+    start: (as: string, upstream: { readonly member: string } | undefined, signal: AbortSignal) => {
+      said.push(`start ${as}${upstream === undefined ? '' : ` behind ${upstream.member}`}`)
+      if (start !== 'waits') return Promise.resolve(start)
+      return new Promise<boolean>(resolve => signal.addEventListener('abort', () => resolve(false)))
+    },
+  }
+  const view = viewOf(threeMembers)
+  const facts = role === 'primary' ? primaryFacts : standbyFacts
+  const context = {
+    parts: {
+      postgres,
+      clock,
+      log: silentLogger,
+      local: { name: me },
+      events: { record: ({ kind }: { readonly kind: string }) => said.push(kind) },
+      askPeers: async () => peers,
+    },
+    state: {
+      server: { facts },
+      memory: firstMemory,
+      lastView: view,
+      view,
+      config: dynamicConfig({}, true),
+      isStopExpected: false,
+    },
+    keeper: {
+      leftMs: () => lease.leftMs,
+      hold: role === 'primary' ? { name: 'pg1' } : undefined,
+      release: async () => {
+        said.push('release')
+        return 'won'
+      },
+    },
+    fence: { arm: () => said.push('arm'), disarm: () => said.push('disarm') },
+  } as unknown as WorkContext
+  const run = async (timeoutMs = 60_000, passMs = 0) => {
+    const running = restartServer(context, timeoutMs, new AbortController().signal)
+    await clock.advance(passMs)
+    return running
+  }
+  return { said, clock, lease, context, run }
+}
+
+test('a leader stops in order and starts as a primary under the fence', async () => {
+  const { run, said } = scene('primary', true)
+  assert.equal((await run()).outcome, 'restarted')
+  assert.deepEqual(said, ['stop fast', 'arm', 'start primary'])
+})
+
+test('a standby starts behind the leader and arms nothing', async () => {
+  const { run, said } = scene('replica', true)
+  assert.equal((await run()).outcome, 'restarted')
+  assert.deepEqual(said, ['stop fast', 'start replica behind pg1'])
+})
+
+test('a leader whose lease ended while it stopped does not start as a primary', async () => {
+  const { run, said, lease } = scene('primary', true)
+  lease.leftMs = 0
+  const { outcome, update } = await run()
+  assert.equal(outcome, 'failed')
+  assert.deepEqual(said, ['stop fast'])
+  assert.equal(update({ ...firstMemory, role: 'primary' }).role, 'demoted')
+})
+
+test('a start that is under way is called off when the lease ends', async () => {
+  const { run, said, lease, clock } = scene('primary', 'waits')
+  clock.setTimer(500, () => {
+    lease.leftMs = 0
+  })
+  const { outcome, update } = await run(60_000, 2_000)
+  assert.equal(outcome, 'failed')
+  assert.deepEqual(said, ['stop fast', 'arm', 'start primary'])
+  assert.equal(update({ ...firstMemory, role: 'primary' }).role, 'demoted')
+})
+
+const close = parsePeerAnswer('pg2', { role: 'replica', xlog: { received_location: 0x3000100n } })
+const far = parsePeerAnswer('pg3', { role: 'replica', xlog: { received_location: 0x100n } })
+const never = parsePeerAnswer('pg3', {
+  role: 'replica',
+  xlog: { received_location: 0x3000200n },
+  tags: { nofailover: true },
+})
+
+test('a leader that does not come up in time hands over to somebody who can serve', async () => {
+  const { run, said } = scene('primary', 'waits', [far, close])
+  assert.equal((await run(1_000, 5_000)).outcome, 'still-starting')
+  assert.deepEqual(said, [
+    ...['stop fast', 'arm', 'start primary', 'restart-too-slow', 'stop immediate', 'disarm', 'release'],
+  ])
+})
+
+test('without anybody who can serve it keeps its key and goes on starting', async () => {
+  const { run, said } = scene('primary', 'waits', [far, never])
+  assert.equal((await run(1_000, 5_000)).outcome, 'still-starting')
+  assert.deepEqual(said, ['stop fast', 'arm', 'start primary'])
+})
+
+test('a start that fails is a failed restart, and the loop goes on from there', async () => {
+  const { run } = scene('primary', false)
+  assert.equal((await run()).outcome, 'failed')
+})

@@ -1,0 +1,164 @@
+import { config, down, holding, ledByUs, peer, running, streamedBy, view } from './scene.ts'
+import { table } from './table.ts'
+
+const paused = config({ pause: true })
+const primary = running({ role: 'primary' })
+const noLeader = view({ leader: undefined })
+
+table([
+  {
+    situation: 'paused: a standby that streams is left alone',
+    seen: { config: paused },
+    rule: 'no-action-replica',
+    actions: [],
+    says: /^PAUSE: no action\. I am \(pg2\), a secondary/,
+  },
+  {
+    situation: 'paused: the leader carries on',
+    seen: { config: paused, view: ledByUs(), server: primary, lease: holding },
+    rule: 'no-action-leader',
+    actions: [],
+    says: /^PAUSE: no action\. I am \(pg2\), the leader with the lock$/,
+  },
+  {
+    situation: 'paused: etcd is silent and a primary holds no lease any more: it stays a primary',
+    seen: { config: paused, view: undefined, server: primary },
+    rule: 'paused-without-etcd',
+    actions: [],
+  },
+  {
+    situation: 'paused: another member has the key and our server is a primary: it stays one',
+    seen: { config: paused, server: primary },
+    rule: 'paused-without-lock',
+    actions: [],
+    says: /continue to run as primary without lock/,
+  },
+  {
+    situation: 'paused: our name is in the key but it is not ours any more: the primary stays one',
+    seen: { config: paused, view: view({ leader: 'pg2' }), server: primary },
+    rule: 'paused-without-lock',
+    actions: [],
+  },
+  {
+    situation: 'paused: the server is down: it stays so',
+    seen: { config: paused, server: down() },
+    rule: 'paused-server-down',
+    actions: [],
+  },
+  {
+    situation: 'paused: the leader’s server is down: the key is given up, nothing is started',
+    seen: { config: paused, view: ledByUs(), lease: holding, server: down() },
+    remembers: { role: 'primary' },
+    rule: 'paused-server-down',
+    actions: ['release-leader'],
+  },
+  {
+    situation: 'paused: the leader’s server is a standby (somebody restarted it so): the key is given up',
+    seen: { config: paused, view: ledByUs(), lease: holding },
+    rule: 'paused-not-primary',
+    actions: ['release-leader'],
+  },
+  {
+    situation: 'paused: an empty directory is not filled',
+    seen: { config: paused, server: down({ dataDirectory: 'empty' }), systemId: undefined },
+    rule: 'paused-server-down',
+    actions: [],
+  },
+  {
+    situation: 'paused: nobody leads, and a standby does not run for it',
+    seen: { config: paused, view: noLeader },
+    rule: 'paused-no-leader',
+    actions: [],
+  },
+  {
+    situation: 'paused: nobody leads and we run as primary: take the key again',
+    seen: { config: paused, view: noLeader, server: primary },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation: 'paused: the operator names us and nobody leads: run for it',
+    seen: { config: paused, view: view({ leader: undefined, failover: '{"member":"pg2"}' }), peers: [] },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation: 'paused: named by the operator and the key is ours: promote',
+    seen: { config: paused, view: ledByUs(), lease: holding },
+    remembers: { isNamedInPause: true },
+    rule: 'promote',
+    actions: ['promote'],
+  },
+  {
+    situation: 'paused: a switchover that names a candidate is carried out',
+    seen: {
+      config: paused,
+      view: ledByUs({ failover: '{"leader":"pg2","member":"pg3"}' }),
+      server: streamedBy('pg1', 'pg3'),
+      lease: holding,
+      peers: [peer('pg3')],
+    },
+    rule: 'switchover',
+    actions: ['demote graceful release to pg3'],
+  },
+  {
+    situation: 'paused: a switchover that names nobody is refused',
+    seen: {
+      config: paused,
+      view: ledByUs({ failover: '{"leader":"pg2"}' }),
+      server: streamedBy('pg1', 'pg3'),
+      lease: holding,
+    },
+    rule: 'request-refused',
+    actions: ['clear-request'],
+  },
+  {
+    situation: 'paused: a scheduled switchover whose time has come waits until the pause is over',
+    seen: {
+      config: paused,
+      view: ledByUs({
+        failover: '{"leader":"pg2","member":"pg3","scheduled_at":"2026-11-24T03:59:59+00:00"}',
+      }),
+      server: streamedBy('pg1', 'pg3'),
+      lease: holding,
+    },
+    rule: 'no-action-leader',
+    actions: [],
+  },
+  {
+    situation: 'paused: a server that we stopped for a switchover comes back as a standby',
+    seen: { config: paused, server: down() },
+    remembers: { isOursToStart: true },
+    rule: 'start-following',
+    actions: ['start replica of pg1'],
+  },
+  {
+    situation: 'paused: a standby whose history parts from the leader’s is not rewound',
+    seen: {
+      config: paused,
+      view: view({ timelines: { pg1: 2 } }),
+      divergence: { kind: 'diverged', at: 900n, localEnd: 1000n },
+    },
+    remembers: { cleanAgainst: 90n },
+    rule: 'paused-diverged',
+    actions: [],
+  },
+  {
+    situation: 'paused: the data belongs to another cluster: nothing ends, a key that is held is given up',
+    seen: {
+      config: paused,
+      view: ledByUs(),
+      lease: holding,
+      server: primary,
+      systemId: '7300000000000000002',
+    },
+    rule: 'paused-another-cluster',
+    actions: ['release-leader'],
+  },
+  {
+    situation: 'the pause is over: a primary beside another leader stops',
+    seen: { server: primary },
+    rule: 'demote-without-lock',
+    actions: ['demote immediate keep'],
+  },
+])

@@ -1,0 +1,23 @@
+// Who may name the cluster again when its identity is missing in etcd.
+
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { decide } from '../../../src/agent/decide.ts'
+import { firstMemory } from '../../../src/agent/snapshot.ts'
+import { running, settled, snapshot, view } from './scene.ts'
+
+const wiped = view({ leader: undefined, initialize: undefined })
+
+// who, how long nobody has led, what it has seen before, the rule
+const rows = [
+  ['a primary', running({ role: 'primary' }), 0, firstMemory, 'register-system-id'],
+  ['a standby that knows the cluster, at once', running(), 0, settled, 'wait-for-primary'],
+  ['the same, shortly before a ttl is over', running(), 29_999, settled, 'wait-for-primary'],
+  ['the same, after a ttl without a primary', running(), 30_000, settled, 'register-system-id'],
+  ['a standby that has just started, after any time', running(), 300_000, firstMemory, 'wait-for-primary'],
+] as const
+for (const [who, server, leaderlessMs, memory, rule] of rows) {
+  test(`etcd was wiped; ${who}: ${rule}`, () => {
+    assert.equal(decide(snapshot({ view: wiped, server, leaderlessMs }), memory).rule, rule)
+  })
+}

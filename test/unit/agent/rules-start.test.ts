@@ -1,0 +1,56 @@
+// Situations between a start and a server that is up; each was first met by a seed of the simulation.
+
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { standbyNames } from '../../../src/agent/sync/promotion.ts'
+import { down, holding, ledByUs, running } from './scene.ts'
+import { table } from './table.ts'
+
+table([
+  {
+    situation:
+      'a standby comes up without its upstream: it is pointed to the leader, whose WAL it may need to come up at all',
+    seen: { server: down({ process: 'starting' }), isFollowingLeader: false },
+    rule: 'follow-while-starting',
+    actions: ['follow pg1'],
+  },
+  {
+    situation: 'a standby that comes up and follows already: it is left alone',
+    seen: { server: down({ process: 'starting' }) },
+    rule: 'server-is-starting',
+    actions: [],
+  },
+  {
+    situation: 'our own server comes up while the key is ours: there is nobody to follow',
+    seen: {
+      view: ledByUs(),
+      server: down({ process: 'starting' }),
+      lease: holding,
+      isFollowingLeader: false,
+    },
+    rule: 'server-is-starting',
+    actions: [],
+  },
+  {
+    situation: 'the key outlived our lease, which is not renewed yet: the promotion waits for the renewal',
+    seen: { view: ledByUs(), server: running(), lease: { ...holding, leftMs: 0 } },
+    rule: 'wait-for-renewal',
+    actions: [],
+  },
+  {
+    situation: 'the lease is renewed: the promotion goes on',
+    seen: { view: ledByUs(), server: running(), lease: holding },
+    rule: 'promote',
+    actions: ['promote'],
+  },
+])
+
+test('where a promotion must not begin open a standby waits for nobody beforehand: names take effect too late', () => {
+  const names = (synchronousMode: 'off' | 'on' | 'quorum', isSynchronousStrict: boolean) =>
+    standbyNames({ synchronousMode, isSynchronousStrict })
+  assert.equal(names('off', true), undefined)
+  assert.equal(names('on', false), '')
+  for (const closed of [names('on', true), names('quorum', false), names('quorum', true)]) {
+    assert.match(closed ?? '', /placeholder/)
+  }
+})

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import fc from 'fast-check'
+import { type CheckRule, judgeCheck } from '../../../src/health/check-verdict.ts'
+import type { ProbeResult } from '../../../src/health/document.ts'
+import type { MemberHealth } from '../../../src/health/verdict.ts'
+import { type Leadership, unknownLeadership } from '../../../src/proxy/leadership.ts'
+import { route } from '../../../src/proxy/route.ts'
+import { electByChecks } from '../../../src/proxy/static-leader.ts'
+import { answer, evidenceOf } from './facts.ts'
+
+const rule: CheckRule = {
+  rise: 2,
+  fall: 3,
+  intervalMs: 3000,
+  timeoutMs: 8000,
+  roleWhenGood: 'primary',
+  accepts: code => code === 200,
+}
+const servers = ['pg1', 'pg2', 'pg3']
+
+/** `+` good, `-` another code, `.` silence; one check every 3 s, the last one now. */
+function checked(results: string, timeline?: number): MemberHealth {
+  return [...results].reduce<MemberHealth | undefined>((health, sign, index) => {
+    const sentAtMs = index * 3000
+    const result: ProbeResult =
+      sign === '.'
+        ? { kind: 'silent', sentAtMs, why: 'nobody listens' }
+        : {
+            kind: 'answer',
+            answer: answer({ sentAtMs, statusCode: sign === '+' ? 200 : 503, role: 'unknown', timeline }),
+          }
+    return judgeCheck(health, result, rule)
+  }, undefined) as MemberHealth
+}
+
+function led(member: string): Leadership {
+  const epoch = { clusterId: 'checks', createRevision: 5n, member }
+  return { ...unknownLeadership, clusterId: 'checks', epoch, hasKey: true, seenAtMs: 0 }
+}
+
+// what it is about, believed before, checks of pg1 and pg2, [leader, takes new sessions, rivals]
+const rows: readonly (readonly [
+  string,
+  Leadership,
+  string,
+  string,
+  readonly [string | undefined, boolean, string],
+])[] = [
+  ['the first good answer after the start is enough', unknownLeadership, '+', '-', ['pg1', true, '']],
+  ['nobody answers well', unknownLeadership, '-', '.', [undefined, false, '']],
+  ['two answer well at the start', unknownLeadership, '+', '+', [undefined, false, 'pg1,pg2']],
+  ['the leader says no once: no new sessions', led('pg1'), '++-', '---', ['pg1', false, '']],
+  ['the leader is silent once: it goes on', led('pg1'), '++.', '---', ['pg1', true, '']],
+  ['the leader is silent three times', led('pg1'), '++...', '-----', ['pg1', false, '']],
+  [
+    'another is up by the count, the old one not yet down: the other leads',
+    led('pg1'),
+    '++--',
+    '--++',
+    ['pg2', true, ''],
+  ],
+  ['another answered well only once', led('pg1'), '+++--', '----+', ['pg1', false, '']],
+  ['another answers well, too: the present one stays', led('pg1'), '++++', '--++', ['pg1', true, 'pg2']],
+]
+for (const [name, before, one, two, [leader, takesNew, rivals]] of rows) {
+  test(name, () => {
+    const health = new Map([
+      ['pg1', checked(one)],
+      ['pg2', checked(two)],
+    ])
+    const nowMs = (one.length - 1) * 3000 + 5
+    const elected = electByChecks(before, health, servers, nowMs)
+    const { epoch, hasKey } = elected.believed.next
+    assert.deepEqual([epoch?.member, hasKey, elected.rivals.join()], [leader, takesNew, rivals])
+  })
+}
+
+test('documents decide between two: the higher timeline is the later leader', () => {
+  const health = new Map([
+    ['pg1', checked('++', 3)],
+    ['pg2', checked('++', 4)],
+  ])
+  assert.equal(electByChecks(led('pg1'), health, servers, 3005).believed.next.epoch?.member, 'pg2')
+})
+
+test('a change of leader is a new epoch, and the same leader that comes back is the old one', () => {
+  const gone = electByChecks(led('pg1'), new Map([['pg1', checked('++-')]]), servers, 6005).believed
+  assert.equal(gone.change, 'key-gone')
+  const back = electByChecks(gone.next, new Map([['pg1', checked('++-+')]]), servers, 9005).believed
+  assert.deepEqual([back.change, back.next.epoch?.createRevision], ['key-back', 5n])
+  const other = electByChecks(gone.next, new Map([['pg2', checked('+++')]]), servers, 9005).believed
+  assert.deepEqual([other.change, other.next.epoch?.createRevision], ['epoch', 6n])
+})
+
+test('for all checks of three servers: one write backend at most, never past its deadline, never one that said no last', () => {
+  const results = fc.string({ unit: fc.constantFrom('+', '-', '.'), minLength: 6, maxLength: 6 })
+  fc.assert(
+    fc.property(results, results, results, (...strings) => {
+      let believed: Leadership = unknownLeadership
+      for (let step = 1; step <= 6; step += 1) {
+        const health = new Map(
+          servers.map((name, index) => [name, checked((strings[index] ?? '').slice(0, step))]),
+        )
+        const nowMs = (step - 1) * 3000 + 5
+        believed = electByChecks(believed, health, servers, nowMs).believed.next
+        const members = new Map(servers.map(name => [name, { tags: {} }]))
+        const { write } = route(evidenceOf({ nowMs, leadership: believed, members, health }))
+        if (write === undefined) continue
+        assert.ok(write.untilMs > nowMs)
+        assert.equal(write.epoch.member, believed.epoch?.member)
+        const last = (strings[servers.indexOf(write.epoch.member)] ?? '').charAt(step - 1)
+        assert.ok(!write.takesNew || last !== '-', `${write.epoch.member} said no last`)
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
