@@ -126,9 +126,8 @@ export class Cluster {
 
   /** What the leader key says now, asked of any etcd member that answers; undefined when it is not there. */
   async leaderKey(): Promise<string | undefined> {
-    const key = `/service/${this.scope}/leader`
-    const text = await this.etcd.ctl(['--command-timeout=2s', 'get', '--print-value-only', key])
-    return text.trim() === '' ? undefined : text.trim()
+    const name = await this.etcd.value(`/service/${this.scope}/leader`)
+    return name === '' ? undefined : name
   }
 
   /** The members other than the leader. */

@@ -5,6 +5,7 @@ import { runChild } from '../platform/child.ts'
 import { realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { asAccount } from './account.ts'
+import { keyValue, leadsRaft } from './etcd-calls.ts'
 import type { Host } from './host.ts'
 import { freePort, type Layout } from './loopback.ts'
 import type { Server } from './server.ts'
@@ -121,11 +122,19 @@ export class EtcdCluster {
   leader(): Promise<EtcdMember> {
     return waitFor('an etcd leader', { withinMs: READY_WITHIN_MS }, async note => {
       const running = this.members.filter(member => member.server.isRunning)
-      const answers = await Promise.allSettled(running.map(member => this.#status(member)))
+      const answers = await Promise.allSettled(running.map(member => leadsRaft(member.endpoint)))
       note(JSON.stringify(answers))
       const index = answers.findIndex(answer => answer.status === 'fulfilled' && answer.value)
       return running[index]
     })
+  }
+
+  /** What a key says, from the first running member that answers; undefined when it is not there. */
+  value(key: string): Promise<string | undefined> {
+    return keyValue(
+      this.members.filter(member => member.server.isRunning).map(member => member.endpoint),
+      key,
+    )
   }
 
   /** Runs etcdctl against these members (default: all) and resolves to what it printed; rejects when it fails. */
@@ -206,15 +215,6 @@ export class EtcdCluster {
       '--logger=zap',
       '--log-outputs=stderr',
     ]
-  }
-
-  async #status(member: EtcdMember): Promise<boolean> {
-    const text = await this.ctl(['--command-timeout=1s', 'endpoint', 'status', '-w', 'json'], [member])
-    const [entry] = JSON.parse(text) as readonly {
-      Status: { header: { member_id: number }; leader: number }
-    }[]
-    // Ids pass 2^53 and are rounded here, both in the same way: equal ids stay equal.
-    return entry !== undefined && entry.Status.leader === entry.Status.header.member_id
   }
 }
 

@@ -7,7 +7,7 @@ import { messageOf } from '../platform/errors.ts'
 /** How long to wait and how often to look. */
 export interface WaitLimits {
   readonly withinMs: number
-  /** Default 50. */
+  /** Default 100. */
   readonly everyMs?: number
   readonly signal?: AbortSignal
 }
@@ -41,7 +41,7 @@ export async function waitFor<T>(what: string, limits: WaitLimits, probe: Probe<
     })
     if (found !== undefined && found !== false) return found
     if (remainingMs() <= 0) throw new WaitError(what, performance.now() - started, seen)
-    await sleep(Math.min(limits.everyMs ?? 50, Math.max(remainingMs(), 0)), undefined, {
+    await sleep(Math.min(limits.everyMs ?? 100, Math.max(remainingMs(), 0)), undefined, {
       ...(limits.signal === undefined ? {} : { signal: limits.signal }),
     })
   }

@@ -1,12 +1,12 @@
 // The life of one real server: made, found again, stopped in every way, crashed.
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
 import { realClock } from '../../src/platform/clock.ts'
 import { familyOf } from '../../src/postgres/family.ts'
+import { tlsParameters } from '../support/certificate.ts'
 import { connectTo, factsOf, type Member, Rig, sql, until, within } from './postgres-rig.ts'
 
 const rig = await Rig.open()
@@ -81,18 +81,9 @@ test('an agent that comes back takes over the running server and does not restar
 
 test('a server that lets only TLS in is reached by TLS, unless that is forbidden', async () => {
   const { dataDir, superuser } = pg1.config.postgres
-  const names = [
-    '-keyout',
-    join(dataDir, 'server.key'),
-    '-out',
-    join(dataDir, 'server.crt'),
-    '-subj',
-    '/CN=test',
-  ]
-  execFileSync('openssl', ['req', '-new', '-x509', '-nodes', '-days', '2', ...names], { stdio: 'ignore' })
   const strict = {
     ...pg1.settings,
-    parameters: { ...pg1.settings.parameters, ssl: 'on' },
+    parameters: { ...pg1.settings.parameters, ...(await tlsParameters(dataDir)) },
     pgHba: ['hostssl all all 127.0.0.1/32 scram-sha-256'],
   }
   assert.equal(await pg1.server.configure(strict, within(5000)), false)

@@ -27,8 +27,7 @@ test('a proxy thawed after another was elected passes not one byte of the old ep
   const waiting = await startSession(stand.write)
   stand.letGo()
   await waitFor('the lease to end', { withinMs: 10_000 }, async () => {
-    const text = await stand.etcd.ctl(['get', '--print-value-only', '/service/pgsql/leader'])
-    return text.trim() === ''
+    return (await stand.etcd.value('/service/pgsql/leader')) === undefined
   })
   pg2.lead(2)
   await stand.lead('pg2')

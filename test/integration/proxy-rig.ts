@@ -18,6 +18,7 @@ import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { Deadline } from '../../src/platform/deadline.ts'
 import { silentLogger } from '../../src/platform/log.ts'
+import { tlsParameters } from '../support/certificate.ts'
 import { quickBinDir } from '../support/tools.ts'
 import { makeWorkplace, type Scope, type Workplace } from '../support/workplace.ts'
 
@@ -78,7 +79,6 @@ export class ScriptedMember {
     }
     const binDir = await quickBinDir()
     const data = host.path('data')
-    const key = ['-keyout', join(data, 'server.key'), '-out', join(data, 'server.crt')]
     await runOnce(host, [
       join(binDir, 'initdb'),
       '-D',
@@ -88,23 +88,12 @@ export class ScriptedMember {
       '--locale=C.UTF-8',
       '--encoding=UTF8',
     ])
-    await runOnce(host, [
-      'openssl',
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-subj',
-      '/CN=pg',
-      ...key,
-    ])
     await appendFile(join(data, 'pg_hba.conf'), 'host all all all trust\n')
     const settings = {
       listen_addresses: host.address,
       port: ports.server,
       unix_socket_directories: host.path('run'),
-      ssl: 'on',
+      ...(await tlsParameters(data)),
       fsync: 'off',
       max_connections: 200,
       // As our agents set it, only slower: a half-closed client counts as gone too.

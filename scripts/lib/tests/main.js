@@ -11,6 +11,7 @@ import { runFile } from './file.js'
 import { checkIsolation } from './isolate.js'
 import { runPool } from './pool.js'
 import { promisesOfRun } from './promises.js'
+import { waitForRoom } from './room.js'
 import { budgetLine, fileLines, isFailure, totals, writeRecord } from './summary.js'
 import { STAGES } from './tiers.js'
 import { leftTraces, traces } from './traces.js'
@@ -112,13 +113,15 @@ async function runStages(plan, surroundings) {
     const planned = longestFirst(plan.filter(entry => entry.stage === stage))
     if (planned.length === 0 || surroundings.signal.aborted) continue
     const started = performance.now()
-    await runPool(planned, stage.filesAtOnce, async entry => {
+    const room = stage.isolated ? () => waitForRoom(surroundings.signal) : undefined
+    const work = async (/** @type {import('./tiers.js').Planned} */ entry) => {
       if (surroundings.signal.aborted) return
       const result = await runFile(entry, surroundings)
       files.push(result)
       process.stdout.write(`${fileLines(result)}\n`)
       if (result.tests.some(isFailure)) await printEvidence(result)
-    })
+    }
+    await runPool(planned, stage.filesAtOnce, work, room)
     const budget = budgetLine(stage, performance.now() - started)
     say(budget.text)
     if (budget.failed) problems.push(budget.text)
