@@ -40,6 +40,7 @@ export interface ClusterOptions {
 
 const BOOTSTRAP_WITHIN_MS = 60_000
 const LEADER_WITHIN_MS = 30_000
+const LEADER_LOOK_MS = 5_000
 
 /** Real servers on real hosts. Everything is public: tests may reach for any part. */
 export class Cluster {
@@ -139,7 +140,7 @@ export class Cluster {
   /** Waits until every running member but the leader streams from it on its timeline. */
   async complete(withinMs: number = LEADER_WITHIN_MS): Promise<void> {
     await waitFor(`all members of ${this.scope} to be back`, { withinMs, everyMs: 100 }, async note => {
-      const leader = await this.leader({ withinMs })
+      const leader = await this.leader({ withinMs: Math.min(withinMs, LEADER_LOOK_MS) })
       const { timeline } = await leader.status()
       const rows = await leader.query<{ name: string }>(
         "SELECT application_name AS name FROM pg_stat_replication WHERE state = 'streaming'",

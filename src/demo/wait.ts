@@ -39,7 +39,8 @@ export async function waitFor<T>(what: string, limits: WaitLimits, probe: Probe<
     const found = await look(probe, remainingMs(), text => {
       seen = text
     })
-    if (found !== undefined && found !== false) return found
+    if (found === TOO_LATE) seen += '; the last look has not ended'
+    else if (found !== undefined && found !== false) return found
     if (remainingMs() <= 0) throw new WaitError(what, performance.now() - started, seen)
     await sleep(Math.min(limits.everyMs ?? 100, Math.max(remainingMs(), 0)), undefined, {
       ...(limits.signal === undefined ? {} : { signal: limits.signal }),
@@ -47,20 +48,22 @@ export async function waitFor<T>(what: string, limits: WaitLimits, probe: Probe<
   }
 }
 
-async function look<T>(probe: Probe<T>, limitMs: number, note: Note): Promise<T | undefined | false> {
+const TOO_LATE = Symbol('the deadline came first')
+
+async function look<T>(
+  probe: Probe<T>,
+  limitMs: number,
+  note: Note,
+): Promise<T | undefined | false | typeof TOO_LATE> {
   const timeout = new AbortController()
   const looking = (async () => probe(note))().catch((error: unknown) => {
     note(messageOf(error))
     return undefined
   })
-  const tooLate = sleep(Math.max(limitMs, 0), 'too-late' as const, { signal: timeout.signal }).catch(
-    () => undefined,
-  )
+  const tooLate = sleep(Math.max(limitMs, 0), TOO_LATE, { signal: timeout.signal }).catch(() => TOO_LATE)
   try {
     const first = await Promise.race([looking.then(answer => ({ answer })), tooLate])
-    if (typeof first === 'object') return first.answer
-    note('a look that has not ended')
-    return undefined
+    return typeof first === 'object' ? first.answer : TOO_LATE
   } finally {
     timeout.abort()
   }

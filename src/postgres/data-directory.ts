@@ -1,12 +1,13 @@
-// The data directory, reached only through short-lived children: its storage may hang, and then a child hangs, not us.
+// The data directory, reached only through children: its storage may hang, and then a child hangs, not us.
 // Also the only place that says what the files in it mean for us. No other module opens a path below it.
 
 import { type ChildResult, runChild } from '../platform/child.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { HaError } from '../platform/errors.ts'
+import { Shell } from '../platform/shell.ts'
 import { toolEnvironment } from './environment.ts'
 import { type PostmasterPid, parsePostmasterPid } from './postmaster-pid.ts'
-import { statOf } from './procfs.ts'
+import { liveGroups } from './procfs.ts'
 
 /**
  * `unfinished`: a clone, an initdb or a rewind that was interrupted: no server may be started on it. `foreign`: files, but
@@ -64,6 +65,8 @@ const UNMARK_REWIND = 'rm -f "$(readlink -f "$1").rewinding"'
 /** One data directory. Calls reject with E_STORAGE when the child fails or its deadline passes. */
 export class DataDirectory {
   readonly path: string
+  readonly #kept = new Shell(() => toolEnvironment())
+  /** Process groups of calls that did not come back. */
   #stuck: number[] = []
 
   constructor(path: string) {
@@ -154,6 +157,7 @@ export class DataDirectory {
     throw new HaError('E_STORAGE', `cannot ${what} in ${this.path}: ${why}`, { retryable: true })
   }
 
+  /** Most calls come one after the other and share one shell; one that comes meanwhile gets a child of its own. */
   async #shell(
     script: string,
     args: readonly string[],
@@ -161,31 +165,43 @@ export class DataDirectory {
     input?: string,
   ): Promise<ChildResult | undefined> {
     if (await this.#isStuck()) return undefined
-    let pid: number | undefined
-    const run = runChild(SHELL, ['-c', script, 'sh', ...args], {
-      by,
-      env: toolEnvironment(),
-      cwd: '/',
-      ...(input === undefined ? {} : { input }),
-      onStart: started => {
-        pid = started
-      },
-    })
+    const given = input === undefined ? {} : { input }
+    const run = this.#kept.isBusy
+      ? runAlone(script, args, by, given)
+      : this.#kept.run(script, { by, args, ...given })
     // A child that cannot be started (no process or descriptor left) tells nothing about the directory.
     const result = await run.catch(() => undefined)
     if (result === undefined) return undefined
-    if (result.timedOut && pid !== undefined) this.#stuck.push(pid)
+    if (result.timedOut && result.group !== undefined) this.#stuck.push(result.group)
     return result.timedOut ? undefined : result
   }
 
   /** Children that were killed and still exist hang in the kernel: no sense in adding to them without limit. */
   async #isStuck(): Promise<boolean> {
     if (this.#stuck.length === 0) return false
-    const look = async (pid: number) => (await statOf(pid).catch(() => 'unknown')) !== undefined
-    const alive = await Promise.all(this.#stuck.map(look))
-    this.#stuck = this.#stuck.filter((_, index) => alive[index])
+    const alive = await liveGroups().catch(() => undefined)
+    if (alive !== undefined) this.#stuck = this.#stuck.filter(group => alive.has(group))
     return this.#stuck.length >= STUCK_MAX
   }
+}
+
+async function runAlone(
+  script: string,
+  args: readonly string[],
+  by: Deadline,
+  given: { readonly input?: string },
+): Promise<ChildResult & { readonly group: number | undefined }> {
+  let group: number | undefined
+  const result = await runChild(SHELL, ['-c', script, 'sh', ...args], {
+    by,
+    env: toolEnvironment(),
+    cwd: '/',
+    ...given,
+    onStart: started => {
+      group = started
+    },
+  })
+  return { ...result, group }
 }
 
 function parseLook(text: string): DirectoryLook | undefined {

@@ -11,6 +11,7 @@ export interface ProcessStat {
   /** One letter: R, S, D, T, Z ... */
   readonly state: string
   readonly parentPid: number
+  readonly processGroup: number
   /** Number of the controlling terminal; 0 when there is none. */
   readonly terminal: number
   /** Clock ticks between boot and start: with the pid it names one process for ever. */
@@ -23,7 +24,7 @@ export function parseStat(line: string): ProcessStat | undefined {
   const close = line.lastIndexOf(')')
   if (open < 0 || close < open) return undefined
   const rest = line.slice(close + 2).split(' ')
-  const [state, parentPid, , , terminal] = rest
+  const [state, parentPid, processGroup, , terminal] = rest
   const startTicks = rest[19]
   if (state === undefined || startTicks === undefined) return undefined
   return {
@@ -31,6 +32,7 @@ export function parseStat(line: string): ProcessStat | undefined {
     command: line.slice(open + 1, close),
     state,
     parentPid: Number(parentPid),
+    processGroup: Number(processGroup),
     terminal: Number(terminal),
     startTicks,
   }
@@ -74,6 +76,12 @@ export async function sharesMounts(pid: number): Promise<boolean> {
 export async function listPids(): Promise<readonly number[]> {
   const names = await readdir('/proc')
   return names.filter(name => /^\d+$/.test(name)).map(Number)
+}
+
+/** The process groups of which a process is left. A zombie is not: it waits for nothing but its parent. */
+export async function liveGroups(): Promise<ReadonlySet<number>> {
+  const stats = await Promise.all((await listPids()).map(statOf))
+  return new Set(stats.flatMap(stat => (stat === undefined || stat.state === 'Z' ? [] : [stat.processGroup])))
 }
 
 /** Sends a signal. False when the process is gone or not ours to signal. */

@@ -56,38 +56,65 @@ const GRACE_MS = 8_000
  * @returns {Promise<FileResult>}
  */
 export async function runFile(planned, surroundings) {
-  const work = makeWorkDirectory(planned, surroundings)
+  const { tests, ...run } = await runProcess([planned], planned.file, surroundings)
+  return { ...run, file: planned.file, tier: planned.tier, tests }
+}
+
+/**
+ * Runs all files in one process, one after the other: for files that leave nothing behind, whose own start would take longer
+ * than their tests. What belongs to no file (a crash, leftovers) is a result of the folder.
+ * @param {readonly import('./tiers.js').Planned[]} planned of one stage
+ * @param {Surroundings} surroundings
+ * @returns {Promise<readonly FileResult[]>}
+ */
+export async function runTogether(planned, surroundings) {
+  const [first] = planned
+  if (first === undefined) return []
+  const folder = path.join('test', first.tier)
+  const { tests, ...run } = await runProcess(planned, folder, surroundings)
+  const results = planned.map(({ file, tier }) => {
+    const own = tests.filter(test => test.file === file)
+    const found = own.length > 0 ? own : [failure(file, 'has no tests')]
+    const durationMs = own.reduce((sum, test) => sum + test.durationMs, 0)
+    return { ...run, notes: [], file, tier, tests: found, durationMs }
+  })
+  const others = tests.filter(test => !planned.some(({ file }) => file === test.file))
+  if (others.length === 0 && run.notes.length === 0) return results
+  return [...results, { ...run, file: folder, tier: first.tier, tests: others }]
+}
+
+/**
+ * @param {readonly import('./tiers.js').Planned[]} planned
+ * @param {string} name of the file, or of the folder of several
+ * @param {Surroundings} surroundings
+ * @returns {Promise<Omit<FileResult, 'file' | 'tier' | 'tests'> & { tests: (TestResult & { file?: string })[] }>}
+ */
+async function runProcess(planned, name, surroundings) {
+  const work = makeWorkDirectory(name, surroundings)
+  const timeoutSeconds = Math.max(...planned.map(entry => entry.timeoutSeconds))
   const started = performance.now()
-  const { namespace, ...ended } = await runProcess(planned, surroundings, work)
+  const { namespace, ...ended } = await startAndWait(planned, timeoutSeconds, surroundings, work)
   const durationMs = performance.now() - started
   const { tests, notes, running } = readEvents(path.join(work, 'events'))
   const problems = [
-    ...exitProblems(planned, ended, tests, running),
+    ...exitProblems(timeoutSeconds, ended, tests, running),
     ...tests
       .filter(test => test.result === 'skipped' && !test.reason)
       .map(test => `skipped without a reason: ${test.name}`),
     ...(await leftovers(work, ended.timedOut || surroundings.signal.aborted || hasCrashed(ended, tests))),
   ]
   namespace.release()
-  const failed = problems.map(text => failure(planned.file, text))
+  const failed = problems.map(text => failure(name, text))
   const output = readFileSync(path.join(work, 'output'), 'utf8')
-  return {
-    file: planned.file,
-    tier: planned.tier,
-    tests: [...tests, ...failed],
-    notes,
-    durationMs,
-    output,
-    work,
-  }
+  return { tests: [...tests, ...failed], notes, durationMs, output, work }
 }
 
 /**
- * @param {import('./tiers.js').Planned} planned
+ * @param {string} file
  * @param {Surroundings} surroundings
  */
-function makeWorkDirectory(planned, surroundings) {
-  const name = planned.file
+function makeWorkDirectory(file, surroundings) {
+  const name = file
     .replace(/^test\//, '')
     .replace(/\.test\.ts$/, '')
     .replaceAll('/', '-')
@@ -100,24 +127,26 @@ function makeWorkDirectory(planned, surroundings) {
 }
 
 /**
- * @param {import('./tiers.js').Planned} planned
+ * @param {readonly import('./tiers.js').Planned[]} planned
+ * @param {number} timeoutSeconds
  * @param {Surroundings} surroundings
  * @param {string} work
  * @returns {Promise<{ code: number | null, signal: string | null, timedOut: boolean, namespace: Held }>}
  */
-function runProcess(planned, surroundings, work) {
+function startAndWait(planned, timeoutSeconds, surroundings, work) {
   const node = [
-    ...[projectNode, '--test-reporter', REPORTER, '--test-reporter-destination', path.join(work, 'events')],
-    ...['--test-reporter', 'spec', '--test-reporter-destination', 'stdout', planned.file],
+    ...[projectNode, ...(planned.length > 1 ? ['--test', '--test-isolation=none'] : [])],
+    ...['--test-reporter', REPORTER, '--test-reporter-destination', path.join(work, 'events')],
+    ...['--test-reporter', 'spec', '--test-reporter-destination', 'stdout'],
+    ...planned.map(({ file }) => file),
   ]
-  const [program = '', ...args] = planned.stage.isolated
-    ? [...isolation(work, surroundings.account), ...node]
-    : node
+  const isolated = planned.some(({ stage }) => stage.isolated)
+  const [program = '', ...args] = isolated ? [...isolation(work, surroundings.account), ...node] : node
   const env = {
     ...surroundings.env,
     PGHERD_WORK: work,
     TMPDIR: path.join(work, 'tmp'),
-    ...(planned.stage.isolated ? { PGHERD_ISOLATED: '1' } : {}),
+    ...(isolated ? { PGHERD_ISOLATED: '1' } : {}),
   }
   const output = openSync(path.join(work, 'output'), 'w')
   return new Promise((resolve, reject) => {
@@ -132,7 +161,7 @@ function runProcess(planned, surroundings, work) {
     const timer = setTimeout(() => {
       timedOut = true
       stop()
-    }, planned.timeoutSeconds * 1000)
+    }, timeoutSeconds * 1000)
     surroundings.signal.addEventListener('abort', stop, { once: true })
     child.on('error', reject)
     child.on('close', (code, signal) => {
@@ -183,10 +212,10 @@ function holdNamespace(work, pid) {
 
 /**
  * @param {string} file
- * @returns {{ tests: TestResult[], notes: string[], running: string[] }}
+ * @returns {{ tests: (TestResult & { file?: string })[], notes: string[], running: string[] }}
  */
 function readEvents(file) {
-  /** @type {{ tests: TestResult[], notes: string[], running: string[] }} */
+  /** @type {ReturnType<typeof readEvents>} */
   const seen = { tests: [], notes: [], running: [] }
   if (!existsSync(file)) return seen
   for (const line of readFileSync(file, 'utf8').split('\n')) {
@@ -202,15 +231,15 @@ function readEvents(file) {
 }
 
 /**
- * @param {import('./tiers.js').Planned} planned
+ * @param {number} timeoutSeconds
  * @param {{ code: number | null, signal: string | null, timedOut: boolean }} ended
  * @param {readonly TestResult[]} tests
  * @param {readonly string[]} running
  * @returns {string[]}
  */
-function exitProblems(planned, ended, tests, running) {
+function exitProblems(timeoutSeconds, ended, tests, running) {
   const during = running.length === 0 ? '' : ` during: ${running.join(' > ')}`
-  if (ended.timedOut) return [`not finished after ${planned.timeoutSeconds} s${during}`]
+  if (ended.timedOut) return [`not finished after ${timeoutSeconds} s${during}`]
   if (hasCrashed(ended, tests)) return [`ended with ${ended.signal ?? `exit code ${ended.code}`}${during}`]
   return tests.length === 0 ? ['has no tests'] : []
 }

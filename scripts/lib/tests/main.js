@@ -7,7 +7,7 @@ import { makeSharedDirectory, packArtefact } from '../artefact.js'
 import { build, runTool } from '../build.js'
 import { filesBelow, root, stateDir } from '../paths.js'
 import { say } from '../say.js'
-import { runFile } from './file.js'
+import { runFile, runTogether } from './file.js'
 import { checkIsolation } from './isolate.js'
 import { runPool } from './pool.js'
 import { promisesOfRun } from './promises.js'
@@ -113,15 +113,20 @@ async function runStages(plan, surroundings) {
     const planned = longestFirst(plan.filter(entry => entry.stage === stage))
     if (planned.length === 0 || surroundings.signal.aborted) continue
     const started = performance.now()
-    const room = stage.isolated ? () => waitForRoom(surroundings.signal) : undefined
-    const work = async (/** @type {import('./tiers.js').Planned} */ entry) => {
-      if (surroundings.signal.aborted) return
-      const result = await runFile(entry, surroundings)
+    const tell = async (/** @type {import('./file.js').FileResult} */ result) => {
       files.push(result)
       process.stdout.write(`${fileLines(result)}\n`)
       if (result.tests.some(isFailure)) await printEvidence(result)
     }
-    await runPool(planned, stage.filesAtOnce, work, room)
+    if (stage.inOneProcess) {
+      for (const result of await runTogether(planned, surroundings)) await tell(result)
+    } else {
+      const room = stage.isolated ? () => waitForRoom(surroundings.signal) : undefined
+      const work = async (/** @type {import('./tiers.js').Planned} */ entry) => {
+        if (!surroundings.signal.aborted) await tell(await runFile(entry, surroundings))
+      }
+      await runPool(planned, stage.filesAtOnce, work, room)
+    }
     const budget = budgetLine(stage, performance.now() - started)
     say(budget.text)
     if (budget.failed) problems.push(budget.text)

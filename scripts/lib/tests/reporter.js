@@ -1,5 +1,6 @@
 // A reporter for Node's test runner: one JSON line an event, for the script that runs many files and sums them up.
 
+import path from 'node:path'
 import { inspect } from 'node:util'
 
 /** The runner's own totals come as diagnostics too; they are counted here from the events instead. */
@@ -30,6 +31,7 @@ function toRecord(type, data) {
   if ((type !== 'test:pass' && type !== 'test:fail') || data.details?.type === 'suite') return undefined
   return {
     event: 'result',
+    file: data.file === undefined ? undefined : path.relative(process.cwd(), data.file),
     name: data.name,
     nesting: data.nesting,
     result: resultOf(type, data),

@@ -12,13 +12,14 @@ import { SetupError } from '../say.js'
  * @property {number} budgetSeconds
  * @property {number} filesAtOnce they mostly wait, so more than there are cores
  * @property {number} fileTimeoutSeconds
+ * @property {boolean} inOneProcess all files one after the other in one process
  * @property {boolean} isolated each file in its own network and mount namespace, with the packed program
  * @property {import('../needs.js').Purpose} purpose
  */
 
 /** @type {readonly Stage[]} */
 export const STAGES = [
-  stage('unit', ['unit'], 20, { filesAtOnce: 2, fileTimeoutSeconds: 30, purpose: 'build', isolated: false }),
+  stage('unit', ['unit'], 20, { inOneProcess: true, purpose: 'build', isolated: false }),
   stage('contract', ['contract'], 60, { fileTimeoutSeconds: 90, purpose: 'demo' }),
   stage('simulation', ['simulation'], 180, { filesAtOnce: 2, purpose: 'build', isolated: false }),
   stage('real', ['integration', 'interop', 'faults'], 600, { fileTimeoutSeconds: 300 }),
@@ -59,6 +60,7 @@ function stage(name, tiers, budgetSeconds, rest) {
   const defaults = {
     filesAtOnce: 4,
     fileTimeoutSeconds: 180,
+    inOneProcess: false,
     isolated: true,
     purpose: /** @type {const} */ ('test'),
   }

@@ -1,5 +1,6 @@
+import test from 'node:test'
 import { down, holding, ledByUs, peer, running, streamedBy, view } from './scene.ts'
-import { type Row, table } from './table.ts'
+import { follows, type Row } from './table.ts'
 
 const noLeader = view({ leader: undefined })
 const primary = running({ role: 'primary' })
@@ -346,4 +347,4 @@ const rows: readonly Row[] = [
   },
 ]
 
-table(rows)
+for (const row of rows) test(row.situation, () => follows(row))

@@ -1,12 +1,13 @@
+import test from 'node:test'
 import { config, holding, running, view } from './scene.ts'
-import { table } from './table.ts'
+import { follows, type Row } from './table.ts'
 
 const failsafe = config({ failsafe_mode: true })
 const all = '{"pg1":"http://10.0.0.1:8008/patroni","pg2":"http://10.0.0.2:8008/patroni"}'
 const free = view({ leader: undefined, failsafe: all })
 const promised = { isLeading: false, promisedTo: 'pg1' }
 
-table([
+const rows: readonly Row[] = [
   {
     situation: 'etcd is silent and every other member has accepted the leader: it goes on',
     seen: {
@@ -67,4 +68,6 @@ table([
     rule: 'acquire-leader',
     actions: ['acquire-leader'],
   },
-])
+]
+
+for (const row of rows) test(row.situation, () => follows(row))

@@ -1,12 +1,13 @@
 // Mistakes that agents of this kind have made before. Others of the list are in the tables of their own rules.
 
+import test from 'node:test'
 import { down, holding, ledByUs, peer, running, view } from './scene.ts'
-import { table } from './table.ts'
+import { follows, type Row } from './table.ts'
 
 const primary = running({ role: 'primary' })
 const task = (kind: 'demote' | 'clone' | 'rewind', says: string) => ({ kind, startedAtMs: 990_000, says })
 
-table([
+const rows: readonly Row[] = [
   {
     situation: 'a demotion is slow and the next turn sees the same reason for it: no second demotion',
     seen: { server: primary, task: task('demote', 'demoting (immediate)') },
@@ -57,4 +58,6 @@ table([
     rule: 'check-divergence',
     actions: ['check-divergence pg1'],
   },
-])
+]
+
+for (const row of rows) test(row.situation, () => follows(row))

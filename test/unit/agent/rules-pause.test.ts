@@ -1,11 +1,12 @@
+import test from 'node:test'
 import { config, down, holding, ledByUs, peer, running, streamedBy, view } from './scene.ts'
-import { table } from './table.ts'
+import { follows, type Row } from './table.ts'
 
 const paused = config({ pause: true })
 const primary = running({ role: 'primary' })
 const noLeader = view({ leader: undefined })
 
-table([
+const rows: readonly Row[] = [
   {
     situation: 'paused: a standby that streams is left alone',
     seen: { config: paused },
@@ -161,4 +162,6 @@ table([
     rule: 'demote-without-lock',
     actions: ['demote immediate keep'],
   },
-])
+]
+
+for (const row of rows) test(row.situation, () => follows(row))

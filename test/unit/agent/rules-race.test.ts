@@ -1,12 +1,13 @@
+import test from 'node:test'
 import { config, down, holding, ledByUs, peer, running, snapshot, streamedBy, view } from './scene.ts'
-import { table } from './table.ts'
+import { follows, type Row } from './table.ts'
 
 const noLeader = view({ leader: undefined })
 const switchover = (who: string) => `{"leader":"pg1","member":"${who}"}`
 const primary = running({ role: 'primary' })
 const { self } = snapshot()
 
-table([
+const rows: readonly Row[] = [
   {
     situation: 'a candidate that does not stream from us: the switchover is refused, whatever its position',
     seen: {
@@ -224,4 +225,6 @@ table([
     rule: 'acquire-leader',
     actions: ['acquire-leader'],
   },
-])
+]
+
+for (const row of rows) test(row.situation, () => follows(row))

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { standbyNames } from '../../../src/agent/sync/promotion.ts'
 import { down, holding, ledByUs, running } from './scene.ts'
-import { table } from './table.ts'
+import { follows, type Row } from './table.ts'
 
-table([
+const rows: readonly Row[] = [
   {
     situation:
       'a standby comes up without its upstream: it is pointed to the leader, whose WAL it may need to come up at all',
@@ -43,7 +43,9 @@ table([
     rule: 'promote',
     actions: ['promote'],
   },
-])
+]
+
+for (const row of rows) test(row.situation, () => follows(row))
 
 test('where a promotion must not begin open a standby waits for nobody beforehand: names take effect too late', () => {
   const names = (synchronousMode: 'off' | 'on' | 'quorum', isSynchronousStrict: boolean) =>

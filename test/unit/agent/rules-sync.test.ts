@@ -1,9 +1,10 @@
+import test from 'node:test'
 import type { Snapshot } from '../../../src/agent/snapshot.ts'
 import { NOBODY } from '../../../src/agent/sync/names.ts'
 import { firstSyncMemory } from '../../../src/agent/sync/scene.ts'
 import type { Sender } from '../../../src/postgres/port.ts'
 import { config, facts, holding, ledByUs, peer, running, sender, type ViewSpec, view } from './scene.ts'
-import { table } from './table.ts'
+import { follows, type Row } from './table.ts'
 
 const on = config({ synchronous_mode: true })
 const strict = config({ synchronous_mode: true, synchronous_mode_strict: true })
@@ -35,7 +36,7 @@ const confirming = (name: string, flushLsn = 1000n): Sender =>
   sender(name, { syncState: 'sync', syncPriority: 1, flushLsn })
 const voting = (name: string): Sender => sender(name, { syncState: 'quorum', syncPriority: 1 })
 
-table([
+const rows: readonly Row[] = [
   {
     situation: 'synchronous mode was just switched on: the sync key says that only the leader may lead',
     seen: { config: on, ...leads('', [sender('pg1')]) },
@@ -387,4 +388,6 @@ table([
     rule: 'request-refused',
     actions: ['clear-request'],
   },
-])
+]
+
+for (const row of rows) test(row.situation, () => follows(row))

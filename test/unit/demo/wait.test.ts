@@ -32,10 +32,13 @@ test('an error in a look is not the end, but the last one is told', async () => 
   )
 })
 
-test('a look that hangs does not outlive the deadline', async () => {
+test('a look that hangs does not outlive the deadline, nor hide what was seen', async () => {
   await assert.rejects(
-    waitFor('an answer', { withinMs: 30 }, () => new Promise<boolean>(() => {})),
-    /last seen: a look that has not ended/,
+    waitFor('an answer', { withinMs: 30 }, note => {
+      note('no leader yet')
+      return new Promise<boolean>(() => {})
+    }),
+    /last seen: no leader yet; the last look has not ended/,
   )
 })
 

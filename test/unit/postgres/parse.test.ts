@@ -18,6 +18,7 @@ test('a process whose name holds brackets is still read right', () => {
     command: 'postgres: ) x',
     state: 'S',
     parentPid: 1,
+    processGroup: 4242,
     terminal: 34816,
     startTicks: '987654',
   })
