@@ -137,7 +137,7 @@ export class Cluster {
     return this.members.filter(member => member !== leader)
   }
 
-  /** Waits until every running member but the leader streams from it on its timeline. */
+  /** Waits until every running member but the leader streams from it on its timeline and says that it runs. */
   async complete(withinMs: number = LEADER_WITHIN_MS): Promise<void> {
     await waitFor(`all members of ${this.scope} to be back`, { withinMs, everyMs: 100 }, async note => {
       const leader = await this.leader({ withinMs: Math.min(withinMs, LEADER_LOOK_MS) })
@@ -151,8 +151,11 @@ export class Cluster {
       note(`${leader.name} leads on timeline ${timeline}; not streaming: ${missing.join(', ') || 'nobody'}`)
       if (missing.length > 0) return false
       const others = await Promise.all(expected.map(member => member.status()))
-      note(`timelines ${others.map(other => other.timeline)} of ${timeline}`)
-      return others.every(other => other.timeline === timeline && !isPrimary(other))
+      note(others.map(other => `${other.state} on timeline ${other.timeline} of ${timeline}`).join(', '))
+      // A real Patroni tells the end of the start with its next turn, long after the server streams.
+      return others.every(
+        other => other.state === 'running' && other.timeline === timeline && !isPrimary(other),
+      )
     })
   }
 

@@ -28,7 +28,10 @@ export interface SessionLimits {
   readonly says: string | undefined
 }
 
-/** Lowers the listeners' limits in proportion when all of them together would need more descriptors than there are. */
+/**
+ * Lowers limits when all of them together would need more descriptors than there are: the highest first, all to the same
+ * height, so that a small limit that somebody chose stays what it is beside a large default.
+ */
 export function sessionLimits(
   listeners: readonly Limited[],
   descriptorsMax: number | undefined,
@@ -39,13 +42,25 @@ export function sessionLimits(
   const reserved = reservedDescriptors(listeners.length)
   const possible = Math.max(1, Math.floor((descriptorsMax - reserved) / PER_SESSION))
   if (sum <= possible) return { sessionsMax: wanted, says: undefined }
-  const sessionsMax = wanted.map(one => Math.max(1, Math.floor((one / sum) * possible)))
+  const height = commonHeight(wanted, possible)
+  const sessionsMax = wanted.map(one => Math.max(1, Math.min(one, height)))
   const limits = listeners.map(({ name }, index) => `${name} ${sessionsMax[index]}`).join(', ')
   const needed = sum * PER_SESSION + reserved
   const says =
     `the limit of ${descriptorsMax} open files allows fewer sessions than max_connections: ${limits} ` +
     `(raise LimitNOFILE to ${needed}, or lower max_connections)`
   return { sessionsMax, says }
+}
+
+/** The greatest whole number to which all must be lowered so that their sum is at most `possible`. */
+function commonHeight(wanted: readonly number[], possible: number): number {
+  let left = possible
+  for (const [index, one] of wanted.toSorted((a, b) => a - b).entries()) {
+    const share = Math.floor(left / (wanted.length - index))
+    if (one >= share) return share
+    left -= one
+  }
+  return possible
 }
 
 /** The soft limit of open files in a text like /proc/self/limits; undefined when it is not there or unlimited. */

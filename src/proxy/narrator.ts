@@ -93,15 +93,22 @@ export class Narrator {
     this.#outage.onStopped(this.#now())
   }
 
-  retired(epoch: Epoch, reason: CutReason, says: string, sessionsCut: number): void {
+  retired(
+    epoch: Epoch,
+    reason: CutReason,
+    says: string,
+    cut: { readonly sessionsCut: number; readonly tookMs: number },
+  ): void {
+    const { sessionsCut } = cut
+    const tookMs = Math.ceil(cut.tookMs)
     if (reason === 'evidence-expired') this.#outage.onEnding('silent', this.#now())
     this.#options.totals.cut += sessionsCut
     this.#options.events.record({
       kind: 'retired',
-      says: `${printEpoch(epoch)} is retired, ${sessionsCut} sessions cut: ${says}`,
+      says: `${printEpoch(epoch)} is retired, ${sessionsCut} sessions cut${sessionsCut > 0 ? ` in ${tookMs} ms` : ''}: ${says}`,
       rule: reason,
       epoch,
-      facts: { sessions_cut: sessionsCut },
+      facts: { sessions_cut: sessionsCut, cut_ms: tookMs },
     })
   }
 

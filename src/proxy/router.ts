@@ -343,8 +343,9 @@ export class Router {
     this.#armed = undefined
     const backend = this.#backends.get(epoch.member)
     if (backend === undefined) return
+    const beganMs = this.#now()
     const sessionsCut = backend.retire(reason, says)
-    this.#options.narrator.retired(epoch, reason, says, sessionsCut)
+    this.#options.narrator.retired(epoch, reason, says, { sessionsCut, tookMs: this.#now() - beganMs })
   }
 
   #arm({ epoch, untilMs, takesNew }: WriteRoute): void {

@@ -124,7 +124,8 @@ export async function startSession(address: HostPort, user = 'postgres'): Promis
 /** A clear-text client that is ready for queries (the server asks for no password). */
 export async function login(address: HostPort, user = 'postgres'): Promise<Watched> {
   const client = await startSession(address, user)
-  await client.until('ReadyForQuery', () => isReady(client))
+  await client.until('ReadyForQuery or the end', () => isReady(client) || client.ends > 0)
+  if (!isReady(client)) throw new Error(`no session: ${client.text}`)
   return client
 }
 

@@ -33,7 +33,14 @@ export function buildListener(name: string, listener: ListenerFile, wrong: Wrong
   const pool = listener.pool ?? standard?.pool
   if (bind === undefined) throw wrong(`listeners.${name}.bind: is missing: expected an address with a port`)
   if (pool === undefined) throw wrong(`listeners.${name}.pool: is missing: expected leader or replica`)
-  const servers = Object.entries(listener.servers ?? {}).map(([server, said]) => buildServer(server, said))
+  const serverDefaults = {
+    connectionsMax: listener.server_connections,
+    sendProxy: listener.send_proxy === 'none' ? undefined : listener.send_proxy,
+    source: listener.source,
+  }
+  const servers = Object.entries(listener.servers ?? {}).map(([server, said]) =>
+    buildServer(server, said, serverDefaults),
+  )
   if (pool === 'servers' && servers.length === 0)
     throw wrong(`listeners.${name}.servers: is missing: expected a mapping of servers with their addresses`)
   const { sync, tags, max_lag: lagBytesMax, max_lag_time: lagMsMax, streaming_only } = listener.filter
@@ -64,11 +71,7 @@ export function buildListener(name: string, listener: ListenerFile, wrong: Wrong
     cutAfterMs: listener.cut_after,
     shedMs: listener.shed,
     servers,
-    serverDefaults: {
-      connectionsMax: listener.server_connections,
-      sendProxy: listener.send_proxy === 'none' ? undefined : listener.send_proxy,
-      source: listener.source,
-    },
+    serverDefaults,
   }
 }
 
@@ -91,7 +94,12 @@ function buildAccess({ access }: ListenerFile): AccessConfig {
   return { rules, perSourcePerSecond: access.per_source_rate, perSecond: access.rate }
 }
 
-function buildServer(name: string, said: NonNullable<ListenerFile['servers']>[string]): ServerOptions {
+/** What a server's own lines do not say, the listener says for all of them. */
+function buildServer(
+  name: string,
+  said: NonNullable<ListenerFile['servers']>[string],
+  defaults: ListenerConfig['serverDefaults'],
+): ServerOptions {
   const address = { host: said.address.host ?? '', port: said.address.port }
   const { intervalMs, fastIntervalMs, rise, fall, timeoutMs } = defaultChecks
   const check: CheckSpec | undefined =
@@ -101,7 +109,8 @@ function buildServer(name: string, said: NonNullable<ListenerFile['servers']>[st
           question: said.check === 'tcp' ? { kind: 'tcp' } : { kind: 'postgres', user: 'pgherd' },
           target: address,
           tls: undefined,
-          sendProxy: false,
+          // The check goes to the server's own port, which expects the header as before a session.
+          sendProxy: defaults.sendProxy !== undefined,
           intervalMs,
           fastIntervalMs,
           downIntervalMs: intervalMs,
@@ -114,13 +123,13 @@ function buildServer(name: string, said: NonNullable<ListenerFile['servers']>[st
     name,
     address,
     weight: said.weight,
-    connectionsMax: said.max_connections,
+    connectionsMax: said.max_connections ?? defaults.connectionsMax,
     queueMax: undefined,
     isBackup: said.backup,
     isDisabled: false,
     slowStartMs: said.slow_start,
-    sendProxy: undefined,
-    source: undefined,
+    sendProxy: defaults.sendProxy,
+    source: defaults.source,
     check,
     cutsWhenDown: true,
     cutsBackupsWhenUp: false,

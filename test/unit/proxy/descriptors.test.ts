@@ -16,14 +16,23 @@ test('limits stay as they are while there are descriptors for all sessions', () 
   }
 })
 
-test('limits are lowered in proportion, and the warning says what to raise', () => {
+test('the higher limit is lowered first, and the warning says what to raise', () => {
   const { sessionsMax, says } = sessionLimits(listeners, 400 + reserved)
-  assert.deepEqual(sessionsMax, [150, 50])
+  assert.deepEqual(sessionsMax, [100, 100])
   assert.equal(
     says,
-    `the limit of ${400 + reserved} open files allows fewer sessions than max_connections: write 150, read 50 ` +
+    `the limit of ${400 + reserved} open files allows fewer sessions than max_connections: write 100, read 100 ` +
       `(raise LimitNOFILE to ${800 + reserved}, or lower max_connections)`,
   )
+})
+
+test('a small limit stays what it is beside a large one; when all are too high they get the same', () => {
+  const chosen = [
+    { name: 'write', connectionsMax: 10_000 },
+    { name: 'read', connectionsMax: 3 },
+  ]
+  assert.deepEqual(sessionLimits(chosen, 20_000 + reserved).sessionsMax, [9_997, 3])
+  assert.deepEqual(sessionLimits(listeners, 100 + reserved).sessionsMax, [25, 25])
 })
 
 test('even a tiny limit leaves one session to each listener', () => {

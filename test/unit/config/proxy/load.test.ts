@@ -164,3 +164,29 @@ test('without a file, addresses of members are enough', () => {
   assert.deepEqual(found, listeners)
   assert.throws(() => proxyConfigForPatroni(['a b']), /--patroni a b: expected the address/)
 })
+
+test('what a listener says of its servers holds for each one that does not say it itself', () => {
+  const [listener] = parseProxyConfig(
+    `${small}listeners:
+  chain:
+    bind: '*:7500'
+    pool: servers
+    send_proxy: v2
+    server_connections: 50
+    servers: { a: { address: '10.0.0.7:5432', check: tcp }, b: { address: '10.0.0.8:5432', max_connections: 9 } }
+`,
+    'proxy.yml',
+  ).listeners
+  assert.deepEqual(
+    listener?.servers.map(server => [
+      server.name,
+      server.sendProxy,
+      server.connectionsMax,
+      server.check?.sendProxy,
+    ]),
+    [
+      ['a', 'v2', 50, true],
+      ['b', 'v2', 9, true],
+    ],
+  )
+})
