@@ -169,6 +169,33 @@ for (const mode of ['crashed', 'stopped', 'immediately stopped'] as const) {
   })
 }
 
+test('a directory whose rewind was interrupted counts as empty: it is set aside, and a clone takes its place', async () => {
+  const [leader, broken] = (await factsOf(pg1)).role === 'primary' ? [pg1, pg2] : [pg2, pg1]
+  await broken.server.stop({ mode: 'fast', checkpointFirst: false, by: within(20_000) })
+  const { dataDir } = broken.config.postgres
+  assert.equal(
+    (await broken.server.status(within(5000))).dataDirectory,
+    'initialized',
+    'a rewind that ended left no mark',
+  )
+  await new DataDirectory(dataDir).beginRewind(within(5000))
+  const status = await broken.server.status(within(5000))
+  assert.deepEqual([status.process, status.dataDirectory], ['stopped', 'empty'])
+  await broken.server.clone(leader.upstream, AbortSignal.timeout(60_000))
+  assert.equal((await broken.server.status(within(5000))).dataDirectory, 'initialized')
+  assert.equal(await broken.server.start('replica', leader.upstream, starting()), true)
+})
+
+test('a rewind that failed before it touched anything leaves the directory as it was', async () => {
+  const [leader, standby] = (await factsOf(pg1)).role === 'primary' ? [pg1, pg2] : [pg2, pg1]
+  const nobody = { member: 'nobody', address: { ...leader.upstream.address, port: 1 } }
+  const divergence = { kind: 'diverged', at: 0n, localEnd: 0n } as const
+  const result = await standby.server.rewind(nobody, divergence, AbortSignal.timeout(60_000))
+  assert.equal(result.ok, false)
+  assert.equal((await standby.server.status(within(5000))).dataDirectory, 'initialized')
+  assert.equal(await standby.server.start('replica', leader.upstream, starting()), true)
+})
+
 test('a standby that has received more than the new leader is diverged before it replays that, and rewound', async () => {
   const [leader, standby] = (await factsOf(pg1)).role === 'primary' ? [pg1, pg2] : [pg2, pg1]
   const third = await rig.member('pg3')
@@ -233,33 +260,6 @@ test('two promotions to one timeline number from one position are told apart', a
   await standby.server.clone(a.upstream, starting())
   assert.equal(await standby.server.start('replica', a.upstream, starting()), true)
   assert.equal((await standby.server.divergence(a.upstream, within(10_000))).kind, 'none')
-})
-
-test('a directory whose rewind was interrupted counts as empty: it is set aside, and a clone takes its place', async () => {
-  const [leader, broken] = (await factsOf(pg1)).role === 'primary' ? [pg1, pg2] : [pg2, pg1]
-  await broken.server.stop({ mode: 'fast', checkpointFirst: false, by: within(20_000) })
-  const { dataDir } = broken.config.postgres
-  assert.equal(
-    (await broken.server.status(within(5000))).dataDirectory,
-    'initialized',
-    'a rewind that ended left no mark',
-  )
-  await new DataDirectory(dataDir).beginRewind(within(5000))
-  const status = await broken.server.status(within(5000))
-  assert.deepEqual([status.process, status.dataDirectory], ['stopped', 'empty'])
-  await broken.server.clone(leader.upstream, AbortSignal.timeout(60_000))
-  assert.equal((await broken.server.status(within(5000))).dataDirectory, 'initialized')
-  assert.equal(await broken.server.start('replica', leader.upstream, starting()), true)
-})
-
-test('a rewind that failed before it touched anything leaves the directory as it was', async () => {
-  const [leader, standby] = (await factsOf(pg1)).role === 'primary' ? [pg1, pg2] : [pg2, pg1]
-  const nobody = { member: 'nobody', address: { ...leader.upstream.address, port: 1 } }
-  const divergence = { kind: 'diverged', at: 0n, localEnd: 0n } as const
-  const result = await standby.server.rewind(nobody, divergence, AbortSignal.timeout(60_000))
-  assert.equal(result.ok, false)
-  assert.equal((await standby.server.status(within(5000))).dataDirectory, 'initialized')
-  assert.equal(await standby.server.start('replica', leader.upstream, starting()), true)
 })
 
 test('setting aside keeps the data and leaves an empty directory to clone into', async () => {

@@ -63,7 +63,6 @@ export class FileSecrets implements SecretSource {
     this.#parts = parts
     this.#current = parts.first
     this.#lookedAtMs = parts.clock.monotonicMs()
-    this.#arm()
   }
 
   current(): EtcdSecrets {
@@ -72,7 +71,11 @@ export class FileSecrets implements SecretSource {
 
   onChange(listener: Listener): () => void {
     this.#listeners.add(listener)
-    return () => void this.#listeners.delete(listener)
+    this.#arm()
+    return () => {
+      this.#listeners.delete(listener)
+      if (this.#listeners.size === 0) this.#timer?.cancel()
+    }
   }
 
   suspect(): void {
@@ -85,7 +88,8 @@ export class FileSecrets implements SecretSource {
   }
 
   #arm(): void {
-    if (this.#isClosed) return
+    // Nobody is told: then no timer keeps a program alive that has not come to open a store.
+    if (this.#isClosed || this.#listeners.size === 0) return
     this.#timer?.cancel()
     this.#timer = this.#parts.clock.setTimer(this.#parts.lookEveryMs ?? LOOK_EVERY_MS, () => {
       void this.#look()
