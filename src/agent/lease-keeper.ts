@@ -65,10 +65,15 @@ export interface LeaseKeeperParts {
   readonly onRenewed: (tookMs: number) => void
 }
 
+/** How long the machine had slept when the lease's request left: what it sleeps after that is gone from the lease. */
+type DatedLease = Lease & { readonly sleptMs: number }
+
+type DatedRenewal = Exclude<Renewal, { outcome: 'won' }> | { outcome: 'won'; lease: DatedLease }
+
 export class LeaseKeeper {
   readonly #parts: LeaseKeeperParts
   #timings: LeaseTimings
-  #lease: Lease | undefined
+  #lease: DatedLease | undefined
   /** The ttl that our lease was asked for; etcd may have granted more. */
   #askedTtlMs: number
   #hold: LeaderHold | undefined
@@ -178,6 +183,7 @@ export class LeaseKeeper {
   loseTime(suspendedMs: number): void {
     this.#safeUntilMs -= suspendedMs
     this.#extendedUntilMs -= suspendedMs
+    this.#renewedAtMs -= suspendedMs
     this.#suspendedMs += suspendedMs
   }
 
@@ -199,14 +205,15 @@ export class LeaseKeeper {
     const current = this.#lease
     // Compared with what was asked: etcd grants more than a ttl that its election timeout does not allow.
     if (current !== undefined && this.#askedTtlMs === ttlMs) return current.id
-    const granted = await this.#parts.dcs.grantLease(Math.ceil(ttlMs / 1000), by)
+    const sleptMs = this.#suspendedMs
+    const granted = { ...(await this.#parts.dcs.grantLease(Math.ceil(ttlMs / 1000), by)), sleptMs }
     if (this.#hold !== undefined) await this.#moveHold(this.#hold, granted, ttlMs, by)
     this.#lease = granted
     this.#askedTtlMs = ttlMs
     return granted.id
   }
 
-  async #moveHold(hold: LeaderHold, lease: Lease, ttlMs: number, by: Deadline): Promise<void> {
+  async #moveHold(hold: LeaderHold, lease: DatedLease, ttlMs: number, by: Deadline): Promise<void> {
     const written = await reattachLeader(this.#parts.dcs, hold, lease.id, by)
     if (written.outcome !== 'won' || written.revision === undefined) {
       this.drop(`the leader key could not move to a new lease (${written.outcome})`)
@@ -218,20 +225,17 @@ export class LeaseKeeper {
   }
 
   /** A lease with its whole life before it; one that etcd has forgotten is replaced. */
-  async #freshLease(by: Deadline): Promise<Renewal> {
+  async #freshLease(by: Deadline): Promise<DatedRenewal> {
     const renewed = await this.#keepAlive(await this.ensureLease(by), by)
     if (renewed.outcome !== 'lost') return renewed
     this.#lease = undefined
     return this.#keepAlive(await this.ensureLease(by), by)
   }
 
-  /** Time that the machine slept while the request was on its way is gone from the lease too. */
-  async #keepAlive(leaseId: bigint, by: Deadline): Promise<Renewal> {
-    const beforeMs = this.#suspendedMs
+  async #keepAlive(leaseId: bigint, by: Deadline): Promise<DatedRenewal> {
+    const sleptMs = this.#suspendedMs
     const renewed = await this.#parts.dcs.keepAlive(leaseId, by)
-    if (renewed.outcome !== 'won') return renewed
-    const sentAtMs = renewed.lease.sentAtMs - (this.#suspendedMs - beforeMs)
-    return { outcome: 'won', lease: { ...renewed.lease, sentAtMs } }
+    return renewed.outcome === 'won' ? { outcome: 'won', lease: { ...renewed.lease, sleptMs } } : renewed
   }
 
   /** Our own write is a sight of the store too. */
@@ -335,20 +339,26 @@ export class LeaseKeeper {
     this.#parts.onLost(why, loss)
   }
 
-  #take(hold: LeaderHold, lease: Lease): void {
+  #take(hold: LeaderHold, lease: DatedLease): void {
     this.#hold = hold
     this.#isSuspect = false
     this.#note(lease)
   }
 
-  #note(lease: Lease): void {
+  #note(lease: DatedLease): void {
+    const [current, sentAtMs] = [this.#lease, this.#sentAtMs(lease)]
     // Renewals overlap while etcd is slow: an older one that is answered late takes nothing away.
-    if (this.#lease?.id === lease.id && lease.sentAtMs < this.#lease.sentAtMs) return
+    if (current?.id === lease.id && sentAtMs < this.#sentAtMs(current)) return
     this.#lease = lease
-    this.#renewedAtMs = lease.sentAtMs
+    this.#renewedAtMs = sentAtMs
     const ttlMs = Math.min(lease.ttlSeconds * 1000, this.#askedTtlMs)
     // Counted from before the request left: the server's lease always ends later than this.
-    this.#safeUntilMs = Math.max(lease.sentAtMs + ttlMs - marginMs(ttlMs), this.#extendedUntilMs)
+    this.#safeUntilMs = Math.max(sentAtMs + ttlMs - marginMs(ttlMs), this.#extendedUntilMs)
+  }
+
+  /** On a clock that stands still while the machine sleeps: as if the request had left that much earlier. */
+  #sentAtMs({ sentAtMs, sleptMs }: DatedLease): number {
+    return sentAtMs - (this.#suspendedMs - sleptMs)
   }
 
   #arm(): void {

@@ -15,7 +15,7 @@ import {
 import { type Gap, READ_ONLY, type Tally } from '../../src/demo/tally.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { createWritesTable, Writer } from '../../src/demo/writer.ts'
-import { KeyWatch } from './key-watch.ts'
+import { KeyWatch, type Vacancy } from './key-watch.ts'
 
 /** Timing is asserted with this margin: machines that are busy with other things stall. */
 export const MARGIN = 5
@@ -33,6 +33,8 @@ export interface Report {
   readonly staleThroughProxies: readonly StaleAcknowledgement[]
   /** Acknowledgements that came through a proxy while nobody held the leader key: its lease had ended or was given up. */
   readonly leaderlessThroughProxies: readonly Acknowledgement[]
+  /** When nobody held the key, as a watch of the test's own saw it. */
+  readonly vacancies: readonly Vacancy[]
   /** The first of these lists, for the servers' own ports. */
   readonly staleDirect: readonly StaleAcknowledgement[]
 }
@@ -98,6 +100,7 @@ export class Witness {
       verdict,
       tally,
       leaderlessThroughProxies: records.filter(record => proxies.has(record.member) && isLeaderless(record)),
+      vacancies,
       outage: tally.longestGap(endedMs, sinceMs),
       staleThroughProxies: stale.filter(({ member }) => proxies.has(member)),
       staleDirect: stale.filter(({ member }) => !proxies.has(member)),
@@ -116,6 +119,7 @@ export function assertSafe(report: Report): void {
 
 /** After the end of a lease: not one commit through a proxy until the key was taken again. */
 export function assertNothingWithoutLeader(report: Report): void {
+  assert.ok(report.vacancies.length > 0, 'the watch saw the key go: without that nothing is compared')
   assert.deepEqual(
     report.leaderlessThroughProxies,
     [],

@@ -9,6 +9,8 @@ import { root } from '../paths.js'
 const PAGE = 'docs/promises.md'
 const HEAD = 'promise'
 const PROOF = /^`(test\/\S+\.test\.ts)` (.+)$/
+/** A number that stands by itself or before its unit; not one at the end of a name. */
+const FIGURE = /(^|[\s(+-])\d/
 const MEASURED = /^(.+), (\d{4}-\d{2}-\d{2})$/
 
 /** @typedef {{ promise: string, file: string, name: string, measured: string, date: string }} Promised */
@@ -107,6 +109,7 @@ function readRow(cells) {
   const [, value, date] = MEASURED.exec(measured) ?? []
   if (value === undefined || date === undefined || Number.isNaN(Date.parse(date)))
     return 'expected what was measured, a comma and the date as 2026-01-31'
+  if (value !== 'holds' && !FIGURE.test(value)) return `expected holds or a figure, found ${value}`
   return { promise, file, name, measured: value, date }
 }
 

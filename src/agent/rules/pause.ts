@@ -8,6 +8,7 @@ import { fenceActs, isAnotherCluster, taskRuns } from './guards.ts'
 import { holdsLeader, reattach } from './lead.ts'
 import { leaderRace } from './race.ts'
 import { serverIsDown, serverIsStarting } from './recover.ts'
+import { systemIsUnregistered } from './register.ts'
 import { say } from './say.ts'
 
 /** Without etcd nothing changes: nobody else will be made leader by himself. */
@@ -73,11 +74,17 @@ function letGo({ lease }: Snapshot, rule: string, says: string, memory: Memory):
   return say(rule, `${says}: released leader key`, { ...memory, role: 'demoted' }, { kind: 'release-leader' })
 }
 
+/** A primary names its cluster also while paused: without the name a server of another cluster could join. */
+function unregistered(snapshot: Snapshot, memory: Memory): Decision | undefined {
+  return snapshot.server.facts?.role === 'primary' ? systemIsUnregistered(snapshot, memory) : undefined
+}
+
 const rules: readonly Rule[] = [
   fenceActs,
   taskRuns,
   etcdIsSilent,
   anotherCluster,
+  unregistered,
   serverIsGone,
   serverIsStarting,
   race,

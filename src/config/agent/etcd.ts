@@ -66,6 +66,9 @@ function findEndpoints(section: Section): Found {
   const key = section.has('hosts') ? 'hosts' : 'host'
   const hosts = key === 'hosts' ? readHosts(section) : [section.requiredText('host', 'host:port of etcd')]
   const endpoints = hosts.map(text => {
+    // What stands before the @ may be a password and is not shown.
+    if (text.includes('@'))
+      throw section.wrongSecret(key, 'host:port of etcd; username and password are keys of their own')
     const [, scheme = protocol, rest = ''] = /^(?:(https?):\/\/)?(.*?)\/?$/.exec(text) ?? []
     const address = parseHostPort(rest, CLIENT_PORT)
     if (address === undefined || address.host === '') throw section.wrong(key, 'host:port of etcd')

@@ -131,8 +131,7 @@ export class Calls {
       doubtful = judged.doubtful ?? doubtful
     }
     const mayTake = kind === 'linearizable' && !by.isOver()
-    if (doubtful !== undefined && mayTake && !this.#isKnownAlive(doubtful))
-      return this.#takeRestored(doubtful)
+    if (doubtful !== undefined && mayTake && !this.#isKnownAlive()) return this.#takeRestored(doubtful)
     const late = await race.next(Math.min(PAUSE_MS, by.remainingMs()), true)
     return this.#judge(read, late).found
   }
@@ -220,9 +219,11 @@ export class Calls {
     return answer
   }
 
-  /** Another cluster is not taken for ours while ours has answered a moment ago: a pause is no replacement. */
-  #isKnownAlive({ position }: Answer<unknown>): boolean {
-    if (!isForeign(position, this.#parts.terms.current())) return false
+  /**
+   * Neither another cluster nor an older term is taken for ours while ours has answered a moment ago: a pause of its
+   * members is no replacement, and one of them may have been brought up alone from an old disk.
+   */
+  #isKnownAlive(): boolean {
     return this.#parts.terms.heardAtMs > this.#parts.clock.monotonicMs() - REPLACED_AFTER_MS
   }
 

@@ -36,7 +36,8 @@ const TEXTS: readonly (readonly [RegExp, FaultKind])[] = [
   [/certificate|UND_ERR_CONNECT_TIMEOUT|SSL alert|SSL routines|wrong version number/, 'not-sent'],
   // Refused on arrival because of the `hasleader` mark of our requests, before anything is proposed.
   [/etcdserver: no leader|rpc not supported for learner|etcdserver: too many requests/, 'not-sent'],
-  [/etcdserver: mvcc: database space exceeded|etcdserver: no space/, 'rejected'],
+  // etcd applies such a write and only then says so: the key may be there.
+  [/etcdserver: mvcc: database space exceeded|etcdserver: no space/, 'unanswered'],
   [/^(3 INVALID_ARGUMENT|9 FAILED_PRECONDITION|11 OUT_OF_RANGE): (etcdserver|etcdclient)/, 'rejected'],
 ]
 

@@ -157,3 +157,25 @@ test('a renewal that was on its way while the machine slept does not give the sl
     `${keeper.safeUntilMs - clock.monotonicMs()} ms`,
   )
 })
+
+test('a machine that slept between the lease and the answer to the acquire has that much less of the lease', async () => {
+  const { clock, keeper, store } = scene()
+  store.writeLatencyMs = 400
+  const acquired = keeper.acquire(Deadline.in(clock, 5_000))
+  await clock.advance(100)
+  keeper.loseTime(3_000)
+  await clock.advance(400)
+  assert.equal(await acquired, 'won')
+  const leftMs = keeper.safeUntilMs - clock.monotonicMs()
+  assert.ok(leftMs <= TTL_MS - 3_000, `${leftMs} ms`)
+})
+
+test('a key that is adopted after a sleep does not give the slept time back', async () => {
+  const { clock, keeper } = scene()
+  const leaseId = await keeper.ensureLease(Deadline.in(clock, 1_000))
+  keeper.loseTime(3_000)
+  const key = { name: 'pg1', createRevision: 50n, modRevision: 50n, leaseId }
+  assert.equal(keeper.adopt(key), true)
+  const leftMs = keeper.safeUntilMs - clock.monotonicMs()
+  assert.ok(leftMs <= TTL_MS - 3_000, `${leftMs} ms`)
+})

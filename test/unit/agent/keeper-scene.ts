@@ -17,6 +17,7 @@ class ScriptedStore {
   readonly clock: FakeClock
   answer: 'won' | 'lost' | 'unreachable' | 'unknown' = 'won'
   latencyMs = 0
+  writeLatencyMs = 0
   keepAlives = 0
   writes: (readonly Write[])[] = []
   /** The smallest ttl that this store grants. */
@@ -45,6 +46,7 @@ class ScriptedStore {
 
   async write(_conditions: unknown, writes: readonly Write[]): Promise<Written> {
     this.writes.push(writes)
+    if (this.writeLatencyMs > 0) await this.clock.sleep(this.writeLatencyMs)
     const outcome: Outcome = this.answer
     return { outcome, revision: outcome === 'won' ? 50n : undefined }
   }

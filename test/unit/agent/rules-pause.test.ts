@@ -22,6 +22,23 @@ const rows: readonly Row[] = [
     says: /^PAUSE: no action\. I am \(pg2\), the leader with the lock$/,
   },
   {
+    situation: 'paused: etcd was wiped: the primary names its cluster again',
+    seen: { config: paused, view: view({ leader: undefined, initialize: undefined }), server: primary },
+    rule: 'register-system-id',
+    actions: ['register-system-id'],
+    says: /^PAUSE: writing the cluster's system identifier/,
+  },
+  {
+    situation: 'paused: etcd was wiped: a standby names nothing, however long nobody leads',
+    seen: {
+      config: paused,
+      view: view({ leader: undefined, initialize: undefined }),
+      leaderlessMs: 300_000,
+    },
+    rule: 'paused-no-leader',
+    actions: [],
+  },
+  {
     situation: 'paused: etcd is silent and a primary holds no lease any more: it stays a primary',
     seen: { config: paused, view: undefined, server: primary },
     rule: 'paused-without-etcd',

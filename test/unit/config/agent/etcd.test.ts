@@ -53,6 +53,14 @@ const wrongEtcd: readonly (readonly [string, string])[] = [
     'host: e1, transport: carrier-pigeon',
     'p.yml:3: etcd3.transport: expected grpc or http, found "carrier-pigeon"',
   ],
+  [
+    'host: "root:hidden@e1:2379"',
+    'p.yml:3: etcd3.host: expected host:port of etcd; username and password are keys of their own',
+  ],
+  [
+    'hosts: [e1, "https://root:hidden@e2"]',
+    'p.yml:3: etcd3.hosts: expected host:port of etcd; username and password are keys of their own',
+  ],
   ['host: e1, protocol: ftp', 'p.yml:3: etcd3.protocol: expected http or https, found "ftp"'],
   ['srv: "a b"', 'p.yml:3: etcd3.srv: expected a DNS domain, such as example.org, found "a b"'],
   ['url: "e1:2379/secret"', 'p.yml:3: etcd3.url: expected a URL like http://10.0.0.4:2379'],

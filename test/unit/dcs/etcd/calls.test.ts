@@ -79,16 +79,28 @@ test('an answer of an older raft term is passed over for another member', async 
   assert.equal(endpoints.order()[0], other)
 })
 
-test('when every member that answers is in the older term, etcd was restored: it is believed', async () => {
+test('when every member that answers is in the older term for 3 s, etcd was restored: it is believed', async () => {
   const { calls, by, members, terms, clock } = rig({ term: 9 }, { term: 9 }, { term: 9 })
   await calls.read('read', by(1_000), range)
   members.forEach((member, index) => {
     member.manner = index === 1 ? refused : { term: 2, revision: 3 }
   })
-  const { result } = await timed(clock, calls.read('read', by(3_000), range))
+  const { result, ms } = await timed(clock, calls.read('read', by(6_000), range))
+  assert.ok(ms >= 3_000 && ms < 5_000, `${ms}`)
   assert.ok(!(result instanceof Error))
   assert.equal(result.position.raftTerm, 2n)
   assert.equal(terms.current()?.raftTerm, 2n)
+})
+
+test('one member that was brought up alone from an old disk is not believed while the others have just answered', async () => {
+  const { calls, by, members, clock, terms } = rig({ term: 9 }, { term: 9 }, { term: 9 })
+  await calls.read('read', by(1_000), range)
+  members.forEach((member, index) => {
+    member.manner = index === 2 ? { term: 2, revision: 3 } : frozen
+  })
+  const { result } = await timed(clock, calls.read('read', by(2_500), range))
+  assert.ok(result instanceof HaError && result.code === 'E_DCS_STALE')
+  assert.equal(terms.current()?.raftTerm, 9n)
 })
 
 test('an older term is an error of its own while others may still say otherwise', async () => {

@@ -21,7 +21,7 @@ const rows: readonly (readonly [string, FaultKind, string])[] = [
   ['9 FAILED_PRECONDITION: gRPC 1: given up', 'unanswered', 'unknown'],
   ['9 FAILED_PRECONDITION: gRPC 2: etcdserver: not primary lessor', 'unanswered', 'unknown'],
   ['9 FAILED_PRECONDITION: gRPC 8: Received message larger than max', 'unanswered', 'unknown'],
-  ['9 FAILED_PRECONDITION: gRPC 8: etcdserver: mvcc: database space exceeded', 'rejected', 'unreachable'],
+  ['9 FAILED_PRECONDITION: gRPC 8: etcdserver: mvcc: database space exceeded', 'unanswered', 'unknown'],
   ['3 INVALID_ARGUMENT: etcdserver: duplicate key given in txn request', 'rejected', 'unreachable'],
   ['3 INVALID_ARGUMENT: etcdserver: request is too large', 'rejected', 'unreachable'],
   ['5 NOT_FOUND: etcdserver: requested lease not found', 'lease-gone', 'lost'],
