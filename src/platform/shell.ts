@@ -11,6 +11,8 @@ const SHELL = '/bin/sh'
 const OUTPUT_BYTES_MAX = 1024 * 1024
 /** Longer than any pause between two turns of a loop; a shell that nobody uses any more goes after it. */
 const IDLE_MS = 30_000
+/** How long a killed shell gets to disappear. */
+const GONE_GRACE_MS = 100
 /** More than a marker's length: it may come in two pieces. */
 const TAIL_BYTES = 128
 
@@ -121,7 +123,14 @@ class ShellProcess {
       const timer = setTimeout(
         () => {
           this.#kill()
-          settle({ code: undefined, signal: undefined, timedOut: true })
+          const late = { code: undefined, signal: undefined, timedOut: true }
+          child.off('close', onClose)
+          // One that hangs in the kernel (dead storage) never goes.
+          const grace = setTimeout(() => settle(late), GONE_GRACE_MS)
+          child.once('exit', () => {
+            clearTimeout(grace)
+            settle(late)
+          })
         },
         Math.min(by.remainingMs(), 2 ** 31 - 1),
       )

@@ -30,19 +30,22 @@ const STATES: readonly string[] = ['absent', 'empty', 'unfinished', 'foreign', '
 const STUCK_MAX = 4
 const SHELL = '/bin/sh'
 
+/** It stays outside the directory: a look that hangs must not be counted among the processes that live in there. */
 const LOOK = `
 say() { echo "$1"; exit 0; }
-[ -e "$1" ] || say absent
-[ -d "$1" ] && [ -r "$1" ] && [ -x "$1" ] && [ -O "$1" ] && cd "$1" 2>/dev/null || say unreadable
-if [ -e "$(pwd -P).rewinding" ] && [ -f PG_VERSION ]; then echo unfinished
-elif [ -f PG_VERSION ] && [ -f global/pg_control ]; then echo initialized
-elif [ -f PG_VERSION ] || [ -f backup_label ] || [ -d base ]; then echo unfinished
-elif ls -A | grep -v -x -e 'lost+found' | grep -q -v '^[.]'; then echo foreign
+d=$1
+[ -e "$d" ] || say absent
+[ -d "$d" ] && [ -r "$d" ] && [ -x "$d" ] && [ -O "$d" ] && real=$(cd "$d" 2>/dev/null && pwd -P) || say unreadable
+if [ -e "$real.rewinding" ] && [ -f "$d/PG_VERSION" ]; then echo unfinished
+elif [ -f "$d/PG_VERSION" ] && [ -f "$d/global/pg_control" ]; then echo initialized
+elif [ -f "$d/PG_VERSION" ] || [ -f "$d/backup_label" ] || [ -d "$d/base" ]; then echo unfinished
+elif ls -A "$d" | grep -v -x -e 'lost+found' | grep -q -v '^[.]'; then echo foreign
 else echo empty; fi
-echo "$(cat PG_VERSION 2>/dev/null)"
-if [ -f standby.signal ] || [ -f recovery.conf ]; then echo standby; else echo; fi
-pwd -P
-cat postmaster.pid 2>/dev/null
+v=; [ -r "$d/PG_VERSION" ] && read -r v < "$d/PG_VERSION"
+echo "$v"
+if [ -f "$d/standby.signal" ] || [ -f "$d/recovery.conf" ]; then echo standby; else echo; fi
+echo "$real"
+[ -e "$d/postmaster.pid" ] && cat "$d/postmaster.pid" 2>/dev/null
 exit 0`
 
 const WRITE = `
@@ -81,7 +84,7 @@ export class DataDirectory {
 
   /** A file's text; undefined when it does not exist. */
   async read(name: string, by: Deadline): Promise<string | undefined> {
-    const script = 'cd "$1" || exit 1; [ -e "$2" ] || exit 3; cat "$2"'
+    const script = '[ -d "$1" ] || exit 1; [ -e "$1/$2" ] || exit 3; cat "$1/$2"'
     const result = await this.#must(`read ${name}`, script, [this.path, name], by, [0, 3])
     return result.code === 3 ? undefined : result.stdout
   }

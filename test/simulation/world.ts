@@ -72,6 +72,7 @@ export class World {
       settings: this.settings,
       counts: this.counts,
       store: this.cluster.store,
+      members: () => this.members,
       member: name => this.members.find(member => member.name === name),
       nowMs: () => this.scheduler.nowMs,
     })

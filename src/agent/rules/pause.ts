@@ -4,6 +4,7 @@
 import type { Decision, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { followsLeader } from './follow.ts'
+import { gate } from './gate.ts'
 import { fenceActs, isAnotherCluster, taskRuns } from './guards.ts'
 import { holdsLeader, reattach } from './lead.ts'
 import { leaderRace } from './race.ts'
@@ -42,6 +43,9 @@ const race: Rule = (snapshot, memory) => {
   if (server.facts?.role !== 'primary' || isOthers || acquired !== undefined) {
     return say('paused-no-leader', 'nobody leads, and nobody is elected', memory)
   }
+  // A pause stops elections, not safety: a primary that slept through another's term must not lead with its old data.
+  const allowed = gate(snapshot, view, server.facts)
+  if (!allowed.mayLead) return say('paused-overtaken', `${allowed.because}: I leave the leader key`, memory)
   return say('acquire-leader', 'I run as primary: taking the leader key', memory, { kind: 'acquire-leader' })
 }
 

@@ -22,6 +22,17 @@ const rows: readonly Row[] = [
     says: /^PAUSE: no action\. I am \(pg2\), the leader with the lock$/,
   },
   {
+    situation: 'paused: nobody leads and a primary of an older timeline is back: it leaves the key',
+    seen: {
+      config: paused,
+      view: view({ leader: undefined, history: '[[1,900,"x"],[2,1900,"x"]]' }),
+      server: running({ role: 'primary', timeline: 2 }),
+    },
+    rule: 'paused-overtaken',
+    actions: [],
+    says: /my timeline 2 is behind the cluster's timeline 3: I leave the leader key/,
+  },
+  {
     situation: 'paused: etcd was wiped: the primary names its cluster again',
     seen: { config: paused, view: view({ leader: undefined, initialize: undefined }), server: primary },
     rule: 'register-system-id',
