@@ -1,6 +1,8 @@
 // Questions to a local etcd member over its HTTP gateway: waits ask many times a second, and a program started for each
 // question costs more than what is waited for.
 
+import { messageOf } from '../platform/errors.ts'
+
 const QUESTION_WITHIN_MS = 2_000
 
 /** One key's value as text, from the first endpoint that answers; undefined when it is not there. Rejects when none does. */
@@ -9,8 +11,16 @@ export async function keyValue(endpoints: readonly string[], key: string): Promi
   const asked = endpoints.map(endpoint =>
     ask<{ readonly kvs?: readonly Row[] }>(endpoint, '/v3/kv/range', body),
   )
-  const [row] = (await Promise.any(asked)).kvs ?? []
+  const first = Promise.any(asked).catch((error: unknown) => {
+    throw error instanceof AggregateError ? error.errors[0] : error
+  })
+  const [row] = (await first).kvs ?? []
   return row === undefined ? undefined : Buffer.from(row.value ?? '', 'base64').toString('utf8')
+}
+
+/** Whether etcd refused because it wants to know who asks. */
+export function wantsUser(error: unknown): boolean {
+  return /user name is empty/.test(messageOf(error))
 }
 
 /** Whether this member leads the raft, by its own word. */

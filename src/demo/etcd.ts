@@ -5,7 +5,7 @@ import { runChild } from '../platform/child.ts'
 import { realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { asAccount } from './account.ts'
-import { keyValue, leadsRaft } from './etcd-calls.ts'
+import { keyValue, leadsRaft, wantsUser } from './etcd-calls.ts'
 import type { Host } from './host.ts'
 import { freePort, type Layout } from './loopback.ts'
 import type { Server } from './server.ts'
@@ -130,11 +130,19 @@ export class EtcdCluster {
   }
 
   /** What a key says, from the first running member that answers; undefined when it is not there. */
-  value(key: string): Promise<string | undefined> {
-    return keyValue(
-      this.members.filter(member => member.server.isRunning).map(member => member.endpoint),
-      key,
-    )
+  async value(key: string): Promise<string | undefined> {
+    const running = this.members.filter(member => member.server.isRunning)
+    try {
+      return await keyValue(
+        running.map(member => member.endpoint),
+        key,
+      )
+    } catch (error) {
+      if (!wantsUser(error)) throw error
+      // With authentication switched on, the user is in etcdctl's own variables.
+      const text = await this.ctl(['--command-timeout=2s', 'get', '--print-value-only', key])
+      return text.trim() === '' ? undefined : text.trim()
+    }
   }
 
   /** Runs etcdctl against these members (default: all) and resolves to what it printed; rejects when it fails. */

@@ -34,7 +34,8 @@ export async function loadThrough(
     Writer.start({
       target: { ...proxy.write, ...tls },
       table: `loop_${name}`,
-      sessions: 5,
+      // As many as may wait in connecting (2 s each) at this rate: the loop must not slow down when nobody leads.
+      sessions: 100,
       ratePerSecond: RATE_PER_SECOND / 2,
       reconnect: true,
     }),

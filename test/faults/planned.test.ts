@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
 import { startCluster } from '../support/fixture.ts'
+import { runProgram } from '../support/run-program.ts'
 import { assertSafe, tellOutage, Witness } from './witness.ts'
 
 const SHOULD_TAKE_MS = 1_500
 
-const { cluster } = await startCluster(
+const { cluster, work } = await startCluster(
   { after },
   { etcd: 3, members: 3, proxies: 2, parameters: { synchronous_standby_names: 'ANY 1 (*)' } },
 )
@@ -22,6 +23,33 @@ test('a switchover to a named candidate: nothing lost, the candidate leads', asy
   const answer = await old.rest('/switchover', { method: 'POST', body, signal: AbortSignal.timeout(30_000) })
   assert.equal(answer.code, 200, answer.body)
   assert.equal((await cluster.leader({ not: [old] })).name, candidate.name)
+  await witness.writesAgain(performance.now())
+  await cluster.complete()
+  const report = await witness.finish(beganMs)
+  assertSafe(report)
+  tellOutage(t, report, SHOULD_TAKE_MS)
+})
+
+test('a failover to a named candidate over REST, and one by ctl: each candidate leads, nothing is lost', async t => {
+  const witness = await Witness.start(cluster)
+  const beganMs = performance.now()
+  const old = await cluster.leader()
+  const [first] = await cluster.replicas()
+  assert.ok(first)
+  const answer = await old.rest('/failover', {
+    method: 'POST',
+    body: JSON.stringify({ candidate: first.name }),
+    signal: AbortSignal.timeout(30_000),
+  })
+  assert.equal(answer.code, 200, answer.body)
+  assert.match(answer.body, /Successfully failed over to|Failed over to/)
+  assert.equal((await cluster.leader({ not: [old] })).name, first.name)
+  await cluster.complete()
+  const words = ['ctl', '-c', first.configFile, 'failover', cluster.scope, '--candidate', old.name, '--force']
+  const ran = await runProgram([...work.program, ...words])
+  assert.equal(ran.code, 0, ran.stderr)
+  assert.match(ran.stdout, new RegExp(`Successfully failed over to "${old.name}"`), ran.stdout + ran.stderr)
+  assert.equal((await cluster.leader({ not: [first] })).name, old.name)
   await witness.writesAgain(performance.now())
   await cluster.complete()
   const report = await witness.finish(beganMs)

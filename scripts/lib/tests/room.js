@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const LOOKS = 12
 const LOOK_EVERY_MS = 250
 const RUNNABLE_PER_CORE = 2
-const WAIT_AT_MOST_MS = 45_000
+const WAIT_AT_MOST_MS = 90_000
 
 /**
  * Resolves when, over some seconds, no more processes wanted the processors than the machine serves well; after a
