@@ -34,8 +34,8 @@ export async function loadThrough(
     Writer.start({
       target: { ...proxy.write, ...tls },
       table: `loop_${name}`,
-      // As many as may wait in connecting (2 s each) at this rate: the loop must not slow down when nobody leads.
-      sessions: 100,
+      // Some wait while nobody leads and others go on trying; with a hundred, this machine does nothing but accept them.
+      sessions: 12,
       ratePerSecond: RATE_PER_SECOND / 2,
       reconnect: true,
     }),

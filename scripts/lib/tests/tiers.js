@@ -58,7 +58,7 @@ export function planFiles(wanted) {
  */
 function stage(name, tiers, budgetSeconds, rest) {
   const defaults = {
-    filesAtOnce: 4,
+    filesAtOnce: 3,
     fileTimeoutSeconds: 180,
     inOneProcess: false,
     isolated: true,
