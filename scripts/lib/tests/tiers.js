@@ -22,7 +22,7 @@ export const STAGES = [
   stage('unit', ['unit'], 20, { inOneProcess: true, purpose: 'build', isolated: false }),
   stage('contract', ['contract'], 60, { fileTimeoutSeconds: 90, purpose: 'demo' }),
   stage('simulation', ['simulation'], 180, { filesAtOnce: 2, purpose: 'build', isolated: false }),
-  stage('real', ['integration', 'interop', 'faults'], 600, { fileTimeoutSeconds: 300 }),
+  stage('real', ['integration', 'interop', 'faults'], 600, { fileTimeoutSeconds: 360 }),
   stage('web', ['web'], 60, {}),
 ]
 
