@@ -77,7 +77,7 @@ async function loadThroughOne(
   const rowsFlow = async () => {
     const before = writers.map(({ tally }) => tally.acknowledged)
     await waitFor('rows to flow, in clear text and in TLS', { withinMs: 60_000 }, () =>
-      writers.every(({ tally }, index) => tally.acknowledged > (before[index] ?? 0) + RATE_PER_SECOND),
+      writers.every(({ tally }, index) => tally.acknowledged > (before[index] ?? 0) + RATE_PER_SECOND / 2),
     )
   }
   await rowsFlow()

@@ -80,20 +80,27 @@ export class Safety {
     // word back, and it is true, for the new primary has the row. One that the new primary lacks is the catastrophe.
     else if (this.#newestPrimary?.data?.has(record) === true)
       this.#parts.counts.add('late words about kept rows')
-    else if (this.#wasConfirmedWithoutAgent(server, record)) {
-      // Two faults at once: the machine slept, and the agent is dead that would have led the standby away from it. Until
-      // the waking agent's fence acts, such a pair confirms rows; no proxy passes them on. Nobody counts on these rows.
+    else if (this.#wasConfirmedUnattended(server, record)) {
+      // Two faults at once: the machine slept, and the standby has no agent, or none for long enough, that leads it away
+      // from the old leader. Until the waking agent's fence acts, such a pair confirms rows; no proxy passes them on.
+      // Nobody counts on these rows.
       this.#acknowledged.pop()
-      this.#parts.counts.add('late words confirmed by a standby without an agent')
+      this.#parts.counts.add('late words confirmed by an unattended standby')
       this.#checkFence(server, says)
     } else throw new Violation('two-epochs-in-sync-mode', says)
   }
 
-  #wasConfirmedWithoutAgent(server: SimServer, record: WalRecord): boolean {
+  #wasConfirmedUnattended(server: SimServer, record: WalRecord): boolean {
     const others = this.#parts
       .members()
       .filter(member => member.server !== server && member.server.data?.has(record) === true)
-    return others.length > 0 && others.every(member => member.agent === undefined)
+    return others.length > 0 && others.every(member => member.atWorkForMs() <= this.#lookAndStopMs)
+  }
+
+  /** An agent that is back has the time of one look at etcd and one stop. */
+  get #lookAndStopMs(): number {
+    const { retryTimeoutSeconds, loopWaitSeconds } = this.#parts.settings
+    return FENCE_MS + (2 * retryTimeoutSeconds + loopWaitSeconds) * 1000
   }
 
   /**
@@ -102,14 +109,13 @@ export class Safety {
    * that believes the cluster to be paused must not.
    */
   #checkFence(server: SimServer, says: string): void {
-    const { settings, counts } = this.#parts
+    const { counts } = this.#parts
     const member = this.#parts.member(server.name)
     const atWorkMs = member?.atWorkForMs() ?? 0
-    const allowedMs = FENCE_MS + (2 * settings.retryTimeoutSeconds + settings.loopWaitSeconds) * 1000
     counts.max('overtaken server acknowledged while its agent was at work for, ms', Math.round(atWorkMs))
     // Paused, nothing is stopped; a leader that is cut off does not hear that the pause is over.
     if (member?.agent?.status().isPaused === true) return
-    if (atWorkMs > allowedMs) {
+    if (atWorkMs > this.#lookAndStopMs) {
       throw new Violation(
         'two-epochs-with-a-working-fence',
         `${says}, its agent at work for ${Math.round(atWorkMs)} ms`,

@@ -23,6 +23,11 @@ export class Receiver {
     return this.#sender !== undefined && !this.#isClosed
   }
 
+  /** Nothing that is still on its way to it arrives. */
+  get isOver(): boolean {
+    return this.#isClosed
+  }
+
   /** Connects once; `onLost` is called when that fails or when the stream ends otherwise than by `close`. */
   connect(onLost: () => void): void {
     this.#onLost = onLost
@@ -97,6 +102,8 @@ export class Sender {
     this.#receiver = receiver
     this.flushedEnd = standby.data?.end ?? 0
     this.#sentRecords = standby.data?.wal.length ?? 0
+    // A server has one receiver: what an older stream to it still has on its way arrives nowhere.
+    for (const older of upstream.senders) if (older.standby === standby) older.#drop()
     upstream.senders.add(this)
     this.pump()
     upstream.settle()
@@ -124,7 +131,7 @@ export class Sender {
     const records = data.wal.slice(this.#sentRecords)
     this.#sentRecords = data.wal.length
     this.standby.process.later(world.network.delayMs(from, to), () => {
-      if (this.#isClosed || this.standby.data === undefined) return
+      if (this.#isClosed || this.#receiver.isOver || this.standby.data === undefined) return
       this.standby.data.receive(records, data)
       this.standby.onReceived()
       this.#feedBack(this.standby.data.end)
@@ -141,6 +148,11 @@ export class Sender {
     const { world, machine } = this.#upstream
     const noticeMs = world.network.connects(machine.name, this.standby.machine.name) ? 20 : SILENCE_MS
     this.standby.process.later(noticeMs, () => this.#receiver.lose())
+  }
+
+  #drop(): void {
+    this.#isClosed = true
+    this.#upstream.senders.delete(this)
   }
 
   #feedBack(flushedEnd: number): void {
