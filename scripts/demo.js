@@ -40,7 +40,9 @@ async function demoAsUser(args) {
     say(`started as root: the demo runs as the user ${account.name} from ${directory}`)
     const { node, main } = await packArtefact(directory)
     const identity = [`--reuid=${account.uid}`, `--regid=${account.gid}`, '--clear-groups', '--no-new-privs']
-    const env = { ...process.env, HOME: '/', USER: account.name, LOGNAME: account.name }
+    // Root's own temporary directory may be closed to the user; the one that holds the copy is open to all.
+    const owned = { HOME: '/', USER: account.name, LOGNAME: account.name, TMPDIR: path.dirname(directory) }
+    const env = { ...process.env, ...owned }
     return await runInherited('setpriv', [...identity, node, main, 'demo', ...args], { cwd: '/', env })
   } finally {
     rmSync(directory, { recursive: true, force: true })
