@@ -11,6 +11,7 @@ import { type Places, printPlace } from '../agent/places.ts'
 import { type Reading, Section } from '../agent/section.ts'
 import type { EtcdConfig } from '../agent/types.ts'
 import { parseYamlMapping } from '../agent/yaml.ts'
+import { unknownAmong, unknownKey } from './known-keys.ts'
 import { buildListener } from './listener.ts'
 import { type ListenerFile, listenerSchema, type ProxyFile, proxySchema } from './schema.ts'
 import type { Bind, CheckConfig, DiscoveryConfig, ListenerConfig, ProxyConfig } from './types.ts'
@@ -41,7 +42,7 @@ export function parseProxyConfig(text: string, file: string): ProxyConfig {
 /** The agent's rules, and as everywhere in this file what has no effect is a mistake. */
 function readEtcdStrictly(raw: JsonObject, reading: Reading): EtcdConfig {
   const section = new Section(raw, ['etcd'], reading)
-  for (const key of Object.keys(raw)) if (!etcdKeys.has(key)) section.warn(key, 'unknown key')
+  for (const key of Object.keys(raw)) if (!etcdKeys.has(key)) section.warn(key, unknownAmong(etcdKeys, key))
   const etcd = reading.warnings.length === 0 ? readEtcdSection(section) : undefined
   if (etcd !== undefined && reading.warnings.length === 0) return etcd
   const lines = reading.warnings.map(
@@ -89,7 +90,7 @@ function mistakes(
 ): readonly string[] {
   const path = issue.path.map(String)
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map(key => line([...path, key], 'unknown key', places, file))
+    return issue.keys.map(key => line([...path, key], unknownKey(proxySchema, path, key), places, file))
   }
   const says = isAbsent(value, path) ? `is missing: ${issue.message}` : issue.message
   return [line(path, says, places, file)]

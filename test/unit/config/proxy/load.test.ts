@@ -79,8 +79,11 @@ const mistakes: readonly (readonly [string, string])[] = [
     'p.yml:1: etcd: is missing: expected a mapping with hosts (or patroni: a list of addresses)',
   ],
   ['etcd: { hosts: [a] }\n', 'p.yml:1: scope: is missing: expected text'],
-  [`${small}chekcs: {}\n`, 'p.yml:3: chekcs: unknown key'],
-  [`${small}listeners:\n  write:\n    bnid: '*:1'\n`, 'p.yml:5: listeners.write.bnid: unknown key'],
+  [`${small}chekcs: {}\n`, 'p.yml:3: chekcs: unknown key; did you mean checks?'],
+  [
+    `${small}listeners:\n  write:\n    bnid: '*:1'\n`,
+    'p.yml:5: listeners.write.bnid: unknown key; did you mean bind?',
+  ],
   [
     `${small}listeners:\n  write: { bind: 5000 }\n`,
     "p.yml:4: listeners.write.bind: expected an address with a port, such as '*:5000' or 10.0.0.4:5000",
@@ -111,7 +114,7 @@ const mistakes: readonly (readonly [string, string])[] = [
     'p.yml:2: etcd.hosts: expected a list of host:port, or text with commas, found a list',
   ],
   ['scope: x\netcd: { hosts: ["a b"] }\n', 'p.yml:2: etcd.hosts: expected host:port of etcd, found a list'],
-  ['scope: x\netcd: { hosst: [a] }\n', 'p.yml:2: etcd.hosst: unknown key'],
+  ['scope: x\netcd: { hosst: [a] }\n', 'p.yml:2: etcd.hosst: unknown key; did you mean host?'],
   [
     'scope: x\netcd: { hosts: [a], cacert: /ca.pem }\n',
     'p.yml:2: etcd.cacert: has no effect without `protocol: https`',
@@ -145,7 +148,7 @@ test('several mistakes are told at once, one line each', () => {
     message: [
       'p.yml:4: checks.rise: expected a whole number from 1 to 100',
       'p.yml:4: checks.fall: expected a whole number from 1 to 100',
-      'p.yml:3: x: unknown key',
+      'p.yml:3: x: unknown key; expected one of scope, namespace, name, etcd, patroni, listeners, admin, checks, on_dcs_loss, data_plane, log, events_file',
     ].join('\n'),
   })
 })
