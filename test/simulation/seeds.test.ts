@@ -9,7 +9,11 @@ import { runSeeds } from './runner.ts'
 const SEEDS = 2_000
 const FAILURES_MAX = 50
 
-/** Worlds that break a check and are not understood yet, with the check: told in every run, and a failure once they are mended. */
+/**
+ * Worlds that break a check, with the check: told in every run, and a failure once they are mended. 1103: the old leader's
+ * agent is dead, its server runs on, and a standby that has told its position to the race goes on confirming its commits
+ * until its own next turn; no proxy passes them on, a direct session sees them. 1575 is not understood yet.
+ */
 const OPEN: ReadonlyMap<number, string> = new Map([
   [1103, 'sync-key-promises-too-much'],
   [1575, 'sync-key-promises-too-much'],
