@@ -303,18 +303,6 @@ export class Stand {
     return this.#leaseId
   }
 
-  /** When a watch of the test's own hears the next event about the leader key, on this process's monotonic clock. */
-  async nextLeaderEvent(): Promise<number> {
-    const stopping = new AbortController()
-    for await (const notice of this.dcs.watch({ streams: 1, signal: stopping.signal })) {
-      if (notice.kind !== 'events') continue
-      const isLeader = notice.events.some(event => event.kind === 'put' && event.kv.key === 'leader')
-      if (isLeader) break
-    }
-    stopping.abort(new Error('heard'))
-    return performance.now()
-  }
-
   /** The proxy's own account of itself. */
   async status(): Promise<Status> {
     const { address } = this.proxy.host
