@@ -78,3 +78,28 @@ export interface OperatorPort {
   /** Reads the node's file again, soon. */
   reload(): void
 }
+
+/** An agent as the REST server sees it. `own`: what is the program's business and not the agent's. */
+export function agentPort(
+  agent: Omit<AgentPort, 'operator' | 'events'> & {
+    readonly operator: Omit<AgentPort['operator'], 'reload'>
+  },
+  own: Pick<AgentPort, 'events'> & Pick<AgentPort['operator'], 'reload'>,
+): AgentPort {
+  const { operator } = agent
+  return {
+    status: () => agent.status(),
+    freshStatus: by => agent.freshStatus(by),
+    wake: () => agent.wake(),
+    acceptFailsafe: call => agent.acceptFailsafe(call),
+    dcs: agent.dcs,
+    operator: {
+      restart: conditions => operator.restart(conditions),
+      schedule: (conditions, at, atWallMs) => operator.schedule(conditions, at, atWallMs),
+      dropSchedule: () => operator.dropSchedule(),
+      reinitialize: isForced => operator.reinitialize(isForced),
+      reload: own.reload,
+    },
+    events: own.events,
+  }
+}

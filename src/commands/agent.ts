@@ -7,7 +7,7 @@ import { Agent as HttpAgent, request } from 'undici'
 import { Agent } from '../agent/agent.ts'
 import { createAgentMetrics } from '../agent/metrics.ts'
 import type { AgentParts } from '../agent/parts.ts'
-import type { AgentPort } from '../api/agent-port.ts'
+import { agentPort } from '../api/agent-port.ts'
 import { auditEvent, eventDocument } from '../api/events.ts'
 import { ApiServer } from '../api/server.ts'
 import { printEpoch } from '../cluster/epoch.ts'
@@ -184,22 +184,10 @@ function openApi(
   events: EventLog<EventDraft>,
   reload: () => void,
 ): ApiServer {
-  const { operator } = agent
-  const port: AgentPort = {
-    status: () => agent.status(),
-    freshStatus: by => agent.freshStatus(by),
-    wake: () => agent.wake(),
-    acceptFailsafe: call => agent.acceptFailsafe(call),
-    dcs: agent.dcs,
-    operator: {
-      restart: conditions => operator.restart(conditions),
-      schedule: (conditions, at, atWallMs) => operator.schedule(conditions, at, atWallMs),
-      dropSchedule: () => operator.dropSchedule(),
-      reinitialize: isForced => operator.reinitialize(isForced),
-      reload,
-    },
+  const port = agentPort(agent, {
+    reload,
     events: count => events.last(count).map(eventDocument),
-  }
+  })
   return new ApiServer({
     rest: local.rest,
     agent: port,

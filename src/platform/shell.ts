@@ -74,7 +74,7 @@ export class Shell {
 class ShellProcess {
   readonly group: number
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
-  #ended: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined
+  #isAlive = true
 
   private constructor(child: ChildProcessByStdio<Writable, Readable, Readable>, group: number) {
     this.#child = child
@@ -85,8 +85,8 @@ class ShellProcess {
       stream.on('error', () => {})
       keepNobodyAlive(stream)
     }
-    child.on('close', (code, signal) => {
-      this.#ended = { code, signal }
+    child.on('close', () => {
+      this.#isAlive = false
     })
   }
 
@@ -99,7 +99,7 @@ class ShellProcess {
   }
 
   get isAlive(): boolean {
-    return this.#ended === undefined
+    return this.#isAlive
   }
 
   end(): void {
@@ -148,7 +148,7 @@ class ShellProcess {
   }
 
   #kill(): void {
-    this.#ended ??= { code: null, signal: 'SIGKILL' }
+    this.#isAlive = false
     try {
       process.kill(-this.group, 'SIGKILL')
     } catch {

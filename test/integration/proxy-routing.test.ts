@@ -5,12 +5,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import test, { after } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { queryOnce } from '../../src/demo/sql.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { cancelRequest } from '../unit/proxy/bytes.ts'
 import { Stand } from './proxy-rig.ts'
-import { ask, dial, login, loginTls, sqlStateOf, type Watched } from './proxy-wire.ts'
+import { ask, cancelKey, cancelsStatement, dial, login, loginTls, sqlStateOf } from './proxy-wire.ts'
 
 const stand = await Stand.open({ after })
 
@@ -90,39 +89,17 @@ test('the leader serves reads while no replica does, and no longer than that', a
 })
 
 /** A session's cancel key as the server gave it. */
-function cancelKey(client: Watched): { processId: number; secret: Buffer } {
-  const at = client.received.indexOf(Buffer.from([0x4b, 0, 0, 0, 12]))
-  return {
-    processId: client.received.readUInt32BE(at + 5),
-    secret: client.received.subarray(at + 9, at + 13),
-  }
-}
-
 test('a cancel request through either port stops the right statement of a clear session', async () => {
   for (const address of [stand.write, stand.read, stand.read]) {
     const client = await login(address)
-    const { processId, secret } = cancelKey(client)
-    ask(client, 'SELECT pg_sleep(60)')
-    await sleep(100)
-    const cancel = await dial(address)
-    cancel.socket.write(cancelRequest(processId, secret))
-    await cancel.untilEnd()
-    await client.untilText('57014')
-    client.socket.destroy()
+    await cancelsStatement(client, address)
   }
 })
 
 test('a cancel request in clear reaches an encrypted session on both ports', async () => {
   for (const address of [stand.write, stand.read, stand.read]) {
     const client = await loginTls(address)
-    const { processId, secret } = cancelKey(client)
-    ask(client, 'SELECT pg_sleep(60)')
-    await sleep(100)
-    const cancel = await dial(address)
-    cancel.socket.write(cancelRequest(processId, secret))
-    await cancel.untilEnd()
-    await client.untilText('57014')
-    client.socket.destroy()
+    await cancelsStatement(client, address)
   }
 })
 

@@ -5,16 +5,15 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import test, { after } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../src/demo/loopback.ts'
 import { proxyOn } from '../../src/demo/router.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { Backend } from '../../src/proxy/backend.ts'
 import { CancelKeys, forwardCancel } from '../../src/proxy/cancel.ts'
-import { cancelRequest, startup } from '../unit/proxy/bytes.ts'
+import { startup } from '../unit/proxy/bytes.ts'
 import { Stand } from './proxy-rig.ts'
-import { ask, dial, isReady, login, loginTls, query, Stage, Watched } from './proxy-wire.ts'
+import { cancelsStatement, isReady, login, loginTls, query, Stage, Watched } from './proxy-wire.ts'
 
 const stand = await Stand.open({ after })
 const host = await stand.layout.host('proxy2')
@@ -27,14 +26,6 @@ await stand.settle()
 /** Where the client of the chain connects from: an address that no proxy of the chain has. */
 const CLIENT = '127.0.0.99'
 
-function keyOf(client: Watched): { processId: number; secret: Buffer } {
-  const at = client.received.indexOf(Buffer.from([0x4b, 0, 0, 0, 12]))
-  return {
-    processId: client.received.readUInt32BE(at + 5),
-    secret: client.received.subarray(at + 9, at + 13),
-  }
-}
-
 for (const [how, enter] of [
   ['clear text', login],
   ['TLS', loginTls],
@@ -46,14 +37,7 @@ for (const [how, enter] of [
       [stand.read, other.read],
     ] as const) {
       const client = await enter(here)
-      const { processId, secret } = keyOf(client)
-      ask(client, 'SELECT pg_sleep(60)')
-      await sleep(100)
-      const cancel = await dial(there)
-      cancel.socket.write(cancelRequest(processId, secret))
-      await cancel.untilEnd()
-      await client.untilText('57014')
-      client.socket.destroy()
+      await cancelsStatement(client, there)
     }
   })
 }

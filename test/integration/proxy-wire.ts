@@ -2,10 +2,11 @@
 // protocol to stand in any of its states.
 
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 import type { HostPort } from '../../src/cluster/member.ts'
 import { waitFor } from '../../src/demo/wait.ts'
-import { message, ready, sslRequest, startup } from '../unit/proxy/bytes.ts'
+import { cancelRequest, message, ready, sslRequest, startup } from '../unit/proxy/bytes.ts'
 
 const WITHIN_MS = 5000
 
@@ -157,6 +158,27 @@ export async function query(client: Watched, sql: string): Promise<string> {
 /** Has the server said last that it is ready for queries? */
 export function isReady(client: Watched): boolean {
   return client.text.slice(-6, -1) === ready.toString('latin1').slice(0, 5)
+}
+
+/** What a server told a client in BackendKeyData, for a cancel request. */
+export function cancelKey(client: Watched): { processId: number; secret: Buffer } {
+  const at = client.received.indexOf(Buffer.from([0x4b, 0, 0, 0, 12]))
+  return {
+    processId: client.received.readUInt32BE(at + 5),
+    secret: client.received.subarray(at + 9, at + 13),
+  }
+}
+
+/** A long statement of this session ends with 57014 when a cancel request with its key comes to `address`; ends the session. */
+export async function cancelsStatement(client: Watched, address: HostPort): Promise<void> {
+  const { processId, secret } = cancelKey(client)
+  ask(client, 'SELECT pg_sleep(60)')
+  await sleep(100)
+  const cancel = await dial(address)
+  cancel.socket.write(cancelRequest(processId, secret))
+  await cancel.untilEnd()
+  await client.untilText('57014')
+  client.socket.destroy()
 }
 
 /** SQLSTATE of the last error that a client got; undefined when it got none. */

@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import { Agent } from '../../src/agent/agent.ts'
 import type { AgentParts } from '../../src/agent/parts.ts'
 import { AccessRules } from '../../src/api/access.ts'
-import type { AgentPort } from '../../src/api/agent-port.ts'
+import { agentPort } from '../../src/api/agent-port.ts'
 import { Router as RestRouter } from '../../src/api/routes.ts'
 import type { EventDraft } from '../../src/cluster/event.ts'
 import { type JsonObject, parseJsonObject, printJson } from '../../src/cluster/json.ts'
@@ -138,7 +138,7 @@ export class SimMember {
     this.#rest = new RestRouter({
       access: () => access,
       audit: () => {},
-      agent: portOf(agent),
+      agent: agentPort(agent, { reload: () => {}, events: () => [] }),
       askPeers: (urls, by) => this.#askPeers(process, urls, by),
       clock: process,
       log: this.#parts.logger(this.name),
@@ -254,26 +254,6 @@ async function endUnkeptPrimary(postgres: SimPostgres, process: Process): Promis
     facts === undefined ? await postgres.controlData(Deadline.in(process, FIRST_READ_MS)) : undefined
   if (facts?.role !== 'primary' && control?.state !== 'in production') return
   await postgres.stop({ mode: 'fast', checkpointFirst: false, by: Deadline.in(process, UNKEPT_STOP_MS) })
-}
-
-/** The agent as its REST server sees it; retold from commands/agent.ts. */
-function portOf(agent: Agent): AgentPort {
-  const { operator } = agent
-  return {
-    status: () => agent.status(),
-    freshStatus: by => agent.freshStatus(by),
-    wake: () => agent.wake(),
-    acceptFailsafe: call => agent.acceptFailsafe(call),
-    dcs: agent.dcs,
-    operator: {
-      restart: conditions => operator.restart(conditions),
-      schedule: (conditions, at, atWallMs) => operator.schedule(conditions, at, atWallMs),
-      dropSchedule: () => operator.dropSchedule(),
-      reinitialize: isForced => operator.reinitialize(isForced),
-      reload: () => {},
-    },
-    events: () => [],
-  }
 }
 
 function memoized<T>(make: (config: DynamicConfig) => T): (config: DynamicConfig) => T {
