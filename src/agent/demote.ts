@@ -40,11 +40,11 @@ export async function demote(context: WorkContext, demotion: Demotion): Promise<
   state.isStopExpected = true
   const isGraceful = demotion.mode === 'graceful'
   let handedOver: Promise<void> | undefined
-  if (isGraceful && demotion.release) await drainFirst(context)
+  const isPrepared = isGraceful && demotion.release && (await drainFirst(context))
   const positionBefore = state.server.facts === undefined ? undefined : walPosition(state.server.facts)
   const result = await parts.postgres.stop({
     mode: isGraceful ? 'fast' : 'immediate',
-    checkpointFirst: isGraceful,
+    checkpointFirst: isGraceful && !isPrepared,
     by: Deadline.in(parts.clock, isGraceful ? gracefulStopMs(context) : IMMEDIATE_STOP_MS),
     ...(isGraceful && demotion.release
       ? {
@@ -74,20 +74,25 @@ function gracefulStopMs({ state }: WorkContext): number {
     : primaryStopTimeoutSeconds * 1000
 }
 
-/** A change that was ordered gives transactions time to finish; nothing depends on it. */
-async function drainFirst({ parts, state, keeper }: WorkContext): Promise<void> {
+/**
+ * A change that was ordered gives transactions time to finish; nothing depends on it. Returns whether a checkpoint was made
+ * on the way: what became dirty in the seconds of the drain does not need another one.
+ */
+async function drainFirst({ parts, state, keeper }: WorkContext): Promise<boolean> {
   const { clock, log, dcs, postgres } = parts
   const { hold } = keeper
   const { endIdleSessions } = postgres
-  if (hold === undefined || endIdleSessions === undefined || state.lastView?.request === undefined) return
+  if (hold === undefined || endIdleSessions === undefined || state.lastView?.request === undefined)
+    return false
   // The checkpoint's writes are done while sessions still work: the stop itself is then short.
-  await postgres.checkpoint(Deadline.in(clock, CHECKPOINT_MS))
+  const isFlushed = await postgres.checkpoint(Deadline.in(clock, CHECKPOINT_MS))
   const announce = (value: string, by: Deadline) =>
     writeAsLeader(dcs, hold, [{ kind: 'put', key: 'pgherd/closing', value }], by)
   await drain(
     { clock, log, announce, endIdle: by => endIdleSessions.call(postgres, by) },
     hold.createRevision,
   )
+  return isFlushed
 }
 
 /** Once an heir has the shutdown checkpoint, the key can go though archiving may still keep the server busy. */

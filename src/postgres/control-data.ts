@@ -1,9 +1,8 @@
 // The control file, as pg_controldata prints it. Read only when the server itself cannot be asked.
 
 import { type Lsn, parseLsn } from '../cluster/lsn.ts'
-import { runChild } from '../platform/child.ts'
 import type { Deadline } from '../platform/deadline.ts'
-import { toolEnvironment } from './environment.ts'
+import type { DataDirectory } from './data-directory.ts'
 import type { ControlData } from './port.ts'
 
 /** The control file with the settings that a standby must not undercut. */
@@ -63,16 +62,12 @@ function lsnOf(text: string | undefined): Lsn {
   return parseLsn(text ?? '') ?? 0n
 }
 
-/** Runs pg_controldata. Undefined when it fails or does not answer before the deadline. */
+/** Runs pg_controldata on its directory. Undefined when it fails or does not answer before the deadline. */
 export async function readControlFile(
+  directory: DataDirectory,
   pgControldata: string,
-  dataDir: string,
   by: Deadline,
 ): Promise<ControlFile | undefined> {
-  try {
-    const result = await runChild(pgControldata, ['-D', dataDir], { by, env: toolEnvironment(), cwd: '/' })
-    return result.code === 0 ? parseControlData(result.stdout) : undefined
-  } catch {
-    return undefined
-  }
+  const result = await directory.inspect(pgControldata, ['-D', directory.path], by)
+  return result?.code === 0 ? parseControlData(result.stdout) : undefined
 }

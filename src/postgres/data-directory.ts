@@ -146,6 +146,11 @@ export class DataDirectory {
     await this.#must('remove what is', script, [this.path], by)
   }
 
+  /** Runs a program that only reads the directory and prints a page; undefined when it did not come back in time. */
+  inspect(program: string, args: readonly string[], by: Deadline): Promise<ChildResult | undefined> {
+    return this.#shell('exec "$@"', [program, ...args], by)
+  }
+
   async #must(
     what: string,
     script: string,

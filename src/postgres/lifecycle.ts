@@ -181,7 +181,7 @@ export class Lifecycle {
   async #readControlFile(by: Deadline): Promise<ControlFile | undefined> {
     const binaries = await this.#context.binaries(by).catch(() => undefined)
     if (binaries === undefined) return undefined
-    return readControlFile(binaries.path('pg_controldata'), this.#context.config.postgres.dataDir, by)
+    return readControlFile(this.#context.data, binaries.path('pg_controldata'), by)
   }
 }
 
