@@ -40,6 +40,7 @@ await runMain(async () => {
   const { runTests } = await import('./lib/tests/main.js')
   return runTests(plan, {
     complete: tier === undefined && rest.length === 0,
+    long: values['long'] === true,
     checks: rest.length === 0 && values['no-check'] !== true,
     fromSource: values['source'] === true,
   })

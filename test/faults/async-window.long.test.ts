@@ -12,6 +12,7 @@ import { startCluster } from '../support/fixture.ts'
 import { assertNothingWithoutLeader, type Report, seconds, Witness } from './witness.ts'
 
 const AFTER_FAILOVER_MS = 3_000
+const LEASE_MS = 5_000
 
 const { cluster } = await startCluster({ after }, { etcd: 1, proxies: 2 })
 
@@ -26,11 +27,11 @@ async function abandon(take: (old: Member) => Promise<void>, bringBack: (old: Me
   await sleep(AFTER_FAILOVER_MS)
   await bringBack(old)
   await cluster.complete(60_000)
-  return witness.finish(takenMs)
+  return { report: await witness.finish(takenMs), takenMs }
 }
 
 /** What holds without synchronous replication: rows may be lost, but no proxy helps an old leader to acknowledge any. */
-function assertFenced(t: TestContext, report: Report): void {
+function assertFenced(t: TestContext, { report, takenMs }: { report: Report; takenMs: number }): void {
   const { staleDirect, staleThroughProxies, tally, verdict, outage } = report
   const windowMs = Math.max(0, ...staleDirect.map(({ lateByMs }) => lateByMs))
   t.diagnostic(
@@ -38,7 +39,7 @@ function assertFenced(t: TestContext, report: Report): void {
       `${seconds(windowMs)} after the new epoch's first; through the proxies 0; ${verdict.missing.length} of ` +
       `${verdict.acknowledged} acknowledged rows lost`,
   )
-  assertNothingWithoutLeader(report)
+  assertNothingWithoutLeader(report, takenMs, LEASE_MS)
   assert.deepEqual(staleThroughProxies, [], 'an older epoch was acknowledged through a proxy')
   assert.deepEqual(verdict.doubled, [])
   assert.equal(tally.count(READ_ONLY), 0, 'a write reached a server in recovery')
@@ -46,17 +47,17 @@ function assertFenced(t: TestContext, report: Report): void {
 }
 
 test('asynchronous, agent killed: nothing of the old epoch through any proxy, and the window on the direct port is told', async t => {
-  const report = await abandon(
+  const seen = await abandon(
     old => old.agent.kill(),
     old => old.agent.start(),
   )
-  assertFenced(t, report)
+  assertFenced(t, seen)
 })
 
 test('asynchronous, agent frozen: nothing of the old epoch through any proxy, and the window on the direct port is told', async t => {
-  const report = await abandon(
+  const seen = await abandon(
     old => old.agent.freeze(),
     async old => old.agent.thaw(),
   )
-  assertFenced(t, report)
+  assertFenced(t, seen)
 })

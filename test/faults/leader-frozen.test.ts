@@ -6,6 +6,7 @@ import { startCluster } from '../support/fixture.ts'
 import { assertNothingWithoutLeader, assertSafe, seconds, tellOutage, Witness } from './witness.ts'
 
 const FROZEN_MS = 15_000
+const LEASE_MS = 5_000
 const SHOULD_TAKE_MS = 6_500
 
 const { cluster } = await startCluster(
@@ -28,7 +29,7 @@ test('the leader’s agent frozen for 15 s: another leads, nothing is lost, and 
   assert.notEqual(await cluster.leaderKey(), old.name, 'the thawed agent does not take the lock back')
   const report = await witness.finish(frozenMs)
   assertSafe(report)
-  assertNothingWithoutLeader(report)
+  assertNothingWithoutLeader(report, frozenMs, LEASE_MS)
   tellOutage(t, report, SHOULD_TAKE_MS)
 })
 
@@ -47,6 +48,6 @@ test('everything on the leader’s host frozen and thawed: nothing is lost and n
   const report = await witness.finish(frozenMs)
   t.diagnostic(`whole again ${seconds(performance.now() - thawedMs)} after the thaw`)
   assertSafe(report)
-  assertNothingWithoutLeader(report)
+  assertNothingWithoutLeader(report, frozenMs, LEASE_MS)
   tellOutage(t, report, SHOULD_TAKE_MS)
 })

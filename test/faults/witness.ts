@@ -31,6 +31,8 @@ export interface Report {
   readonly outage: Gap
   /** Acknowledgements of an older timeline that came through a proxy after the first of a newer one, wherever that was seen. */
   readonly staleThroughProxies: readonly StaleAcknowledgement[]
+  /** All acknowledgements that came through a proxy. */
+  readonly throughProxies: readonly Acknowledgement[]
   /** Acknowledgements that came through a proxy while nobody held the leader key: its lease had ended or was given up. */
   readonly leaderlessThroughProxies: readonly Acknowledgement[]
   /** When nobody held the key, as a watch of the test's own saw it. */
@@ -96,10 +98,12 @@ export class Witness {
     const { vacancies } = this.#keys
     const isLeaderless = ({ atMs }: Acknowledgement) =>
       vacancies.some(({ fromMs, untilMs }) => atMs > fromMs && atMs < untilMs)
+    const throughProxies = records.filter(({ member }) => proxies.has(member))
     return {
       verdict,
       tally,
-      leaderlessThroughProxies: records.filter(record => proxies.has(record.member) && isLeaderless(record)),
+      throughProxies,
+      leaderlessThroughProxies: throughProxies.filter(isLeaderless),
       vacancies,
       outage: tally.longestGap(endedMs, sinceMs),
       staleThroughProxies: stale.filter(({ member }) => proxies.has(member)),
@@ -117,14 +121,19 @@ export function assertSafe(report: Report): void {
   assert.equal(tally.count(READ_ONLY), 0, 'a write reached a server in recovery')
 }
 
-/** After the end of a lease: not one commit through a proxy until the key was taken again. */
-export function assertNothingWithoutLeader(report: Report): void {
-  assert.ok(report.vacancies.length > 0, 'the watch saw the key go: without that nothing is compared')
-  assert.deepEqual(
-    report.leaderlessThroughProxies,
-    [],
-    'acknowledged through a proxy after the lease had ended',
-  )
+/**
+ * After the end of a lease: not one commit through a proxy until the key was taken again, as a watch saw it; and not one of
+ * the old timeline after the instant at which etcd may have dropped the lease: `leaseMs` after `silentMs`, since when its
+ * holder could renew nothing.
+ */
+export function assertNothingWithoutLeader(report: Report, silentMs: number, leaseMs: number): void {
+  const { throughProxies, vacancies, leaderlessThroughProxies } = report
+  assert.ok(vacancies.length > 0, 'the watch saw the key go: without that nothing is compared')
+  assert.deepEqual(leaderlessThroughProxies, [], 'acknowledged through a proxy after the lease had ended')
+  const old = throughProxies.findLast(({ atMs }) => atMs <= silentMs)?.timeline
+  assert.ok(old !== undefined, 'something was acknowledged through a proxy before')
+  const late = throughProxies.filter(({ timeline, atMs }) => timeline === old && atMs > silentMs + leaseMs)
+  assert.deepEqual(late, [], 'acknowledged through a proxy after etcd may have dropped the lease')
 }
 
 /** Prints the figures, and asserts the outage with a margin of five over what it should take. */

@@ -145,8 +145,12 @@ test('wrong password to PostgreSQL', async () => {
 })
 
 test('started as root', async () => {
-  const { code, lines } = await runAsRoot(work.program, pg1.configFile)
-  await matchSnapshot('agent-refusals/started-as-root', readable(lines, cluster, pg1))
+  const member = await newMemberWithData('pg-root')
+  await member.configure()
+  const before = await fingerprint(member.dataDir)
+  const { code, lines } = await runAsRoot(work.program, member.configFile)
+  await matchSnapshot('agent-refusals/started-as-root', readable(lines, cluster, member))
+  assert.deepEqual(await fingerprint(member.dataDir), before)
   assert.equal(code, 1)
 })
 

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { chmod, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import path from 'node:path'
 import test, { after } from 'node:test'
 import { asAccount, serverAccount } from '../../src/demo/account.ts'
@@ -51,6 +52,10 @@ const files = {
   proxyKey: await file(
     'proxy-key.yml',
     'scope: main\netcd: {hosts: [127.0.0.1:1]}\nlisteners:\n  write: {bind: "*:5000", maxconn: 5}\n',
+  ),
+  proxyPort: await file(
+    'proxy-port.yml',
+    'scope: main\netcd: {hosts: [127.0.0.1:1]}\nlisteners:\n  write: {bind: "127.0.0.1:5999"}\nadmin: {bind: "127.0.0.1:7999"}\n',
   ),
   proxyBare: await file('proxy-bare.yml', 'listeners: {}\n'),
 }
@@ -103,6 +108,15 @@ test('every mistake on the command line and in a file is told in a line or two',
     parts.push(printed(words, ran))
   }
   await matchSnapshot('cli-errors', parts.join('\n'))
+})
+
+test('a port that another program has is named, with the setting and the cure', async () => {
+  await using other = createServer()
+  await new Promise<void>(resolve => other.listen(5999, '127.0.0.1', resolve))
+  const words = ['proxy', files.proxyPort]
+  const ran = await run(words)
+  await matchSnapshot('proxy-port-in-use', printed(words, ran))
+  assert.equal(ran.code, 1)
 })
 
 test('a store that does not answer is named, with code 1', async () => {

@@ -27,6 +27,7 @@ const CALM: Partial<Settings> = {
   writers: 2,
 }
 const WELL_MS = 60_000
+const HOUR_MS = 3_600_000
 
 export const stories: readonly Story[] = [
   {
@@ -106,6 +107,20 @@ export const stories: readonly Story[] = [
       server.killFamily()
       await world.pass(20_000)
       world.changeConfig({ pause: false })
+    },
+  },
+  {
+    name: 'wall-clock',
+    title: 'Every machine in turn has a wall clock that is an hour fast, an hour slow, and right again.',
+    settings: { ...CALM, durability: 'sync', isFailsafe: true },
+    happens: async world => {
+      for (const { machine } of [...world.members, ...world.proxies]) {
+        for (const hours of [1, -1, 0]) {
+          world.trace('fault', `the wall clock of ${machine.name} is wrong by ${hours} h`)
+          machine.setWallWrong(hours * HOUR_MS)
+          await world.pass(12_000)
+        }
+      }
     },
   },
   {

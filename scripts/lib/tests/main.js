@@ -1,6 +1,6 @@
 // A whole test run: checks, preparation, the stages one after the other, clean-up, totals.
 
-import { chownSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { serverAccount } from '../account.js'
 import { makeSharedDirectory, packArtefact } from '../artefact.js'
@@ -12,8 +12,16 @@ import { checkIsolation } from './isolate.js'
 import { runPool } from './pool.js'
 import { promisesOfRun } from './promises.js'
 import { waitForRoom } from './room.js'
-import { budgetLine, fileLines, isFailure, totals, writeRecord } from './summary.js'
-import { STAGES } from './tiers.js'
+import {
+  budgetLine,
+  fileLines,
+  isFailure,
+  recordedDurations,
+  totalLine,
+  totals,
+  writeRecord,
+} from './summary.js'
+import { LONGEST, STAGES } from './tiers.js'
 import { leftTraces, traces } from './traces.js'
 
 const TIMELINE_LINES = 300
@@ -25,6 +33,7 @@ const COMPILE_CACHE_FILES_MAX = 5_000
 /**
  * @typedef {object} RunOptions
  * @property {boolean} complete whether these are all files of all tiers
+ * @property {boolean} long with the long files, for which there is no budget
  * @property {boolean} checks compile and lint first
  * @property {boolean} fromSource run the program from src instead of the packed one, which saves the build
  */
@@ -145,13 +154,14 @@ function checkedPromises(files) {
 }
 
 /**
- * Files that took long last time begin first, so that none of them runs alone at the end.
+ * Files that took long last time begin first, so that none of them runs alone at the end. A clean checkout knows no last
+ * time: there the one that is known to be long begins.
  * @param {readonly import('./tiers.js').Planned[]} plan
  */
 function longestFirst(plan) {
-  const record = path.join(stateDir, 'last-run.json')
-  const durations = existsSync(record) ? (JSON.parse(readFileSync(record, 'utf8')).durations ?? {}) : {}
-  return [...plan].sort((left, right) => (durations[right.file] ?? 0) - (durations[left.file] ?? 0))
+  const durations = recordedDurations()
+  const duration = (/** @type {string} */ file) => durations[file] ?? (LONGEST.includes(file) ? Infinity : 0)
+  return [...plan].sort((left, right) => Math.sign(duration(right.file) - duration(left.file)) || 0)
 }
 
 /**
@@ -192,6 +202,8 @@ function report(files, problems, run) {
   if (failed.length > 0)
     process.stdout.write(`failed tests:\n${failed.map(name => `  ${name}`).join('\n')}\n`)
   if (run.interrupted) say('interrupted')
-  process.stdout.write(`${totals(tests, performance.now() - run.started)}\n`)
+  const durationMs = performance.now() - run.started
+  if (run.complete && !run.long) say(totalLine(durationMs))
+  process.stdout.write(`${totals(tests, durationMs)}\n`)
   return tests.some(isFailure) || run.interrupted || tests.length === 0 ? 1 : 0
 }

@@ -1,11 +1,13 @@
 // What a test run prints, and the record that it leaves for programs.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { stateDir } from '../paths.js'
 
 /** A machine that is busy with other things may be slow: over the budget is said, over three times the budget is a failure. */
 const BUDGET_FACTOR = 3
+const TOTAL_SECONDS = 18 * 60
+const RECORD = path.join(stateDir, 'last-run.json')
 
 /**
  * One line for a file that is done, more when something in it failed or was skipped.
@@ -58,6 +60,17 @@ export function totals(tests, durationMs) {
   ].join('\n')
 }
 
+/**
+ * The whole run against what a run of everything may take. Only said: each tier fails on its own when it is far over.
+ * @param {number} durationMs
+ * @returns {string}
+ */
+export function totalLine(durationMs) {
+  const seconds = durationMs / 1000
+  const text = `everything: ${seconds.toFixed(1)} s of ${TOTAL_SECONDS} s`
+  return seconds <= TOTAL_SECONDS ? text : `${text}: OVER ITS BUDGET`
+}
+
 /** @param {import('./file.js').TestResult} test */
 export function isFailure(test) {
   return test.result === 'failed' || test.result === 'cancelled'
@@ -73,9 +86,18 @@ export function writeRecord(files, complete) {
   const tests = files.flatMap(({ file, tier, tests: own }) =>
     own.map(test => ({ file, tier, ...test, error: undefined })),
   )
-  const durations = Object.fromEntries(files.map(({ file, durationMs }) => [file, Math.round(durationMs)]))
+  const measured = Object.fromEntries(files.map(({ file, durationMs }) => [file, Math.round(durationMs)]))
+  const durations = { ...recordedDurations(), ...measured }
   const record = { at: new Date().toISOString(), complete, durations, tests }
-  writeFileSync(path.join(stateDir, 'last-run.json'), `${JSON.stringify(record, undefined, 1)}\n`)
+  writeFileSync(RECORD, `${JSON.stringify(record, undefined, 1)}\n`)
+}
+
+/**
+ * How long each file took when it last ran here, in milliseconds.
+ * @returns {Record<string, number>}
+ */
+export function recordedDurations() {
+  return existsSync(RECORD) ? (JSON.parse(readFileSync(RECORD, 'utf8')).durations ?? {}) : {}
 }
 
 /** @param {string} text */

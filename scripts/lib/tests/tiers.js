@@ -28,6 +28,13 @@ export const STAGES = [
   stage('web', ['web'], 60, {}),
 ]
 
+/** Files that alone decide how long their stage lasts, for a machine on which nothing was measured yet. */
+export const LONGEST = [
+  'test/faults/never-read-only.test.ts',
+  'test/interop/seed-deployment.test.ts',
+  'test/integration/postgres-replication.test.ts',
+]
+
 /**
  * A file with its stage. `timeoutSeconds` is the file's own limit.
  * @typedef {{ file: string, tier: string, stage: Stage, timeoutSeconds: number }} Planned

@@ -18,6 +18,7 @@ export class Machine {
   readonly #originMs: number
   readonly #rate: number
   #suspendedMs = 0
+  #wallStepMs = 0
 
   constructor(name: string, scheduler: Scheduler, random: Random) {
     this.name = name
@@ -38,7 +39,12 @@ export class Machine {
   }
 
   wallMs(): number {
-    return WALL_START_MS + this.scheduler.nowMs
+    return WALL_START_MS + this.scheduler.nowMs + this.#wallStepMs
+  }
+
+  /** Somebody sets the wall clock that far from the right time; the monotonic one does not notice. */
+  setWallWrong(byMs: number): void {
+    this.#wallStepMs = byMs
   }
 
   /** Duration on this machine's clock as a duration of the world. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { budgetLine, fileLines, totals } from '../../../scripts/lib/tests/summary.js'
+import { budgetLine, fileLines, totalLine, totals } from '../../../scripts/lib/tests/summary.js'
 import { STAGES } from '../../../scripts/lib/tests/tiers.js'
 
 const passed = { name: 'works', result: 'passed', durationMs: 1 } as const
@@ -29,4 +29,9 @@ test('a stage over its budget is named, over three times its budget it fails', (
   assert.deepEqual(budgetLine(unit, 21_000), { text: 'unit: 21.0 s of 20 s: OVER ITS BUDGET', failed: false })
   assert.equal(budgetLine(unit, 59_000).failed, false)
   assert.equal(budgetLine(unit, 61_000).failed, true)
+})
+
+test('a run of everything is held against its 18 minutes', () => {
+  assert.equal(totalLine(956_000), 'everything: 956.0 s of 1080 s')
+  assert.equal(totalLine(1_081_000), 'everything: 1081.0 s of 1080 s: OVER ITS BUDGET')
 })
