@@ -121,18 +121,29 @@ async function localEnd(context: Context, lifecycle: Lifecycle, by: Deadline): P
   return { systemId, timeline, lsn: later(control.checkpointLsn, minRecoveryEndLsn), control }
 }
 
-/** The walsender tells the timeline of the replay; the receiver may already be ahead of it. */
+/**
+ * The walsender tells the timeline of the replay; the receiver may already be ahead of it. A standby may cross over to the next
+ * timeline between two answers: then the position would lie past the end of the timeline that it was asked for first, and
+ * look like WAL of our own. So the timeline must be the same before and after.
+ */
 async function runningEnd(context: Context, by: Deadline): Promise<LocalEnd> {
-  const [identity] = await withConnection(context.localReplication(), by, walsender =>
-    walsender.query('IDENTIFY_SYSTEM', by),
-  )
   const sql = `SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END
     - '0/0'::pg_lsn AS bytes`
-  const [row] = await withConnection(context.local(), by, connection => connection.query(sql, by))
-  const [timeline, bytes] = [Number(identity?.['timeline']), row?.['bytes']]
-  if (!Number.isSafeInteger(timeline) || bytes === undefined || bytes === null)
-    throw new HaError('E_PROTOCOL', 'our own server tells no position')
-  return { systemId: identity?.['systemid'] ?? '', timeline, lsn: BigInt(bytes), control: undefined }
+  return withConnection(context.localReplication(), by, async walsender => {
+    const identify = async () => {
+      const [identity] = await walsender.query('IDENTIFY_SYSTEM', by)
+      return { systemId: identity?.['systemid'] ?? '', timeline: Number(identity?.['timeline']) }
+    }
+    for (let before = await identify(); ; ) {
+      const [row] = await withConnection(context.local(), by, connection => connection.query(sql, by))
+      const after = await identify()
+      const bytes = row?.['bytes']
+      if (!Number.isSafeInteger(after.timeline) || bytes === undefined || bytes === null)
+        throw new HaError('E_PROTOCOL', 'our own server tells no position')
+      if (before.timeline === after.timeline) return { ...after, lsn: BigInt(bytes), control: undefined }
+      before = after
+    }
+  })
 }
 
 async function localHistory(

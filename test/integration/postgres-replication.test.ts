@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import test, { after } from 'node:test'
+import { slotNameOf } from '../../src/cluster/slot-name.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { DataDirectory } from '../../src/postgres/data-directory.ts'
 import { factsOf, type Member, Rig, sql, until, within } from './postgres-rig.ts'
@@ -124,6 +125,44 @@ test('an old primary that stopped cleanly before the promotion follows without a
     const { replicationState, timeline } = await factsOf(pg1)
     return replicationState === 'streaming' && timeline === 2
   })
+})
+
+test('a standby that is asked while it crosses over to a new timeline is never taken for one that has to rewind', async t => {
+  const asked = new Map<string, number>()
+  for (let round = 0; round < 4; round += 1) {
+    const [old, next] = (await factsOf(pg1)).role === 'primary' ? [pg1, pg2] : [pg2, pg1]
+    await until('streaming', next, async () => (await factsOf(next)).replicationState === 'streaming')
+    await old.server.stop({ mode: 'fast', checkpointFirst: true, by: within(20_000) })
+    assert.equal(await next.server.promote(within(10_000)), true)
+    await sql(next, 'CREATE TABLE IF NOT EXISTS crossing AS SELECT generate_series(1, 1000)')
+    await next.server.syncSlots(
+      new Map([[slotNameOf(old.config.name), undefined]]),
+      await factsOf(next),
+      within(5000),
+    )
+    const started = old.server.start('replica', next.upstream, starting())
+    let isOver = false
+    const ask = async () => {
+      while (!isOver) {
+        const { kind } = await old.server.divergence(next.upstream, within(5000))
+        asked.set(kind, (asked.get(kind) ?? 0) + 1)
+      }
+    }
+    const asking = ask()
+    try {
+      assert.equal(await started, true)
+      const { timeline } = await factsOf(next)
+      await until('streaming', old, async () => {
+        const facts = await factsOf(old)
+        return facts.replicationState === 'streaming' && facts.timeline === timeline
+      })
+    } finally {
+      isOver = true
+      await asking
+    }
+  }
+  t.diagnostic(`answers: ${JSON.stringify(Object.fromEntries(asked))}`)
+  assert.equal(asked.get('diverged'), undefined)
 })
 
 for (const mode of ['crashed', 'stopped', 'immediately stopped'] as const) {
