@@ -5,10 +5,12 @@ import assert from 'node:assert/strict'
 import { copyFile } from 'node:fs/promises'
 import path from 'node:path'
 import { after, describe, type TestContext, test } from 'node:test'
+import { Registry } from 'prom-client'
 import type { EtcdDcs } from '../../src/dcs/etcd/etcd.ts'
 import type { EtcdOptions } from '../../src/dcs/etcd/options.ts'
 import { FileSecrets } from '../../src/dcs/etcd/secrets.ts'
 import type { Transport } from '../../src/dcs/etcd/target.ts'
+import { createDcsMetrics } from '../../src/dcs/metrics.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { HaError } from '../../src/platform/errors.ts'
@@ -62,9 +64,16 @@ describe('users of etcd', { concurrency: 4 }, () => {
   for (const [index, transport] of transports.entries()) {
     test(`${transport}: a token that ended is replaced without anybody noticing`, async t => {
       const etcd = await guardedEtcd(50 + index, ['--auth-token-ttl=1'])
-      const { dcs } = connect(t, etcd.endpoint, { auth: root, transport })
+      const registry = new Registry()
+      const metrics = createDcsMetrics(registry)
+      const { dcs } = connect(t, etcd.endpoint, { auth: root, transport, metrics })
+      const tokens = async () => {
+        const asked = await registry.getSingleMetric('pgherd_dcs_authentications_total')?.get()
+        return asked?.values.find(({ labels }) => labels['result'] === 'ok')?.value ?? 0
+      }
       await assertWorks(dcs)
       for (let round = 0; round < 2; round += 1) {
+        const before = await tokens()
         await new Promise(resolve => setTimeout(resolve, 2_500))
         assert.equal(
           (await dcs.write([], [put('config', '{}')], by(5_000))).outcome,
@@ -72,6 +81,7 @@ describe('users of etcd', { concurrency: 4 }, () => {
           'a write is sent again',
         )
         await dcs.read(by(5_000))
+        assert.ok((await tokens()) > before, 'the old token was refused, and another one asked for')
       }
       await assertWorks(dcs)
     })
@@ -117,6 +127,7 @@ describe('users of etcd', { concurrency: 4 }, () => {
       await assert.rejects(dcs.read(by(3_000)), isRefusal)
       assert.equal((await dcs.write([], [put('leader', 'x')], by(3_000))).outcome, 'unreachable')
       const held = await dcs.keepAlive(lease.id, by(3_000))
+      assert.equal(held.outcome, 'won', 'etcd asks nobody who he is for a renewal')
       assert.ok(told.includes('dcs-auth-auth'), 'the refusal is told')
       inFile = 'changed'
       const startedMs = performance.now()
@@ -125,7 +136,7 @@ describe('users of etcd', { concurrency: 4 }, () => {
         return true
       })
       t.diagnostic(
-        `the lease was renewed meanwhile: ${held.outcome}; the new password was used ` +
+        `the new password was used ` +
           `${Math.round(performance.now() - startedMs)} ms after the file had it`,
       )
       await assertWorks(dcs)

@@ -4,8 +4,11 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import path from 'node:path'
 import { after, describe, type TestContext, test } from 'node:test'
+import { Registry } from 'prom-client'
 import { type Dcs, holdOf } from '../../src/dcs/dcs.ts'
+import type { EtcdOptions } from '../../src/dcs/etcd/options.ts'
 import { acquireLeader, releaseLeader } from '../../src/dcs/leadership.ts'
+import { createDcsMetrics } from '../../src/dcs/metrics.ts'
 import { HaError } from '../../src/platform/errors.ts'
 import { makeWorkplace } from '../support/workplace.ts'
 import { Relay } from './dcs-relay.ts'
@@ -26,6 +29,23 @@ function connect(t: TestContext, ...args: Parameters<typeof open>): Dcs {
   return dcs
 }
 
+/** A client that counts as an agent's does, and tells the kinds of its events. */
+function observed(t: TestContext, endpoints: readonly string[], more: Partial<EtcdOptions> = {}) {
+  const registry = new Registry()
+  const told: string[] = []
+  const dcs = connect(t, endpoints, {
+    metrics: createDcsMetrics(registry),
+    onEvent: ({ kind }) => void told.push(kind),
+    ...more,
+  })
+  /** The sum over all labels. */
+  const count = async (name: string) => {
+    const metric = await registry.getSingleMetric(name)?.get()
+    return metric?.values.reduce((sum, { value }) => sum + value, 0) ?? Number.NaN
+  }
+  return { dcs, told, count }
+}
+
 async function relayTo(t: TestContext, ...args: Parameters<typeof Relay.to>): Promise<Relay> {
   const relay = await Relay.to(...args)
   t.after(() => relay.close())
@@ -35,11 +55,20 @@ async function relayTo(t: TestContext, ...args: Parameters<typeof Relay.to>): Pr
 const pause = (durationMs: number) => new Promise(resolve => setTimeout(resolve, durationMs))
 
 describe('edges of etcd', { concurrency: 3 }, () => {
-  test('a write to a frozen member is unknown, comes late after the thaw, and is refused by its compare', async t => {
+  test('a write to a frozen member comes late after the thaw: a guarded one is refused by its compare, one that was given up is unknown', async t => {
     const etcd = await startEtcd(work, 30, 3)
-    const [member] = etcd.members
+    const leading = await etcd.leader()
+    const member = etcd.members.find(one => one !== leading)
     assert.ok(member !== undefined)
-    const [late, other] = [connect(t, [member.endpoint]), connect(t, etcd.endpoints.slice(1))]
+    const late = connect(t, [member.endpoint])
+    const {
+      dcs: other,
+      told,
+      count,
+    } = observed(
+      t,
+      etcd.members.filter(one => one !== member).map(one => one.endpoint),
+    )
     const lease = await other.grantLease(60, by(5_000))
     await acquireLeader(late, 'pg1', lease.id, by(5_000))
     const { leader } = await late.read(by(5_000))
@@ -49,20 +78,29 @@ describe('edges of etcd', { concurrency: 3 }, () => {
     await late.read(by(5_000))
     const freezing = member.server.freeze()
     const numbers = Array.from({ length: 20 }, (_, number) => number)
-    const guarded = numbers.map(() => releaseLeader(late, holdOf(leader), by(1_500)))
-    const plain = numbers.map(number => late.write([], [put(`pgherd/late${number}`, 'x')], by(1_500)))
-    for (const { outcome } of await Promise.all([...guarded, ...plain])) assert.equal(outcome, 'unknown')
+    const givenUp = numbers.map(() => releaseLeader(late, holdOf(leader), by(500)))
+    const waiting = [
+      releaseLeader(late, holdOf(leader), by(10_000)),
+      acquireLeader(late, 'late', lease.id, by(10_000)),
+    ]
+    const plain = late.write([], [put('pgherd/late', 'x')], by(10_000))
+    for (const { outcome } of await Promise.all(givenUp)) assert.equal(outcome, 'unknown')
     await freezing
-    await releaseLeader(other, holdOf(leader), by(8_000))
-    assert.equal((await acquireLeader(other, 'pg2', lease.id, by(8_000))).outcome, 'won')
+    await releaseLeader(other, holdOf(leader), by(2_000))
+    const next = await acquireLeader(other, 'pg2', lease.id, by(2_000))
+    assert.equal(next.outcome, 'won')
     member.server.thaw()
-    await etcd.ready()
-    await pause(1_000)
-    const view = await other.read(by(5_000))
-    assert.equal(view.leader?.name, 'pg2')
-    console.log(
-      `of ${numbers.length} unconditional writes that were given up, ${view.own.size} came after the thaw`,
+    assert.ok(((await plain).revision ?? 0n) > (next.revision ?? 0n), 'what nothing guards was applied late')
+    assert.deepEqual(
+      (await Promise.all(waiting)).map(({ outcome }) => outcome),
+      ['lost', 'lost'],
     )
+    await etcd.ready()
+    await pause(500)
+    assert.equal((await other.read(by(5_000))).leader?.name, 'pg2')
+    assert.equal((await acquireLeader(other, 'pg3', lease.id, by(5_000))).outcome, 'lost')
+    assert.ok(told.includes('dcs-compare-refused'), told.join())
+    assert.equal(await count('pgherd_dcs_refused_compares_total'), 1)
   })
 
   test('with one member frozen, a watch on two members still tells a deletion within milliseconds', async t => {
@@ -88,7 +126,7 @@ describe('edges of etcd', { concurrency: 3 }, () => {
       const answeredMs = performance.now()
       await watch.events(2)
       const delayMs = (watch.seenAtMs[1] ?? Number.NaN) - answeredMs
-      console.log(
+      t.diagnostic(
         `${frozen.name} frozen: delete answered after ${(answeredMs - started).toFixed(1)} ms, ` +
           `told ${delayMs.toFixed(1)} ms after the answer`,
       )
@@ -104,7 +142,7 @@ describe('edges of etcd', { concurrency: 3 }, () => {
     const [first, second] = etcd.members
     assert.ok(first !== undefined && second !== undefined)
     const relay = await relayTo(t, first.host.address, first.clientPort)
-    const dcs = connect(t, [relay.endpoint, second.endpoint], { watchSilenceMs: 500 })
+    const { dcs, told, count } = observed(t, [relay.endpoint, second.endpoint], { watchSilenceMs: 500 })
     const writer = connect(t, [second.endpoint])
     const watch = new WatchReader(dcs, 1)
     await watch.begun()
@@ -113,14 +151,20 @@ describe('edges of etcd', { concurrency: 3 }, () => {
     await writer.write([], [put('leader', 'pg1')], by(5_000))
     await watch.events(1)
     const tookMs = (watch.seenAtMs[0] ?? 0) - startedMs
-    console.log(`watch on one member that fell silent: the event came after ${tookMs.toFixed(0)} ms`)
+    t.diagnostic(`watch on one member that fell silent: the event came after ${tookMs.toFixed(0)} ms`)
     assert.ok(tookMs < 8_500)
+    await dcs.read(by(8_000))
+    for (const kind of ['dcs-watch-lost', 'dcs-endpoint-changed'])
+      assert.ok(told.includes(kind), `${kind} among ${told.join()}`)
+    for (const name of ['watch_restarts', 'endpoint_changes'])
+      assert.ok((await count(`pgherd_dcs_${name}_total`)) > 0, name)
   })
 
   test('a watch whose history was compacted starts over and says so', async t => {
     const etcd = await SingleEtcd.start(work, 33)
     const relay = await relayTo(t, etcd.address, etcd.port)
-    const [dcs, writer] = [connect(t, [relay.endpoint]), connect(t, [etcd.endpoint])]
+    const { dcs, told, count } = observed(t, [relay.endpoint])
+    const writer = connect(t, [etcd.endpoint])
     const watch = new WatchReader(dcs, 2)
     await watch.begun()
     await writer.write([], [put('leader', 'pg1')], by(5_000))
@@ -136,6 +180,8 @@ describe('edges of etcd', { concurrency: 3 }, () => {
     const after = await writer.write([], [{ kind: 'delete', key: 'leader' }], by(5_000))
     await watch.events(2)
     assert.deepEqual(watch.seen.at(-1), { kind: 'delete', key: 'leader', revision: after.revision })
+    assert.ok(told.includes('dcs-watch-reset'), told.join())
+    assert.ok((await count('pgherd_dcs_watch_stale_total')) > 0)
   })
 
   test('etcd restored as itself, with an older revision and term, is believed again', async t => {
@@ -160,6 +206,43 @@ describe('edges of etcd', { concurrency: 3 }, () => {
     assert.equal(view.leader?.name, 'pg1')
     await watch.until(() => watch.stale.some(why => why.includes('went back')), 'the restore to be told')
     await toldAfterwards(dcs, watch)
+  })
+
+  test('a member of an older raft term, brought up alone from an old disk, is neither read nor written while ours lived a moment ago', async t => {
+    const ours = await SingleEtcd.start(work, 39)
+    for (let count = 0; count < 2; count += 1) await ours.restart()
+    const stale = await SingleEtcd.start(work, 48, ours.sameIdentity)
+    const there = connect(t, [stale.endpoint])
+    for (let count = 0; count < 5; count += 1) await there.write([], [put('config', '{}')], by(5_000))
+    const told: string[] = []
+    const dcs = connect(t, [ours.endpoint, stale.endpoint], {
+      followMembers: false,
+      onEvent: ({ kind }) => void told.push(kind),
+    })
+    const lease = await dcs.grantLease(60, by(5_000))
+    await dcs.write([], [put('leader', 'pg2')], by(5_000))
+    const { position } = await dcs.read(by(5_000))
+    const theirs = (await there.read(by(5_000))).position
+    assert.equal(theirs.clusterId, position.clusterId, 'the case is about the same cluster id')
+    assert.ok(theirs.raftTerm < position.raftTerm && theirs.revision > position.revision)
+    await ours.server.freeze()
+    // Until then a write goes to whoever answered last.
+    await pause(500)
+    const [read, taken, written, renewed] = await Promise.allSettled([
+      dcs.read(by(2_000)),
+      acquireLeader(dcs, 'pg1', lease.id, by(2_000)),
+      dcs.write([], [put('pgherd/mark', 'x')], by(2_000)),
+      dcs.keepAlive(lease.id, by(2_000)),
+    ])
+    assert.equal(read.status, 'rejected', 'nobody who is believed answered')
+    assert.ok(taken.status === 'fulfilled' && taken.value.outcome !== 'won', 'no leader by the old disk')
+    assert.ok(written.status === 'fulfilled' && written.value.outcome !== 'won', 'nothing counts as written')
+    assert.ok(renewed.status === 'fulfilled' && renewed.value.outcome !== 'won', 'no lease of the old disk')
+    assert.ok(told.includes('dcs-not-believed'), told.join())
+    const left = await there.read(by(5_000))
+    assert.deepEqual([left.leader, [...left.own.keys()]], [undefined, []], 'nothing was written there')
+    ours.server.thaw()
+    assert.equal((await dcs.read(by(5_000))).leader?.name, 'pg2')
   })
 
   test('another etcd cluster behind the same address is noticed, and its events are told', async t => {
@@ -207,7 +290,7 @@ describe('edges of etcd', { concurrency: 3 }, () => {
     assert.equal((await right.keepAlive(lease.id, by(15_000))).outcome, 'won')
   })
 
-  test('after close a process with a frozen and a dead endpoint ends by itself', async () => {
+  test('after close a process with a frozen and a dead endpoint ends by itself', async t => {
     const etcd = await startEtcd(work, 38, 3)
     const [frozen, dead] = etcd.members
     await frozen?.server.freeze()
@@ -222,7 +305,7 @@ describe('edges of etcd', { concurrency: 3 }, () => {
     })
     const code = await new Promise(resolve => child.on('exit', resolve))
     const closedForMs = /closed for (\d+) ms/.exec(printed)?.[1]
-    console.log(`a process ended ${closedForMs} ms after close: ${code}`)
+    t.diagnostic(`a process ended ${closedForMs} ms after close: ${code}`)
     assert.equal(code, 0)
     assert.ok(Number(closedForMs) < 2_500, printed)
     frozen?.server.thaw()

@@ -83,6 +83,11 @@ export class SingleEtcd {
     return etcd
   }
 
+  /** Flags for another etcd that takes itself for this one: same cluster id, same member id. */
+  get sameIdentity(): readonly string[] {
+    return this.#identity.filter(flag => flag.startsWith('--initial-'))
+  }
+
   get endpoint(): string {
     return `${this.address}:${this.port}`
   }

@@ -164,14 +164,17 @@ export class Calls {
   async write<T extends Answered>(what: string, by: Deadline, send: Send<T>): Promise<Answer<T>> {
     for (;;) {
       const endpoint = await this.#answering(by)
+      const known = this.#parts.terms.current()
       const sentAtMs = this.#parts.clock.monotonicMs()
       try {
         const value = await this.attempt(endpoint, what, by.within(this.attemptMs * 2), send)
         const position = positionOf(value.header)
-        const doubt = this.#doubtOf(endpoint, position, this.#parts.terms.current())
-        // Too late to undo; the caller reads before it goes on.
-        if (doubt !== undefined && isForeign(position, this.#parts.terms.current()))
+        const doubt = this.#doubtOf(endpoint, position, known)
+        // Too late to undo, and nothing to build on: the caller reads before it goes on.
+        if (doubt !== undefined) {
+          this.#parts.endpoints.failed(endpoint)
           throw new EtcdFault('stale', endpoint.name, doubt)
+        }
         this.#parts.terms.raise(position)
         this.#parts.terms.heardAtMs = this.#parts.clock.monotonicMs()
         this.#parts.endpoints.prefer(endpoint)
@@ -298,9 +301,10 @@ export class Calls {
         (rpc, call) => rpc.range({ key, isLocal: true, keysOnly: true }, call),
         { signal },
       )
-      if (!isForeign(header, known)) return undefined
+      const doubt = this.#doubtOf(endpoint, positionOf(header), known)
+      if (doubt === undefined) return undefined
       this.#parts.endpoints.failed(endpoint)
-      return new EtcdFault('stale', endpoint.name, `belongs to another etcd cluster, ${header.clusterId}`)
+      return new EtcdFault('stale', endpoint.name, doubt)
     } catch (error) {
       const fault = faultOf(error, endpoint.name)
       return isEndpointFault(fault.kind) ? fault : undefined

@@ -3,7 +3,7 @@
 import type { Clock, Timer } from '../../platform/clock.ts'
 import { Addresses } from './addresses.ts'
 import type { Endpoint, Send } from './endpoints.ts'
-import { EtcdFault } from './faults.ts'
+import { EtcdFault, faultOf } from './faults.ts'
 import type { EndpointAddress } from './options.ts'
 import type { EtcdRpc } from './rpc.ts'
 import type { SecretSource } from './secrets.ts'
@@ -48,9 +48,16 @@ export class EtcdEndpoint implements Endpoint {
     const rpc = await this.#client()
     // A name that took too long to resolve must not send the request behind its caller's back.
     signal.throwIfAborted()
-    return this.#parts.tokens.send({ name: this.name, rpc }, signal, isLenient, token =>
-      send(rpc, token === undefined ? { signal } : { signal, token }),
-    )
+    try {
+      return await this.#parts.tokens.send({ name: this.name, rpc }, signal, isLenient, token =>
+        send(rpc, token === undefined ? { signal } : { signal, token }),
+      )
+    } catch (error) {
+      const { kind } = faultOf(error, this.name)
+      // A name that may do nothing, or no connection at all: our certificates, or whom they trust, may be old.
+      if (kind === 'auth' || (kind === 'not-sent' && this.address.secure)) this.#parts.secrets.suspect()
+      throw error
+    }
   }
 
   doubtToken(): void {
