@@ -267,6 +267,25 @@ describe('edges of etcd', { concurrency: 3 }, () => {
     await toldAfterwards(dcs, watch)
   })
 
+  test('an etcd without space: a write is unknown, reads and renewals go on, and after a compaction all is well', async t => {
+    const etcd = await SingleEtcd.start(work, 49, [`--quota-backend-bytes=${256 * 1024}`])
+    const dcs = connect(t, [etcd.endpoint])
+    const lease = await dcs.grantLease(60, by(5_000))
+    assert.equal((await acquireLeader(dcs, 'pg1', lease.id, by(5_000))).outcome, 'won')
+    const page = 'x'.repeat(16 * 1024)
+    const fill = () => dcs.write([], [put('pgherd/page', page)], by(5_000))
+    let written = await fill()
+    for (let count = 0; written.outcome === 'won' && count < 200; count += 1) written = await fill()
+    assert.equal(written.outcome, 'unknown')
+    assert.equal((await dcs.keepAlive(lease.id, by(5_000))).outcome, 'won')
+    const { leader, position } = await dcs.read(by(5_000))
+    assert.equal(leader?.name, 'pg1')
+    await etcd.ctl('compact', String(position.revision))
+    await etcd.ctl('defrag')
+    await etcd.ctl('alarm', 'disarm')
+    assert.equal((await dcs.write([], [put('pgherd/page', '')], by(5_000))).outcome, 'won')
+  })
+
   test('a wrong password is an authentication error, and the right one works', async t => {
     const etcd = await SingleEtcd.start(work, 37)
     await etcd.ctl('user', 'add', 'root:secret')

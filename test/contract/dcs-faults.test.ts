@@ -2,7 +2,7 @@
 // told twice, outcomes that tell the truth, and a lease that is held as long as a majority is well.
 
 import assert from 'node:assert/strict'
-import { after, describe, test } from 'node:test'
+import { after, describe, type TestContext, test } from 'node:test'
 import type { EtcdCluster, EtcdMember } from '../../src/demo/etcd.ts'
 import { makeWorkplace } from '../support/workplace.ts'
 import { Load } from './dcs-load.ts'
@@ -30,10 +30,10 @@ const work = await makeWorkplace({ after })
 
 describe('etcd members under faults', { concurrency: true }, () => {
   for (const [index, each] of cases.entries()) {
-    test(`${each.who} frozen and thawed, then killed and restarted: nothing stale, nothing lost`, async () => {
+    test(`${each.who} frozen and thawed, then killed and restarted: nothing stale, nothing lost`, async t => {
       const etcd = await startEtcd(work, 10 + index, 3)
-      await underFault(etcd, each, 'frozen')
-      await underFault(etcd, each, 'killed')
+      await underFault(t, etcd, each, 'frozen')
+      await underFault(t, etcd, each, 'killed')
     })
   }
 })
@@ -45,35 +45,50 @@ async function follower(etcd: EtcdCluster): Promise<EtcdMember> {
   return found
 }
 
-async function underFault(etcd: EtcdCluster, each: Case, fault: 'frozen' | 'killed'): Promise<void> {
+/** Over both transports at the same time: one fault, two clients, each in a scope of its own. */
+async function underFault(
+  t: TestContext,
+  etcd: EtcdCluster,
+  each: Case,
+  fault: 'frozen' | 'killed',
+): Promise<void> {
   const chosen = await each.choose(etcd)
-  const [agent, proxy] = [
-    connect(etcd.endpoints, { scope: fault }),
-    connect(etcd.endpoints, { scope: fault }),
-  ]
-  const load = new Load(agent, proxy)
+  const loads = (['grpc', 'http'] as const).map(transport => {
+    const scope = `${fault}-${transport}`
+    const [agent, proxy] = [
+      connect(etcd.endpoints, { scope, transport }),
+      connect(etcd.endpoints, { scope, transport }),
+    ]
+    return {
+      load: new Load(agent, proxy),
+      clients: [agent, proxy],
+      what: `${each.who} ${fault}, ${transport}`,
+    }
+  })
   try {
-    await load.start()
+    for (const { load } of loads) await load.start()
     await pause(500)
     await Promise.all(chosen.map(({ server }) => (fault === 'frozen' ? server.freeze() : server.kill())))
     await pause(FAULT_MS)
     await heal(etcd, chosen)
     await pause(1_000)
-    await load.stop()
-    await judge(load, each, `${each.who} ${fault}`)
+    await Promise.all(loads.map(({ load }) => load.stop()))
+    for (const { load, what } of loads) await judge(t, load, each, what)
   } finally {
-    await load.watch.close()
-    await Promise.all([agent.close(), proxy.close()])
+    for (const { load, clients } of loads) {
+      await load.watch.close()
+      await Promise.all(clients.map(client => client.close()))
+    }
   }
 }
 
-async function judge(load: Load, each: Case, what: string): Promise<void> {
+async function judge(t: TestContext, load: Load, each: Case, what: string): Promise<void> {
   const present = await load.present()
   const count = (outcome: string) => load.writes.filter(write => write.outcome === outcome).length
   await load.watch.until(() => numbersSeen(load).length >= present.size, 'the watch to catch up')
   const delaysMs = [...load.noticeDelaysMs()].sort((a, b) => a - b)
   const worstMs = delaysMs.at(-1) ?? 0
-  console.log(
+  t.diagnostic(
     `${what}: won ${count('won')}, unknown ${count('unknown')}, unreachable ${count('unreachable')}; ` +
       `${load.reads} reads; renewals at most ${ms(load.renewalGapMs)} apart; notice after the write's answer: ` +
       `median ${ms(delaysMs[delaysMs.length >> 1] ?? 0)}, worst ${ms(worstMs)}; stale told ${load.watch.stale.length}`,

@@ -7,6 +7,7 @@ import path from 'node:path'
 import test, { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createEtcdDcs } from '../../src/dcs/etcd/etcd.ts'
+import type { Member } from '../../src/demo/member.ts'
 import { queryOnce } from '../../src/demo/sql.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
@@ -206,6 +207,44 @@ test('etcd loses all its data: the cluster gets its identity and its configurati
   )
   assertSafe(report)
 })
+
+test('etcd loses all its data while the cluster is paused: no server is touched, and identity, pause and leader come back', async t => {
+  const leader = await cluster.leader()
+  const servers = await Promise.all(cluster.members.map(member => member.postmasterPid()))
+  await patchConfig(leader, { pause: true })
+  await sleep(3_000)
+  const before = await store.read(by(10_000))
+  const witness = await Witness.start(cluster)
+  const lostMs = performance.now()
+  await Promise.all(etcd.members.map(member => member.server.kill()))
+  for (const member of etcd.members) await rm(member.dataDir, { recursive: true, force: true })
+  await sleep(TTL_MS + 2_000)
+  assert.equal((await leader.status()).role, 'primary', 'paused: a primary without a store stays one')
+  await etcd.start()
+  const patience = { withinMs: 60_000, everyMs: 100 }
+  const view = await waitFor('the cluster to be registered again', patience, async () => {
+    const now = await store.read(by(5_000))
+    return now.initialize !== undefined && now.leader !== undefined && now.config !== undefined
+      ? now
+      : undefined
+  })
+  assert.equal(view.leader?.name, leader.name)
+  assert.equal(view.initialize?.value, before.initialize?.value, 'the identity is the old one')
+  assert.deepEqual(view.config?.value, before.config?.value, 'the pause is in force again')
+  await witness.writesAgain(performance.now())
+  const report = await witness.finish(lostMs)
+  t.diagnostic(`all data of etcd lost in a pause: outage through the proxy ${seconds(report.outage.ms)}`)
+  assertSafe(report)
+  assert.deepEqual(await Promise.all(cluster.members.map(member => member.postmasterPid())), servers)
+  await patchConfig(leader, { pause: null })
+  await cluster.complete(60_000)
+  assert.deepEqual(await Promise.all(cluster.members.map(member => member.postmasterPid())), servers)
+})
+
+async function patchConfig(member: Member, patch: object): Promise<void> {
+  const answer = await member.rest('/config', { method: 'PATCH', body: JSON.stringify(patch) })
+  assert.equal(answer.code, 200, answer.body)
+}
 
 /** A copy of a file with another password of etcd. */
 async function withPassword(file: string, password: string): Promise<string> {
