@@ -36,6 +36,7 @@ function outcomeOf({ acquired, divergence, isStarted }: Answers): string {
 }
 
 const PEER_TIMEOUT_MS = 2_000
+const FORMER_LEADER_TIMEOUT_MS = 500
 /** No lease hangs on it: whoever compares does not lead. A busy leader and our own WAL need more than an exchange with etcd. */
 const COMPARE_TIMEOUT_MS = 5_000
 const FOLLOW_TIMEOUT_MS = 10_000
@@ -84,7 +85,7 @@ export class Executor {
     const { postgres, clock } = this.#parts
     switch (action.kind) {
       case 'ask-peers':
-        return { peers: await this.#parts.askPeers(action.peers, Deadline.in(clock, PEER_TIMEOUT_MS)) }
+        return { peers: await this.#askPeers(action.peers) }
       case 'check-divergence':
         return this.#checkDivergence(action)
       case 'acquire-leader':
@@ -116,6 +117,22 @@ export class Executor {
       default:
         return { isStarted: this.#tasks.start(this.#work.plan(action)) }
     }
+  }
+
+  /**
+   * In a synchronous mode nothing that the former leader alone has was acknowledged, so its word can only cost time: where its
+   * host is gone, everybody would wait for it to the end. In asynchronous replication its word may save rows.
+   */
+  async #askPeers(peers: ReadonlyMap<string, string>): Promise<readonly PeerAnswer[]> {
+    const { askPeers, clock } = this.#parts
+    const { memory, config } = this.#state
+    const isShort = (name: string) => config.synchronousMode !== 'off' && name === memory.lastLeader
+    const ask = (isFormer: boolean, withinMs: number) => {
+      const asked = new Map([...peers].filter(([name]) => isShort(name) === isFormer))
+      return askPeers(asked, Deadline.in(clock, withinMs))
+    }
+    const answers = await Promise.all([ask(false, PEER_TIMEOUT_MS), ask(true, FORMER_LEADER_TIMEOUT_MS)])
+    return answers.flat()
   }
 
   #register(systemId: string, by: Deadline): Promise<Written> {

@@ -152,6 +152,8 @@ export class Work {
     if (keeper.leftMs() <= 0 || fence.isActing)
       throw new HaError('E_LEASE_LOST', 'the lease was lost before the promotion')
     fence.arm()
+    // From here on our WAL may have a beginning of a timeline that nobody else has, however this ends.
+    state.memory = { ...state.memory, cleanAgainst: undefined }
     const isDone = await parts.postgres.promote(Deadline.in(parts.clock, PROMOTE_TIMEOUT_MS))
     if (!isDone) {
       await this.#stopQuickly()

@@ -45,13 +45,15 @@ export async function divergence(
     }
     const lineage = { timeline: ours.timeline, history: await localHistory(context, ours.timeline, by) }
     const fork = forkPoint(lineage, theirs)
-    if (fork !== undefined) return await compare(context, lifecycle, ours, fork, by)
-    const parted = await otherBeginning(context, lifecycle, leader, lineage, by)
-    return parted === undefined
-      ? { kind: 'none' }
-      : diverged({ timeline: ours.timeline, lsn: parted }, ours.lsn)
+    // The leader has, or had, a timeline of our number: it may be another one all the same.
+    if (fork === undefined || fork.timeline === ours.timeline) {
+      const parted = await otherBeginning(context, lifecycle, leader, lineage, by)
+      if (parted !== undefined) return diverged({ timeline: ours.timeline, lsn: parted }, ours.lsn)
+    }
+    return fork === undefined ? { kind: 'none' } : await compare(context, lifecycle, ours, fork, by)
   } catch (error) {
-    return { kind: 'unknown', why: messageOf(error) }
+    const isLeaderInRecovery = error instanceof HaError && error.code === 'E_NOT_PRIMARY'
+    return { kind: 'unknown', why: messageOf(error), isLeaderInRecovery }
   }
 }
 

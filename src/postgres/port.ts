@@ -125,7 +125,8 @@ export interface StopResult {
 export type Divergence =
   | { readonly kind: 'none' }
   | { readonly kind: 'diverged'; readonly at: Lsn; readonly localEnd: Lsn }
-  | { readonly kind: 'unknown'; readonly why: string }
+  /** `isLeaderInRecovery`: there was nothing to compare with yet. */
+  | { readonly kind: 'unknown'; readonly why: string; readonly isLeaderInRecovery?: boolean }
 
 export interface RewindResult {
   readonly ok: boolean

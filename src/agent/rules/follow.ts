@@ -60,8 +60,14 @@ function checkHistory(
   epoch: bigint,
   memory: Memory,
 ): { readonly memory: Memory; readonly decision?: Decision } {
-  if (memory.cleanAgainst === epoch || !leaderIsPrimary(view)) return { memory }
+  if (memory.cleanAgainst === epoch) return { memory }
   const { divergence } = snapshot
+  const isInRecovery = divergence?.kind === 'unknown' && divergence.isLeaderInRecovery === true
+  if (!leaderIsPrimary(view) || isInRecovery) {
+    if (!mayHaveItsNextTimeline(snapshot, view, facts, memory)) return { memory }
+    const says = `waiting for (${upstream.member}) to leave recovery: the history of my timeline ${facts.timeline} is to be compared first`
+    return { memory, decision: say('wait-to-compare', says, memory) }
+  }
   if (divergence === undefined) {
     if (isStreamingFrom(snapshot, view, facts)) return { memory: { ...memory, cleanAgainst: epoch } }
     const says = `comparing my history with (${upstream.member})`
@@ -74,6 +80,22 @@ function checkHistory(
     return { memory, decision: resolveDivergence(snapshot, upstream, epoch, memory) }
   }
   return { memory: divergence.kind === 'none' ? { ...memory, cleanAgainst: epoch } : memory }
+}
+
+/**
+ * A leader that is about to be promoted gives its timeline the next number. Who has that number already, of a promotion that
+ * nobody heard of, would be sent that timeline's WAL on top of his own: PostgreSQL compares numbers, not histories. Who was
+ * compared with an earlier leader, and was not promoted since, has no timeline of his own.
+ */
+function mayHaveItsNextTimeline(
+  { isFollowingLeader }: Snapshot,
+  view: ClusterView,
+  facts: ServerFacts,
+  memory: Memory,
+): boolean {
+  if (memory.cleanAgainst !== undefined || isFollowingLeader) return false
+  const leaderTimeline = view.leader === undefined ? undefined : view.members.get(view.leader.name)?.timeline
+  return leaderTimeline === undefined || facts.timeline >= leaderTimeline
 }
 
 /** Streaming on the leader's own timeline is proof enough of a common history. */

@@ -9,7 +9,9 @@ import type { SimServer } from './server.ts'
 /** As src/postgres/divergence.ts decides, from the same facts. */
 export function compareHistories(own: DataDirectory, theirs: DataDirectory): Divergence {
   const fork = forkPoint(own.lineage, theirs.lineage)
-  if (fork === undefined) return sameTimeline(own, theirs)
+  if (fork === undefined) return otherBeginning(own, theirs) ?? { kind: 'none' }
+  const other = fork.timeline === own.timeline ? otherBeginning(own, theirs) : undefined
+  if (other !== undefined) return other
   const diverged: Divergence = {
     kind: 'diverged',
     at: fork.lsn,
@@ -23,11 +25,9 @@ export function compareHistories(own: DataDirectory, theirs: DataDirectory): Div
 }
 
 /** Two promotions from one position give timelines of one number: their first records tell them apart. */
-function sameTimeline(own: DataDirectory, theirs: DataDirectory): Divergence {
-  const [ours, other] = [own, theirs].map(({ wal, timeline }) =>
-    wal.find(record => record.timeline === timeline),
-  )
-  if (ours === other || ours === undefined) return { kind: 'none' }
+function otherBeginning(own: DataDirectory, theirs: DataDirectory): Divergence | undefined {
+  const [ours, other] = [own, theirs].map(({ wal }) => wal.find(record => record.timeline === own.timeline))
+  if (ours === other || ours === undefined || other === undefined) return undefined
   const at = own.wal[ours.index - 1]?.end ?? 0
   return { kind: 'diverged', at: BigInt(at), localEnd: own.endLsn }
 }

@@ -208,7 +208,10 @@ export class SimPostgres implements Postgres {
       remote.isServing && remote.isPrimary ? remote.data : undefined,
     ).catch(() => undefined)
     await this.#pause(2, 20)
-    if (theirs === undefined) return { kind: 'unknown', why: `${leader.member} has not left recovery yet` }
+    if (theirs === undefined) {
+      const why = `${leader.member} has not left recovery yet`
+      return { kind: 'unknown', why, isLeaderInRecovery: true }
+    }
     if (server.data === undefined || (server.state !== 'running' && server.state !== 'stopped')) {
       return { kind: 'unknown', why: `our own server is ${server.state}` }
     }

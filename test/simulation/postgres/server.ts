@@ -98,6 +98,8 @@ export class SimServer {
   start(role: ServerRole, upstream: Upstream | undefined): void {
     if (this.#state !== 'stopped' || this.data === undefined) return
     this.killBackends()
+    // Who waited for a standby in the life before was a backend, and is gone with it.
+    this.#waiters = []
     this.#generation += 1
     this.#state = 'starting'
     this.role = role

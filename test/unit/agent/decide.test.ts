@@ -323,6 +323,34 @@ const rows: readonly Row[] = [
     actions: ['check-divergence pg1'],
   },
   {
+    situation: 'never compared, and a leader that is not promoted yet: its next timeline may have the number of ours',
+    seen: {
+      view: view({ roles: { pg1: 'replica' }, timelines: { pg1: 1 } }),
+      server: running({ timeline: 2 }),
+      isFollowingLeader: false,
+    },
+    remembers: { cleanAgainst: undefined },
+    rule: 'wait-to-compare',
+    actions: [],
+  },
+  {
+    situation: 'never compared, and the leader was found in recovery when it was asked',
+    seen: {
+      divergence: { kind: 'unknown', why: 'pg1 has not left recovery yet', isLeaderInRecovery: true },
+      isFollowingLeader: false,
+    },
+    remembers: { cleanAgainst: undefined },
+    rule: 'wait-to-compare',
+    actions: [],
+  },
+  {
+    situation: 'compared with the leader before, and the next one is not promoted yet: follow at once, commits wait for it',
+    seen: { view: view({ roles: { pg1: 'replica' } }), isFollowingLeader: false },
+    remembers: { cleanAgainst: 90n },
+    rule: 'follow',
+    actions: ['follow pg1'],
+  },
+  {
     situation: 'a running standby parted from the new leader: rewind',
     seen: {
       view: view({ timelines: { pg1: 2 } }),
