@@ -14,9 +14,7 @@ const FAILURES_MAX = 50
  * agent is dead, its server runs on, and a standby that has told its position to the race goes on confirming its commits
  * until its own next turn; no proxy passes them on, a direct session sees them.
  */
-const OPEN: ReadonlyMap<number, string> = new Map([
-  [718, 'acknowledged-write-lost'],
-])
+const OPEN: ReadonlyMap<number, string> = new Map([[718, 'acknowledged-write-lost']])
 
 test(`${SEEDS} worlds break no check beyond the open ones, and enough happens in them`, async t => {
   const startedMs = performance.now()

@@ -7,6 +7,9 @@ import type { Memory, Snapshot } from '../snapshot.ts'
 import { resolveDivergence } from './divergence.ts'
 import { leaderIsPrimary, leaderUpstream, say } from './say.ts'
 
+/** A promotion takes a tenth of a second or two, and nobody tells us of its end. */
+const COMPARE_AGAIN_MS = 250
+
 /** A primary without the key stops at once; a standby follows, after a look at its history when the leader is new. */
 export const followsLeader: Rule = (snapshot, memory) => {
   const { view, self, server } = snapshot
@@ -66,7 +69,7 @@ function checkHistory(
   if (!leaderIsPrimary(view) || isInRecovery) {
     if (!mayHaveItsNextTimeline(snapshot, view, facts, memory)) return { memory }
     const says = `waiting for (${upstream.member}) to leave recovery: the history of my timeline ${facts.timeline} is to be compared first`
-    return { memory, decision: say('wait-to-compare', says, memory) }
+    return { memory, decision: { ...say('wait-to-compare', says, memory), againInMs: COMPARE_AGAIN_MS } }
   }
   if (divergence === undefined) {
     if (isStreamingFrom(snapshot, view, facts)) return { memory: { ...memory, cleanAgainst: epoch } }

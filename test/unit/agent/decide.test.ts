@@ -323,7 +323,8 @@ const rows: readonly Row[] = [
     actions: ['check-divergence pg1'],
   },
   {
-    situation: 'never compared, and a leader that is not promoted yet: its next timeline may have the number of ours',
+    situation:
+      'never compared, and a leader that is not promoted yet: its next timeline may have the number of ours',
     seen: {
       view: view({ roles: { pg1: 'replica' }, timelines: { pg1: 1 } }),
       server: running({ timeline: 2 }),
@@ -344,7 +345,8 @@ const rows: readonly Row[] = [
     actions: [],
   },
   {
-    situation: 'compared with the leader before, and the next one is not promoted yet: follow at once, commits wait for it',
+    situation:
+      'compared with the leader before, and the next one is not promoted yet: follow at once, commits wait for it',
     seen: { view: view({ roles: { pg1: 'replica' } }), isFollowingLeader: false },
     remembers: { cleanAgainst: 90n },
     rule: 'follow',
