@@ -99,6 +99,7 @@ export class Observer {
       if (!state.config.warnings.includes(warning)) this.#parts.log.warning(warning)
     }
     state.config = config
+    this.#parts.dcs.setRetryTimeout?.(config.retryTimeoutSeconds * 1000)
     this.#keeper.setTimings({
       ttlMs: config.ttlSeconds * 1000,
       loopWaitMs: config.loopWaitSeconds * 1000,

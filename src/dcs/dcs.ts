@@ -94,6 +94,8 @@ export interface Dcs {
    * without its server's own word).
    */
   watch(options: WatchOptions): AsyncIterable<Notice>
+  /** `retry_timeout` of the configuration in force: the time in which every endpoint should have had a try. */
+  setRetryTimeout?(durationMs: number): void
   close(): Promise<void>
 }
 

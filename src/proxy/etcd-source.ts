@@ -121,9 +121,11 @@ export class EtcdSource implements Source {
   }
 
   #onAnswer(view: ClusterView): void {
-    const { clock, events } = this.#options
+    const { clock, dcs, events } = this.#options
     const ttlSeconds = asInteger(view.config?.value['ttl'])
     if (ttlSeconds !== undefined && ttlSeconds > 0) this.#ttlMs = ttlSeconds * 1000
+    const retrySeconds = asInteger(view.config?.value['retry_timeout'])
+    if (retrySeconds !== undefined && retrySeconds > 0) dcs.setRetryTimeout?.(retrySeconds * 1000)
     if (this.#isSilent) {
       const silentMs = clock.monotonicMs() - this.#lastAnswerAtMs
       events.record({

@@ -225,9 +225,12 @@ describe('edges of etcd', { concurrency: 3 }, () => {
     const theirs = (await there.read(by(5_000))).position
     assert.equal(theirs.clusterId, position.clusterId, 'the case is about the same cluster id')
     assert.ok(theirs.raftTerm < position.raftTerm && theirs.revision > position.revision)
+    const watch = new WatchReader(dcs, 2)
+    await watch.begun()
     await ours.server.freeze()
     // Until then a write goes to whoever answered last.
     await pause(500)
+    await there.write([], [put('pgherd/theirs', 'x')], by(5_000))
     const [read, taken, written, renewed] = await Promise.allSettled([
       dcs.read(by(2_000)),
       acquireLeader(dcs, 'pg1', lease.id, by(2_000)),
@@ -240,9 +243,16 @@ describe('edges of etcd', { concurrency: 3 }, () => {
     assert.ok(renewed.status === 'fulfilled' && renewed.value.outcome !== 'won', 'no lease of the old disk')
     assert.ok(told.includes('dcs-not-believed'), told.join())
     const left = await there.read(by(5_000))
-    assert.deepEqual([left.leader, [...left.own.keys()]], [undefined, []], 'nothing was written there')
+    assert.deepEqual(
+      [left.leader, [...left.own.keys()]],
+      [undefined, ['theirs']],
+      'nothing was written there',
+    )
+    assert.deepEqual(watch.seen, [], 'and nothing of it was told')
+    await assert.rejects(dcs.leaseLeft(lease.id, by(1_000)))
     ours.server.thaw()
     assert.equal((await dcs.read(by(5_000))).leader?.name, 'pg2')
+    await watch.close()
   })
 
   test('another etcd cluster behind the same address is noticed, and its events are told', async t => {

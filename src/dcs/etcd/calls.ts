@@ -26,6 +26,8 @@ export interface Answer<T> {
 /** A write goes only to a member that answered something this recently, or answers a probe first. */
 const FRESH_MS = 250
 const PAUSE_MS = 100
+/** At the first contact: how much longer the others are waited for when one has answered. */
+const MEET_MS = 250
 /** Silence of the known cluster after which another one may take its place. */
 const REPLACED_AFTER_MS = 3_000
 const LAST_WORDS_MS = 5
@@ -61,6 +63,11 @@ export class Calls {
     this.#attempts = new Attempts({ ...parts, patience: this.#patience })
   }
 
+  /** The time in which all members should have had a try, from the next request on. */
+  setRetryTimeout(durationMs: number): void {
+    this.#patience.setRetryTimeout(durationMs)
+  }
+
   /** Time for one member, in milliseconds, before another is asked as well. */
   get attemptMs(): number {
     return this.#patience.attemptMs(this.#parts.endpoints.order().length)
@@ -93,6 +100,8 @@ export class Calls {
     const faults = new Map<Endpoint, EtcdFault>()
     const race = new Race<Tried<T>>(this.#parts.clock)
     try {
+      if (this.#parts.terms.current() === undefined && kind === 'linearizable')
+        await this.#meet(what, by, send)
       for (let round = 1; !by.isOver(); round *= 2) {
         const found = await this.#round({ what, by, send, kind, race, faults }, this.attemptMs * round)
         if (found !== undefined) return found
@@ -107,6 +116,31 @@ export class Calls {
       race.end()
     }
     throw haErrorOf(what, [...faults.values()])
+  }
+
+  /**
+   * Before anything is known, every configured member is asked once, and the highest raft term of the etcd cluster that most of
+   * them belong to is what counts from then on: whoever was brought up alone from an old disk must not be the first to be
+   * believed. Ends when all have answered, or soon after the first.
+   */
+  async #meet<T extends Answered>(what: string, by: Deadline, send: Send<T>): Promise<void> {
+    const { clock, endpoints, terms } = this.#parts
+    const { configured } = endpoints
+    if (configured.length < 2) return
+    const race = new Race<Tried<T>>(clock)
+    for (const endpoint of configured) race.start(signal => this.#tryRead(endpoint, what, by, send, signal))
+    const met: Answer<T>[] = []
+    let untilMs = clock.monotonicMs() + this.attemptMs
+    while (clock.monotonicMs() < untilMs && !by.isOver()) {
+      const tried = await race.next(Math.min(untilMs - clock.monotonicMs(), by.remainingMs()))
+      if (tried === undefined) break
+      if ('fault' in tried) continue
+      if (met.length === 0) untilMs = Math.min(untilMs, clock.monotonicMs() + MEET_MS)
+      met.push(tried.answer)
+    }
+    race.end()
+    const best = mostAgreed(met.map(({ position }) => position))
+    if (best !== undefined) terms.accept(best)
   }
 
   /** One try at every member. The answer to return, or undefined when another round is due. */
@@ -314,6 +348,16 @@ export class Calls {
   async #pause(by: Deadline): Promise<void> {
     await this.#parts.clock.sleep(Math.min(PAUSE_MS, by.remainingMs()))
   }
+}
+
+/** The highest term within the etcd cluster that most answers came from; of two equally many the first. */
+function mostAgreed(positions: readonly Position[]): Position | undefined {
+  const count = (id: string) => positions.filter(({ clusterId }) => clusterId === id).length
+  return positions.reduce<Position | undefined>((best, one) => {
+    if (best === undefined) return one
+    if (one.clusterId !== best.clusterId) return count(one.clusterId) > count(best.clusterId) ? one : best
+    return one.raftTerm > best.raftTerm ? one : best
+  }, undefined)
 }
 
 /** One read that goes on: what is asked, and what came of it so far. */

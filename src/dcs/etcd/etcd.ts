@@ -65,6 +65,7 @@ class EtcdStore implements EtcdDcs {
   readonly #secrets: SecretSource
   readonly #tokens: Tokens
   readonly #endpoints: Endpoints
+  readonly #terms: RaftTerms
   readonly #calls: Calls
   readonly #leases: Leases
   readonly #topology: Topology
@@ -91,6 +92,7 @@ class EtcdStore implements EtcdDcs {
       startAt,
     )
     const terms = new RaftTerms()
+    this.#terms = terms
     const shared = { endpoints: this.#endpoints, terms, clock, logger, metrics, tell: this.#tell }
     const findEndpoints = (by: Deadline) => this.#topology.find(by)
     this.#calls = new Calls({ ...shared, wire: this.#wire, retryTimeoutMs, findEndpoints })
@@ -169,13 +171,24 @@ class EtcdStore implements EtcdDcs {
 
   watch(options: WatchOptions): AsyncIterable<Notice> {
     const { clock, logger, watchSilenceMs = WATCH_SILENCE_MS } = this.#options
-    const parts = { calls: this.#calls, endpoints: this.#endpoints, wire: this.#wire, clock, logger }
+    const parts = {
+      calls: this.#calls,
+      endpoints: this.#endpoints,
+      wire: this.#wire,
+      terms: this.#terms,
+      clock,
+      logger,
+    }
     const onClosed = (watcher: Watcher) => void this.#watchers.delete(watcher)
     const told = { metrics: this.#metrics, tell: this.#tell }
     const watcher = new Watcher({ ...parts, ...told, silenceMs: watchSilenceMs, onClosed }, options)
     if (!options.signal.aborted) this.#watchers.add(watcher)
     if (this.#isClosed) watcher.close()
     return watcher.notices
+  }
+
+  setRetryTimeout(durationMs: number): void {
+    this.#calls.setRetryTimeout(durationMs)
   }
 
   async inspect(by: Deadline): Promise<StoreReport> {

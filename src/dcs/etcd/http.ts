@@ -10,6 +10,7 @@ import { HttpWatch } from './http-watch.ts'
 import type * as rpc from './rpc.ts'
 import type { OpenTarget } from './target.ts'
 
+const LOOK_MS = 10_000
 /** What went wrong before a request was written: surely not applied. */
 const NOT_SENT =
   /ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT|ENOTFOUND|EAI_AGAIN|ERR_TLS|ERR_SSL|CERT|SELF_SIGNED|ISSUER|UNABLE_TO_/
@@ -110,8 +111,9 @@ class HttpRpc implements rpc.EtcdRpc {
       }
       return this.#request('/v3/watch', { create_request: create }, { ...call, signal })
     }
-    const look = (signal: AbortSignal) =>
-      this.range({ key: request.key, isLocal: true, keysOnly: true }, { ...call, signal })
+    const within = (end: AbortSignal) => AbortSignal.any([end, AbortSignal.timeout(LOOK_MS)])
+    const look = (end: AbortSignal) =>
+      this.range({ key: request.key, isLocal: true, keysOnly: true }, { ...call, signal: within(end) })
     return new HttpWatch({ open, look, from: request.from, signal: call.signal }, on)
   }
 

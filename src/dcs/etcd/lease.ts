@@ -3,6 +3,7 @@
 
 import type { Clock } from '../../platform/clock.ts'
 import type { Deadline } from '../../platform/deadline.ts'
+import { HaError } from '../../platform/errors.ts'
 import type { Lease, LeaseLeft, Outcome, Renewal } from '../dcs.ts'
 import type { DcsMetrics } from '../metrics.ts'
 import type { Calls } from './calls.ts'
@@ -19,6 +20,8 @@ export interface LeaseParts {
   readonly metrics: DcsMetrics
 }
 
+/** More than any election adds to a lease. */
+const LEFT_SLACK_SECONDS = 60
 const PAUSE_MS = 50
 const PAUSE_MAX_MS = 250
 /** Renewals of one call that may be under way at the same time. */
@@ -57,7 +60,14 @@ export class Leases {
       'local',
     )
     const { ttlSeconds, grantedSeconds } = value
-    return { leftSeconds: ttlSeconds < 0 ? undefined : ttlSeconds, grantedSeconds, sentAtMs }
+    // A member that has just lost the raft leadership, or not yet taken it up, keeps no time: it answers with the largest number.
+    if (ttlSeconds > grantedSeconds + LEFT_SLACK_SECONDS) {
+      const says = `a lease of ${grantedSeconds} s has ${ttlSeconds} s left: the member does not keep its time just now`
+      throw new HaError('E_DCS_STALE', `etcd: read a lease failed: ${says}`, { retryable: true })
+    }
+    // An election adds its own time; nobody may count on that.
+    const leftSeconds = ttlSeconds < 0 ? undefined : Math.min(ttlSeconds, grantedSeconds)
+    return { leftSeconds, grantedSeconds, sentAtMs }
   }
 
   async revoke(leaseId: bigint, by: Deadline): Promise<Outcome> {

@@ -9,12 +9,16 @@ const TOOK_MAX_MS = 2_500
 const FORGET = 0.2
 
 export class Patience {
-  readonly #retryTimeoutMs: number
+  #retryTimeoutMs: number
   #recentMs = 0
 
   /** `retryTimeoutMs`: the time in which all members should have had a try. */
   constructor(retryTimeoutMs: number) {
     this.#retryTimeoutMs = retryTimeoutMs
+  }
+
+  setRetryTimeout(durationMs: number): void {
+    this.#retryTimeoutMs = durationMs
   }
 
   /** A member answered after this time. */

@@ -19,6 +19,8 @@ export interface StreamEnd {
 
 /** What a stream tells. `onEnd` comes exactly once, and nothing after it. */
 export interface StreamHandlers {
+  /** Asked of every message: why it must not be believed, if so. Then the stream ends. */
+  doubt(position: Position): string | undefined
   onCreated(position: Position): void
   onEvents(position: Position, events: readonly WatchEvent[]): void
   onAlive(): void
@@ -45,6 +47,7 @@ export class WatchStream {
   #connection: WatchConnection | undefined
   #timer: Timer
   #isCreated = false
+  #isAsked = false
   #isEnded = false
 
   constructor(parts: StreamParts, handlers: StreamHandlers) {
@@ -55,9 +58,10 @@ export class WatchStream {
     this.#open().catch((error: unknown) => this.#fail(faultOf(error, parts.endpoint.name).detail))
   }
 
-  /** Asks for a sign of life now; without one the stream ends. */
+  /** Asks for a sign of life now; without one the stream ends. A question that is open already keeps its deadline. */
   probe(): void {
-    if (this.#isEnded || !this.#isCreated || this.#connection === undefined) return
+    if (this.#isEnded || !this.#isCreated || this.#connection === undefined || this.#isAsked) return
+    this.#isAsked = true
     this.#connection.askForLife()
     this.#timer.cancel()
     this.#timer = this.#endAfter(this.#parts.answerMs, 'is silent')
@@ -90,12 +94,18 @@ export class WatchStream {
       return
     }
     const { clock, endpoint, silenceMs, wire } = this.#parts
+    const position = positionOf(header)
+    const doubt = this.#handlers.doubt(position)
+    if (doubt !== undefined) {
+      this.#fail(doubt)
+      return
+    }
     endpoint.clusterId = header.clusterId
     endpoint.memberId = header.memberId
+    this.#isAsked = false
     this.#timer.cancel()
     this.#timer = clock.setTimer(silenceMs, () => this.probe())
     this.#handlers.onAlive()
-    const position = positionOf(header)
     if (isCreated) {
       this.#isCreated = true
       this.#handlers.onCreated(position)

@@ -15,7 +15,7 @@ import type { EtcdEndpoint } from './endpoint.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { type EndpointAddress, parseEndpoint } from './options.ts'
 import type { MembersAnswer } from './rpc.ts'
-import { isForeign, type RaftTerms } from './terms.ts'
+import { isBehind, isForeign, type RaftTerms } from './terms.ts'
 
 /** Age at which the list is asked for again, when etcd is used. */
 const OLD_MS = 30_000
@@ -137,7 +137,11 @@ export class Topology {
           (rpc, call) => rpc.members(call),
           { signal: this.#ended.signal },
         )
-        if (isForeign(answer.header, terms.current())) continue
+        const known = terms.current()
+        if (isForeign(answer.header, known) || isBehind(answer.header, known)) {
+          endpoints.failed(endpoint)
+          continue
+        }
         this.#take(answer)
         return
       } catch {

@@ -18,12 +18,14 @@ import type { Tell } from '../tell.ts'
 import type { Calls } from './calls.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { type StreamEnd, WatchStream } from './stream.ts'
+import { isBehind, type RaftTerms } from './terms.ts'
 import { revisionOf, type Wire } from './wire.ts'
 
 export interface WatcherParts {
   readonly calls: Calls
   readonly endpoints: Endpoints
   readonly wire: Wire
+  readonly terms: RaftTerms
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: DcsMetrics
@@ -102,7 +104,7 @@ export class Watcher {
 
   #open(slot: Slot): void {
     if (this.#isClosed) return
-    const { calls, clock, endpoints, wire, silenceMs } = this.#parts
+    const { calls, clock, endpoints, terms, wire, silenceMs } = this.#parts
     const endpoint = this.#choose(slot)
     if (endpoint === undefined) {
       const isKnown = endpoints.all.length > 0
@@ -112,9 +114,12 @@ export class Watcher {
     slot.from = this.#base === undefined ? undefined : this.#base.lastRevision + 1n
     // As much as a slow etcd needs: a stream that is given up too early is never open.
     const answerMs = Math.max(ANSWER_MIN_MS, calls.attemptMs)
+    const known = terms.current()
     const stream = new WatchStream(
       { clock, wire, endpoint, from: slot.from, answerMs, silenceMs },
       {
+        // What was known when it opened: an election that comes later makes no honest member look old.
+        doubt: position => (isBehind(position, known) ? this.#doubt(stream, position) : undefined),
         onCreated: position => this.#onCreated(slot, stream, position),
         onEvents: (position, events) => this.#onEvents(position, events),
         onAlive: () => endpoints.answered(endpoint),
@@ -169,6 +174,17 @@ export class Watcher {
     if (position.revision < base.lastRevision) this.#checkForRestore(base, stream, position).catch(() => {})
   }
 
+  /** A member from the past: cut off, or brought up from an old disk; or all of etcd was restored, which a read tells. */
+  #doubt({ endpoint }: WatchStream, position: Position): string {
+    const why = `answered from the older raft term ${position.raftTerm}`
+    this.#parts.tell('dcs-not-believed', `etcd ${endpoint.name} is not believed: its watch ${why}`, {
+      about: endpoint.name,
+    })
+    const base = this.#base
+    if (base !== undefined) this.#checkForRestore(base, undefined, position).catch(() => {})
+    return why
+  }
+
   #onEvents(position: Position, events: readonly WatchEvent[]): void {
     const base = this.#base
     if (base === undefined || position.clusterId !== base.clusterId) return
@@ -201,7 +217,7 @@ export class Watcher {
    * from a backup it never would, and a watch from a future revision stays silent without an error. A linearizable read
    * tells which; one that still finds the known cluster shows that this member alone is elsewhere.
    */
-  async #checkForRestore(base: Base, stream: WatchStream, found: Position): Promise<void> {
+  async #checkForRestore(base: Base, stream: WatchStream | undefined, found: Position): Promise<void> {
     const { calls, clock, endpoints, wire } = this.#parts
     const seen = base.lastRevision
     try {
@@ -215,11 +231,11 @@ export class Watcher {
       } else if (position.revision < seen) {
         this.#reset(`etcd went back from revision ${seen} to ${position.revision}`)
       } else if (found.clusterId !== base.clusterId) {
-        stream.close(`belongs to another etcd cluster, ${found.clusterId}`)
-        endpoints.failed(stream.endpoint)
+        stream?.close(`belongs to another etcd cluster, ${found.clusterId}`)
+        if (stream !== undefined) endpoints.failed(stream.endpoint)
       }
     } catch (error) {
-      stream.close(`cannot tell whether etcd was restored: ${String(error)}`)
+      stream?.close(`cannot tell whether etcd was restored: ${String(error)}`)
     }
   }
 

@@ -236,3 +236,45 @@ test('a slow member’s answer counts though others were asked meanwhile, and th
   await timed(clock, calls.read('read', by(10_000), range))
   assert.deepEqual(asked(), [2, 1, 0])
 })
+
+test('at the first contact the highest raft term counts, not the first answer: a lone member of an old disk is not believed', async () => {
+  const clock = new FakeClock()
+  const { members, calls, terms } = fakeEtcd(clock, 3, true)
+  const [old, ours, late] = members
+  assert.ok(old && ours && late)
+  old.manner = { term: 2, revision: 900 }
+  ours.manner = { term: 7, revision: 40, delayMs: 50 }
+  late.manner = { term: 7, revision: 40, delayMs: 5_000 }
+  const reading = calls.read('read', Deadline.in(clock, 5_000), rpc =>
+    rpc.range({ key: Buffer.from('k') }, {} as never),
+  )
+  await clock.advance(1_000)
+  assert.equal((await reading).position.revision, 40n)
+  assert.equal(terms.current()?.raftTerm, 7n)
+})
+
+test('at the first contact the etcd cluster of most members counts', async () => {
+  const clock = new FakeClock()
+  const { members, calls, terms } = fakeEtcd(clock, 3, true)
+  for (const [index, member] of members.entries())
+    member.manner = { clusterId: index === 0 ? '66' : '1', revision: 5 }
+  const reading = calls.read('read', Deadline.in(clock, 5_000), rpc =>
+    rpc.range({ key: Buffer.from('k') }, {} as never),
+  )
+  await clock.advance(1_000)
+  assert.equal((await reading).position.clusterId, '1')
+  assert.equal(terms.current()?.clusterId, '1')
+})
+
+test('a lease of which more is left than was ever granted is no answer, and an election adds nothing to count on', async () => {
+  const clock = new FakeClock()
+  const { members, leases } = fakeEtcd(clock, 1)
+  const [member] = members
+  assert.ok(member)
+  member.manner = { ttl: 5, left: 9_223_372_036 }
+  await assert.rejects(leases.left(7n, Deadline.in(clock, 1_000)), { code: 'E_DCS_STALE' })
+  member.manner = { ttl: 5, left: 7 }
+  assert.equal((await leases.left(7n, Deadline.in(clock, 1_000))).leftSeconds, 5)
+  member.manner = { ttl: 5, left: -1 }
+  assert.equal((await leases.left(7n, Deadline.in(clock, 1_000))).leftSeconds, undefined)
+})

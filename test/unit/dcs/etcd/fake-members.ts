@@ -27,6 +27,8 @@ export interface Manner {
   readonly delayMs?: number
   readonly error?: string
   readonly ttl?: number
+  /** What is left of a lease, in seconds. */
+  readonly left?: number
   readonly clusterId?: string
 }
 
@@ -40,6 +42,7 @@ export class FakeStream implements WatchConnection {
   readonly from: bigint | undefined
   progressRequests = 0
   isCanceled = false
+  #term = 2
   readonly #handlers: WatchHandlers
 
   readonly #memberId: string
@@ -60,6 +63,12 @@ export class FakeStream implements WatchConnection {
 
   created(revision: number, clusterId = '1'): void {
     this.#send(revision, clusterId, { isCreated: true })
+  }
+
+  /** All that it says from now on comes from this raft term. */
+  inTerm(term: number): this {
+    this.#term = term
+    return this
   }
 
   progress(revision: number): void {
@@ -89,7 +98,7 @@ export class FakeStream implements WatchConnection {
 
   #send(revision: number, clusterId: string, more: Partial<WatchMessage>): void {
     const empty = { isCreated: false, canceled: undefined, events: [] }
-    const from = { ...header(revision, 2, clusterId), memberId: this.#memberId }
+    const from = { ...header(revision, this.#term, clusterId), memberId: this.#memberId }
     this.#handlers.onMessage({ header: from, ...empty, ...more })
   }
 }
@@ -150,6 +159,10 @@ export class FakeMember implements Endpoint {
         const { ttl: ttlSeconds = 5 } = this.manner
         return this.#answer('keepalive', { id, ttlSeconds, grantedSeconds: ttlSeconds })
       },
+      timeToLive: id => {
+        const { ttl: grantedSeconds = 5, left: ttlSeconds = grantedSeconds } = this.manner
+        return this.#answer('timetolive', { id, ttlSeconds, grantedSeconds })
+      },
       members: () => {
         const members = Object.entries(this.list).map(([id, url]) => ({ id, name: id, clientUrls: [url] }))
         return this.#answer('members', { members })
@@ -173,12 +186,16 @@ export class FakeMember implements Endpoint {
   }
 }
 
-/** Members `m0`, `m1`, ... with calls and leases over them; `m0` is preferred, one attempt has 1 s. */
-export function fakeEtcd(clock: FakeClock, size: number) {
+/**
+ * Members `m0`, `m1`, ... with calls and leases over them; `m0` is preferred, one attempt has 1 s. Their cluster is known
+ * already, unless `isFirstContact`.
+ */
+export function fakeEtcd(clock: FakeClock, size: number, isFirstContact = false) {
   const members = Array.from({ length: size }, (_, index) => new FakeMember(`m${index}`, clock))
   const endpoints = new Endpoints(members, clock, 0)
   const wire = new Wire('/service/x/')
   const terms = new RaftTerms()
+  if (!isFirstContact) terms.accept({ clusterId: '1', revision: 0n, raftTerm: 0n })
   const told = { logger: silentLogger, metrics: noDcsMetrics, tell: tellNobody }
   const shared = { endpoints, terms, clock, ...told }
   const calls = new Calls({ ...shared, wire, retryTimeoutMs: 1_000 * size })

@@ -273,3 +273,38 @@ test('when certificates change the streams move one after the other, and nothing
   assert.deepEqual([m0.failedAtMs, m1.failedAtMs], [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY])
   await close()
 })
+
+test('a member of an older raft term tells nothing: its stream ends, it counts as failed, and the others are heard', async () => {
+  const { m0, m1, m2, told, terms, clock, close } = await watching(1)
+  latest(m0).created(10)
+  terms.raise({ clusterId: '1', revision: 10n, raftTerm: 9n })
+  latest(m0).end()
+  for (const member of [m0, m2]) member.manner = { revision: 12, term: 9 }
+  m1.manner = { revision: 900, term: 2 }
+  await clock.advance(200)
+  latest(m1).inTerm(2).created(500)
+  latest(m1).events(500)
+  await clock.advance(200)
+  assert.notEqual(m1.failedAtMs, Number.NEGATIVE_INFINITY, 'it counts as failed: no write goes there unasked')
+  latest(m2).inTerm(9).created(10)
+  latest(m2).events(11, 12)
+  await clock.advance(0)
+  assert.deepEqual(
+    told.filter(one => typeof one === 'number'),
+    [11, 12],
+  )
+  await close()
+})
+
+test('failures of other requests do not put off the deadline of a sign of life', async () => {
+  const { m0, m1, endpoints, clock, close } = await watching(1)
+  latest(m0).created(10)
+  for (let count = 0; count < 5; count += 1) {
+    endpoints.failed(m0)
+    await clock.advance(400)
+  }
+  assert.equal(m0.streams[0]?.progressRequests, 1, 'asked once')
+  assert.equal(m0.streams[0]?.isCanceled, true)
+  assert.equal(m1.streams.length, 1, 'the watch went elsewhere')
+  await close()
+})
