@@ -56,7 +56,18 @@ export async function demote(context: WorkContext, demotion: Demotion): Promise<
   })
   stopped.abort(new Error('the server has stopped'))
   await handedOver
-  if (!result.stopped) return demoted
+  if (!result.stopped) {
+    // What is left has SIGKILL pending and is stuck in the kernel: it never runs a step of its own again, so it acknowledges
+    // nothing. An ordered change waits; a leader that gives way would otherwise keep the key as long as its storage hangs.
+    if (demotion.mode === 'immediate' && demotion.release) {
+      parts.log.critical(
+        'processes of the server are stuck in the kernel and cannot be ended: the key is given up all the same',
+      )
+      fence.disarm()
+      await release(context, undefined)
+    }
+    return demoted
+  }
   fence.disarm()
   if (!demotion.release) return demoted
   if (demotion.heirs !== undefined && !(await isSafeToGo(context, demotion.heirs, result))) {

@@ -7,8 +7,11 @@ import type { PauseWatch } from './backend.ts'
 
 /** A difference of the two clocks that no rounding explains. */
 const JUMP_MS = 500
-/** The kernel is asked so often at most: a question costs some microseconds. */
-const ASK_EVERY_MS = 20
+/**
+ * The kernel is asked so often at most: a question costs ten microseconds. On the clock that stands still in a suspend this is
+ * also how long what was on its way may still pass after one.
+ */
+const ASK_EVERY_MS = 1
 const TICK_MS = 200
 
 export interface SuspendWatchOptions {

@@ -59,7 +59,9 @@ function whyGiveWay({ server, silentMs, config, nowMs, task }: Snapshot, memory:
     const isLoop = memory.restartsAtMs.length >= RESTARTS_MAX && nowMs - (earliest ?? 0) < CRASH_WINDOW_MS
     return isLoop ? `the server was started in place ${RESTARTS_MAX} times within a minute` : undefined
   }
-  const isHung = server.process === 'running' && !server.isAnswering
-  // A server that is slow or full answers with an error; one that says nothing for a whole lease serves nobody.
-  return isHung && silentMs > config.ttlSeconds * 1000 ? 'the server hangs' : undefined
+  // A server that is slow or full answers with an error; one that says nothing for a whole lease serves nobody. Where its
+  // storage hangs too, not even its processes can be told.
+  const isHung = server.process !== 'stopped' && !server.isAnswering
+  if (!isHung || silentMs <= config.ttlSeconds * 1000) return undefined
+  return server.process === 'unknown' ? 'the storage of the server hangs' : 'the server hangs'
 }

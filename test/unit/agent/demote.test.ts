@@ -18,10 +18,11 @@ interface Setting {
   readonly peers: () => readonly PeerAnswer[]
   readonly config?: object
   readonly sync?: string
+  readonly isStuck?: boolean
 }
 
 /** pg2 leads and is to hand over; what happened is in the lists. */
-function setting({ checkpointLsn, peers, config = {}, sync }: Setting) {
+function setting({ checkpointLsn, peers, config = {}, sync, isStuck = false }: Setting) {
   const clock = new FakeClock()
   const state = new AgentState(dynamicConfig({ ...config }, true))
   state.server = streamedBy('pg1', 'pg3')
@@ -53,7 +54,7 @@ function setting({ checkpointLsn, peers, config = {}, sync }: Setting) {
       stop: async (options: StopOptions) => {
         stops.push(options)
         happened.push('stopped')
-        return { stopped: true, shutdownCheckpointLsn: checkpointLsn }
+        return { stopped: !isStuck, shutdownCheckpointLsn: checkpointLsn }
       },
     },
   }
@@ -125,4 +126,16 @@ test('without a synchronous mode primary_stop_timeout means nothing, and an uncl
   await finish(clock, demote(context, to('pg3')))
   assert.equal(stops[0]?.by.atMs, 3_600_000)
   assert.deepEqual(happened, ['stopped', 'handover-refused', 'put failover'])
+})
+
+test('a leader that gives way while its processes are stuck in the kernel gives the key up', async () => {
+  const { clock, context, happened } = setting({ peers: () => [], isStuck: true })
+  await finish(clock, demote(context, { mode: 'immediate', release: true, heirs: undefined }))
+  assert.deepEqual(happened, ['stopped', 'released'])
+})
+
+test('an ordered change whose processes are stuck keeps the key: nobody has shown that he has everything', async () => {
+  const { clock, context, happened } = setting({ peers: () => [], isStuck: true })
+  await finish(clock, demote(context, to('pg1')))
+  assert.deepEqual(happened, ['stopped'])
 })

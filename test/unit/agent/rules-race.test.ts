@@ -187,6 +187,19 @@ const rows: readonly Row[] = [
     actions: ['demote immediate release'],
   },
   {
+    situation:
+      'the leader’s storage hangs for longer than a lease, so not even its processes can be told: give way',
+    seen: {
+      view: ledByUs(),
+      lease: holding,
+      server: { ...primary, process: 'unknown', facts: undefined, isAnswering: false },
+      silentMs: 31_000,
+      peers: [peer('pg1')],
+    },
+    rule: 'give-way',
+    actions: ['demote immediate release'],
+  },
+  {
     situation: 'the leader’s server is full and answers with errors: it stays leader',
     seen: {
       view: ledByUs(),
