@@ -112,8 +112,15 @@ export class Cluster {
    * Waits for a leader who holds the key and whose server left recovery, both by their own word. `not` excludes members,
    * to wait for the end of a failover.
    */
-  leader(wanted: { readonly withinMs?: number; readonly not?: readonly Member[] } = {}): Promise<Member> {
-    const within = { withinMs: wanted.withinMs ?? LEADER_WITHIN_MS }
+  leader(
+    wanted: {
+      readonly withinMs?: number
+      readonly not?: readonly Member[]
+      readonly signal?: AbortSignal
+    } = {},
+  ): Promise<Member> {
+    const { withinMs = LEADER_WITHIN_MS, signal } = wanted
+    const within = { withinMs, ...(signal === undefined ? {} : { signal }) }
     return waitFor(`a leader of ${this.scope}`, within, async note => {
       const name = await this.leaderKey()
       note(`the leader key says ${name ?? 'nothing'}`)
@@ -138,8 +145,9 @@ export class Cluster {
   }
 
   /** Waits until every running member but the leader streams from it on its timeline and says that it runs. */
-  async complete(withinMs: number = LEADER_WITHIN_MS): Promise<void> {
-    await waitFor(`all members of ${this.scope} to be back`, { withinMs, everyMs: 100 }, async note => {
+  async complete(withinMs: number = LEADER_WITHIN_MS, signal?: AbortSignal): Promise<void> {
+    const limits = { withinMs, everyMs: 100, ...(signal === undefined ? {} : { signal }) }
+    await waitFor(`all members of ${this.scope} to be back`, limits, async note => {
       const leader = await this.leader({ withinMs: Math.min(withinMs, LEADER_LOOK_MS) })
       const { timeline } = await leader.status()
       const rows = await leader.query<{ name: string }>(

@@ -2,7 +2,6 @@
 
 import { userInfo } from 'node:os'
 import type { Tags } from '../../cluster/member.ts'
-import { UserError } from '../../platform/errors.ts'
 import type { LogLevel } from '../../platform/log.ts'
 import { readEtcd } from './etcd.ts'
 import { logKeys, topKeys } from './known.ts'
@@ -28,7 +27,7 @@ export async function loadLocalConfig(
 }
 
 /** The typed form of merged sources. Pure. */
-export function localConfig(source: Source, user: string): LocalConfig {
+export function localConfig(source: Source, user: string | undefined): LocalConfig {
   const reading: Reading = { file: source.file, places: source.places, warnings: [] }
   const top = new Section(source.value, [], reading)
   const known = new Set([...topKeys, ...namesOfOtherStores(source)])
@@ -115,12 +114,11 @@ export function logLevel(name: string): LogLevel | undefined {
   return LEVELS[name.toLowerCase()]
 }
 
-function systemUser(): string {
+/** Undefined for a user id without a name, as containers have it. */
+function systemUser(): string | undefined {
   try {
     return userInfo().username
   } catch {
-    throw new UserError(
-      'the user that runs this has no name: name postgresql.authentication.superuser.username',
-    )
+    return undefined
   }
 }

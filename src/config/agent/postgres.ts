@@ -18,7 +18,7 @@ const REFUSED_BASEBACKUP = new Set([
 const ACCOUNTS = ['superuser', 'replication', 'pg_rewind'] as const
 
 /** Reads `postgresql`. `systemUser` is whose name libpq would use when the superuser is not named. */
-export function readPostgres(top: Section, systemUser: string): LocalPostgres {
+export function readPostgres(top: Section, systemUser: string | undefined): LocalPostgres {
   const section = top.section('postgresql')
   section.warnUnknown(postgresKeys)
   warnInert(section, 'postgresql')

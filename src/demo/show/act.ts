@@ -9,7 +9,7 @@ import { waitFor } from '../wait.ts'
 import type { Fault } from './faults.ts'
 import type { Load } from './load.ts'
 import { askProxy, failoverSince, latestEventId, type ProxyEvent } from './proxies.ts'
-import { earlyEnd, type Tell } from './stage.ts'
+import { type Tell, unlessEnded } from './stage.ts'
 import { seconds } from './words.ts'
 
 /** Who takes part. */
@@ -106,7 +106,7 @@ function waitForFailover({ cluster, signal }: Scene, sinceIds: readonly number[]
 
 async function whole(old: Member, eventsBefore: number, { cluster, tell }: Scene): Promise<void> {
   // The cluster would be called complete without a member whose agent does not run.
-  await Promise.race([earlyEnd(old), cluster.complete(WHOLE_WITHIN_MS)])
+  await unlessEnded([old], ended => cluster.complete(WHOLE_WITHIN_MS, ended))
   // The decision to rewind has the same kind; what was discarded is known at its end.
   const rewind = (await events(old)).slice(eventsBefore).find(({ says }) => says.startsWith('rewind: '))
   const how = rewind === undefined ? '' : ` (${rewind.says})`

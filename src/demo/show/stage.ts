@@ -131,21 +131,38 @@ export async function startMembers(cluster: Cluster, tell: Tell, signal: AbortSi
   const [first, ...others] = cluster.members
   if (first === undefined) return
   await first.agent.start()
-  await Promise.race([cluster.leader({ withinMs: BOOTSTRAP_WITHIN_MS }), earlyEnd(first)])
+  await unlessEnded([first], ended => cluster.leader({ withinMs: BOOTSTRAP_WITHIN_MS, signal: ended }))
   tell(`${first.name} has made a database and leads`)
   signal.throwIfAborted()
   await Promise.all(others.map(member => member.agent.start()))
-  await Promise.race([cluster.complete(BOOTSTRAP_WITHIN_MS), ...others.map(earlyEnd)])
+  await unlessEnded(others, ended => cluster.complete(BOOTSTRAP_WITHIN_MS, ended))
   signal.throwIfAborted()
   tell(`${names(others)} have copied it and follow`)
 }
 
-/** Never resolves; rejects with the last line of its log when the member's agent ends. */
-export async function earlyEnd({ name, agent }: Member): Promise<never> {
+/** Waits for `work`; rejects, and ends it, when the agent of one of the members ends meanwhile. */
+export async function unlessEnded(
+  members: readonly Member[],
+  work: (ended: AbortSignal) => Promise<unknown>,
+): Promise<void> {
+  const ended = new AbortController()
+  const working = work(ended.signal)
+  working.catch(() => {})
+  try {
+    await Promise.race([working, ...members.map(earlyEnd)])
+  } finally {
+    ended.abort(new Error('nobody waits for it any more'))
+  }
+}
+
+/** Never resolves; rejects with the first complaint in its log, or its last line, when the member's agent ends. */
+async function earlyEnd({ name, agent }: Member): Promise<never> {
   const { code, signal } = await agent.exit
   const log = await readFile(agent.logFile, 'utf8').catch(() => '')
-  const last = log.trimEnd().split('\n').at(-1) ?? 'its log is empty'
-  throw new UserError(`the agent of ${name} ended (${signal ?? `exit code ${code}`}): ${last}`)
+  const lines = log.trimEnd().split('\n')
+  // The first complaint is the cause; what follows are consequences.
+  const told = lines.find(line => /\b(CRITICAL|ERROR)\b/.test(line)) ?? lines.at(-1) ?? 'its log is empty'
+  throw new UserError(`the agent of ${name} ended (${signal ?? `exit code ${code}`}): ${told}`)
 }
 
 /** Servers run as another user when root starts the demo: UserError when that user cannot reach what it needs. */
