@@ -95,6 +95,9 @@ export class Executor {
       case 'follow':
         await postgres.follow(action.upstream, Deadline.in(clock, FOLLOW_TIMEOUT_MS))
         return {}
+      case 'stop-receiving':
+        await postgres.follow(undefined, Deadline.in(clock, FOLLOW_TIMEOUT_MS))
+        return {}
       case 'exit':
         this.#state.exitCode = action.code
         return {}

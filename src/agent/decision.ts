@@ -46,6 +46,7 @@ export type Action =
   | Extract<SyncStep, { kind: 'set-synchronous-names' }>
   | { readonly kind: 'demote'; readonly demotion: Demotion }
   | { readonly kind: 'follow'; readonly upstream: Upstream | undefined }
+  | { readonly kind: 'stop-receiving' }
   | { readonly kind: 'rewind'; readonly leader: Upstream }
   | { readonly kind: 'set-aside' }
   /** Ends the task under way, so that another can begin. */
@@ -75,13 +76,14 @@ export function changesKeys(action: Action): boolean {
 
 /** Must the server be looked at again before the next step? */
 export function changesServer(action: Action): boolean {
-  return action.kind === 'set-synchronous-names'
+  return action.kind === 'set-synchronous-names' || action.kind === 'stop-receiving'
 }
 
 /** Does the next step of the turn depend on this action's outcome? */
 export function needsAnotherStep(action: Action): boolean {
   switch (action.kind) {
     case 'ask-peers':
+    case 'stop-receiving':
     case 'check-divergence':
     case 'acquire-leader':
     case 'reattach-leader':

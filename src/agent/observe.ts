@@ -202,6 +202,7 @@ export class Observer {
       silentMs: state.silentSinceMs === undefined ? 0 : clock.monotonicMs() - state.silentSinceMs,
       systemId: state.systemId,
       synchronousNames: state.synchronousNames,
+      isFollowingNobody: postgres.isFollowing(undefined),
       isFollowingLeader: upstream !== undefined && postgres.isFollowing(upstream),
       task: this.#tasks.running,
       lease: {

@@ -11,6 +11,12 @@ import type { ServerFacts } from '../postgres/port.ts'
 import type { PeerAnswer, Snapshot } from './snapshot.ts'
 import { includesName, sameName } from './sync/names.ts'
 
+/**
+ * How long after the key's end a synchronous standby that still receives is waited for: longer than a receiver needs to end. A
+ * member of another make does not end it.
+ */
+export const SEALED_WITHIN_MS = 1_500
+
 export type Verdict = { readonly mayLead: true } | { readonly mayLead: false; readonly because: string }
 
 export const yes: Verdict = { mayLead: true }
@@ -63,6 +69,8 @@ interface Contest {
   readonly isForced: boolean
   readonly promise: SyncState | undefined
   readonly lastLeader: string | undefined
+  /** Positions of voters that still receive are waited for no longer. */
+  readonly isLate: boolean
 }
 
 /** Compares us with everyone who answered. Members that cannot be reached have no say, and no vote. */
@@ -84,6 +92,7 @@ export function compare(
     isForced: request?.candidate === self.name && request.leader === undefined,
     promise,
     lastLeader: promise?.leader ?? lastLeader,
+    isLate: snapshot.leaderlessMs > SEALED_WITHIN_MS,
   }
   const answers = peers.filter(({ isReachable }) => isReachable)
   for (const peer of answers) {
@@ -104,6 +113,14 @@ function compareWith(contest: Contest, peer: PeerAnswer): Verdict {
   if (isLaterTimeline) return no(`${peer.name} is on the later timeline ${peer.timeline}`)
   // A running primary's position was read before the peers answered: its own standbys may seem ahead by then.
   if (facts.role === 'primary') return yes
+  // It may confirm more to the former leader than it has just told.
+  if (
+    promise !== undefined &&
+    peer.isStreaming &&
+    !contest.isLate &&
+    includesName(promise.standbys, peer.name)
+  )
+    return no(`${peer.name} still receives: its position is not final`)
   if (!peer.mayLead || peer.watchdogFailed || peer.walPosition === undefined) return yes
   // More WAL of an older timeline is what this timeline parted from: it will be rewound.
   if (peer.timeline !== undefined && peer.timeline < contest.timeline) return yes

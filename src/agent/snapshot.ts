@@ -39,6 +39,8 @@ export interface PeerAnswer {
   readonly isPrimary: boolean
   readonly walPosition: Lsn | undefined
   readonly timeline: Timeline | undefined
+  /** It receives WAL just now: its position may still move. */
+  readonly isStreaming: boolean
   readonly mayLead: boolean
   readonly failoverPriority: number
   readonly watchdogFailed: boolean
@@ -98,6 +100,8 @@ export interface Snapshot {
   readonly synchronousNames: SynchronousHold
   /** The server's configuration already streams from the current leader. */
   readonly isFollowingLeader: boolean
+  /** The server's configuration names no upstream. */
+  readonly isFollowingNobody: boolean
   readonly task: RunningTask | undefined
   readonly lease: LeaseState
   /** Answers to the `ask` actions of this turn. */

@@ -45,13 +45,15 @@ export class AgentState {
   lastTerm: bigint | undefined
   lockMs: number | undefined
   slots: SlotMemory = new Map()
-  writtenMember: { readonly value: string; readonly leaseId: bigint } | undefined
+  writtenMember: { readonly value: string; readonly revision: bigint } | undefined
   writtenStatus: string | undefined
   synchronousNames: SynchronousHold = { isKnown: false, names: undefined }
   /** `synchronous_standby_names` as last seen on our own primary. */
   seenSynchronousNames: string | undefined
   /** The server settings last handed over, as text. */
   appliedSettings: string | undefined
+  /** The configuration that lies beside the data, by its revision in the store. */
+  keptConfigRevision: bigint | undefined
   /** The divergence that the running rewind goes by. */
   divergence: Divergence | undefined
   exitCode: number | undefined

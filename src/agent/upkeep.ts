@@ -49,6 +49,7 @@ export class Upkeep {
     const { retryTimeoutSeconds } = this.#state.config
     const by = Deadline.in(this.#parts.clock, retryTimeoutSeconds * 1000 + SERVER_WORK_MS)
     await this.#quietly('configuration', () => this.#configure(by))
+    await this.#quietly('kept configuration', () => this.#keepConfig(view, by))
     await this.#quietly('synchronous standbys', () => this.#standbyNames(facts, by))
     if (this.#state.config.useSlots) await this.#quietly('slots', () => this.#syncSlots(view, facts, by))
     if (
@@ -81,15 +82,18 @@ export class Upkeep {
     const leaseId = await this.#keeper.ensureLease(by)
     const value = this.#memberValue()
     const known = state.view.members.get(local.name)
-    const isThere = known !== undefined && known.leaseId === leaseId
     const last = state.writtenMember
-    if (isThere && last?.value === value && last.leaseId === leaseId) return
-    const { outcome } = await dcs.write(
+    // What we wrote after the view was read is not in it. Otherwise the view counts: a write that was given up may have come
+    // late and on top of a newer one.
+    const isOlder = last !== undefined && state.view.position.revision < last.revision
+    const there = isOlder ? last.value : known === undefined ? undefined : printJson(known.raw)
+    if (known?.leaseId === leaseId && there === value) return
+    const { outcome, revision } = await dcs.write(
       [],
       [{ kind: 'put', key: `members/${local.name}`, value, leaseId }],
       by,
     )
-    state.writtenMember = outcome === 'won' ? { value, leaseId } : undefined
+    state.writtenMember = outcome === 'won' && revision !== undefined ? { value, revision } : undefined
     // The lease that the key should hang on is gone: the keeper will find out and grant another.
     if (outcome === 'lost') this.#parts.log.warning('member key not written: its lease is gone')
   }
@@ -129,6 +133,14 @@ export class Upkeep {
     await postgres.configure(settings, by)
     // Only now: what failed is tried again in the next turn.
     state.appliedSettings = text
+  }
+
+  /** A pause must outlive an agent that is started again while etcd is away. */
+  async #keepConfig({ config }: ClusterView, by: Deadline): Promise<void> {
+    const state = this.#state
+    if (config === undefined || config.modRevision === state.keptConfigRevision) return
+    await this.#parts.postgres.keepDynamicConfig?.(config.value, by)
+    state.keptConfigRevision = config.modRevision
   }
 
   /** A standby waits for nobody, or in strict mode would wait for ever: so that its promotion cannot begin open. */

@@ -231,6 +231,13 @@ async function endUnkeptPrimary(
         ? (await postgres.controlData(Deadline.in(realClock, FIRST_READ_MS)))?.state === 'in production'
         : facts.role === 'primary'
     if (!isPrimary) return
+    const kept = await postgres.keptDynamicConfig(Deadline.in(realClock, FIRST_READ_MS))
+    if (kept !== undefined && dynamicConfig(kept, true).isPaused) {
+      log.warning(
+        'PAUSE: etcd does not answer and nobody kept this primary: the cluster was paused when it last did, so it runs on',
+      )
+      return
+    }
     log.error('etcd does not answer and nobody kept this primary: it is stopped until etcd says who leads')
     const by = Deadline.in(realClock, UNKEPT_STOP_MS)
     await postgres.stop({ mode: 'fast', checkpointFirst: false, by })

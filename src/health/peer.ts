@@ -19,6 +19,8 @@ export interface PeerAnswer {
   /** Write position of a primary, max(received, replayed) of a standby. */
   readonly walPosition: Lsn | undefined
   readonly timeline: Timeline | undefined
+  /** It receives WAL just now: its position may still move. */
+  readonly isStreaming: boolean
   readonly tags: Tags
   readonly mayLead: boolean
   readonly failoverPriority: number
@@ -104,6 +106,7 @@ export function unreachable(name: string): PeerAnswer {
     role: undefined,
     walPosition: undefined,
     timeline: undefined,
+    isStreaming: false,
     tags: {},
     mayLead: false,
     failoverPriority: 0,
@@ -127,6 +130,7 @@ export function parsePeerAnswer(name: string, document: JsonObject): PeerAnswer 
     role: role === 'master' ? 'primary' : role,
     walPosition: location ?? laterOf(positions),
     timeline: asInteger(document['timeline']),
+    isStreaming: document['replication_state'] === 'streaming',
     tags,
     mayLead,
     failoverPriority: mayLead ? (asInteger(tags['failover_priority']) ?? 1) : 0,

@@ -2,6 +2,7 @@
 // No call blocks the process; each has a deadline or a signal; nothing here decides who leads.
 
 import type { HistoryLine } from '../cluster/history.ts'
+import type { JsonObject } from '../cluster/json.ts'
 import type { Lsn, Timeline } from '../cluster/lsn.ts'
 import type { HostPort } from '../cluster/member.ts'
 import type { ServerSettings } from '../config/agent/types.ts'
@@ -166,6 +167,13 @@ export interface Postgres {
   checkpoint(by: Deadline): Promise<boolean>
   /** Ends client sessions that are idle outside of a transaction; returns how many others are left. Rejects when it cannot ask. */
   endIdleSessions?(by: Deadline): Promise<number>
+  /**
+   * Keeps the cluster's configuration beside the data, for a start while the store is away: `patroni.dynamic.json`, as Patroni
+   * has it. Rejects when the data directory does not take it.
+   */
+  keepDynamicConfig?(raw: JsonObject, by: Deadline): Promise<void>
+  /** What was kept last; undefined when nothing readable was. */
+  keptDynamicConfig?(by: Deadline): Promise<JsonObject | undefined>
   /** Points a standby at another upstream (or none), by reload where the version allows, else by restart. */
   follow(upstream: Upstream | undefined, by: Deadline): Promise<boolean>
   /** Does the running or stopped server's configuration already follow this upstream? */

@@ -2,6 +2,7 @@
 
 import type { HistoryLine } from '../cluster/history.ts'
 import { parseHistoryFile } from '../cluster/history.ts'
+import { type JsonObject, parseJsonObject, printJson } from '../cluster/json.ts'
 import type { Lsn, Timeline } from '../cluster/lsn.ts'
 import type { ServerSettings } from '../config/agent/types.ts'
 import type { Deadline } from '../platform/deadline.ts'
@@ -33,6 +34,8 @@ import { stopServer } from './shutdown.ts'
 import { applySlotChanges, slotChanges } from './slots.ts'
 import { startServer } from './startup.ts'
 import { verify } from './verify.ts'
+
+const DYNAMIC_CONFIG = 'patroni.dynamic.json'
 
 /** One real server. Built in `commands/` and in tests. */
 export class LocalServer implements Postgres {
@@ -157,6 +160,15 @@ export class LocalServer implements Postgres {
       const [row] = await connection.query(END_IDLE_SQL, by)
       return Number(row?.['left_over'] ?? 0)
     })
+  }
+
+  keepDynamicConfig(raw: JsonObject, by: Deadline): Promise<void> {
+    return this.#context.data.write(DYNAMIC_CONFIG, `${printJson(raw)}\n`, by)
+  }
+
+  async keptDynamicConfig(by: Deadline): Promise<JsonObject | undefined> {
+    const text = await this.#context.data.read(DYNAMIC_CONFIG, by).catch(() => undefined)
+    return text === undefined ? undefined : parseJsonObject(text)
   }
 
   async checkpoint(by: Deadline): Promise<boolean> {

@@ -70,8 +70,22 @@ for (const who of ['the raft leader', 'a follower'] as const) {
     assert.ok(old !== undefined)
     const heal = await isolate(cut)
     const startedMs = performance.now()
+    // The one that is cut off, asked alone all the while, has nothing to say of leadership: neither before nor after it steps down.
+    const { dcs: alone } = connect(t, [cut.endpoint], { scope, followMembers: false })
+    const believed: string[] = []
+    let isChanged = false
+    const asking = (async () => {
+      while (!isChanged)
+        await alone.read(by(300)).then(
+          view => believed.push(String(view.leader?.name)),
+          () => {},
+        )
+    })()
     const taken = await changeLeader(majority, lease.id)
     const changedMs = performance.now()
+    isChanged = true
+    await asking
+    assert.deepEqual(believed, [])
     // Asked at once and for longer than an election: every answer is that of the majority, or none.
     for (let look = 0; look < 20; look += 1) {
       const view = await dcs.read(by(5_000))
@@ -86,8 +100,6 @@ for (const who of ['the raft leader', 'a follower'] as const) {
       `the others had changed the leader ${Math.round(changedMs - startedMs)} ms after the cut; ` +
         `told ${Math.round(toldAtMs - changedMs)} ms after that`,
     )
-    // The one that is cut off, asked alone, says nothing at all.
-    const { dcs: alone } = connect(t, [cut.endpoint], { scope, followMembers: false })
     await assert.rejects(alone.read(by(1_500)))
     assert.notEqual((await alone.keepAlive(lease.id, by(1_500))).outcome, 'won')
     await heal()

@@ -122,12 +122,14 @@ test('10,000 puts under the prefix while the leadership changes: the proxy route
   const old = await cluster.leader()
   assert.ok(proxy !== undefined)
   let puts = 0
+  let isRouted = false
   const storm = async () => {
-    for (let batch = 0; batch < 100; batch += 1) {
-      const writes = Array.from({ length: 100 }, (_, index) => {
-        return { kind: 'put', key: `pgherd/storm/${index}`, value: String(batch) } as const
+    while (!isRouted || puts < 10_000) {
+      const writes = Array.from({ length: 50 }, (_, index) => {
+        const put = { kind: 'put', key: `pgherd/storm/${index}`, value: String(puts) } as const
+        return store.write([], [put], by(10_000))
       })
-      if ((await store.write([], writes, by(10_000))).outcome === 'won') puts += writes.length
+      for (const { outcome } of await Promise.all(writes)) if (outcome === 'won') puts += 1
     }
   }
   const startedMs = performance.now()
@@ -147,6 +149,7 @@ test('10,000 puts under the prefix while the leadership changes: the proxy route
       return found?.address === leader.host.address ? found : undefined
     },
   )
+  isRouted = true
   t.diagnostic(
     `${puts} puts done; the write port reached ${row.address} ${seconds(performance.now() - startedMs)} after the order`,
   )
@@ -168,6 +171,13 @@ test('ctl dcs prints every endpoint with its health and time, and how long the l
   assert.deepEqual(endpoints.map(row => row['Endpoint']).sort(), [...etcd.endpoints].sort())
   for (const row of endpoints) assert.match(row['Health'] ?? '', /^answers/)
   assert.equal(endpoints.filter(row => row['Raft'] === 'leader').length, 1)
+  for (const row of endpoints) assert.match(String(row['Read ms']), /^\d+(\.\d+)?$/)
+  const held = leases.map(row => String(row['Key']))
+  for (const { name } of cluster.members)
+    assert.ok(
+      held.some(key => key.includes(name)),
+      `${name} among ${held.join()}`,
+    )
   const leader = leases.find(row => String(row['Key']).startsWith('leader'))
   assert.ok(Number(leader?.['Left s']) >= 1 && Number(leader?.['Left s']) <= TTL_MS / 1000, json.stdout)
   const pretty = await runProgram(words)

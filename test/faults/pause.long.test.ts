@@ -45,6 +45,25 @@ test('paused and etcd away for three leases: the leader stays a primary, and its
   assert.ok(await isWritable(leader))
 })
 
+test('paused, etcd away, and the leader’s agent started again meanwhile: the pause is remembered and the server runs on', async () => {
+  const leader = await cluster.leader()
+  const [etcd] = cluster.etcd.members
+  assert.ok(etcd)
+  const postmaster = await leader.postmasterPid()
+  await etcd.server.freeze()
+  await leader.agent.kill()
+  await leader.agent.start()
+  await sleep(2 * TTL_MS)
+  assert.ok(await isWritable(leader))
+  etcd.server.thaw()
+  await waitFor(
+    'the key to be its again',
+    { withinMs: 20_000 },
+    async () => (await keyText(cluster, 'leader')) === leader.name,
+  )
+  assert.equal(await leader.postmasterPid(), postmaster)
+})
+
 test('paused: a standby whose server is killed stays down, and a leader whose server is killed gives the key up', async () => {
   const leader = await cluster.leader()
   const [standby] = await cluster.replicas()

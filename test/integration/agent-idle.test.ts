@@ -1,6 +1,7 @@
-// What an agent costs etcd while nothing happens, counted on the way: HTTP shows each request by name.
+// What an agent costs etcd while nothing happens, counted on the way: HTTP shows each request by name. Then the way is slow.
 
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import test, { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Member } from '../../src/demo/member.ts'
@@ -10,6 +11,7 @@ import { createCluster } from '../support/fixture.ts'
 const QUIET_MS = 10_000
 const PERIOD_MS = 5_000 / 6
 const WATCH_SILENCE_MS = 2_000
+const SLOW_MS = 12_000
 
 const { cluster, work } = await createCluster({ after }, { etcd: 1, members: 2, proxies: 0 })
 const [etcd1] = cluster.etcd.members
@@ -65,4 +67,24 @@ test('an idle agent costs etcd one keepalive a period and one read a turn, as le
     assert.ok(of('lease/keepalive') > 0 && of('lease/keepalive') <= periods + 1, 'one keepalive a period')
     assert.ok(of('kv/txn') <= turns + 1, 'at most one write a turn: what it publishes of itself')
   }
+})
+
+test('with 200 ms more in each direction to etcd agent and server go on as if nothing were', async t => {
+  const leader = await cluster.leader()
+  const { timeline } = await leader.status()
+  const postmaster = await leader.postmasterPid()
+  const before = (await readFile(leader.agent.logFile, 'utf8')).length
+  for (const { relay } of ways.values()) relay.slow(200)
+  let rows = 0
+  const untilMs = performance.now() + SLOW_MS
+  while (performance.now() < untilMs) {
+    await leader.query('CREATE TABLE IF NOT EXISTS slow (at timestamptz); INSERT INTO slow VALUES (now())')
+    rows += 1
+    await sleep(100)
+  }
+  for (const { relay } of ways.values()) relay.slow(0)
+  const said = (await readFile(leader.agent.logFile, 'utf8')).slice(before)
+  t.diagnostic(`${rows} rows in ${SLOW_MS / 1000} s on ${leader.name}`)
+  assert.doesNotMatch(said, /fence|demot|lost leadership|etcd does not answer/)
+  assert.deepEqual([(await leader.status()).timeline, await leader.postmasterPid()], [timeline, postmaster])
 })

@@ -2,6 +2,7 @@
 // agent may die and come back without anybody noticing.
 
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import test, { after } from 'node:test'
 import pg from 'pg'
@@ -34,6 +35,13 @@ test('the leader key, the system identifier and the configuration are written in
     'one lease carries the member and the leader key',
   )
   assert.notEqual(leader.leaseId, 0n)
+})
+
+test('the configuration is kept beside the data, for a start without etcd, as Patroni keeps it', async () => {
+  const { config } = await keysOf(cluster)
+  const file = path.join(pg1.dataDir, 'patroni.dynamic.json')
+  const kept = await waitFor('the file', { withinMs: 10_000 }, () => readFile(file, 'utf8'))
+  assert.deepEqual(JSON.parse(kept), JSON.parse(config?.value ?? ''))
 })
 
 test('the health checks answer for a leader, by GET, HEAD and OPTIONS', async () => {

@@ -1,7 +1,7 @@
 // The proxy as a process of its own in front of real PostgreSQL servers and real etcd. Only the members' REST servers and
 // the keys are the test's own, so that it decides who leads, to the millisecond.
 
-import { appendFile, readFile } from 'node:fs/promises'
+import { appendFile, readdir, readFile } from 'node:fs/promises'
 import { createServer, type Server as HttpServer } from 'node:http'
 import { join } from 'node:path'
 import type { HostPort } from '../../src/cluster/member.ts'
@@ -141,6 +141,23 @@ export class ScriptedMember {
     return this.query(
       "SELECT pid, state FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
     )
+  }
+
+  /**
+   * Its server processes that have a client, by the titles that they give themselves: also those that are not logged in yet,
+   * which no view of the server shows.
+   */
+  async clientProcesses(): Promise<readonly string[]> {
+    const read = (pid: string, name: string) => readFile(`/proc/${pid}/${name}`, 'latin1').catch(() => '')
+    const pids = (await readdir('/proc')).filter(name => /^\d+$/.test(name))
+    const children = await Promise.all(
+      pids.map(async pid => {
+        const [, parent] = (await read(pid, 'stat')).split(') ').at(-1)?.split(' ') ?? []
+        return Number(parent) === this.postmaster.pid ? await read(pid, 'cmdline') : ''
+      }),
+    )
+    // "postgres: postgres postgres 127.0.0.1(40212) authentication"
+    return children.map(title => title.replaceAll('\0', ' ').trim()).filter(title => /\d\(\d+\)/.test(title))
   }
 
   async stop(): Promise<void> {

@@ -7,6 +7,7 @@ import { compare, peersToAsk, walPosition } from '../race.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { gate } from './gate.ts'
 import { say } from './say.ts'
+import { sealPosition } from './seal.ts'
 
 /** Take the key if nobody better answers; a primary that may not take it stops being one. */
 export const leaderRace: Rule = (snapshot, memory) => {
@@ -26,6 +27,8 @@ export const leaderRace: Rule = (snapshot, memory) => {
   }
   const later = putOff(snapshot, view, facts, memory)
   if (later !== undefined) return later
+  const unsealed = sealPosition(snapshot, view, facts, memory)
+  if (unsealed !== undefined) return unsealed
   const allowed = gate(snapshot, view, facts)
   if (!allowed.mayLead) return stayBack(allowed.because, snapshot, memory)
   if (peers === undefined) {

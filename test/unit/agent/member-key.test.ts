@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { type MemberKeyParts, printMemberKey, writtenTags } from '../../../src/agent/member-key.ts'
 import { wantedSlots } from '../../../src/agent/slots.ts'
+import { printJson } from '../../../src/cluster/json.ts'
 import { parseMember } from '../../../src/cluster/member.ts'
 import { facts, view } from './scene.ts'
 
@@ -90,4 +91,15 @@ test('a promoted leader inherits the names that its predecessor retained', () =>
   const seen = view({ members: ['pg1'], status: '{"optime":1,"slots":{"pg7":55},"retain_slots":["pg7"]}' })
   const wanted = wantedSlots(seen, 'pg1', new Map(), 1_000, 1_800_000)
   assert.deepEqual([...wanted.slots], [['pg7', 55n]])
+})
+
+test('what the store gives back prints as it was written, so that a key that somebody overwrote is noticed', () => {
+  const standby = facts({ receivedLsn: 2n ** 60n + 1n, replayedLsn: 5n })
+  for (const more of [
+    {},
+    { role: 'replica', facts: standby, tags: { nofailover: true, a: ['b', 1.5, null] } },
+  ] as const) {
+    const value = printMemberKey({ ...parts, ...more })
+    assert.equal(printJson(parseMember('pg1', value, 1n).raw), value)
+  }
 })
