@@ -132,7 +132,7 @@ export class Observer {
     state.silentSinceMs = isSilent ? (state.silentSinceMs ?? takenAtMs) : undefined
     const wasUp = state.server.process === 'running'
     this.#noteSenders(state.server, server)
-    state.server = server
+    state.server = await this.#withControlState(server)
     state.serverTakenAtMs = takenAtMs
     const task = this.#tasks.running?.kind
     if (server.process === 'running') {
@@ -143,6 +143,15 @@ export class Observer {
     }
     await this.#learnSystemId()
     this.#armOrDisarm(task)
+  }
+
+  /** A server that runs and does not tell its role, without our lease: its control file says whether it was a primary. */
+  async #withControlState(server: ServerStatus): Promise<ServerStatus> {
+    if (server.process !== 'running' || server.facts !== undefined || this.#keeper.hold !== undefined)
+      return server
+    const { postgres, clock } = this.#parts
+    const control = await postgres.controlData(Deadline.in(clock, CONTROL_TIMEOUT_MS))
+    return { ...server, controlState: control?.state }
   }
 
   /** A standby that came or went may change who confirms commits: the leader looks into it at once. */

@@ -94,6 +94,8 @@ export interface ServerStatus {
   readonly isAnswering: boolean
   /** Why there are no facts though the process runs: for the log. */
   readonly trouble: string | undefined
+  /** What the control file calls the server, where the agent had to look: `in production` is a primary. */
+  readonly controlState?: string | undefined
 }
 
 /** The control file, by pg_controldata in a child. */

@@ -5,7 +5,7 @@ import type { ServerFacts, Upstream } from '../../postgres/port.ts'
 import type { Decision, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { resolveDivergence } from './divergence.ts'
-import { leaderIsPrimary, leaderUpstream, say } from './say.ts'
+import { leaderIsPrimary, leaderUpstream, runsAsPrimary, say } from './say.ts'
 
 /** A promotion takes a tenth of a second or two, and nobody tells us of its end. */
 const COMPARE_AGAIN_MS = 250
@@ -16,7 +16,8 @@ export const followsLeader: Rule = (snapshot, memory) => {
   const leader = view?.leader
   if (view === undefined || leader === undefined || leader.name === self.name) return undefined
   const { facts } = server
-  if (facts?.role === 'primary') {
+  // Also one that does not answer: nobody may keep it, and it goes on committing.
+  if (runsAsPrimary(server)) {
     return say(
       'demote-without-lock',
       `demoting self because ${leader.name} has the leader lock`,

@@ -2,7 +2,7 @@
 
 import type { Rule } from '../decision.ts'
 import type { Snapshot } from '../snapshot.ts'
-import { say } from './say.ts'
+import { runsAsPrimary, say } from './say.ts'
 
 /** The fence is ending the server: whatever we would decide about it is out of date. */
 export const fenceActs: Rule = ({ lease }, memory) => {
@@ -34,7 +34,7 @@ export const etcdIsSilent: Rule = ({ view, server, lease, self, failsafe }, memo
       upstream: undefined,
     })
   }
-  if (server.facts?.role !== 'primary') {
+  if (!runsAsPrimary(server)) {
     return say('etcd-is-silent', `etcd does not answer. I am (${self.name}), waiting`, memory)
   }
   if (lease.leftMs > 0 && failsafe.isLeading) {

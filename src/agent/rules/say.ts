@@ -2,7 +2,7 @@
 
 import { hostPortOf } from '../../cluster/member.ts'
 import type { ClusterView } from '../../cluster/view.ts'
-import type { Upstream } from '../../postgres/port.ts'
+import type { ServerStatus, Upstream } from '../../postgres/port.ts'
 import type { Action, Decision } from '../decision.ts'
 import type { Memory } from '../snapshot.ts'
 
@@ -23,4 +23,11 @@ export function leaderUpstream(view: ClusterView): Upstream | undefined {
 export function leaderIsPrimary(view: ClusterView): boolean {
   const member = view.leader === undefined ? undefined : view.members.get(view.leader.name)
   return member?.role === 'primary' && member.state === 'running'
+}
+
+/** A primary, by its own word, or by its control file where it does not answer. */
+export function runsAsPrimary({ facts, process, controlState }: ServerStatus): boolean {
+  return facts === undefined
+    ? process === 'running' && controlState === 'in production'
+    : facts.role === 'primary'
 }

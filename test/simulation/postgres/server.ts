@@ -30,6 +30,8 @@ interface Waiter {
   readonly done: () => void
 }
 
+/** How long a receiver may live on after its upstream was taken away. */
+const RECEIVER_ENDS_MS = 120
 const STREAM_RETRY_MS = 500
 const IDLE_BACKEND_DEATH_MS = 16
 
@@ -217,7 +219,13 @@ export class SimServer {
     if (this.upstream?.member === upstream?.member && this.upstream?.address.host === upstream?.address.host)
       return
     this.upstream = upstream
-    this.receiver?.close()
+    const { receiver } = this
+    if (upstream === undefined && receiver !== undefined) {
+      // It gets a signal, and until it has ended it goes on receiving and confirming.
+      this.#later(this.machine.random.between(1, RECEIVER_ENDS_MS), () => receiver.close())
+      return
+    }
+    receiver?.close()
     this.stream()
   }
 

@@ -324,6 +324,21 @@ const rows: readonly Row[] = [
   },
   {
     situation:
+      'another leads, and our server runs without an answer: its control file says primary, so it stops',
+    seen: { server: { ...running(), facts: undefined, isAnswering: false, controlState: 'in production' } },
+    rule: 'demote-without-lock',
+    actions: ['demote immediate keep'],
+  },
+  {
+    situation: 'another leads, and our standby runs without an answer: it is left alone',
+    seen: {
+      server: { ...running(), facts: undefined, isAnswering: false, controlState: 'in archive recovery' },
+    },
+    rule: 'wait-to-follow',
+    actions: [],
+  },
+  {
+    situation:
       'never compared, and a leader that is not promoted yet: its next timeline may have the number of ours',
     seen: {
       view: view({ roles: { pg1: 'replica' }, timelines: { pg1: 1 } }),
