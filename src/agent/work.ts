@@ -1,11 +1,10 @@
 // The long actions as plans for the task runner: what each does, and what its success or failure teaches.
 
-import { printJson } from '../cluster/json.ts'
-import { printTerm, TERM_KEY } from '../cluster/term.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import { Deadline, DeadlineError } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import type { Upstream } from '../postgres/port.ts'
+import { bootstrapCluster } from './bootstrap.ts'
 import type { Action, PromotionWrite } from './decision.ts'
 import { demote } from './demote.ts'
 import type { Fence } from './fence.ts'
@@ -13,6 +12,7 @@ import type { LeaseKeeper } from './lease-keeper.ts'
 import type { AgentParts } from './parts.ts'
 import type { Memory } from './snapshot.ts'
 import type { AgentState } from './state.ts'
+import { stopQuickly } from './stop-quickly.ts'
 import { beginSynchronous, namesForStart, setSynchronousNames } from './synchronous.ts'
 import { type MemoryUpdate, noUpdate, type TaskPlan } from './tasks.ts'
 
@@ -20,8 +20,7 @@ import { type MemoryUpdate, noUpdate, type TaskPlan } from './tasks.ts'
 const STANDBY_START_MS = 10_000
 const PROMOTE_TIMEOUT_MS = 60_000
 const CHECKPOINT_TIMEOUT_MS = 600_000
-const STOP_TIMEOUT_MS = 10_000
-const BOOTSTRAP_WRITE_MS = 10_000
+const RELEASE_TIMEOUT_MS = 10_000
 const SET_ASIDE_TIMEOUT_MS = 60_000
 
 type Long = Extract<
@@ -48,7 +47,7 @@ export class Work {
     const { parts } = this.#context
     switch (action.kind) {
       case 'bootstrap':
-        return task('bootstrap', 'bootstrapping a new cluster', signal => this.#bootstrap(signal), noUpdate)
+        return task('bootstrap', 'bootstrapping a new cluster', signal => bootstrapCluster(this.#context, signal), noUpdate)
       case 'clone':
         return task(
           'clone',
@@ -86,7 +85,7 @@ export class Work {
 
   async #setAside(): Promise<MemoryUpdate> {
     const { parts } = this.#context
-    await this.#stopQuickly()
+    await stopQuickly(this.#context)
     const where = await parts.postgres.setAside(Deadline.in(parts.clock, SET_ASIDE_TIMEOUT_MS))
     parts.events.record({ kind: 'set-aside', says: `data directory moved to ${where}` })
     return noUpdate
@@ -94,15 +93,6 @@ export class Work {
 
   #epoch(): bigint | undefined {
     return this.#context.state.view?.leader?.createRevision
-  }
-
-  async #stopQuickly(): Promise<void> {
-    const { parts, fence, state } = this.#context
-    state.isStopExpected = true
-    const by = Deadline.in(parts.clock, STOP_TIMEOUT_MS)
-    const { stopped } = await parts.postgres.stop({ mode: 'immediate', checkpointFirst: false, by })
-    if (!stopped) throw new HaError('E_STOP', 'a process of the server is stuck and cannot be ended')
-    fence.disarm()
   }
 
   async #start(action: Extract<Long, { kind: 'start' }>, signal: AbortSignal): Promise<MemoryUpdate> {
@@ -156,8 +146,8 @@ export class Work {
     state.memory = { ...state.memory, cleanAgainst: undefined }
     const isDone = await parts.postgres.promote(Deadline.in(parts.clock, PROMOTE_TIMEOUT_MS))
     if (!isDone) {
-      await this.#stopQuickly()
-      await keeper.release(Deadline.in(parts.clock, STOP_TIMEOUT_MS))
+      await stopQuickly(this.#context)
+      await keeper.release(Deadline.in(parts.clock, RELEASE_TIMEOUT_MS))
       throw new HaError('E_PROMOTE', 'the server did not leave recovery; the leader key is released')
     }
     const promoteMs = parts.clock.monotonicMs() - beganAtMs
@@ -208,61 +198,6 @@ export class Work {
       facts: { discarded_bytes: result.discardedBytes, from: leader.member },
     })
     return memory => ({ ...memory, cleanAgainst: epoch })
-  }
-
-  /** Claims the scope, makes the cluster, and takes the leader key in the same transaction that names it. */
-  async #bootstrap(signal: AbortSignal): Promise<MemoryUpdate> {
-    const { parts, state, keeper, fence } = this.#context
-    const { dcs, postgres, clock, local } = parts
-    const claim = await dcs.write(
-      [
-        { kind: 'absent', key: 'initialize' },
-        { kind: 'absent', key: 'leader' },
-      ],
-      [{ kind: 'put', key: 'initialize', value: '' }],
-      Deadline.in(clock, BOOTSTRAP_WRITE_MS),
-    )
-    if (claim.outcome !== 'won' || claim.revision === undefined) return noUpdate
-    const ours = { kind: 'create-revision', key: 'initialize', revision: claim.revision } as const
-    try {
-      const systemId = await postgres.bootstrap(signal)
-      const outcome = await keeper.acquire(
-        Deadline.in(clock, BOOTSTRAP_WRITE_MS),
-        [
-          { kind: 'put', key: 'initialize', value: systemId },
-          { kind: 'put', key: 'config', value: printJson(local.bootstrap.dcs) },
-          { kind: 'put', key: TERM_KEY, value: printTerm({ name: local.name, continues: undefined }) },
-        ],
-        [ours],
-      )
-      state.lastTerm = keeper.hold?.createRevision
-      if (outcome !== 'won') throw new HaError('E_BOOTSTRAP', `the leader key was not taken (${outcome})`)
-      fence.arm()
-      state.lockMs = undefined
-      parts.events.record({
-        kind: 'bootstrap',
-        says: 'initialized a new cluster',
-        facts: { system_id: systemId },
-      })
-      return memory => ({ ...memory, role: 'primary' })
-    } catch (error) {
-      await this.#undoBootstrap(ours, messageOf(error))
-      return noUpdate
-    }
-  }
-
-  /** A failed bootstrap gives the scope back and keeps the half-made data for a look; the process ends. */
-  async #undoBootstrap(ours: { kind: 'create-revision'; key: string; revision: bigint }, why: string) {
-    const { parts, state } = this.#context
-    const { dcs, postgres, clock, log } = parts
-    log.critical(`failed to bootstrap cluster: ${why}`)
-    await this.#stopQuickly().catch(error => log.error(`stop after failed bootstrap: ${messageOf(error)}`))
-    await postgres
-      .setAside(Deadline.in(clock, SET_ASIDE_TIMEOUT_MS))
-      .then(where => log.error(`the unfinished data directory is kept as ${where}`))
-      .catch(error => log.error(`could not set the data directory aside: ${messageOf(error)}`))
-    await dcs.write([ours], [{ kind: 'delete', key: 'initialize' }], Deadline.in(clock, BOOTSTRAP_WRITE_MS))
-    state.exitCode = 1
   }
 }
 

@@ -1,0 +1,203 @@
+// Who may take a free key in a synchronous mode.
+
+import test from 'node:test'
+import { config, peer, running, view } from './scene.ts'
+import { follows, type Row } from './table.ts'
+
+const on = config({ synchronous_mode: true })
+const quorum = config({ synchronous_mode: 'quorum' })
+
+const sync = (leader: string, standbys: string | null, votes = 0) =>
+  JSON.stringify({ leader, quorum: votes, sync_standby: standbys })
+
+/** A standby that receives nothing any more. */
+const sealed = running({ replicationState: undefined })
+
+const rows: readonly Row[] = [
+  {
+    situation: 'no leader, and we are no synchronous standby: stay back though our WAL is the longest',
+    seen: { config: on, view: view({ leader: undefined, sync: sync('pg1', 'pg3') }), peers: [] },
+    rule: 'race-stay-back',
+    actions: [],
+    says: /I may lack commits that were acknowledged/,
+  },
+  {
+    situation:
+      'no leader, we are the synchronous standby, and an asynchronous one has more WAL: take the key',
+    seen: {
+      config: on,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'PG2') }),
+      peers: [peer('pg3', { walPosition: 2000n })],
+    },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation:
+      'no leader, and the old one came back without a server with more WAL that nobody confirmed: take the key',
+    seen: {
+      config: on,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2') }),
+      peers: [peer('pg1', { walPosition: 2000n, failoverPriority: 9 })],
+    },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation: 'no leader, and an old primary still runs though the key does not list it: stay back',
+    seen: {
+      config: on,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2') }),
+      peers: [peer('pg3', { isPrimary: true })],
+    },
+    rule: 'race-stay-back',
+    actions: [],
+  },
+  {
+    situation: 'a manual failover without a leader’s name goes to an asynchronous member: the operator knows',
+    seen: {
+      config: on,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg3'), failover: '{"member":"pg2"}' }),
+      peers: [],
+    },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation: 'a switchover to a member that is no synchronous standby does not get the key',
+    seen: {
+      config: on,
+      view: view({
+        leader: undefined,
+        sync: sync('pg1', 'pg3'),
+        failover: '{"leader":"pg1","member":"pg2"}',
+      }),
+      peers: [],
+    },
+    rule: 'race-stay-back',
+    actions: [],
+  },
+  {
+    situation: 'no leader, and we still receive: nothing more before our position counts, whoever sends it',
+    seen: { config: on, view: view({ leader: undefined, sync: sync('pg1', 'pg2') }) },
+    rule: 'stop-receiving',
+    actions: ['stop-receiving'],
+  },
+  {
+    situation: 'no leader, and our receiver has not ended yet',
+    seen: {
+      config: on,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2') }),
+      isFollowingNobody: true,
+      leaderlessMs: 60,
+    },
+    rule: 'wait-for-receiver',
+    actions: [],
+  },
+  {
+    situation:
+      'no leader, and another voter still receives: its position may be another one by the time we lead',
+    seen: {
+      config: quorum,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      peers: [peer('pg3', { isStreaming: true })],
+      leaderlessMs: 200,
+    },
+    rule: 'race-stay-back',
+    actions: [],
+    says: /pg3 still receives: its position is not final/,
+  },
+  {
+    situation:
+      'a primary that lived on without etcd takes its key again though its standby goes on receiving, from itself',
+    seen: {
+      config: on,
+      server: running({ role: 'primary' }),
+      view: view({ leader: undefined, sync: sync('pg2', 'pg3') }),
+      peers: [peer('pg3', { isStreaming: true })],
+      leaderlessMs: 20,
+    },
+    remembers: { role: 'primary' },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation:
+      'another voter still receives after a second and a half: it is of another make, nobody waits for it',
+    seen: {
+      config: quorum,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      peers: [peer('pg3', { isStreaming: true })],
+      leaderlessMs: 1_600,
+    },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation:
+      'no leader in etcd, but one that lives on in failsafe mode has our word: it goes on receiving our confirmations',
+    seen: {
+      config: config({ synchronous_mode: true, failsafe_mode: true }),
+      view: view({
+        leader: undefined,
+        sync: sync('pg1', 'pg2'),
+        failsafe: '{"pg1":"http://a","pg2":"http://b"}',
+      }),
+      failsafe: { isLeading: false, promisedTo: 'pg1' },
+    },
+    rule: 'race-stay-back',
+    actions: [],
+  },
+  {
+    situation: 'quorum of one: the other voter answers and is not ahead: take the key',
+    seen: {
+      config: quorum,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      peers: [peer('pg3')],
+    },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation: 'quorum of one: the other voter does not answer: stay back, it may have the last commits',
+    seen: {
+      config: quorum,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      peers: [peer('pg3', { isReachable: false })],
+    },
+    rule: 'race-stay-back',
+    actions: [],
+    says: /I have 0 of the 1 votes that the quorum needs/,
+  },
+  {
+    situation: 'a quorum that was written before the mode was switched to on still binds the race',
+    seen: {
+      config: on,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      peers: [peer('pg3', { isReachable: false })],
+    },
+    rule: 'race-stay-back',
+    actions: [],
+  },
+  {
+    situation: 'a thawed primary finds no leader, but the sync key names another as leader: it was overtaken',
+    seen: {
+      config: on,
+      view: view({ leader: undefined, sync: sync('pg3', null) }),
+      server: running({ role: 'primary' }),
+      peers: [],
+    },
+    rule: 'demote-without-lock',
+    actions: ['demote immediate keep'],
+  },
+]
+
+for (const row of rows) test(row.situation, () => follows(row))
