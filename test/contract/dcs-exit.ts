@@ -1,9 +1,10 @@
-// Run by dcs-edge.test.ts as a process: uses a store, closes it, and must then end without being told to.
+// Run by dcs-edge-suite.ts as a process: uses a store, closes it, and must then end without being told to.
 
 import { by, connect } from './dcs-rig.ts'
 import { WatchReader } from './dcs-watch-reader.ts'
 
-const dcs = connect(process.argv.slice(2))
+const [transport, ...endpoints] = process.argv.slice(2)
+const dcs = connect(endpoints, { transport: transport === 'http' ? 'http' : 'grpc' })
 const watch = new WatchReader(dcs, 2)
 await Promise.all([
   dcs.read(by(1_500)).catch(() => undefined),

@@ -89,9 +89,15 @@ function lead(t: TestContext, dcs: EtcdDcs) {
 }
 
 describe('slow and lossy ways to etcd', { concurrency: true }, () => {
-  for (const delayMs of [50, 200, 900]) {
-    test(`with ${delayMs} ms in each direction a lease of 5 s is kept`, async t => {
-      const { dcs, relays, told, registry } = await behindRelays(t, `slow${delayMs}`)
+  for (const [delayMs, transport] of [
+    [50, 'grpc'],
+    [200, 'grpc'],
+    [900, 'grpc'],
+    [200, 'http'],
+  ] as const) {
+    const over = transport === 'grpc' ? '' : ' over HTTP'
+    test(`with ${delayMs} ms in each direction a lease of 5 s is kept${over}`, async t => {
+      const { dcs, relays, told, registry } = await behindRelays(t, `slow${delayMs}${transport}`, transport)
       for (const relay of relays) relay.slow(delayMs)
       const { hold, lost, seen } = lead(t, dcs)
       await hold(6_000)

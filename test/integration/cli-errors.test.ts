@@ -55,7 +55,7 @@ const files = {
   ),
   proxyPort: await file(
     'proxy-port.yml',
-    'scope: main\netcd: {hosts: [127.0.0.1:1]}\nlisteners:\n  write: {bind: "127.0.0.1:5999"}\nadmin: {bind: "127.0.0.1:7999"}\n',
+    'scope: main\netcd: {hosts: [127.0.0.1:1]}\nlisteners:\n  write: {bind: "127.0.0.1:5999", max_connections: 100}\nadmin: {bind: "127.0.0.1:7999"}\n',
   ),
   proxyBare: await file('proxy-bare.yml', 'listeners: {}\n'),
 }
