@@ -173,12 +173,16 @@ describe('users of etcd', { concurrency: 4 }, () => {
         'no encryption': connect(t, `http://${etcd.endpoint}`, { transport }).dcs,
       }
       for (const [what, dcs] of Object.entries(refused)) {
-        await assert.rejects(dcs.read(by(WHY_REFUSED[what] === undefined ? 700 : 5_000)), error => {
-          const why = WHY_REFUSED[what]
-          if (why !== undefined) assert.match(String(error), why)
-          else t.diagnostic(`${what}: ${error}`)
-          return error instanceof HaError && /E_DCS_(UNREACHABLE|TIMEOUT)/.test(error.code)
-        })
+        await assert.rejects(
+          dcs.read(by(transport === 'http' || WHY_REFUSED[what] === undefined ? 700 : 5_000)),
+          error => {
+            // Over HTTP the client of the library tries on, and only the deadline ends it.
+            const why = transport === 'http' ? undefined : WHY_REFUSED[what]
+            if (why !== undefined) assert.match(String(error), why)
+            else t.diagnostic(`${what}: ${error}`)
+            return error instanceof HaError && /E_DCS_(UNREACHABLE|TIMEOUT)/.test(error.code)
+          },
+        )
       }
     })
   }

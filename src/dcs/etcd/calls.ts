@@ -110,7 +110,8 @@ export class Calls {
       while (race.running > 0) {
         const last = await race.next(LAST_WORDS_MS)
         if (last === undefined) break
-        if ('fault' in last) faults.set(last.endpoint, last.fault)
+        // That our time was over says less than what the same member had in the way before.
+        if ('fault' in last && !faults.has(last.endpoint)) faults.set(last.endpoint, last.fault)
       }
     } finally {
       race.end()
