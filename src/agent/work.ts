@@ -47,7 +47,12 @@ export class Work {
     const { parts } = this.#context
     switch (action.kind) {
       case 'bootstrap':
-        return task('bootstrap', 'bootstrapping a new cluster', signal => bootstrapCluster(this.#context, signal), noUpdate)
+        return task(
+          'bootstrap',
+          'bootstrapping a new cluster',
+          signal => bootstrapCluster(this.#context, signal),
+          noUpdate,
+        )
       case 'clone':
         return task(
           'clone',
