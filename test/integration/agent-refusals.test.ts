@@ -131,6 +131,16 @@ test('wrong system identifier: two clusters in one scope', async () => {
   await assertRefused(stray, 'another-cluster-in-the-scope')
 })
 
+test('started as root', async () => {
+  const member = await newMemberWithData('pg-root')
+  await member.configure()
+  const before = await fingerprint(member.dataDir)
+  const { code, lines } = await runAsRoot(work.program, member.configFile)
+  await matchSnapshot('agent-refusals/started-as-root', readable(lines, cluster, member))
+  assert.deepEqual(await fingerprint(member.dataDir), before)
+  assert.equal(code, 1)
+})
+
 test('wrong password to PostgreSQL', async () => {
   await pg1.agent.kill()
   await pg1.configure({ postgresql: { authentication: { superuser: { password: 'mistyped' } } } })
@@ -142,16 +152,6 @@ test('wrong password to PostgreSQL', async () => {
   await pg1.configure()
   await pg1.agent.start()
   await cluster.leader()
-})
-
-test('started as root', async () => {
-  const member = await newMemberWithData('pg-root')
-  await member.configure()
-  const before = await fingerprint(member.dataDir)
-  const { code, lines } = await runAsRoot(work.program, member.configFile)
-  await matchSnapshot('agent-refusals/started-as-root', readable(lines, cluster, member))
-  assert.deepEqual(await fingerprint(member.dataDir), before)
-  assert.equal(code, 1)
 })
 
 test('etcd unreachable at start: it says so and waits, and begins when etcd is there', async () => {
