@@ -45,7 +45,7 @@ export type Action =
   | (Extract<SyncStep, { kind: 'write-sync' | 'delete-sync' }> & SyncCompare)
   | Extract<SyncStep, { kind: 'set-synchronous-names' }>
   | { readonly kind: 'demote'; readonly demotion: Demotion }
-  | { readonly kind: 'follow'; readonly upstream: Upstream | undefined }
+  | { readonly kind: 'follow'; readonly upstream: Upstream }
   | { readonly kind: 'stop-receiving' }
   | { readonly kind: 'rewind'; readonly leader: Upstream }
   | { readonly kind: 'set-aside' }

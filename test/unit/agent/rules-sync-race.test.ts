@@ -1,14 +1,11 @@
 // Who may take a free key in a synchronous mode.
 
 import test from 'node:test'
-import { config, peer, running, view } from './scene.ts'
+import { config, peer, running, sync, view } from './scene.ts'
 import { follows, type Row } from './table.ts'
 
 const on = config({ synchronous_mode: true })
 const quorum = config({ synchronous_mode: 'quorum' })
-
-const sync = (leader: string, standbys: string | null, votes = 0) =>
-  JSON.stringify({ leader, quorum: votes, sync_standby: standbys })
 
 /** A standby that receives nothing any more. */
 const sealed = running({ replicationState: undefined })

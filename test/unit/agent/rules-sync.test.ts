@@ -3,16 +3,13 @@ import type { Snapshot } from '../../../src/agent/snapshot.ts'
 import { NOBODY } from '../../../src/agent/sync/names.ts'
 import { firstSyncMemory } from '../../../src/agent/sync/scene.ts'
 import type { Sender } from '../../../src/postgres/port.ts'
-import { config, facts, holding, ledByUs, peer, running, sender, type ViewSpec } from './scene.ts'
+import { config, facts, holding, ledByUs, peer, running, sender, sync, type ViewSpec } from './scene.ts'
 import { follows, type Row } from './table.ts'
 
 const on = config({ synchronous_mode: true })
 const strict = config({ synchronous_mode: true, synchronous_mode_strict: true })
 const quorum = config({ synchronous_mode: 'quorum' })
 const START = facts({ role: 'primary' }).postmasterStartTime
-
-const sync = (leader: string, standbys: string | null, votes = 0) =>
-  JSON.stringify({ leader, quorum: votes, sync_standby: standbys })
 
 /** pg2 leads; its parameter is `names`, these stream from it. */
 function leads(names: string, senders: readonly Sender[], spec: ViewSpec = {}): Partial<Snapshot> {

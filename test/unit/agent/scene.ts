@@ -92,6 +92,10 @@ export interface ViewSpec {
   readonly members?: readonly string[]
 }
 
+/** The text of a `sync` key; `standbys` separated by commas. */
+export const sync = (leader: string, standbys: string | null, votes = 0): string =>
+  JSON.stringify({ leader, quorum: votes, sync_standby: standbys })
+
 export function view(spec: ViewSpec = {}): ClusterView {
   const names = spec.members ?? ['pg1', 'pg2', 'pg3']
   const keys: KeyValue[] = names.map(name => kv(`members/${name}`, memberValue(name, spec), 5n))

@@ -36,7 +36,7 @@ export function describe(action: Action): string {
     case 'clone':
       return `clone ${action.from.member}`
     case 'follow':
-      return `follow ${action.upstream?.member ?? 'nobody'}`
+      return `follow ${action.upstream.member}`
     case 'rewind':
     case 'check-divergence':
       return `${action.kind} ${action.leader.member}`
