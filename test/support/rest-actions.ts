@@ -256,6 +256,14 @@ function untilConfig(cluster: Cluster, wanted: unknown): Promise<unknown> {
   })
 }
 
+/** Another member knows of a changed key when its own watch has told it. */
+function untilScheduled(member: Member, wanted: unknown): Promise<unknown> {
+  return waitFor(`the switchover in /cluster of ${member.name}`, { withinMs: 10_000 }, async () => {
+    const told = JSON.parse((await member.rest('/cluster')).body)
+    return isDeepStrictEqual(told.scheduled_switchover, wanted)
+  })
+}
+
 function testSchedules(cluster: Cluster, called: string): void {
   test(`${called}: a scheduled restart is told by the member, by /cluster and taken back`, async () => {
     const [replica] = await cluster.replicas()
@@ -283,11 +291,10 @@ function testSchedules(cluster: Cluster, called: string): void {
     const body = { leader: leader.name, candidate: replica.name, scheduled_at: FUTURE }
     const answer = await callRest(leader, 'POST /switchover', body)
     assert.deepEqual([answer.code, answer.body], [202, 'Switchover scheduled'])
-    const { scheduled_switchover: told } = JSON.parse((await replica.rest('/cluster')).body)
-    assert.deepEqual(told, { at: FUTURE, from: leader.name, to: replica.name })
+    await untilScheduled(replica, { at: FUTURE, from: leader.name, to: replica.name })
     const dropped = await callRest(replica, 'DELETE /switchover', undefined)
     assert.deepEqual([dropped.code, dropped.body], [200, 'scheduled switchover deleted'])
-    assert.equal('scheduled_switchover' in JSON.parse((await leader.rest('/cluster')).body), false)
+    await untilScheduled(leader, undefined)
   })
 }
 
