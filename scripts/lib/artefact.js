@@ -1,10 +1,9 @@
-// The program as a user gets it: `npm pack`, unpacked with its modules and its Node in a directory that every user of
-// the machine can read. Tests and root's demo run this copy, never the checkout, which may be closed to other users.
+// The program as a user gets it: `npm pack`, unpacked with its Node in a directory that every user of the machine can
+// read. Tests and root's demo run this copy, never the checkout, which may be closed to other users.
 
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { productionPackages } from './modules.js'
 import { projectNode, root } from './paths.js'
 import { runQuiet } from './run.js'
 import { SetupError } from './say.js'
@@ -44,11 +43,9 @@ export async function packArtefact(directory) {
   if (unpacked.code !== 0)
     throw new SetupError(`the packed program cannot be unpacked: ${unpacked.stderr.trim()}`)
   rmSync(tarball)
-  // The runtime is copied alone: its package also carries headers and manuals.
-  const modules = productionPackages().filter(name => !path.basename(name).startsWith('node-linux-'))
+  // The runtime is copied alone: its package also carries headers and manuals. The modules are in the bundle.
   mkdirSync(path.join(directory, 'bin'))
   const node = path.join(directory, 'bin/node')
-  await copy(['-a', '--reflink=auto', '--parents', ...modules, directory])
   await copy(['--reflink=auto', projectNode, node])
   await runQuiet('chmod', ['-R', 'a+rX,go-w', directory])
   return { directory, node, main: path.join(directory, 'dist/main.js') }

@@ -1,15 +1,25 @@
-// Compiles src to dist, unless dist is already what these sources give.
+// Checks src and bundles it with its modules to dist, unless dist is already what these sources give.
 
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
+import { productionPackages } from './modules.js'
 import { contentHash, filesBelow, projectNode, root, stateDir } from './paths.js'
-import { runInherited } from './run.js'
+import { runInherited, runQuiet } from './run.js'
 import { SetupError, say } from './say.js'
 
 const STAMP = path.join(stateDir, 'build')
 
-/** Files that are served or read as they are, beside the compiled ones. */
-const ASSETS = ['web']
+/** What etcd3 reads when it is loaded, beside the directory of its code. */
+const PROTOCOL_FILES = 'node_modules/etcd3/proto'
 
 /** Builds if needed. The stamp is written last: a build that was cut off is done again. */
 export async function build() {
@@ -18,12 +28,21 @@ export async function build() {
   say('building dist')
   rmSync(STAMP, { force: true })
   rmSync(path.join(root, 'dist'), { recursive: true, force: true })
-  const code = await runTool('typescript/bin/tsc', ['-p', 'tsconfig.build.json'])
-  if (code !== 0) throw new SetupError('the sources do not compile; the compiler said why above')
-  for (const name of ASSETS) copyAssets(name)
+  const checked = await runTool('typescript/bin/tsc', ['-p', 'tsconfig.build.json'])
+  if (checked !== 0) throw new SetupError('the sources do not compile; the compiler said why above')
+  await bundle()
+  cpSync(path.join(root, PROTOCOL_FILES), path.join(root, 'dist/proto'), { recursive: true })
+  writeFileSync(path.join(root, 'dist/third-party-licenses.txt'), licensesOfModules())
   chmodSync(path.join(root, 'dist/main.js'), 0o755)
   mkdirSync(stateDir, { recursive: true })
   writeFileSync(STAMP, wanted)
+}
+
+/** The bundler tells every file that it writes: shown only when it fails. */
+async function bundle() {
+  const words = [path.join(root, 'node_modules/rolldown/bin/cli.mjs'), '--config', 'rolldown.config.js']
+  const { code, stdout, stderr } = await runQuiet(projectNode, words, { cwd: root })
+  if (code !== 0) throw new SetupError(`the program cannot be bundled: ${(stderr || stdout).trim()}`)
 }
 
 /**
@@ -41,7 +60,13 @@ export function runTool(script, args) {
  * @returns {string}
  */
 export function sourceHash() {
-  const settings = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'package-lock.json']
+  const settings = [
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'rolldown.config.js',
+    'package.json',
+    'package-lock.json',
+  ]
   return contentHash([...filesBelow(path.join(root, 'src')), ...settings.map(name => path.join(root, name))])
 }
 
@@ -49,10 +74,16 @@ function readStamp() {
   return existsSync(STAMP) ? readFileSync(STAMP, 'utf8') : ''
 }
 
-/** @param {string} name */
-function copyAssets(name) {
-  const from = path.join(root, 'src', name)
-  if (!existsSync(from)) return
-  const isAsset = (/** @type {string} */ file) => !/\.tsx?$/.test(file)
-  cpSync(from, path.join(root, 'dist', name), { recursive: true, filter: isAsset })
+/** The licences that the bundled modules came with: they ask to be kept with every copy. */
+function licensesOfModules() {
+  return productionPackages()
+    .map(name => `${name.replace('node_modules/', '')}\n\n${licenseIn(path.join(root, name))}`)
+    .join(`\n${'-'.repeat(80)}\n\n`)
+}
+
+/** @param {string} directory of a package */
+function licenseIn(directory) {
+  const file = readdirSync(directory).find(name => /^licen[cs]e/i.test(name))
+  if (file !== undefined) return readFileSync(path.join(directory, file), 'utf8')
+  return `${JSON.parse(readFileSync(path.join(directory, 'package.json'), 'utf8')).license} licence\n`
 }

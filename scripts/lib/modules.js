@@ -75,6 +75,7 @@ export function missingModules() {
 export function productionPackages() {
   return Object.entries(readPackages('package-lock.json'))
     .filter(([name, entry]) => name !== '' && entry.dev !== true && existsSync(path.join(root, name)))
+    .filter(([name]) => !path.basename(name).startsWith('node-linux-'))
     .map(([name]) => name)
 }
 
@@ -87,9 +88,12 @@ function readPackages(file) {
   return existsSync(absolute) ? JSON.parse(readFileSync(absolute, 'utf8')).packages : {}
 }
 
-/** @param {LockEntry} entry */
+/**
+ * An optional package without a processor of its own only serves optional ones of other systems.
+ * @param {LockEntry} entry
+ */
 function fitsMachine(entry) {
   if (entry.optional !== true) return true
   const muslOnly = entry.libc !== undefined && !entry.libc.includes('glibc')
-  return (entry.os?.includes('linux') ?? true) && (entry.cpu?.includes(process.arch) ?? true) && !muslOnly
+  return (entry.os?.includes('linux') ?? true) && (entry.cpu?.includes(process.arch) ?? false) && !muslOnly
 }

@@ -25,7 +25,8 @@ test('optional modules for other systems are not missed', () => {
     'node_modules/mac': { version: '1', optional: true, os: ['darwin'] },
     'node_modules/other-cpu': { version: '1', optional: true, cpu: ['mips'] },
     'node_modules/musl': { version: '1', optional: true, os: ['linux'], libc: ['musl'] },
-    'node_modules/ours': { version: '1', optional: true, os: ['linux'] },
+    'node_modules/of-one-for-wasm': { version: '1', optional: true },
+    'node_modules/ours': { version: '1', optional: true, os: ['linux'], cpu: [process.arch] },
   }
   assert.deepEqual(differences(lock, {}), ['ours'])
 })

@@ -1,0 +1,16 @@
+// One program of a few files: a command of the operator's starts in half the time that some 800 separate modules take.
+
+const config = {
+  input: 'src/main.ts',
+  platform: 'node',
+  tsconfig: 'tsconfig.json',
+  output: {
+    dir: 'dist',
+    format: 'esm',
+    // A level deeper than main.js, as the sources are: `../../package.json` and etcd3's `../proto` are found from here.
+    chunkFileNames: 'lib/[name]-[hash].js',
+  },
+}
+
+// biome-ignore lint/style/noDefaultExport: the bundler reads its configuration so
+export default config
