@@ -63,7 +63,11 @@ async function copy(context: Context, source: Upstream, signal: AbortSignal): Pr
   )
   signal.throwIfAborted()
   if (result.code === 0) return
-  const why = result.stderr.trim().split('\n').slice(-2).join(' / ')
+  const said = result.stderr.trim().split('\n')
+  const why = said
+    .filter(line => !line.startsWith('password retrieved from file'))
+    .slice(-2)
+    .join(' / ')
   const { host, port } = source.address
   const what = `pg_basebackup from ${source.member} (${host}:${port}) failed: ${why}`
   if (

@@ -6,7 +6,7 @@ import test, { after } from 'node:test'
 import { queryOnce } from '../../src/demo/sql.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { startCluster } from '../support/fixture.ts'
-import { assertSafe, Witness } from './witness.ts'
+import { assertSafe, seconds, Witness } from './witness.ts'
 
 /** The timings that an operator gets: an agent has the rest of its lease to come back, however slow the machine is. */
 const defaultTimings = { ttl: 30, loop_wait: 10, retry_timeout: 10 }
@@ -38,7 +38,9 @@ test('every agent killed and started in turn: no failover, no failed write, no s
   const [proxy] = cluster.proxies
   assert.ok(proxy)
   const sessionsBefore = await serverSessions()
+  let longestAwayMs = 0
   for (const member of cluster.members) {
+    const killedMs = performance.now()
     await member.agent.kill()
     await member.agent.start()
     await waitFor(`${member.name} to answer again`, { withinMs: 60_000 }, async () => {
@@ -48,13 +50,17 @@ test('every agent killed and started in turn: no failover, no failed write, no s
     await waitFor(`${leader.name} to hold a lease of its own`, { withinMs: 30_000 }, async () => {
       return (await leader.rest('/primary')).code === 200
     })
+    longestAwayMs = Math.max(longestAwayMs, performance.now() - killedMs)
   }
   const after = await leaderTerm()
   assert.equal(after.epoch, before.epoch, 'the term is the same')
   assert.notEqual(after.lease, before.lease, 'the key hangs on the lease of the new process')
   assert.deepEqual(await serverSessions(), sessionsBefore, 'the writer kept its sessions')
   const report = await witness.finish(beganMs)
-  t.diagnostic(`longest gap ${Math.round(report.outage.ms)} ms, ${report.verdict.acknowledged} rows`)
+  t.diagnostic(
+    `longest gap ${Math.round(report.outage.ms)} ms, ${report.verdict.acknowledged} rows; an agent was back after ` +
+      `${seconds(longestAwayMs)} at most, of its lease's ${defaultTimings.ttl} s`,
+  )
   assertSafe(report)
   assert.deepEqual(report.tally.failures, [])
   const log = await readFile(proxy.server.logFile, 'utf8')

@@ -32,10 +32,11 @@ async function abandon(take: (old: Member) => Promise<void>, bringBack: (old: Me
 
 /** What holds without synchronous replication: rows may be lost, but no proxy helps an old leader to acknowledge any. */
 function assertFenced(t: TestContext, { report, takenMs }: { report: Report; takenMs: number }): void {
-  const { staleDirect, staleThroughProxies, tally, verdict, outage } = report
+  const { staleDirect, staleThroughProxies, window, tally, verdict, outage } = report
   const windowMs = Math.max(0, ...staleDirect.map(({ lateByMs }) => lateByMs))
   t.diagnostic(
-    `outage ${seconds(outage.ms)}; on the direct port ${staleDirect.length} commits of the old epoch, the last ` +
+    `outage ${seconds(outage.ms)}; on the direct port ${window.commits} commits within ${seconds(window.ms)} after the ` +
+      `key had gone, ${staleDirect.length} commits of the old epoch, the last ` +
       `${seconds(windowMs)} after the new epoch's first; through the proxies 0; ${verdict.missing.length} of ` +
       `${verdict.acknowledged} acknowledged rows lost`,
   )

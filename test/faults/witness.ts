@@ -39,6 +39,14 @@ export interface Report {
   readonly vacancies: readonly Vacancy[]
   /** The first of these lists, for the servers' own ports. */
   readonly staleDirect: readonly StaleAcknowledgement[]
+  /** What an abandoned server went on to commit on its own port, from the end of its lease on. */
+  readonly window: Window
+}
+
+/** Commits on a server's own port after the leader key was seen to go, and how long after that the last one was. */
+interface Window {
+  readonly commits: number
+  readonly ms: number
 }
 
 let tables = 0
@@ -108,8 +116,21 @@ export class Witness {
       outage: tally.longestGap(endedMs, sinceMs),
       staleThroughProxies: stale.filter(({ member }) => proxies.has(member)),
       staleDirect: stale.filter(({ member }) => !proxies.has(member)),
+      window: windowAfter(
+        vacancies,
+        records.filter(({ member }) => !proxies.has(member)),
+      ),
     }
   }
+}
+
+/** Nothing when the key never went. Only the timeline of that moment counts: it is the one that was given up. */
+function windowAfter(vacancies: readonly Vacancy[], direct: readonly Acknowledgement[]): Window {
+  const goneMs = vacancies[0]?.fromMs ?? Number.POSITIVE_INFINITY
+  const old = direct.findLast(({ atMs }) => atMs <= goneMs)?.timeline
+  const late = direct.filter(({ timeline, atMs }) => timeline === old && atMs > goneMs)
+  const last = late.at(-1)
+  return { commits: late.length, ms: last === undefined ? 0 : last.atMs - goneMs }
 }
 
 /** What holds after every fault while commits wait for a standby: nothing lost, nothing doubled, no old epoch through a proxy. */
@@ -138,12 +159,13 @@ export function assertNothingWithoutLeader(report: Report, silentMs: number, lea
 
 /** Prints the figures, and asserts the outage with a margin of five over what it should take. */
 export function tellOutage(t: TestContext, report: Report, shouldTakeMs: number): void {
-  const { outage, verdict, staleDirect, tally } = report
-  const windowMs = Math.max(0, ...staleDirect.map(({ lateByMs }) => lateByMs))
+  const { outage, verdict, staleDirect, window, tally } = report
+  const lateMs = Math.max(0, ...staleDirect.map(({ lateByMs }) => lateByMs))
   t.diagnostic(
     `outage ${seconds(outage.ms)}; ${verdict.acknowledged} rows acknowledged, ${verdict.missing.length} missing, ` +
-      `${verdict.doubled.length} doubled; ${staleDirect.length} commits of an older epoch on the direct port` +
-      `${staleDirect.length === 0 ? '' : `, the last ${seconds(windowMs)} late`}; errors ${errorsOf(tally)}`,
+      `${verdict.doubled.length} doubled; on the direct port ${window.commits} commits after the key had gone` +
+      `${window.commits === 0 ? '' : ` within ${seconds(window.ms)}`}, ${staleDirect.length} after the new epoch's first` +
+      `${staleDirect.length === 0 ? '' : `, the last ${seconds(lateMs)} late`}; errors ${errorsOf(tally)}`,
   )
   assert.ok(outage.ms < shouldTakeMs * MARGIN, `writing was away for ${seconds(outage.ms)}`)
 }

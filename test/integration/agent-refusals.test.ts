@@ -2,7 +2,7 @@
 // as it was. The lines stand in test/fixtures/snapshots/agent-refusals, to be read as text.
 
 import assert from 'node:assert/strict'
-import { chmod, chown, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, readdir, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import path from 'node:path'
 import test, { after } from 'node:test'
@@ -46,14 +46,30 @@ async function newMember(name: string, overrides: Settings = {}, scope = cluster
   return Member.on(host, { scope, keeper: 'pgherd', program: work.program, etcd, overrides })
 }
 
+/** A copy of pg1's data as a crash would leave it. A running server's files come and go, so it may need a second try. */
+async function copyData(): Promise<string> {
+  const copy = path.join(work.data, 'copy-of-pg1')
+  await pg1.query('CHECKPOINT')
+  await waitFor('a copy of the data', { withinMs: 30_000 }, async note => {
+    await rm(copy, { recursive: true, force: true })
+    const made = await runChild('cp', ['--archive', pg1.dataDir, copy], {
+      by: Deadline.in(realClock, 10_000),
+    })
+    note(made.stderr)
+    return made.code === 0
+  })
+  await rm(path.join(copy, 'postmaster.pid'))
+  return copy
+}
+
+const stoppedData = await copyData()
+
 /** A member with a stopped copy of pg1's data. */
 async function newMemberWithData(name: string, overrides: Settings = {}): Promise<Member> {
   const member = await newMember(name, overrides)
-  await pg1.query('CHECKPOINT')
   const by = Deadline.in(realClock, 10_000)
-  const copied = await runChild('cp', ['--archive', pg1.dataDir, member.dataDir], { by })
+  const copied = await runChild('cp', ['--archive', stoppedData, member.dataDir], { by })
   assert.equal(copied.code, 0, copied.stderr)
-  await rm(path.join(member.dataDir, 'postmaster.pid'))
   return member
 }
 
@@ -152,6 +168,38 @@ test('wrong password to PostgreSQL', async () => {
   await pg1.configure()
   await pg1.agent.start()
   await cluster.leader()
+})
+
+// By then the server runs, and the role's password may as well be wrong on the leader: the agent says so and goes on.
+test('wrong password to PostgreSQL, whose server was stopped', async () => {
+  const member = await newMemberWithData('pg-password', {
+    postgresql: { authentication: { superuser: { password: 'mistyped' } } },
+  })
+  await member.agent.start()
+  const line = await waitFor('a word about the password', { withinMs: 60_000 }, async () => {
+    return (await readLog(member)).find(text => text.includes('refused the password'))
+  })
+  await matchSnapshot('agent-refusals/wrong-password-later', readable([line], cluster, member))
+  await member.agent.stop()
+})
+
+// The role's password may as well be wrong on the leader, so the agent goes on trying, less and less often.
+test('wrong password for replication, before there is any data', async () => {
+  const member = await newMember('pg-replication', {
+    postgresql: { authentication: { replication: { password: 'mistyped' } } },
+  })
+  await member.agent.start()
+  const said = await waitFor('a word about the copy', { withinMs: 30_000 }, async () => {
+    const lines = await readLog(member)
+    return lines.find(line => line.includes('waiting to try again')) === undefined ? undefined : lines
+  })
+  const errors = said.filter(line => line.includes('ERROR'))
+  await matchSnapshot(
+    'agent-refusals/wrong-replication-password',
+    readable(errors.slice(0, 1), cluster, member),
+  )
+  assert.deepEqual(await readdir(member.dataDir).catch(() => []), [])
+  await member.agent.kill()
 })
 
 test('etcd unreachable at start: it says so and waits, and begins when etcd is there', async () => {

@@ -33,7 +33,7 @@ export const dataDirectoryIsEmpty: Rule = (snapshot, memory) => {
   if (snapshot.nowMs < memory.nextStartAtMs) {
     return say(
       'wait-to-start',
-      `copying the leader failed ${memory.failedStarts} times: waiting to try again`,
+      `copying the leader failed (${memory.failedStarts} tries): waiting to try again`,
       memory,
     )
   }

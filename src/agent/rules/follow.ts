@@ -27,7 +27,11 @@ export const followsLeader: Rule = (snapshot, memory) => {
   }
   const upstream = leaderUpstream(view)
   if (facts === undefined || upstream === undefined) {
-    return say('wait-to-follow', `waiting to follow the leader (${leader.name})`, memory)
+    const why =
+      facts === undefined
+        ? `my server does not answer (${server.trouble ?? 'starting'})`
+        : 'its member key tells no address of its server'
+    return say('wait-to-follow', `waiting to follow the leader (${leader.name}): ${why}`, memory)
   }
   return followWith(snapshot, view, facts, upstream, leader.createRevision, { ...memory, role: 'replica' })
 }

@@ -19,7 +19,7 @@ export const serverIsDown: Rule = (snapshot, memory) => {
   if (isPatient && nowMs < memory.nextStartAtMs) {
     return say(
       'wait-to-start',
-      `the server did not start ${memory.failedStarts} times: waiting to try again`,
+      `the server did not start (${memory.failedStarts} tries): waiting to try again`,
       memory,
     )
   }
