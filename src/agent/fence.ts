@@ -6,7 +6,8 @@ import type { Clock, Timer } from '../platform/clock.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Postgres } from '../postgres/port.ts'
-import { type LeaseKeeper, type Loss, marginMs } from './lease-keeper.ts'
+import type { LeaseKeeper } from './lease-keeper.ts'
+import { type Loss, marginMs } from './lease-timings.ts'
 
 const TICK_MS = 100
 /** A leader whose key vanished takes it again within milliseconds, or within the time that a dead peer needs not to answer. */

@@ -15,15 +15,9 @@ import {
 import { acquireLeader, reattachLeader, releaseLeader } from '../dcs/leadership.ts'
 import type { Clock, Timer } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
-import { messageOf } from '../platform/errors.ts'
+import { HaError, messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
-
-/** The timings that the deadline follows from, in milliseconds. */
-export interface LeaseTimings {
-  readonly ttlMs: number
-  readonly loopWaitMs: number
-  readonly retryTimeoutMs: number
-}
+import { type LeaseTimings, type Loss, marginMs, renewalIntervalMs, usefulMs } from './lease-timings.ts'
 
 const LOOP_GRACE_MS = 2_000
 /**
@@ -31,28 +25,6 @@ const LOOP_GRACE_MS = 2_000
  * leaves would lose the lease although every renewal succeeds.
  */
 const RENEWALS_MAX = 5
-
-/** How often the lease is renewed. */
-export function renewalIntervalMs(timings: LeaseTimings): number {
-  return Math.min(timings.loopWaitMs, timings.ttlMs / 6)
-}
-
-/** Our deadline ends this much before the lease of this ttl can. */
-export function marginMs(ttlMs: number): number {
-  return ttlMs / 10
-}
-
-/**
- * Why a hold ended. `overtaken`: somebody else may lead by now. `expired`: the lease ended, and with it what kept others
- * from leading, unless they have promised not to (failsafe mode). `vacant`: the key is gone though our lease lives: nobody
- * else leads yet, and we may take it again at once.
- */
-export type Loss = 'overtaken' | 'expired' | 'vacant'
-
-/** An answer that takes longer than this comes when the fence has begun its work. */
-function usefulMs(ttlMs: number): number {
-  return ttlMs - marginMs(ttlMs) - ttlMs / 6
-}
 
 export interface LeaseKeeperParts {
   readonly dcs: Dcs
@@ -85,6 +57,8 @@ export class LeaseKeeper {
   /** Until when the other members have promised not to lead. */
   #extendedUntilMs = Number.NEGATIVE_INFINITY
   #turnBeganAtMs: number
+  /** While the key may hang on this other lease already: nobody renews that one, so our deadline lies before its end. */
+  #movingTo: DatedLease | undefined
   /** After a long pause the hold counts for nothing until the key has been read. */
   #isSuspect = false
   #timer: Timer | undefined
@@ -214,7 +188,20 @@ export class LeaseKeeper {
   }
 
   async #moveHold(hold: LeaderHold, lease: DatedLease, ttlMs: number, by: Deadline): Promise<void> {
-    const written = await reattachLeader(this.#parts.dcs, hold, lease.id, by)
+    this.#movingTo = lease
+    this.#setDeadline(this.#safeUntilMs)
+    const written = await reattachLeader(this.#parts.dcs, hold, lease.id, by).finally(() => {
+      this.#movingTo = undefined
+    })
+    // Surely not written: the key hangs where it hung, and the next turn tries again.
+    if (written.outcome === 'unreachable')
+      throw new HaError(
+        'E_DCS_UNREACHABLE',
+        'the leader key could not move to a new lease: etcd did not take it',
+        {
+          retryable: true,
+        },
+      )
     if (written.outcome !== 'won' || written.revision === undefined) {
       this.drop(`the leader key could not move to a new lease (${written.outcome})`)
       return
@@ -351,9 +338,20 @@ export class LeaseKeeper {
     if (current?.id === lease.id && sentAtMs < this.#sentAtMs(current)) return
     this.#lease = lease
     this.#renewedAtMs = sentAtMs
-    const ttlMs = Math.min(lease.ttlSeconds * 1000, this.#askedTtlMs)
-    // Counted from before the request left: the server's lease always ends later than this.
-    this.#safeUntilMs = Math.max(sentAtMs + ttlMs - marginMs(ttlMs), this.#extendedUntilMs)
+    this.#setDeadline(this.#endOf(lease, this.#askedTtlMs))
+  }
+
+  /** Until when a lease keeps others away, counted from before its request left: the server's ends later than this. */
+  #endOf(lease: DatedLease, askedTtlMs: number): number {
+    const ttlMs = Math.min(lease.ttlSeconds * 1000, askedTtlMs)
+    return this.#sentAtMs(lease) + ttlMs - marginMs(ttlMs)
+  }
+
+  /** The others' word counts whatever becomes of our lease. */
+  #setDeadline(leaseEndsMs: number): void {
+    const moving = this.#movingTo
+    const moved = moving === undefined ? leaseEndsMs : this.#endOf(moving, Number.POSITIVE_INFINITY)
+    this.#safeUntilMs = Math.max(Math.min(leaseEndsMs, moved), this.#extendedUntilMs)
   }
 
   /** On a clock that stands still while the machine sleeps: as if the request had left that much earlier. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { MARGIN_MS, position, runLoop, scene, TTL_MS } from './keeper-scene.ts'
+import { MARGIN_MS, position, runLoop, scene, TTL_MS, timings } from './keeper-scene.ts'
 
 test('the lease is renewed every ttl/6 and the fence stays calm for a minute', async () => {
   const { clock, keeper, store, signals, lead } = scene()
@@ -182,4 +182,49 @@ test('a renewal that is answered after a later one takes no time away', async ()
   assert.ok(keeper.leftMs() >= leftMs - 500, `${keeper.leftMs()} ms are left, ${leftMs} ms half a second ago`)
   fence.stop()
   keeper.stop()
+})
+
+// The key may hang on the shorter lease already, and that one nobody renews before the answer is known.
+test('while a move to a shorter lease is unanswered, renewals of the old one do not carry the deadline beyond it', async () => {
+  const { clock, keeper, store, signals, lead } = scene({ ...timings, ttlMs: 30_000 })
+  await lead()
+  await runLoop(clock, keeper, 6_000)
+  store.writeLatencyMs = 20_000
+  keeper.setTimings(timings)
+  const movedAtMs = clock.monotonicMs()
+  const moving = keeper.ensureLease({ remainingMs: () => 20_000 } as never)
+  await runLoop(clock, keeper, TTL_MS)
+  assert.ok(keeper.safeUntilMs <= movedAtMs + TTL_MS - MARGIN_MS, `${keeper.safeUntilMs - movedAtMs} ms`)
+  assert.ok(signals.some(line => line.endsWith('SIGKILL')))
+  await clock.advance(20_000)
+  await moving
+})
+
+test('a move to a longer lease takes nothing from the shorter one', async () => {
+  const { clock, keeper, store, signals, lead } = scene()
+  await lead()
+  store.writeLatencyMs = 2_000
+  keeper.setTimings({ ...timings, ttlMs: 30_000 })
+  const moving = keeper.ensureLease({ remainingMs: () => 20_000 } as never)
+  await runLoop(clock, keeper, 3_000)
+  await moving
+  assert.equal(keeper.ttlMs, 30_000)
+  assert.ok(keeper.leftMs() > 20_000)
+  assert.deepEqual(signals, [])
+})
+
+test('a move that etcd surely did not take costs no leadership: the old lease goes on', async () => {
+  const { clock, keeper, store, lost, signals, lead } = scene()
+  await lead()
+  keeper.setTimings({ ...timings, ttlMs: 30_000 })
+  store.answer = 'unreachable'
+  await assert.rejects(
+    keeper.ensureLease({ remainingMs: () => 1_000 } as never),
+    /could not move to a new lease/,
+  )
+  store.answer = 'won'
+  await runLoop(clock, keeper, 10_000)
+  assert.deepEqual([lost, signals], [[], []])
+  await keeper.ensureLease({ remainingMs: () => 1_000 } as never)
+  assert.equal(keeper.ttlMs, 30_000)
 })
