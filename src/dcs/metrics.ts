@@ -28,6 +28,8 @@ export interface DcsMetrics {
   endpointChange(endpoint: string): void
   /** A write was refused because what it compared had changed. */
   refusedCompare(): void
+  /** All of etcd was replaced, or restored from a backup. */
+  restored(): void
   /** A token was asked for: ok, off, or the kind of fault. */
   authentication(result: string): void
 }
@@ -40,6 +42,7 @@ export const noDcsMetrics: DcsMetrics = {
   slowCall: () => {},
   endpointChange: () => {},
   refusedCompare: () => {},
+  restored: () => {},
   authentication: () => {},
 }
 
@@ -111,6 +114,11 @@ function createRareMetrics(registers: Registry[]) {
     help: 'Writes that etcd refused because what they compared had changed',
     registers,
   })
+  const restores = new Counter({
+    name: 'pgherd_dcs_restores_total',
+    help: 'Times that etcd was found replaced or restored from a backup',
+    registers,
+  })
   const authentications = new Counter({
     name: 'pgherd_dcs_authentications_total',
     help: 'Tokens asked of etcd by result',
@@ -121,6 +129,7 @@ function createRareMetrics(registers: Registry[]) {
     slowCall: (call: string, endpoint: string) => slow.inc({ call, endpoint }),
     endpointChange: (endpoint: string) => changes.inc({ endpoint }),
     refusedCompare: () => refused.inc(),
+    restored: () => restores.inc(),
     authentication: (result: string) => authentications.inc({ result }),
   }
 }

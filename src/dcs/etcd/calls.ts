@@ -4,7 +4,6 @@
 import type { Position } from '../../cluster/view.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Deadline } from '../../platform/deadline.ts'
-import type { Logger } from '../../platform/log.ts'
 import type { DcsMetrics } from '../metrics.ts'
 import type { Tell } from '../tell.ts'
 import { type AttemptOptions, Attempts } from './attempt.ts'
@@ -39,7 +38,6 @@ export interface CallsParts {
   readonly wire: Wire
   readonly terms: RaftTerms
   readonly clock: Clock
-  readonly logger: Logger
   readonly metrics: DcsMetrics
   readonly tell: Tell
   readonly retryTimeoutMs: number
@@ -268,12 +266,11 @@ export class Calls {
   #takeRestored<T>(answer: Answer<T>): Answer<T> {
     const { clusterId, raftTerm } = answer.position
     const isReplaced = isForeign(answer.position, this.#parts.terms.current())
-    this.#parts.logger.warning(
-      isReplaced
-        ? `etcd is another cluster now, ${clusterId}, and nobody of the known one answers: taken as replaced`
-        : `etcd went back to raft term ${raftTerm} on every member that answers: taken as restored from a backup`,
-      { event: 'dcs-restored', clusterId },
-    )
+    const says = isReplaced
+      ? `etcd is another cluster now, ${clusterId}, and nobody of the known one answers: taken as replaced`
+      : `etcd went back to raft term ${raftTerm} on every member that answers: taken as restored from a backup`
+    this.#parts.metrics.restored()
+    this.#parts.tell('dcs-restored', says, { facts: { clusterId, raftTerm: Number(raftTerm) } })
     this.#parts.terms.accept(answer.position)
     if (isReplaced) this.#parts.endpoints.setLearned([])
     return answer

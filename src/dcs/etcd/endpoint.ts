@@ -97,7 +97,8 @@ export class EtcdEndpoint implements Endpoint {
     const known = await this.#addresses.get()
     if (this.#isClosed) throw new EtcdFault('not-sent', this.name, 'closed')
     if (this.#rpc !== undefined && known.includes(this.#rpcAddress ?? '')) return this.#rpc
-    this.#rpc?.close()
+    // What is under way on the old one may still be answered.
+    this.renew()
     const { host, port, secure } = this.address
     const address = known[this.#turn % known.length] ?? host
     this.#rpcAddress = address
