@@ -238,8 +238,13 @@ export class Executor {
       case 'write-config': {
         const raw = this.#state.lastView?.config?.value ?? this.#state.config.raw
         const value = printJson(Object.keys(raw).length > 0 ? raw : local.bootstrap.dcs)
-        if (hold !== undefined)
-          await mustWin(writeAsLeader(dcs, hold, [{ kind: 'put', key: 'config', value }], by))
+        if (hold === undefined) return
+        // Somebody may have restored it meanwhile, and a write that comes late must not undo what was changed since.
+        await mustWin(
+          writeAsLeader(dcs, hold, [{ kind: 'put', key: 'config', value }], by, [
+            unchanged('config', this.#state.view?.configModRevision),
+          ]),
+        )
         return
       }
       case 'clear-request':

@@ -10,6 +10,7 @@ import type { Demotion } from './decision.ts'
 import { drain } from './drain.ts'
 import { syncPromise, walPosition } from './race.ts'
 import { includesName } from './sync/names.ts'
+import { unchanged } from './synchronous.ts'
 import type { MemoryUpdate } from './tasks.ts'
 import { candidateUrls, type WorkContext } from './work.ts'
 
@@ -37,6 +38,7 @@ const backInPlace: MemoryUpdate = memory => ({ ...memory, role: 'primary', isOur
 export async function demote(context: WorkContext, demotion: Demotion): Promise<MemoryUpdate> {
   const { parts, state, fence } = context
   const stopped = new AbortController()
+  const orderModRevision = state.lastView?.requestModRevision
   state.isStopExpected = true
   const isGraceful = demotion.mode === 'graceful'
   let handedOver: Promise<void> | undefined
@@ -71,7 +73,7 @@ export async function demote(context: WorkContext, demotion: Demotion): Promise<
   fence.disarm()
   if (!demotion.release) return demoted
   if (demotion.heirs !== undefined && !(await isSafeToGo(context, demotion.heirs, result))) {
-    return await refuse(context)
+    return await refuse(context, orderModRevision)
   }
   await release(context, positionBefore)
   return demoted
@@ -162,8 +164,11 @@ async function isSafeToGo(
   return false
 }
 
-/** Nobody has what was written last: the request is cleared, the server comes back where it was. */
-async function refuse({ parts, keeper }: WorkContext): Promise<MemoryUpdate> {
+/** Nobody has what was written last: the order is cleared (a newer one stands), the server comes back where it was. */
+async function refuse(
+  { parts, keeper }: WorkContext,
+  orderModRevision: bigint | undefined,
+): Promise<MemoryUpdate> {
   const { hold } = keeper
   parts.events.record({
     kind: 'handover-refused',
@@ -171,7 +176,9 @@ async function refuse({ parts, keeper }: WorkContext): Promise<MemoryUpdate> {
   })
   if (hold !== undefined) {
     const clear = { kind: 'put', key: 'failover', value: emptyRequest } as const
-    await writeAsLeader(parts.dcs, hold, [clear], Deadline.in(parts.clock, RELEASE_MS))
+    await writeAsLeader(parts.dcs, hold, [clear], Deadline.in(parts.clock, RELEASE_MS), [
+      unchanged('failover', orderModRevision),
+    ])
   }
   return backInPlace
 }

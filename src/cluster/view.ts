@@ -45,6 +45,8 @@ export interface ClusterView {
   readonly initialize: Versioned<string> | undefined
   /** The dynamic configuration; undefined when the key is absent or no JSON object. */
   readonly config: Versioned<JsonObject> | undefined
+  /** Revision of the config key even when its value is malformed. */
+  readonly configModRevision: bigint | undefined
   readonly leader: LeaderKey | undefined
   readonly members: ReadonlyMap<string, Member>
   readonly status: Status
@@ -71,6 +73,7 @@ export function parseView(position: Position, keys: readonly KeyValue[]): Cluste
     position,
     initialize: versioned(byKey.get('initialize'), value => value.trim()),
     config: versioned(byKey.get('config'), parseJsonObject),
+    configModRevision: byKey.get('config')?.modRevision,
     leader: leader === undefined ? undefined : parseLeader(leader),
     members: parseMembers(keys),
     status: status === undefined ? emptyStatus : parseStatus(status.value),

@@ -5,7 +5,6 @@ import assert from 'node:assert/strict'
 import { after, describe, type TestContext, test } from 'node:test'
 import { Registry } from 'prom-client'
 import { LeaseKeeper } from '../../src/agent/lease-keeper.ts'
-import type { Written } from '../../src/dcs/dcs.ts'
 import type { EtcdDcs } from '../../src/dcs/etcd/etcd.ts'
 import type { Transport } from '../../src/dcs/etcd/target.ts'
 import { createDcsMetrics } from '../../src/dcs/metrics.ts'
@@ -14,13 +13,12 @@ import { silentLogger } from '../../src/platform/log.ts'
 import { makeWorkplace } from '../support/workplace.ts'
 import { Relay } from './dcs-relay.ts'
 import { by, connect as open, startEtcd } from './dcs-rig.ts'
+import { stormOfPuts } from './dcs-storm.ts'
 import { WatchReader } from './dcs-watch-reader.ts'
 
 const work = await makeWorkplace({ after })
 const etcd = await startEtcd(work, 60, 3)
 const TTL_MS = 5_000
-const STORM_PUTS = 10_000
-const STORM_AT_ONCE = 50
 const timings = { ttlMs: TTL_MS, loopWaitMs: 1_000, retryTimeoutMs: 1_000 }
 const put = (key: string, value: string) => ({ kind: 'put', key, value }) as const
 const pause = (durationMs: number) => new Promise(resolve => setTimeout(resolve, durationMs))
@@ -193,52 +191,7 @@ describe('slow and lossy ways to etcd', { concurrency: true }, () => {
     })
   }
 
-  test('10,000 puts and compactions under two streams neither lose nor delay the leader’s change', async t => {
-    const scope = 'storm'
-    const [dcs, stormer, agent] = [0, 1, 2].map(startAt => open(etcd.endpoints, { scope, startAt }))
-    assert.ok(dcs !== undefined && stormer !== undefined && agent !== undefined)
-    t.after(() => Promise.all([dcs.close(), stormer.close(), agent.close()]))
-    const watch = new WatchReader(dcs, 2)
-    await watch.begun()
-    let isOver = false
-    let puts = 0
-    const storming = (async () => {
-      // One put a write, and as many under way as a busy etcd has: each is an event of its own.
-      for (let batch = 0; batch < STORM_PUTS / STORM_AT_ONCE; batch += 1) {
-        const writes = Array.from({ length: STORM_AT_ONCE }, (_, index) =>
-          stormer.write([], [put(`pgherd/storm${index}`, `${batch}`)], by(10_000)),
-        )
-        const written: readonly Written[] = await Promise.all(writes)
-        assert.ok(written.every(({ outcome }) => outcome === 'won'))
-        puts += written.length
-        if (batch % 50 === 49) await etcd.ctl(['compact', String(written[0]?.revision)])
-      }
-      isOver = true
-    })()
-    const changes: { readonly revision: bigint; readonly atMs: number }[] = []
-    while (!isOver) {
-      const name = `pg${changes.length % 2}`
-      const { revision = 0n } = await agent.write([], [put('leader', name)], by(10_000))
-      changes.push({ revision, atMs: performance.now() })
-      await pause(20)
-    }
-    await storming
-    const told = () => watch.seen.filter(event => event.key === 'leader')
-    await watch.until(() => told().length >= changes.length, 'every change of the leader to be told')
-    const atMs = new Map(watch.seen.map((event, index) => [event.revision, watch.seenAtMs[index] ?? 0]))
-    const delaysMs = changes
-      .map(change => (atMs.get(change.revision) ?? 0) - change.atMs)
-      .sort((a, b) => a - b)
-    const worstMs = delaysMs.at(-1) ?? Number.NaN
-    t.diagnostic(
-      `${puts} puts, ${changes.length} changes of the leader: told ${worstMs.toFixed(1)} ms after the answer at worst, ` +
-        `median ${(delaysMs[delaysMs.length >> 1] ?? 0).toFixed(1)} ms; stale told ${watch.stale.length - 1} times`,
-    )
-    assert.equal(watch.seen.length, puts + changes.length, 'nothing is lost')
-    assert.deepEqual(watch.stale.slice(1), [])
-    assert.ok(worstMs < 500, `${worstMs} ms`)
-    await watch.close()
-  })
+  stormOfPuts(etcd, 'grpc')
 })
 
 interface Counted {
