@@ -78,8 +78,9 @@ async function lead(context: WorkContext, ours: Claim, systemId: string): Promis
   const outcome = await keeper.acquire(Deadline.in(clock, WRITE_MS), writes, [ours])
   if (outcome === 'won') return
   if (outcome === 'unknown') {
+    const asked = keeper.ask()
     const { leader } = await dcs.read(Deadline.in(clock, WRITE_MS))
-    if (leader !== undefined && keeper.adopt(leader)) return
+    if (leader !== undefined && keeper.adopt(leader, asked)) return
   }
   throw new HaError('E_BOOTSTRAP', `the leader key was not taken (${outcome})`)
 }

@@ -7,7 +7,6 @@ import {
   type Dcs,
   holdOf,
   type LeaderHold,
-  type Lease,
   type Outcome,
   type Renewal,
   type Write,
@@ -17,6 +16,7 @@ import type { Clock, Timer } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
+import { type DatedLease, type Instant, LeaseDeadline } from './lease-deadline.ts'
 import { type LeaseTimings, type Loss, marginMs, renewalIntervalMs, usefulMs } from './lease-timings.ts'
 
 const LOOP_GRACE_MS = 2_000
@@ -37,8 +37,11 @@ export interface LeaseKeeperParts {
   readonly onRenewed: (tookMs: number) => void
 }
 
-/** How long the machine had slept when the lease's request left: what it sleeps after that is gone from the lease. */
-type DatedLease = Lease & { readonly sleptMs: number }
+/** Taken before a linearizable request leaves. */
+interface Asked extends Instant {
+  /** The store as last seen by then. */
+  readonly seen: Position | undefined
+}
 
 type DatedRenewal = Exclude<Renewal, { outcome: 'won' }> | { outcome: 'won'; lease: DatedLease }
 
@@ -50,17 +53,12 @@ export class LeaseKeeper {
   #askedTtlMs: number
   #hold: LeaderHold | undefined
   #seen: Position | undefined
-  /** How long the machine has slept since we began. */
-  #suspendedMs = 0
-  #safeUntilMs = Number.NEGATIVE_INFINITY
-  #renewedAtMs = Number.NEGATIVE_INFINITY
-  /** Until when the other members have promised not to lead. */
-  #extendedUntilMs = Number.NEGATIVE_INFINITY
-  #turnBeganAtMs: number
-  /** While the key may hang on this other lease already: nobody renews that one, so our deadline lies before its end. */
-  #movingTo: DatedLease | undefined
+  readonly #deadline = new LeaseDeadline()
   /** After a long pause the hold counts for nothing until the key has been read. */
   #isSuspect = false
+  #turnBeganAtMs: number
+  /** When the last read was asked for; the view that everybody goes by is its answer. */
+  #readAsked: Instant | undefined
   #timer: Timer | undefined
   #isStopped = false
   #renewals = 0
@@ -81,9 +79,10 @@ export class LeaseKeeper {
     return this.#askedTtlMs
   }
 
-  /** The store as last seen: pass it to `verify` with the answer of a read that begins now. */
-  get seen(): Position | undefined {
-    return this.#seen
+  /** What `verify` must know of a read that begins now: take it before the request leaves. */
+  ask(): Asked {
+    const { suspendedMs: sleptMs } = this.#deadline
+    return { seen: this.#seen, atMs: this.#parts.clock.monotonicMs(), sleptMs }
   }
 
   get leaseId(): bigint | undefined {
@@ -96,28 +95,28 @@ export class LeaseKeeper {
 
   /** The monotonic instant after which we must not be a primary; -Infinity when we have no hold. */
   get safeUntilMs(): number {
-    return this.#hold === undefined ? Number.NEGATIVE_INFINITY : this.#safeUntilMs
+    return this.#hold === undefined ? Number.NEGATIVE_INFINITY : this.#deadline.safeUntilMs
   }
 
   /** Leadership left by our own clock; 0 when not the leader or when the hold is in doubt. */
   leftMs(): number {
     if (this.#hold === undefined || this.#isSuspect) return 0
-    return Math.max(0, this.#safeUntilMs - this.#parts.clock.monotonicMs())
+    return Math.max(0, this.#deadline.safeUntilMs - this.#parts.clock.monotonicMs())
   }
 
   /** When the last renewal that won was sent. */
   get renewedAtMs(): number {
-    return this.#renewedAtMs
+    return this.#deadline.renewedAtMs
   }
 
   /** The last deadline that came from the other members' word; it counts although the hold may be lost by now. */
   get extendedUntilMs(): number {
-    return this.#extendedUntilMs
+    return this.#deadline.extendedUntilMs
   }
 
-  /** Has the deadline come from the others' word since the last renewal? */
+  /** Has the deadline come from the others' word? */
   get isExtended(): boolean {
-    return this.#extendedUntilMs > this.#renewedAtMs + this.#askedTtlMs - marginMs(this.#askedTtlMs)
+    return this.#deadline.isExtended
   }
 
   /** The loop has begun a turn in time: a hung one must lose the lock. */
@@ -132,9 +131,8 @@ export class LeaseKeeper {
     if (this.#hold === undefined || this.#isSuspect) return false
     const untilMs = sentAtMs + this.#askedTtlMs - marginMs(this.#askedTtlMs)
     // A deadline that has passed is not brought back: the fence has acted.
-    if (this.#safeUntilMs <= this.#parts.clock.monotonicMs()) return false
-    this.#extendedUntilMs = untilMs
-    this.#safeUntilMs = Math.max(this.#safeUntilMs, untilMs)
+    if (this.#deadline.safeUntilMs <= this.#parts.clock.monotonicMs()) return false
+    this.#deadline.extended(untilMs)
     return true
   }
 
@@ -155,10 +153,7 @@ export class LeaseKeeper {
 
   /** The machine slept this long: the lease in etcd went on. */
   loseTime(suspendedMs: number): void {
-    this.#safeUntilMs -= suspendedMs
-    this.#extendedUntilMs -= suspendedMs
-    this.#renewedAtMs -= suspendedMs
-    this.#suspendedMs += suspendedMs
+    this.#deadline.loseTime(suspendedMs)
   }
 
   start(): void {
@@ -179,7 +174,7 @@ export class LeaseKeeper {
     const current = this.#lease
     // Compared with what was asked: etcd grants more than a ttl that its election timeout does not allow.
     if (current !== undefined && this.#askedTtlMs === ttlMs) return current.id
-    const sleptMs = this.#suspendedMs
+    const { suspendedMs: sleptMs } = this.#deadline
     const granted = { ...(await this.#parts.dcs.grantLease(Math.ceil(ttlMs / 1000), by)), sleptMs }
     if (this.#hold !== undefined) await this.#moveHold(this.#hold, granted, ttlMs, by)
     this.#lease = granted
@@ -188,11 +183,11 @@ export class LeaseKeeper {
   }
 
   async #moveHold(hold: LeaderHold, lease: DatedLease, ttlMs: number, by: Deadline): Promise<void> {
-    this.#movingTo = lease
-    this.#setDeadline(this.#safeUntilMs)
-    const written = await reattachLeader(this.#parts.dcs, hold, lease.id, by).finally(() => {
-      this.#movingTo = undefined
-    })
+    const asked = this.ask()
+    this.#deadline.moving(lease)
+    const written = await reattachLeader(this.#parts.dcs, hold, lease.id, by).finally(() =>
+      this.#deadline.moved(),
+    )
     // Surely not written: the key hangs where it hung, and the next turn tries again.
     if (written.outcome === 'unreachable')
       throw new HaError(
@@ -208,7 +203,7 @@ export class LeaseKeeper {
     }
     this.#askedTtlMs = ttlMs
     this.#saw(written.revision)
-    this.#take({ ...hold, modRevision: written.revision, leaseId: lease.id }, lease)
+    this.#take({ ...hold, modRevision: written.revision, leaseId: lease.id }, lease, asked)
   }
 
   /** A lease with its whole life before it; one that etcd has forgotten is replaced. */
@@ -220,7 +215,7 @@ export class LeaseKeeper {
   }
 
   async #keepAlive(leaseId: bigint, by: Deadline): Promise<DatedRenewal> {
-    const sleptMs = this.#suspendedMs
+    const { suspendedMs: sleptMs } = this.#deadline
     const renewed = await this.#parts.dcs.keepAlive(leaseId, by)
     return renewed.outcome === 'won' ? { outcome: 'won', lease: { ...renewed.lease, sleptMs } } : renewed
   }
@@ -239,6 +234,7 @@ export class LeaseKeeper {
     const renewed = await this.#freshLease(by)
     if (renewed.outcome !== 'won') return renewed.outcome
     const leaseId = renewed.lease.id
+    const asked = this.ask()
     const written = await acquireLeader(this.#parts.dcs, this.#parts.name, leaseId, by, also, conditions)
     if (written.outcome === 'won' && written.revision !== undefined) {
       const { revision } = written
@@ -246,6 +242,7 @@ export class LeaseKeeper {
       this.#take(
         { name: this.#parts.name, createRevision: revision, modRevision: revision, leaseId },
         renewed.lease,
+        asked,
       )
     }
     return written.outcome
@@ -256,19 +253,21 @@ export class LeaseKeeper {
     const renewed = await this.#freshLease(by)
     if (renewed.outcome !== 'won') return renewed.outcome
     const leaseId = renewed.lease.id
+    const asked = this.ask()
     const written = await reattachLeader(this.#parts.dcs, holdOf(leader), leaseId, by)
     if (written.outcome === 'won' && written.revision !== undefined) {
       this.#saw(written.revision)
-      this.#take({ ...holdOf(leader), modRevision: written.revision, leaseId }, renewed.lease)
+      this.#take({ ...holdOf(leader), modRevision: written.revision, leaseId }, renewed.lease, asked)
     }
     return written.outcome
   }
 
   /** Adopts a leader key that already hangs on our own lease (an acquire whose answer was lost). */
-  adopt(leader: LeaderKey): boolean {
+  adopt(leader: LeaderKey, asked = this.#readAsked): boolean {
     const lease = this.#lease
+    if (asked === undefined) return false
     if (lease === undefined || leader.leaseId !== lease.id || leader.name !== this.#parts.name) return false
-    this.#take(holdOf(leader), lease)
+    this.#take(holdOf(leader), lease, asked)
     return true
   }
 
@@ -287,10 +286,12 @@ export class LeaseKeeper {
 
   /**
    * Compares the hold with the key as just read (linearizable); ends the hold when they differ. An answer older than our
-   * own last write says nothing. Another cluster id or a smaller revision than was `seen` before that read was sent means
+   * own last write says nothing. Another cluster id or a smaller revision than was seen before that read was sent means
    * that etcd was restored or replaced: no key of the old store is ours any more.
    */
-  verify(leader: LeaderKey | undefined, position: Position, seen = this.#seen): void {
+  verify(leader: LeaderKey | undefined, position: Position, asked = this.ask()): void {
+    const { seen } = asked
+    this.#readAsked = asked
     const isAhead = this.#seen?.clusterId === position.clusterId && this.#seen.revision > position.revision
     const hasGoneBack =
       seen !== undefined && (seen.clusterId !== position.clusterId || position.revision < seen.revision)
@@ -301,12 +302,12 @@ export class LeaseKeeper {
       return
     }
     if (hasGoneBack) this.drop('etcd was restored or replaced')
-    else if (position.revision >= hold.modRevision) this.#compare(hold, leader)
+    else if (position.revision >= hold.modRevision) this.#compare(hold, leader, asked)
   }
 
-  #compare(hold: LeaderHold, leader: LeaderKey | undefined): void {
+  #compare(hold: LeaderHold, leader: LeaderKey | undefined, asked: Instant): void {
     if (leader === undefined) {
-      const isLeaseSafe = this.#parts.clock.monotonicMs() < this.#safeUntilMs && !this.#isSuspect
+      const isLeaseSafe = this.#parts.clock.monotonicMs() < this.#deadline.safeUntilMs && !this.#isSuspect
       this.drop('the leader key is gone', isLeaseSafe ? 'vacant' : 'overtaken')
     } else if (leader.createRevision !== hold.createRevision || leader.name !== hold.name) {
       this.drop(`the leader key belongs to ${leader.name} now`)
@@ -314,6 +315,7 @@ export class LeaseKeeper {
     else {
       this.#hold = holdOf(leader)
       this.#isSuspect = false
+      this.#deadline.proven(asked, this.#askedTtlMs)
     }
   }
 
@@ -322,41 +324,23 @@ export class LeaseKeeper {
     if (this.#hold === undefined) return
     this.#hold = undefined
     this.#isSuspect = false
-    if (loss === 'overtaken') this.#extendedUntilMs = Number.NEGATIVE_INFINITY
+    if (loss === 'overtaken') this.#deadline.noLongerExtended()
     this.#parts.onLost(why, loss)
   }
 
-  #take(hold: LeaderHold, lease: DatedLease): void {
+  #take(hold: LeaderHold, lease: DatedLease, asked: Instant): void {
     this.#hold = hold
     this.#isSuspect = false
+    this.#deadline.taken(asked, this.#askedTtlMs)
     this.#note(lease)
   }
 
   #note(lease: DatedLease): void {
-    const [current, sentAtMs] = [this.#lease, this.#sentAtMs(lease)]
+    const [current, deadline] = [this.#lease, this.#deadline]
     // Renewals overlap while etcd is slow: an older one that is answered late takes nothing away.
-    if (current?.id === lease.id && sentAtMs < this.#sentAtMs(current)) return
+    if (current?.id === lease.id && deadline.sentAtMs(lease) < deadline.sentAtMs(current)) return
     this.#lease = lease
-    this.#renewedAtMs = sentAtMs
-    this.#setDeadline(this.#endOf(lease, this.#askedTtlMs))
-  }
-
-  /** Until when a lease keeps others away, counted from before its request left: the server's ends later than this. */
-  #endOf(lease: DatedLease, askedTtlMs: number): number {
-    const ttlMs = Math.min(lease.ttlSeconds * 1000, askedTtlMs)
-    return this.#sentAtMs(lease) + ttlMs - marginMs(ttlMs)
-  }
-
-  /** The others' word counts whatever becomes of our lease. */
-  #setDeadline(leaseEndsMs: number): void {
-    const moving = this.#movingTo
-    const moved = moving === undefined ? leaseEndsMs : this.#endOf(moving, Number.POSITIVE_INFINITY)
-    this.#safeUntilMs = Math.max(Math.min(leaseEndsMs, moved), this.#extendedUntilMs)
-  }
-
-  /** On a clock that stands still while the machine sleeps: as if the request had left that much earlier. */
-  #sentAtMs({ sentAtMs, sleptMs }: DatedLease): number {
-    return sentAtMs - (this.#suspendedMs - sleptMs)
+    deadline.renewed(lease, this.#askedTtlMs)
   }
 
   #arm(): void {

@@ -56,9 +56,9 @@ export class Observer {
     const { dcs, clock, log } = this.#parts
     const state = this.#state
     try {
-      const { seen } = this.#keeper
+      const asked = this.#keeper.ask()
       const view = await dcs.read(Deadline.in(clock, state.config.retryTimeoutSeconds * 1000))
-      this.#keeper.verify(view.leader, view.position, seen)
+      this.#keeper.verify(view.leader, view.position, asked)
       state.view = view
       state.lastView = view
       state.dcsLastSeenWallMs = clock.wallMs()

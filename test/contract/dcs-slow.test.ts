@@ -73,9 +73,13 @@ function lead(t: TestContext, dcs: EtcdDcs) {
     while (performance.now() < untilMs) {
       seen.turns += 1
       const turnEndsMs = performance.now() + timings.loopWaitMs
-      const reading = dcs.read(by(4_000)).catch(() => {
-        seen.failedReads += 1
-      })
+      const asked = keeper.ask()
+      const reading = dcs.read(by(4_000)).then(
+        ({ leader, position }) => keeper.verify(leader, position, asked),
+        () => {
+          seen.failedReads += 1
+        },
+      )
       while (performance.now() < turnEndsMs) {
         await pause(100)
         seen.leastMs = Math.min(seen.leastMs, keeper.leftMs())

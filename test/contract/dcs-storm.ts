@@ -27,7 +27,7 @@ export function stormOfPuts(etcd: EtcdCluster, transport: Transport): void {
     await watch.begun()
     let isOver = false
     let puts = 0
-    const storming = (async () => {
+    const storm = async () => {
       // One put a write, and as many under way as a busy etcd has: each is an event of its own.
       for (let batch = 0; batch < STORM_PUTS / STORM_AT_ONCE; batch += 1) {
         const writes = Array.from({ length: STORM_AT_ONCE }, (_, index) =>
@@ -38,8 +38,10 @@ export function stormOfPuts(etcd: EtcdCluster, transport: Transport): void {
         puts += written.length
         if (batch % 50 === 49) await etcd.ctl(['compact', String(written[0]?.revision)])
       }
+    }
+    const storming = storm().finally(() => {
       isOver = true
-    })()
+    })
     const changes: { readonly revision: bigint; readonly atMs: number }[] = []
     while (!isOver) {
       const name = `pg${changes.length % 2}`

@@ -37,6 +37,7 @@ async function bootstrap({ claim, isApplied = true, lead = 'won', isLeading = fa
     }),
   }
   const keeper = {
+    ask: () => ({ seen: undefined, atMs: 0, sleptMs: 0 }),
     hold: { createRevision: 9n },
     acquire: async (
       _by: unknown,

@@ -73,6 +73,7 @@ export function scene(used = timings) {
     },
     used,
   )
+  stores.set(keeper, store)
   let suspendedMs = 0
   const fenced: string[] = []
   const fence = new Fence({
@@ -103,10 +104,15 @@ export function scene(used = timings) {
   return { clock, store, keeper, fence, lost, signals, fenced, server, lead, suspend }
 }
 
-/** The loop lives: it begins a turn each second. */
+const stores = new WeakMap<LeaseKeeper, ScriptedStore>()
+
+/** The loop lives: it begins a turn each half second, and reads the key where the store answers. */
 export async function runLoop(clock: FakeClock, keeper: LeaseKeeper, forMs: number): Promise<void> {
   for (let passedMs = 0; passedMs < forMs; passedMs += 500) {
     keeper.noteTurn()
+    const { hold } = keeper
+    const answers = stores.get(keeper)?.answer === 'won'
+    if (hold !== undefined && answers) keeper.verify(hold, keeper.ask().seen ?? position(hold.modRevision))
     await clock.advance(Math.min(500, forMs - passedMs))
   }
 }

@@ -228,3 +228,36 @@ test('a move that etcd surely did not take costs no leadership: the old lease go
   await keeper.ensureLease({ remainingMs: () => 1_000 } as never)
   assert.equal(keeper.ttlMs, 30_000)
 })
+
+// A raft leader that is cut off together with us renews our lease for a moment, while the others have elected another one
+// and count the whole ttl from then.
+test('renewals alone do not carry the deadline beyond a ttl after the last linearizable answer was asked for', async () => {
+  const { clock, keeper, store, signals, lead } = scene()
+  await lead()
+  await runLoop(clock, keeper, 2_000)
+  const hold = keeper.hold
+  assert.ok(hold !== undefined)
+  const asked = keeper.ask()
+  await clock.advance(900)
+  keeper.verify(hold, position(60n), asked)
+  for (let passedMs = 0; passedMs < TTL_MS; passedMs += 500) {
+    keeper.noteTurn()
+    await clock.advance(500)
+    assert.ok(keeper.safeUntilMs <= asked.atMs + TTL_MS, `${keeper.safeUntilMs - asked.atMs} ms`)
+  }
+  assert.ok(store.keepAlives > 4, 'and etcd took every renewal')
+  assert.ok(signals.some(line => line.endsWith('SIGKILL')))
+})
+
+test('an answer that was asked for before the machine slept does not give the slept time back', async () => {
+  const { clock, keeper, lead } = scene()
+  await lead()
+  await runLoop(clock, keeper, 1_000)
+  const [asked, hold] = [keeper.ask(), keeper.hold]
+  keeper.loseTime(3_000)
+  keeper.noteTurn()
+  await clock.advance(1_000)
+  assert.ok(hold !== undefined)
+  keeper.verify(hold, position(60n), asked)
+  assert.ok(keeper.safeUntilMs <= asked.atMs + TTL_MS - 3_000, `${keeper.safeUntilMs - asked.atMs} ms`)
+})
