@@ -151,7 +151,7 @@ export class Observer {
       return server
     const { postgres, clock } = this.#parts
     const control = await postgres.controlData(Deadline.in(clock, CONTROL_TIMEOUT_MS))
-    return { ...server, controlState: control?.state }
+    return { ...server, controlState: control?.state, controlTimeline: control?.timeline }
   }
 
   /** A standby that came or went may change who confirms commits: the leader looks into it at once. */

@@ -96,6 +96,8 @@ export interface ServerStatus {
   readonly trouble: string | undefined
   /** What the control file calls the server, where the agent had to look: `in production` is a primary. */
   readonly controlState?: string | undefined
+  /** The timeline that goes with it: that of the latest checkpoint, which may lie behind. */
+  readonly controlTimeline?: Timeline | undefined
 }
 
 /** The control file, by pg_controldata in a child. */

@@ -2,12 +2,11 @@
 
 import { clusterTimeline } from '../../cluster/history.ts'
 import type { ClusterView } from '../../cluster/view.ts'
-import type { ServerFacts } from '../../postgres/port.ts'
 import type { Decision, PromotionWrite, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { promotionSync } from '../sync/promotion.ts'
 import { dueInMs, handleRequest } from './requests.ts'
-import { say } from './say.ts'
+import { runsAsPrimary, say } from './say.ts'
 import { keepSynchronous, type SyncUpkeep } from './sync.ts'
 
 /** With the key in hand: promote, answer requests, or carry on. With our name but no hold: only a restart may take it up. */
@@ -15,7 +14,7 @@ export const holdsLeader: Rule = (snapshot, memory) => {
   const { view, self, server, lease } = snapshot
   if (view?.leader?.name !== self.name) return undefined
   const { facts } = server
-  if (lease.hold === undefined) return nameWithoutHold(snapshot, view, facts, memory)
+  if (lease.hold === undefined) return nameWithoutHold(snapshot, view, memory)
   if (facts === undefined) {
     return say(
       'leader-without-facts',
@@ -62,15 +61,11 @@ function promotionWrite({ config, self }: Snapshot, view: ClusterView): Promotio
   return begins === undefined ? undefined : { ...begins, syncModRevision: view.syncModRevision }
 }
 
-function nameWithoutHold(
-  snapshot: Snapshot,
-  view: ClusterView,
-  facts: ServerFacts | undefined,
-  memory: Memory,
-): Decision {
-  const again = reattach(snapshot, view, facts, memory)
+function nameWithoutHold(snapshot: Snapshot, view: ClusterView, memory: Memory): Decision {
+  const again = reattach(snapshot, view, memory)
   if (again !== undefined) return again
-  if (facts?.role === 'primary') {
+  // Also one that does not answer: when the key ends nothing else would stop it.
+  if (runsAsPrimary(snapshot.server)) {
     return say(
       'demote-without-lock',
       'demoting self because the leader key with my name is not my own any more',
@@ -83,16 +78,15 @@ function nameWithoutHold(
 
 /** Our name is in the key without our hold: after a restart beside a running primary, or after an answer that was lost. */
 export function reattach(
-  { lease, acquired, self }: Snapshot,
+  { lease, acquired, self, server }: Snapshot,
   view: ClusterView,
-  facts: ServerFacts | undefined,
   memory: Memory,
 ): Decision | undefined {
   const { leader } = view
   const isOnOurLease = leader !== undefined && leader.leaseId === lease.leaseId
   const timeline = clusterTimeline(view.history?.value) ?? 0
-  const runsAsPrimary = facts?.role === 'primary' && facts.timeline >= timeline
-  const isRestart = !memory.isSettled && runsAsPrimary
+  const own = server.facts?.timeline ?? server.controlTimeline ?? 0
+  const isRestart = !memory.isSettled && runsAsPrimary(server) && own >= timeline
   // A key that hangs on our own lease is ours, whatever became of the answer to the write that put it there.
   if (!isOnOurLease && !(isRestart && acquired === undefined)) return undefined
   const says = `the leader key carries my name (${self.name}): taking it up again`

@@ -10,7 +10,7 @@ import { holdsLeader, reattach } from './lead.ts'
 import { leaderRace } from './race.ts'
 import { serverIsDown, serverIsStarting } from './recover.ts'
 import { systemIsUnregistered } from './register.ts'
-import { say } from './say.ts'
+import { runsAsPrimary, say } from './say.ts'
 
 /** Without etcd nothing changes: nobody else will be made leader by himself. */
 const etcdIsSilent: Rule = ({ view }, memory) =>
@@ -52,7 +52,7 @@ const race: Rule = (snapshot, memory) => {
 const leader: Rule = (snapshot, memory) => {
   const { view, self, server, lease } = snapshot
   if (view?.leader?.name !== self.name) return undefined
-  if (lease.hold === undefined) return reattach(snapshot, view, server.facts, memory) ?? withoutLock(memory)
+  if (lease.hold === undefined) return reattach(snapshot, view, memory) ?? withoutLock(memory)
   const { facts } = server
   if (facts?.role === 'replica' && !memory.isNamedInPause) {
     return letGo(snapshot, 'paused-not-primary', 'my server is no primary', memory)
@@ -62,7 +62,7 @@ const leader: Rule = (snapshot, memory) => {
 
 /** Standbys still follow whoever leads, as far as that needs no restart; nothing is rewound. */
 const follower: Rule = (snapshot, memory) => {
-  if (snapshot.server.facts?.role === 'primary') return withoutLock(memory)
+  if (runsAsPrimary(snapshot.server)) return withoutLock(memory)
   const decision = followsLeader(snapshot, memory)
   const isHarsh = decision?.actions.some(({ kind }) => kind === 'rewind' || kind === 'set-aside') === true
   if (!isHarsh || memory.isOursToStart) return decision

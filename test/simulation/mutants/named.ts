@@ -122,8 +122,8 @@ const specs: readonly Spec[] = [
     name: 'leads-again-by-its-name',
     bug: 'a thawed leader took its lock back by the name in the key alone',
     file: 'src/agent/rules/lead.ts',
-    from: 'const isRestart = !memory.isSettled && runsAsPrimary',
-    to: 'const isRestart = runsAsPrimary',
+    from: 'const isRestart = !memory.isSettled && runsAsPrimary(server)',
+    to: 'const isRestart = runsAsPrimary(server)',
   },
   {
     name: 'late-writes-are-applied',
