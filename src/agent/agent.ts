@@ -107,7 +107,13 @@ export class Agent {
     })
     this.#loop = new Loop(parts, this.#state, this.#keeper, this.#fence, this.#tasks, this.#failsafe)
     const context = { parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
-    this.operator = new Operator(context, this.#tasks, () => this.wake())
+    const { upkeep } = this.#loop
+    this.operator = new Operator(
+      context,
+      this.#tasks,
+      () => this.wake(),
+      signal => leaveSync(parts, this.#state, upkeep, signal),
+    )
   }
 
   get dcs(): Dcs {

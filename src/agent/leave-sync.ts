@@ -13,9 +13,15 @@ const WAITED_TURNS = 2
 
 /**
  * Returns when the sync key does not name us, or after two turns of the leader: then its commits wait until it has seen us
- * go. Nothing happens on a member that it does not name. Never rejects.
+ * go. Nothing happens on a member that it does not name. Never rejects; `signal` ends the wait. The member key says `nosync`
+ * until `state.isLeavingSync` is taken back.
  */
-export async function leaveSync(parts: AgentParts, state: AgentState, upkeep: Upkeep): Promise<void> {
+export async function leaveSync(
+  parts: AgentParts,
+  state: AgentState,
+  upkeep: Pick<Upkeep, 'touchMember'>,
+  signal?: AbortSignal,
+): Promise<void> {
   if (!isNamed(state.view, parts.local.name)) return
   const { clock, dcs, log } = parts
   log.info('leaving the synchronous standbys before the server stops')
@@ -25,7 +31,7 @@ export async function leaveSync(parts: AgentParts, state: AgentState, upkeep: Up
     await upkeep.touchMember()
     while (!by.isOver()) {
       if (!isNamed(await dcs.read(by), parts.local.name)) return
-      await clock.sleep(POLL_MS)
+      await clock.sleep(POLL_MS, signal)
     }
     log.warning(
       'still named as a synchronous standby: commits wait until the leader sees that this server is gone',

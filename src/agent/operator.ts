@@ -35,12 +35,20 @@ export class Operator {
   readonly #context: WorkContext
   readonly #tasks: Tasks
   readonly #wake: () => void
+  readonly #leaveSync: (signal: AbortSignal) => Promise<void>
   #timer: Timer | undefined
 
-  constructor(context: WorkContext, tasks: Tasks, wake: () => void) {
+  /** `leaveSync` returns when no commit waits for this member any more, or after its own time. */
+  constructor(
+    context: WorkContext,
+    tasks: Tasks,
+    wake: () => void,
+    leaveSync: (signal: AbortSignal) => Promise<void>,
+  ) {
     this.#context = context
     this.#tasks = tasks
     this.#wake = wake
+    this.#leaveSync = leaveSync
   }
 
   stop(): void {
@@ -71,7 +79,9 @@ export class Operator {
       says: 'restart',
       work: async signal => {
         try {
-          const { outcome, update } = await restartServer(this.#context, timeoutMs, signal)
+          const { outcome, update } = await this.#unwaitedFor(signal, () =>
+            restartServer(this.#context, timeoutMs, signal),
+          )
           resolve(outcome)
           return update
         } catch (error) {
@@ -86,6 +96,17 @@ export class Operator {
     this.#wake()
     const outcome = await promise
     return { isDone: outcome === 'restarted', says: RESTART_SAYS[outcome] }
+  }
+
+  /** A synchronous standby leaves the others first: the leader's commits would wait for it until it is seen gone. */
+  async #unwaitedFor<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    try {
+      await this.#leaveSync(signal)
+      signal.throwIfAborted()
+      return await work()
+    } finally {
+      this.#context.state.isLeavingSync = false
+    }
   }
 
   /** Keeps a restart for its time. False when one is scheduled already. */
@@ -173,7 +194,7 @@ export class Operator {
       says: 'reinitialize',
       work: async signal => {
         const epoch = state.view?.leader?.createRevision
-        await this.#copyAfresh(signal)
+        await this.#unwaitedFor(signal, () => this.#copyAfresh(signal))
         return memory => ({ ...memory, role: 'replica', cleanAgainst: epoch })
       },
       onFailure: noUpdate,

@@ -10,7 +10,10 @@ import { queryOnce } from '../../src/demo/sql.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { changeConfig, keyText } from '../support/dynamic-config.ts'
 import { startCluster } from '../support/fixture.ts'
-import { assertSafe, seconds, tellOutage, Witness } from './witness.ts'
+import { assertSafe, MARGIN, seconds, tellOutage, Witness } from './witness.ts'
+
+/** A new parameter and a new name in the key; a commit that waited for a standby that is gone would take a turn of the loop. */
+const WITHOUT_WAIT_MS = 200
 
 const { cluster } = await startCluster(
   { after },
@@ -80,6 +83,31 @@ test('the only standby killed and started again: the sync key names it, then nul
   assert.equal(await untilSync('it to be named again', key => key.sync_standby === name), text)
   await spare.agent.start()
   await cluster.complete()
+})
+
+test('the synchronous standby restarted by order leaves the key first: no write waits for it', async t => {
+  await cluster.complete(60_000)
+  const text = await untilSync('a standby to be named', key => key.sync_standby !== null)
+  const [name = ''] = standbysOf(text)
+  const standby = cluster.member(name)
+  const before = (await standby.status())['postmaster_start_time']
+  const witness = await Witness.start(cluster)
+  const orderedMs = performance.now()
+  const restarting = standby.rest('/restart', {
+    method: 'POST',
+    body: '{}',
+    signal: AbortSignal.timeout(60_000),
+  })
+  await untilSync(`${name} to be named no more`, key => key.sync_standby !== name)
+  t.diagnostic(`named no more ${seconds(performance.now() - orderedMs)} after the order`)
+  assert.equal((await restarting).code, 200)
+  assert.notEqual((await standby.status())['postmaster_start_time'], before)
+  await cluster.complete(60_000)
+  const report = await witness.finish(orderedMs)
+  assertSafe(report)
+  assert.deepEqual(report.tally.failures, [])
+  t.diagnostic(`longest gap ${seconds(report.outage.ms)}`)
+  assert.ok(report.outage.ms < WITHOUT_WAIT_MS * MARGIN, `no row for ${seconds(report.outage.ms)}`)
 })
 
 test('the leader host killed in synchronous mode: the named standby leads, and no acknowledged row is lost', async t => {
