@@ -22,6 +22,9 @@ postgresContract('simulation', async () => {
     onCorrupted: (_server, says) => {
       throw new Error(says)
     },
+    onTwoActions: (_server, says) => {
+      throw new Error(says)
+    },
     onSyncWait: () => {},
     onRewound: () => {},
   })

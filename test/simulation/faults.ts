@@ -368,26 +368,4 @@ function trouble(name: string, change: (random: Random, server: SimMember['serve
   }
 }
 
-/** Nothing of this is a reason to change the leader. */
-const HARMLESS: readonly string[] = [
-  'slow queries',
-  'slow archiver',
-  'etcd compacted',
-  'proxy killed',
-  'proxy frozen',
-  'proxy without etcd',
-  'leader unseen by proxies',
-]
-
 export const allFaults: readonly Fault[] = [...partitions, ...processes, ...etcdFaults, ...troubles]
-
-export const harmlessFaults: readonly Fault[] = allFaults.filter(fault => HARMLESS.includes(fault.name))
-
-/** The mix of one seed: each kind of fault with a weight, many of them 0. */
-export function drawMix(random: Random): readonly Fault[] {
-  const mix = allFaults.flatMap(fault => {
-    const weight = random.chance(0.4) ? random.whole(1, 4) : 0
-    return Array.from({ length: weight }, () => fault)
-  })
-  return mix.length === 0 ? [random.pick(allFaults)] : mix
-}

@@ -113,9 +113,10 @@ export class SimMember {
     const rest = this.#rest
     if (rest === undefined) return undefined
     const request = requestOf(path, posted)
-    return rest
-      .answer(request, STRANGER, this.#parts.never)
-      .then(({ code, body }) => ({ code, body: body?.text ?? '' }))
+    return rest.answer(request, STRANGER, this.#parts.never).then(({ code, body }) => {
+      if (path === '/primary' && code === 200) this.#parts.onLeaderClaimed(this.name)
+      return { code, body: body?.text ?? '' }
+    })
   }
 
   async #run(process: Process): Promise<number> {

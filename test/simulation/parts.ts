@@ -24,6 +24,8 @@ export interface WorldParts {
   readonly onTxn: NonNullable<SimDcsParts['onTxn']>
   /** A signal that never aborts. */
   readonly never: AbortSignal
+  /** A member's REST server has told a proxy that it leads. */
+  onLeaderClaimed(name: string): void
   memberAt(apiUrl: string): SimMember | undefined
   logger(source: string): Logger
   trace(source: string, says: string): void

@@ -36,6 +36,8 @@ export interface RunOptions {
   readonly processes: number
   /** No further seed is begun after this many failures. */
   readonly failuresMax: number
+  /** Seeds that are of no use are passed over; they count as run. */
+  readonly isWanted?: (seed: number) => boolean
   /** Asked before each seed. */
   readonly isOver?: () => boolean
   readonly onSeed?: (done: number, failures: number) => void
@@ -49,11 +51,13 @@ export async function runSeeds(options: RunOptions): Promise<Outcome> {
   const failures: Failure[] = []
   let next = options.from
   let done = 0
-  const take = () => {
+  const take = (): number | undefined => {
+    while (next < options.from + options.count && options.isWanted?.(next) === false) next += 1
     const isOver = next >= options.from + options.count || failures.length >= options.failuresMax
     if (isOver || options.isOver?.() === true) return undefined
+    const seed = next
     next += 1
-    return next - 1
+    return seed
   }
   const note = (report: SeedReport) => {
     done += 1

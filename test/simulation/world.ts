@@ -3,6 +3,7 @@
 
 import { type JsonObject, printJson } from '../../src/cluster/json.ts'
 import { printRequest } from '../../src/cluster/request.ts'
+import type { KeyValue } from '../../src/cluster/view.ts'
 import type { Logger } from '../../src/platform/log.ts'
 import { silentLogger } from '../../src/platform/log.ts'
 import { hasLeader, whatIsMissing } from './checks/health.ts'
@@ -15,8 +16,9 @@ import { Random } from './core/random.ts'
 import { Scheduler } from './core/scheduler.ts'
 import { Counts } from './counts.ts'
 import { EtcdCluster } from './etcd/cluster.ts'
-import { drawMix, type Fault, harmlessFaults } from './faults.ts'
+import type { Fault } from './faults.ts'
 import { rememberedDynamic, SimMember } from './member.ts'
+import { drawMix, harmlessFaults } from './mix.ts'
 import type { WorldParts } from './parts.ts'
 import { PostgresWorld } from './postgres/world.ts'
 import { SimProxy } from './proxy.ts'
@@ -34,6 +36,12 @@ export interface WorldOptions {
   readonly settings?: Partial<Settings>
   /** Keeps lines of what happens. */
   readonly trace?: Trace
+}
+
+interface Reign {
+  readonly key: KeyValue | undefined
+  readonly promotions: number
+  readonly deletions: number
 }
 
 export class World {
@@ -91,7 +99,8 @@ export class World {
       { length: this.settings.writers },
       (_, index) =>
         new ProxyClient(parts(index), this.proxies, {
-          onForwarded: (proxy, _write, reign) => this.safety.onForwarded(proxy.name, reign),
+          onForwarded: (proxy, _write, reign) =>
+            this.#watch(() => this.safety.onForwarded(proxy.name, reign)),
         }),
     )
     this.#direct = new DirectClient(parts(99), this.#parts, this.members)
@@ -125,16 +134,30 @@ export class World {
   /** Runs for `durationMs` while faults come and go. */
   async hurt(durationMs: number): Promise<void> {
     const random = this.#random.fork('faults')
-    const epoch = this.cluster.store.key('leader')?.createRevision
+    const before = this.#reign()
     this.#isHurting = true
     this.#nextFault(random, this.settings.isGentle ? harmlessFaults : drawMix(random))
     await this.pass(durationMs)
     this.#isHurting = false
     if (!this.settings.isGentle) return
     this.counts.add('worlds without a reason to change the leader')
-    if (this.cluster.store.key('leader')?.createRevision !== epoch) {
+    if (!this.#isStill(before)) {
       throw new Violation('leader-changed-without-a-reason', 'only harmless things had happened')
     }
+  }
+
+  #reign(): Reign {
+    const { counts, cluster } = this
+    const deletions = counts.get('leader key deleted by hand')
+    return { key: cluster.store.key('leader'), promotions: counts.get('promotions'), deletions }
+  }
+
+  /** The same member leads in the same term; in a new one if somebody deleted its key meanwhile. */
+  #isStill(before: Reign): boolean {
+    const now = this.#reign()
+    if (now.promotions !== before.promotions) return false
+    if (now.deletions === before.deletions) return now.key?.createRevision === before.key?.createRevision
+    return now.key === undefined || now.key.value === before.key?.value
   }
 
   /** Ends all faults; then a leader must exist within the stated bound, and no node may stay stuck. */
@@ -229,6 +252,14 @@ export class World {
     this.cluster.store.txn([], [{ kind: 'put', key: 'config', value }])
   }
 
+  /** As an operator would with etcdctl, by mistake. */
+  deleteLeaderKey(): void {
+    this.counts.add('leader key deleted by hand')
+    this.trace('operator', 'deletes the leader key')
+    this.safety.onLeaderKeyDeleted()
+    this.cluster.store.txn([], [{ kind: 'delete', key: 'leader' }])
+  }
+
   begin(fault: Fault, random: Random, durationMs: number): void {
     this.trace('fault', fault.name)
     const end = fault.begin(this, random, durationMs)
@@ -248,6 +279,15 @@ export class World {
       this.begin(random.pick(mix), random, random.between(500, 3 * this.settings.ttlSeconds * 1000))
       this.#nextFault(random, mix)
     })
+  }
+
+  /** What a check throws must end the run: the code under test would take it for a failure of its own and go on. */
+  #watch(check: () => void): void {
+    try {
+      check()
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   /** After every event. */
@@ -281,20 +321,23 @@ export class World {
       dynamic: dynamicOf(this.settings),
       readDynamic: rememberedDynamic(),
       postgres: new PostgresWorld(scheduler, network, this.#random.fork('postgres'), {
-        onAcknowledged: (server, record) => this.safety.onAcknowledged(server, record),
+        onAcknowledged: (server, record) => this.#watch(() => this.safety.onAcknowledged(server, record)),
         onPromoted: server => {
           counts.add('promotions')
           this.trace(server.name, `PROMOTED to timeline ${server.data?.timeline}`)
-          this.safety.onPromoted(server)
+          this.#watch(() => this.safety.onPromoted(server))
         },
-        onCorrupted: (_server, says) => this.safety.onCorrupted(says),
+        onCorrupted: (_server, says) => this.#watch(() => this.safety.onCorrupted(says)),
+        onTwoActions: ({ name }, says) => this.fail(new Violation('two-actions-at-once', `${name}: ${says}`)),
         onSyncWait: () => counts.add('sync waits'),
         onRewound: (_server, discarded) => {
           counts.add('divergences rewound')
           counts.add('records discarded by rewinds', discarded.length)
         },
       }),
-      onTxn: (client, conditions, writes, result) => this.safety.onTxn(client, conditions, writes, result),
+      onTxn: (client, conditions, writes, result) =>
+        this.#watch(() => this.safety.onTxn(client, conditions, writes, result)),
+      onLeaderClaimed: name => this.#watch(() => this.safety.onLeaderClaimed(name)),
       never: new AbortController().signal,
       memberAt: apiUrl => this.members.find(member => member.apiUrl === apiUrl),
       logger: source => this.#logger(source),
@@ -314,7 +357,7 @@ export class World {
       warning: note,
       error: text => {
         note(text)
-        if (text.startsWith('turn failed')) throw new Violation('turn-failed', `${source}: ${text}`)
+        if (text.startsWith('turn failed')) this.fail(new Violation('turn-failed', `${source}: ${text}`))
       },
       critical: note,
       with: () => logger,

@@ -27,6 +27,8 @@ const LEADERS_KEYS: ReadonlySet<string> = new Set(['status', 'history', 'sync', 
 
 /** The fence ticks every 100 ms and kills in two looks; what it began it has done by then. */
 const FENCE_MS = 500
+/** Within this time of its machine's waking the fence has compared the clocks. */
+const SUSPEND_SEEN_MS = 150
 
 export class Safety {
   readonly #parts: SafetyParts
@@ -34,6 +36,7 @@ export class Safety {
   #newestForwarded = 0
   #acknowledged: WalRecord[] = []
   #newestTimeline = 0
+  #isDeletedByHand = false
 
   constructor(parts: SafetyParts) {
     this.#parts = parts
@@ -55,6 +58,29 @@ export class Safety {
       )
     }
     this.#newestForwarded = reign
+  }
+
+  /** Until somebody takes it again. */
+  onLeaderKeyDeleted(): void {
+    this.#isDeletedByHand = true
+  }
+
+  /**
+   * A member told a proxy that it leads. By its own clock that word ends before the lease can: the key is its own still. The
+   * exceptions: a pause, in which nobody is elected; the other members' word in failsafe mode, which outlives the key; a key
+   * that somebody deleted; and the first tick of the fence after a suspend, of which the clock knows nothing.
+   */
+  onLeaderClaimed(name: string): void {
+    const leader = this.#parts.store.key('leader')?.value
+    if (leader === name) return
+    const member = this.#parts.member(name)
+    if (member?.agent?.status().isPaused === true || (member?.machine.awakeForMs ?? 0) < SUSPEND_SEEN_MS)
+      return
+    if (leader === undefined && (this.#parts.settings.isFailsafe || this.#isDeletedByHand)) return
+    throw new Violation(
+      'claims-the-lead',
+      `${name} says that it leads while ${leader ?? 'nobody'} has the key`,
+    )
   }
 
   /** A server told a client, directly or towards a proxy, that a commit is durable. */
@@ -152,8 +178,10 @@ export class Safety {
     for (const write of writes) {
       if (write.kind === 'delete-prefix')
         throw new Violation('whole-scope-deleted', `${client} deleted ${write.prefix}`)
-      if (write.key === 'leader') checkLeaderWrite(client, conditions, write)
-      else if (write.kind === 'put' && LEADERS_KEYS.has(write.key)) this.#checkOwner(client, write, writes)
+      if (write.key === 'leader') {
+        checkLeaderWrite(client, conditions, write)
+        this.#isDeletedByHand = false
+      } else if (write.kind === 'put' && LEADERS_KEYS.has(write.key)) this.#checkOwner(client, write, writes)
       if (write.kind === 'put' && write.key === 'sync') {
         const server = (name: string) => this.#parts.member(name)?.server
         checkSyncPromise(write.value, this.#acknowledged, server, `${client} wrote the key`)

@@ -19,6 +19,7 @@ export class Machine {
   readonly #rate: number
   #suspendedMs = 0
   #wallStepMs = 0
+  #resumedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(name: string, scheduler: Scheduler, random: Random) {
     this.name = name
@@ -52,8 +53,14 @@ export class Machine {
     return durationMs / this.#rate
   }
 
+  /** How long ago, in the world's time, it woke from its last suspend. */
+  get awakeForMs(): number {
+    return this.scheduler.nowMs - this.#resumedAtMs
+  }
+
   noteSuspended(durationMs: number): void {
     this.#suspendedMs += durationMs
+    this.#resumedAtMs = this.scheduler.nowMs
   }
 }
 

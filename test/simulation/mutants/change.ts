@@ -1,6 +1,6 @@
 // One change of one source file, as a value that can be handed to another process.
 
-/** For the workers: a Change as JSON. */
+/** For the workers: the Changes of a mutant as JSON. */
 export const MUTANT_VARIABLE = 'PGHERD_SIMULATION_MUTANT'
 
 export interface Change {

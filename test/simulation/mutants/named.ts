@@ -3,20 +3,30 @@
 
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import type { Durability } from '../settings.ts'
 import { type Change, changeOf } from './change.ts'
 
 export interface Mutant {
+  /** Only worlds of these modes run the changed code; undefined: all do. */
+  readonly modes?: readonly Durability[] | undefined
   readonly name: string
   readonly bug: string
-  readonly change: Change
+  /** More than one where two lines of defence must fall. */
+  readonly changes: readonly Change[]
 }
 
-interface Spec {
-  readonly name: string
-  readonly bug: string
+interface Replaced {
   readonly file: string
   readonly from: string
   readonly to: string
+}
+
+interface Spec extends Replaced {
+  readonly name: string
+  readonly bug: string
+  readonly modes?: readonly Durability[]
+  /** The second line of defence. */
+  readonly also?: Replaced
 }
 
 const specs: readonly Spec[] = [
@@ -47,6 +57,11 @@ const specs: readonly Spec[] = [
     file: 'src/agent/race.ts',
     from: 'if (isLaterTimeline) return no(',
     to: 'if (isLaterTimeline && contest.priority < 0) return no(',
+    also: {
+      file: 'src/agent/rules/gate.ts',
+      from: "const counts = facts.role === 'primary' || config.checkTimeline",
+      to: 'const counts = facts.timeline === 0',
+    },
   },
   {
     name: 'two-tasks-at-once',
@@ -54,16 +69,15 @@ const specs: readonly Spec[] = [
     file: 'src/agent/tasks.ts',
     from: 'if (this.#running !== undefined) return false',
     to: 'if (this.#endedCount < 0) return false',
-  },
-  {
-    name: 'fence-leaves-backends',
-    bug: '8: the fence was lifted before the backends were gone',
-    file: 'src/agent/fence.ts',
-    from: "if (found > 0 || this.#stage !== 'kill') return",
-    to: "if (this.#stage !== 'kill') return",
+    also: {
+      file: 'src/agent/rules/guards.ts',
+      from: 'if (task === undefined) return undefined',
+      to: "if (task === undefined || task.kind === 'demote') return undefined",
+    },
   },
   {
     name: 'asynchronous-member-may-lead',
+    modes: ['sync', 'strict'],
     bug: '10: in synchronous mode an asynchronous member could be picked',
     file: 'src/agent/rules/gate.ts',
     from: 'if (promise === undefined || isInSync(promise, self.name)) return undefined',
@@ -71,6 +85,7 @@ const specs: readonly Spec[] = [
   },
   {
     name: 'sync-key-names-who-is-not-waited-for',
+    modes: ['sync', 'strict'],
     bug: '11: the sync key and synchronous_standby_names went out of step',
     file: 'src/agent/sync/priority.ts',
     from: 'intersect(intersect(recorded.standbys, holders), wanted)',
@@ -78,6 +93,7 @@ const specs: readonly Spec[] = [
   },
   {
     name: 'counts-standbys-before-they-caught-up',
+    modes: ['sync', 'strict'],
     bug: '11, 12: a standby was counted on before it had everything',
     file: 'src/agent/sync/priority.ts',
     from: 'union(standing, intersect(scene.confirmed, wanted))',
@@ -85,6 +101,7 @@ const specs: readonly Spec[] = [
   },
   {
     name: 'quorum-without-votes',
+    modes: ['quorum'],
     bug: '13: the candidate check ignored the quorum',
     file: 'src/agent/race.ts',
     from: 'if (votes >= promise.quorum) return yes',
@@ -92,6 +109,7 @@ const specs: readonly Spec[] = [
   },
   {
     name: 'unlisted-member-blocks-the-race',
+    modes: ['sync', 'strict', 'quorum'],
     bug: '14: a demoted node with a higher position blocked the synchronous standby',
     file: 'src/agent/race.ts',
     from: 'if (promise !== undefined && !isInSync(promise, peer.name)) return yes',
@@ -164,8 +182,11 @@ const specs: readonly Spec[] = [
 
 /** All of them; throws when a source no longer contains what is to be changed. */
 export function namedMutants(): readonly Mutant[] {
-  return specs.map(({ name, bug, file, from, to }) => {
-    const text = readFileSync(fileURLToPath(new URL(`../../../${file}`, import.meta.url)), 'utf8')
-    return { name, bug, change: changeOf(file, text, from, to) }
+  return specs.map(({ name, bug, modes, also, ...first }) => {
+    const changes = (also === undefined ? [first] : [first, also]).map(({ file, from, to }) => {
+      const text = readFileSync(fileURLToPath(new URL(`../../../${file}`, import.meta.url)), 'utf8')
+      return changeOf(file, text, from, to)
+    })
+    return { name, bug, modes, changes }
   })
 }

@@ -70,8 +70,20 @@ function isCode(text: string, at: number): boolean {
   return !/\blog\.|\blog\(|says|events\.record|metrics\.|#tell|Sentence/.test(line)
 }
 
+/** Who keeps the sync key has work only where there is one. */
+function modesOf(file: string): Mutant['modes'] {
+  if (file.endsWith('sync/priority.ts')) return ['sync', 'strict']
+  if (file.endsWith('sync/quorum.ts')) return ['quorum']
+  return file.includes('/sync') ? ['sync', 'strict', 'quorum'] : undefined
+}
+
 function named(text: string, change: Change): Mutant {
   const { file, from, to } = change
   const name = `${file}:${lineOf(text, change)}`
-  return { name, bug: `${JSON.stringify(from.trim())} becomes ${JSON.stringify(to.trim())}`, change }
+  return {
+    name,
+    bug: `${JSON.stringify(from.trim())} becomes ${JSON.stringify(to.trim())}`,
+    modes: modesOf(file),
+    changes: [change],
+  }
 }

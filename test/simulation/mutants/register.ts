@@ -7,12 +7,13 @@ import { applyChange, type Change, MUTANT_VARIABLE } from './change.ts'
 
 const text = process.env[MUTANT_VARIABLE]
 if (text !== undefined) {
-  const change = JSON.parse(text) as Change
-  const target = new URL(`../../../${change.file}`, import.meta.url).href
+  const changes = JSON.parse(text) as readonly Change[]
+  const urlOf = ({ file }: Change) => new URL(`../../../${file}`, import.meta.url).href
   registerHooks({
     load(url, context, nextLoad) {
-      if (url !== target) return nextLoad(url, context)
-      const source = applyChange(readFileSync(fileURLToPath(url), 'utf8'), change)
+      const own = changes.filter(change => urlOf(change) === url)
+      if (own.length === 0) return nextLoad(url, context)
+      const source = own.reduce(applyChange, readFileSync(fileURLToPath(url), 'utf8'))
       return { format: 'module-typescript', source, shortCircuit: true }
     },
   })

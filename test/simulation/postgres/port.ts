@@ -39,6 +39,8 @@ export class SimPostgres implements Postgres {
   readonly #random: Random
   /** Where the running server streams from, as it said at the last look. */
   #source: Upstream | 'nobody' | undefined
+  /** What is being done to the server now. */
+  readonly #actions = new Set<{ readonly name: string; readonly signal: AbortSignal | undefined }>()
   #onGone: () => void = () => {}
 
   constructor(server: SimServer, process: Process, random: Random) {
@@ -89,19 +91,53 @@ export class SimPostgres implements Postgres {
     return data?.timeline === timeline ? data.history : undefined
   }
 
-  async bootstrap(signal: AbortSignal): Promise<string> {
+  /** Work on the data directory and the postmaster is for one at a time. What was called off does nothing more. */
+  async #alone<T>(name: string, run: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const other = [...this.#actions].find(action => action.signal?.aborted !== true)
+    if (other !== undefined)
+      this.#server.world.listener.onTwoActions(this.#server, `${name} during ${other.name}`)
+    const action = { name, signal }
+    this.#actions.add(action)
+    try {
+      return await run()
+    } finally {
+      this.#actions.delete(action)
+    }
+  }
+
+  bootstrap(signal: AbortSignal): Promise<string> {
+    return this.#alone('bootstrap', () => this.#bootstrap(signal), signal)
+  }
+
+  clone(source: Upstream, signal: AbortSignal): Promise<void> {
+    return this.#alone('clone', () => this.#clone(source, signal), signal)
+  }
+
+  start(as: ServerRole, upstream: Upstream | undefined, signal: AbortSignal): Promise<boolean> {
+    return this.#alone('start', () => this.#start(as, upstream, signal), signal)
+  }
+
+  stop(options: StopOptions): Promise<StopResult> {
+    return this.#alone('stop', () => this.#stop(options))
+  }
+
+  rewind(leader: Upstream, divergence: Divergence, signal: AbortSignal): Promise<RewindResult> {
+    return this.#alone('rewind', () => this.#rewind(leader, divergence, signal), signal)
+  }
+
+  async #bootstrap(signal: AbortSignal): Promise<string> {
     const server = this.#server
     await this.#work(this.#random.between(300, 1_500), signal)
     const systemId = `74000000000000${this.#random.whole(10_000, 99_999)}`
     server.data = new DataDirectory(systemId)
-    if (!(await this.start('primary', undefined, signal)))
+    if (!(await this.#start('primary', undefined, signal)))
       throw new HaError('E_BOOTSTRAP', 'the new server did not start')
     server.data.reign = server.world.nextReign()
     await this.#work(this.#random.between(50, 300), signal)
     return systemId
   }
 
-  async clone(source: Upstream, signal: AbortSignal): Promise<void> {
+  async #clone(source: Upstream, signal: AbortSignal): Promise<void> {
     const server = this.#server
     const by = Deadline.in(this.#process, 60_000)
     await askServer(this.#process, server, source, by, leader => leader.isServing)
@@ -127,7 +163,7 @@ export class SimPostgres implements Postgres {
     this.#server.data = undefined
   }
 
-  async start(as: ServerRole, upstream: Upstream | undefined, signal: AbortSignal): Promise<boolean> {
+  async #start(as: ServerRole, upstream: Upstream | undefined, signal: AbortSignal): Promise<boolean> {
     const server = this.#server
     this.#source = undefined
     await this.#pause(5, 40)
@@ -141,7 +177,7 @@ export class SimPostgres implements Postgres {
     return false
   }
 
-  async stop(options: StopOptions): Promise<StopResult> {
+  async #stop(options: StopOptions): Promise<StopResult> {
     const server = this.#server
     if (options.checkpointFirst) await this.checkpoint(options.by)
     await this.#pause(1, 5)
@@ -218,10 +254,10 @@ export class SimPostgres implements Postgres {
     return compareHistories(server.data, theirs)
   }
 
-  async rewind(leader: Upstream, divergence: Divergence, signal: AbortSignal): Promise<RewindResult> {
+  async #rewind(leader: Upstream, divergence: Divergence, signal: AbortSignal): Promise<RewindResult> {
     const server = this.#server
     const failed = (says: string): RewindResult => ({ ok: false, discardedBytes: 0n, says })
-    const { stopped } = await this.stop({
+    const { stopped } = await this.#stop({
       mode: 'fast',
       checkpointFirst: false,
       by: Deadline.in(this.#process, 60_000),

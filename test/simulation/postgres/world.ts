@@ -14,6 +14,8 @@ export interface ServerListener {
   onPromoted(server: SimServer): void
   /** A standby follows a history that is not its own: only the model can see it. */
   onCorrupted(server: SimServer, says: string): void
+  /** One agent works on one server in two ways at the same time. */
+  onTwoActions(server: SimServer, says: string): void
   onSyncWait(server: SimServer): void
   onRewound(server: SimServer, discarded: readonly WalRecord[]): void
 }
