@@ -27,7 +27,7 @@ const LEADERS_KEYS: ReadonlySet<string> = new Set(['status', 'history', 'sync', 
 
 /** The fence ticks every 100 ms and kills in two looks; what it began it has done by then. */
 const FENCE_MS = 500
-/** Within this time of its machine's waking the fence has compared the clocks. */
+/** When it has run for this long after its machine's waking, an agent's fence has compared the clocks. */
 const SUSPEND_SEEN_MS = 150
 
 export class Safety {
@@ -74,8 +74,8 @@ export class Safety {
     const leader = this.#parts.store.key('leader')?.value
     if (leader === name) return
     const member = this.#parts.member(name)
-    if (member?.agent?.status().isPaused === true || (member?.machine.awakeForMs ?? 0) < SUSPEND_SEEN_MS)
-      return
+    if (member?.agent?.status().isPaused === true) return
+    if ((member?.process?.seenResumeForMs ?? 0) < SUSPEND_SEEN_MS) return
     if (leader === undefined && (this.#parts.settings.isFailsafe || this.#isDeletedByHand)) return
     throw new Violation(
       'claims-the-lead',

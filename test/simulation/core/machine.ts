@@ -53,9 +53,9 @@ export class Machine {
     return durationMs / this.#rate
   }
 
-  /** How long ago, in the world's time, it woke from its last suspend. */
-  get awakeForMs(): number {
-    return this.scheduler.nowMs - this.#resumedAtMs
+  /** When, in the world's time, it woke from its last suspend. */
+  get resumedAtMs(): number {
+    return this.#resumedAtMs
   }
 
   noteSuspended(durationMs: number): void {
@@ -70,6 +70,8 @@ export class Process implements Clock {
   readonly machine: Machine
   #isDead = false
   #frozenBy = 0
+  #frozenAtMs = Number.NEGATIVE_INFINITY
+  #thawedAtMs = Number.NEGATIVE_INFINITY
   #waiting: (() => void)[] = []
 
   constructor(name: string, machine: Machine) {
@@ -97,6 +99,15 @@ export class Process implements Clock {
     else run()
   }
 
+  /**
+   * For how long, in the world's time, it has run since its machine was suspended; before that a timer may not have told it.
+   */
+  get seenResumeForMs(): number {
+    const { scheduler, resumedAtMs } = this.machine
+    const hasSleptThrough = this.#frozenAtMs <= resumedAtMs && resumedAtMs <= this.#thawedAtMs
+    return scheduler.nowMs - (hasSleptThrough ? this.#thawedAtMs : resumedAtMs)
+  }
+
   /** `deliver` after `delayMs` of the world's time. */
   later(delayMs: number, run: () => void): Timer {
     return this.machine.scheduler.in(delayMs, () => this.deliver(run))
@@ -104,6 +115,7 @@ export class Process implements Clock {
 
   /** SIGSTOP; nested calls need as many thaws. */
   freeze(): void {
+    if (this.#frozenBy === 0) this.#frozenAtMs = this.machine.scheduler.nowMs
     this.#frozenBy += 1
   }
 
@@ -112,6 +124,7 @@ export class Process implements Clock {
     this.#frozenBy -= 1
     if (this.#frozenBy > 0) return
     const { scheduler, random } = this.machine
+    this.#thawedAtMs = scheduler.nowMs
     for (const run of this.#waiting.splice(0)) {
       scheduler.in(random.between(0, THAW_SPREAD_MS), () => this.deliver(run))
     }

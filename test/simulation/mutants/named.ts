@@ -128,6 +128,11 @@ const specs: readonly Spec[] = [
     file: 'src/agent/rules/recover.ts',
     from: "if (divergence.kind === 'diverged')\n",
     to: "if (divergence.kind === 'diverged' && snapshot.self.name === '')\n",
+    also: {
+      file: 'src/agent/rules/follow.ts',
+      from: "if (divergence.kind === 'diverged') {",
+      to: "if (divergence.kind === 'diverged' && snapshot.self.name === '') {",
+    },
   },
   {
     name: 'same-leader-new-term-not-compared',
