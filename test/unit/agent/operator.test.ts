@@ -1,0 +1,89 @@
+// Orders that meet each other, and the server's own restarts.
+
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { Operator } from '../../../src/agent/operator.ts'
+import { AgentState } from '../../../src/agent/state.ts'
+import { Tasks } from '../../../src/agent/tasks.ts'
+import type { WorkContext } from '../../../src/agent/work.ts'
+import { unconditionalRestart } from '../../../src/cluster/restart.ts'
+import { dynamicConfig } from '../../../src/config/agent/dynamic.ts'
+import { silentLogger } from '../../../src/platform/log.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+import { running, view } from './scene.ts'
+
+const AT_MS = 30_000
+const STOP_MS = 5_000
+
+/** pg2, a standby whose server takes 5 s to stop. */
+function scene() {
+  const said: string[] = []
+  const clock = new FakeClock()
+  const state = new AgentState(dynamicConfig({}, true))
+  state.view = view()
+  state.server = running({ postmasterStartTime: 'first' })
+  const parts = {
+    clock,
+    log: { ...silentLogger, info: (text: string) => said.push(text) },
+    local: { name: 'pg2' },
+    askPeers: async () => [{ isReachable: true, isPrimary: true }],
+    postgres: {
+      stop: async ({ mode }: { readonly mode: string }) => {
+        said.push(`stop ${mode}`)
+        await clock.sleep(STOP_MS)
+        return { stopped: true, shutdownCheckpointLsn: undefined }
+      },
+      start: async () => said.push('start') > 0,
+    },
+  }
+  const context = { parts, state, keeper: { leftMs: () => 0, hold: undefined } } as unknown as WorkContext
+  const operator = new Operator(
+    context,
+    new Tasks(clock, silentLogger, () => {}),
+    () => {},
+    async () => {},
+  )
+  const atWallMs = clock.wallMs() + AT_MS
+  const schedule = () => operator.schedule(unconditionalRestart, '2026-01-01T00:00:30+00:00', atWallMs)
+  return { said, clock, state, operator, schedule }
+}
+
+test('a restart that is scheduled happens at its time and once', async () => {
+  const { said, clock, schedule } = scene()
+  assert.equal(schedule(), true)
+  assert.equal(schedule(), false, 'one at a time')
+  await clock.advance(AT_MS - 1)
+  assert.deepEqual(said, [])
+  await clock.advance(2 * AT_MS)
+  assert.deepEqual(said, ['stop fast', 'start', 'scheduled restart: restarted successfully'])
+})
+
+test('a restart that is scheduled is dropped when the server was restarted meanwhile', async () => {
+  const { said, clock, state, schedule } = scene()
+  schedule()
+  state.server = running({ postmasterStartTime: 'second' })
+  await clock.advance(2 * AT_MS)
+  assert.deepEqual(said, ['Cancelling scheduled restart: postgres restart has already happened at second'])
+  assert.equal(state.scheduledRestart, undefined)
+})
+
+test('a restart by hand takes the scheduled one with it', async () => {
+  const { said, clock, state, operator, schedule } = scene()
+  schedule()
+  const restarting = operator.restart(unconditionalRestart)
+  await clock.advance(STOP_MS)
+  assert.deepEqual(await restarting, { isDone: true, says: 'restarted successfully' })
+  assert.equal(state.scheduledRestart, undefined)
+  await clock.advance(2 * AT_MS)
+  assert.deepEqual(said, ['stop fast', 'start'])
+})
+
+test('a fresh copy is refused while the server is being restarted', async () => {
+  const { said, clock, operator } = scene()
+  const restarting = operator.restart(unconditionalRestart)
+  await clock.advance(STOP_MS / 2)
+  assert.equal(await operator.reinitialize(false), 'restart already in progress')
+  await clock.advance(STOP_MS)
+  await restarting
+  assert.deepEqual(said, ['stop fast', 'start'])
+})
