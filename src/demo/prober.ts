@@ -97,12 +97,12 @@ export class Prober {
       connectionTimeoutMillis: CONNECT_WITHIN_MS,
     })
     client.on('error', () => {})
-    this.#clients.add(client)
     try {
+      // Never ended while it connects: the library would leave its promise open for ever. It has a deadline of its own.
       await client.connect()
+      this.#clients.add(client)
       return client
     } catch {
-      this.#clients.delete(client)
       await endQuickly(client)
       return undefined
     }

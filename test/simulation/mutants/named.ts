@@ -142,13 +142,6 @@ const specs: readonly Spec[] = [
     to: 'if (memory.cleanAgainst !== undefined) {',
   },
   {
-    name: 'leads-again-by-its-name',
-    bug: 'a thawed leader took its lock back by the name in the key alone',
-    file: 'src/agent/rules/lead.ts',
-    from: 'const isRestart = !memory.isSettled && runsAsPrimary(server)',
-    to: 'const isRestart = runsAsPrimary(server)',
-  },
-  {
     name: 'late-writes-are-applied',
     bug: 'a leader that was overtaken still wrote status and history',
     file: 'src/dcs/leadership.ts',
