@@ -10,6 +10,7 @@ import type { SimMember } from '../member.ts'
 import type { WalRecord } from '../postgres/data-directory.ts'
 import type { SimServer } from '../postgres/server.ts'
 import type { Settings } from '../settings.ts'
+import { checkLeaderWrite, checkNewLeader, takesLead } from './leader.ts'
 import { checkSyncPromise } from './sync.ts'
 import { Violation } from './violation.ts'
 
@@ -179,7 +180,7 @@ export class Safety {
       if (write.kind === 'delete-prefix')
         throw new Violation('whole-scope-deleted', `${client} deleted ${write.prefix}`)
       if (write.key === 'leader') {
-        checkLeaderWrite(client, conditions, write)
+        this.#checkLeader(client, conditions, write)
         this.#isDeletedByHand = false
       } else if (write.kind === 'put' && LEADERS_KEYS.has(write.key)) this.#checkOwner(client, write, writes)
       if (write.kind === 'put' && write.key === 'sync') {
@@ -188,6 +189,14 @@ export class Safety {
       }
       if (write.kind === 'put' && write.key === 'history') this.#checkHistory(client, write.value)
     }
+  }
+
+  #checkLeader(client: string, conditions: readonly Condition[], write: Write): void {
+    const { store, settings } = this.#parts
+    checkLeaderWrite(client, conditions, write)
+    if (!takesLead(conditions, write)) return
+    const server = this.#parts.member(client)?.server
+    checkNewLeader(client, server, store.key('sync')?.value, this.#newestTimeline, settings)
   }
 
   #checkOwner(client: string, write: Write & { kind: 'put' }, writes: readonly Write[]): void {
@@ -211,12 +220,4 @@ export class Safety {
     }
     this.#newestTimeline = timeline
   }
-}
-
-/** Every write of the leader key compares what was read; the name alone is never enough. */
-function checkLeaderWrite(client: string, conditions: readonly Condition[], write: Write): void {
-  const about = conditions.filter(condition => condition.key === 'leader')
-  const isGuarded =
-    write.kind === 'put' ? about.some(one => one.kind !== 'create-revision') : about.length > 0
-  if (!isGuarded) throw new Violation('leader-key-without-compare', `${client} ${write.kind} leader`)
 }

@@ -108,14 +108,6 @@ const specs: readonly Spec[] = [
     to: 'if (votes >= -2) return yes',
   },
   {
-    name: 'unlisted-member-blocks-the-race',
-    modes: ['sync', 'strict', 'quorum'],
-    bug: '14: a demoted node with a higher position blocked the synchronous standby',
-    file: 'src/agent/race.ts',
-    from: 'if (promise !== undefined && !isInSync(promise, peer.name)) return yes',
-    to: '',
-  },
-  {
     name: 'renews-too-seldom',
     bug: '21: the lease was not refreshed often enough',
     file: 'src/agent/lease-keeper.ts',
