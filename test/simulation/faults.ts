@@ -209,8 +209,8 @@ export const processes: readonly Fault[] = [
     name: 'machine suspended',
     begin: (world, random) => {
       const member = leaderOr(world, random)
-      const sinceMs = world.scheduler.nowMs
-      const resume = () => member.machine.noteSuspended(world.scheduler.nowMs - sinceMs)
+      member.machine.suspend()
+      const resume = () => member.machine.resume()
       return freeze(world, 'machine by suspend', random, [resume, stopAgent(member), stopServer(member)])
     },
   },

@@ -20,6 +20,8 @@ export class Machine {
   #suspendedMs = 0
   #wallStepMs = 0
   #resumedAtMs = Number.NEGATIVE_INFINITY
+  #suspends = 0
+  #suspendedSinceMs = 0
 
   constructor(name: string, scheduler: Scheduler, random: Random) {
     this.name = name
@@ -56,6 +58,17 @@ export class Machine {
   /** When, in the world's time, it woke from its last suspend. */
   get resumedAtMs(): number {
     return this.#resumedAtMs
+  }
+
+  /** Suspended by one more cause; time that two causes share is lost once. */
+  suspend(): void {
+    if (this.#suspends === 0) this.#suspendedSinceMs = this.scheduler.nowMs
+    this.#suspends += 1
+  }
+
+  resume(): void {
+    this.#suspends -= 1
+    if (this.#suspends === 0) this.noteSuspended(this.scheduler.nowMs - this.#suspendedSinceMs)
   }
 
   noteSuspended(durationMs: number): void {
