@@ -160,13 +160,15 @@ export class ApiServer {
     // One answer a connection: what was pipelined behind the first request is not looked at.
     if (!this.#connections.begin(socket)) return
     const controller = new AbortController()
-    response.on('close', () => controller.abort(new Error('the caller has gone')))
+    const abandon = () => controller.abort(new Error('the caller has gone'))
+    response.on('close', abandon)
     const answer = await this.#router
       .answer(request, callerOf(request), controller.signal)
       .catch((error: unknown) => {
         this.#parts.log.error(`REST: ${request.method} ${request.url}: ${messageOf(error)}`)
         return errorPage(500, 'Internal error')
       })
+    response.off('close', abandon)
     request.resume()
     this.#send(socket, answer, request.method === 'HEAD')
   }
@@ -192,6 +194,8 @@ export class ApiServer {
       ? { ...answer, body: undefined }
       : { ...answer, headers: { ...extraHeaders, ...answer.headers } }
     socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy())
+    // Node's server would end the socket once more when the caller does: an error with a stack for every check.
+    socket.removeAllListeners('end')
     socket.end(printAnswer(sent, this.#serverToken(), this.#parts.clock.wallMs()))
   }
 
