@@ -248,6 +248,7 @@ export class Agent {
         lease_left_ms: Math.floor(leaseLeftMs),
         age_ms: Number.isFinite(ageMs) ? Math.max(0, Math.round(ageMs)) : null,
         ...this.#loop.lastWords,
+        ...(state.usedConfigRevision === undefined ? {} : { config_revision: state.usedConfigRevision }),
       },
     }
   }

@@ -54,6 +54,8 @@ export class AgentState {
   appliedSettings: string | undefined
   /** The configuration that lies beside the data, by its revision in the store. */
   keptConfigRevision: bigint | undefined
+  /** The configuration that this member works by, server included, by its revision in the store. */
+  usedConfigRevision: bigint | undefined
   /** The divergence that the running rewind goes by. */
   divergence: Divergence | undefined
   exitCode: number | undefined

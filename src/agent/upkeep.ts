@@ -45,10 +45,12 @@ export class Upkeep {
     const { view, server } = this.#state
     const { hold } = this.#keeper
     const { facts } = server
+    // A server that does not run gets its settings when it starts.
+    if (view !== undefined && server.process === 'stopped') this.#noteUsed(view)
     if (view === undefined || facts === undefined || this.#tasks.running !== undefined) return
     const { retryTimeoutSeconds } = this.#state.config
     const by = Deadline.in(this.#parts.clock, retryTimeoutSeconds * 1000 + SERVER_WORK_MS)
-    await this.#quietly('configuration', () => this.#configure(by))
+    await this.#quietly('configuration', () => this.#configure(view, by))
     await this.#quietly('kept configuration', () => this.#keepConfig(view, by))
     await this.#quietly('synchronous standbys', () => this.#standbyNames(facts, by))
     if (this.#state.config.useSlots) await this.#quietly('slots', () => this.#syncSlots(view, facts, by))
@@ -123,16 +125,23 @@ export class Upkeep {
   }
 
   /** The server gets its settings again when the cluster's configuration changed what they are. */
-  async #configure(by: Deadline): Promise<void> {
+  async #configure(view: ClusterView, by: Deadline): Promise<void> {
     const { postgres, settingsFor } = this.#parts
     const state = this.#state
     const settings = settingsFor(state.config)
     const text = JSON.stringify(settings)
-    if (text === state.appliedSettings) return
-    // Also the first time: a server that was taken over may have been started with other settings.
-    await postgres.configure(settings, by)
-    // Only now: what failed is tried again in the next turn.
-    state.appliedSettings = text
+    if (text !== state.appliedSettings) {
+      // Also the first time: a server that was taken over may have been started with other settings.
+      await postgres.configure(settings, by)
+      // Only now: what failed is tried again in the next turn.
+      state.appliedSettings = text
+    }
+    this.#noteUsed(view)
+  }
+
+  /** Whoever changed the configuration may wait for this. */
+  #noteUsed({ config }: ClusterView): void {
+    this.#state.usedConfigRevision = config?.modRevision
   }
 
   /** A pause must outlive an agent that is started again while etcd is away. */

@@ -65,6 +65,15 @@ export interface AgentPort {
   events(count: number): readonly JsonObject[]
 }
 
+/** What became of the orders to read the node's file again. */
+export interface ReloadReport {
+  /** Orders so far, and how many of them have been carried out: the newest is done when both are the same. */
+  readonly asked: number
+  readonly answered: number
+  /** Why the last one changed nothing. */
+  readonly error: string | undefined
+}
+
 /** Orders for this one member. */
 export interface OperatorPort {
   /** Restarts the server now; settles with the outcome. */
@@ -84,12 +93,17 @@ export function agentPort(
   agent: Omit<AgentPort, 'operator' | 'events'> & {
     readonly operator: Omit<AgentPort['operator'], 'reload'>
   },
-  own: Pick<AgentPort, 'events'> & Pick<AgentPort['operator'], 'reload'>,
+  own: Pick<AgentPort, 'events'> &
+    Pick<AgentPort['operator'], 'reload'> & { readonly reloads: () => ReloadReport },
 ): AgentPort {
   const { operator } = agent
+  const withReloads = (status: AgentStatus): AgentStatus => ({
+    ...status,
+    pgherd: { ...status.pgherd, ...reloadFields(own.reloads()) },
+  })
   return {
-    status: () => agent.status(),
-    freshStatus: by => agent.freshStatus(by),
+    status: () => withReloads(agent.status()),
+    freshStatus: async by => withReloads(await agent.freshStatus(by)),
     wake: () => agent.wake(),
     acceptFailsafe: call => agent.acceptFailsafe(call),
     dcs: agent.dcs,
@@ -101,5 +115,13 @@ export function agentPort(
       reload: own.reload,
     },
     events: own.events,
+  }
+}
+
+function reloadFields({ asked, answered, error }: ReloadReport): JsonObject {
+  return {
+    reloads_asked: asked,
+    reloads_answered: answered,
+    ...(error === undefined ? {} : { reload_error: error }),
   }
 }

@@ -3,6 +3,7 @@
 
 import type { Agent } from '../agent/agent.ts'
 import { takeReloaded } from '../agent/reload.ts'
+import type { ReloadReport } from '../api/agent-port.ts'
 import type { ApiServer } from '../api/server.ts'
 import { printWarning } from '../config/agent/local.ts'
 import type { LocalConfig } from '../config/agent/types.ts'
@@ -28,7 +29,9 @@ export interface ReloaderParts {
 export class Reloader {
   readonly #parts: ReloaderParts
   #isRunning = false
-  #isAsked = false
+  #asked = 0
+  #answered = 0
+  #error: string | undefined
 
   constructor(parts: ReloaderParts) {
     this.#parts = parts
@@ -36,17 +39,26 @@ export class Reloader {
 
   /** Reloads soon; requests that come during a reload are answered by one more. */
   request(): void {
-    this.#isAsked = true
+    this.#asked += 1
     if (!this.#isRunning) void this.#run()
+  }
+
+  /** What became of the requests so far. */
+  get report(): ReloadReport {
+    return { asked: this.#asked, answered: this.#answered, error: this.#error }
   }
 
   async #run(): Promise<void> {
     this.#isRunning = true
-    while (this.#isAsked) {
-      this.#isAsked = false
-      await this.#reload().catch((error: unknown) =>
-        this.#parts.log.error(`not reloaded, the configuration stays as it was: ${messageOf(error)}`),
+    while (this.#answered < this.#asked) {
+      const asked = this.#asked
+      this.#error = await this.#reload().then(
+        () => undefined,
+        (error: unknown) => messageOf(error),
       )
+      if (this.#error !== undefined)
+        this.#parts.log.error(`not reloaded, the configuration stays as it was: ${this.#error}`)
+      this.#answered = asked
     }
     this.#isRunning = false
   }

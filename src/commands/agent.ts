@@ -163,7 +163,7 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
     api: () => api,
     agent: () => agent,
   })
-  const api: ApiServer = openApi(member, agent, events, () => reloader.request())
+  const api: ApiServer = openApi(member, agent, events, reloader)
   await api.listen()
   lifecycle.onReload(() => reloader.request())
   // A bug that nobody caught ends the process: a primary must not go on without the one who watches its lease.
@@ -182,10 +182,11 @@ function openApi(
   { local, log, registry, peers }: Member,
   agent: Agent,
   events: EventLog<EventDraft>,
-  reload: () => void,
+  reloader: Reloader,
 ): ApiServer {
   const port = agentPort(agent, {
-    reload,
+    reload: () => reloader.request(),
+    reloads: () => reloader.report,
     events: count => events.last(count).map(eventDocument),
   })
   return new ApiServer({

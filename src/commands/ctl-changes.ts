@@ -54,6 +54,7 @@ interface EditFlags {
   readonly apply?: string
   readonly replace?: string
   readonly force?: boolean
+  readonly wait?: boolean
 }
 
 function gather(value: string, all: readonly string[]): readonly string[] {
@@ -71,6 +72,7 @@ function addEditConfig(ctl: Command): void {
     .option('-p, --pg <name=value>', 'one PostgreSQL parameter', gather, [])
     .option('--apply <file>', 'lay a file over the configuration; - is the standard input')
     .option('--replace <file>', 'put a file in its place; - is the standard input')
+    .option('--wait', 'until every member works by it')
     .option('--force', 'ask nothing')
     .action((name: string | undefined, flags: EditFlags) =>
       withContext(ctl, context =>
@@ -81,6 +83,7 @@ function addEditConfig(ctl: Command): void {
           apply: flags.apply,
           replace: flags.replace,
           force: flags.force ?? false,
+          wait: flags.wait ?? false,
         }),
       ),
     )
@@ -149,9 +152,12 @@ function addReload(ctl: Command): void {
     .argument('[members...]', 'default: all of the role')
     .addOption(groupOption())
     .addOption(roleOption('only members with this role'))
+    .option('--wait', 'until the members have read them')
     .option('--force', 'ask nothing')
-    .action((scope: string, names: readonly string[], { role, force }: MemberFlags) =>
-      withContext(ctl, context => reload(context, { scope, names, role, force: force ?? false })),
+    .action((scope: string, names: readonly string[], { role, force, wait }: MemberFlags) =>
+      withContext(ctl, context =>
+        reload(context, { scope, names, role, force: force ?? false, wait: wait ?? false }),
+      ),
     )
 }
 

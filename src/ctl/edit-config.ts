@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { type Json, type JsonObject, printJson } from '../cluster/json.ts'
 import { patchConfig } from '../cluster/patch.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
+import { waitForConfig } from './applied.ts'
 import { applySettings } from './config-change.ts'
 import { type CtlContext, readCluster, scopeOf, writeKey } from './context.ts'
 import { unifiedDiff } from './diff.ts'
@@ -19,6 +20,8 @@ export interface EditOptions {
   readonly apply: string | undefined
   readonly replace: string | undefined
   readonly force: boolean
+  /** Go on until every member works by what was written. */
+  readonly wait: boolean
 }
 
 /** Runs programs that take the screen over: the editor and the pager. */
@@ -57,6 +60,7 @@ export async function editConfig(
   const outcome = await writeKey(context, scope, 'config', printJson(changed), config.modRevision)
   if (outcome === 'lost') throw new UserError('Config modification aborted due to concurrent changes')
   terminal.print('Configuration changed\n')
+  if (options.wait) await waitForConfig(context, scope)
 }
 
 /** A file in place comes first, then a file laid over, then single settings; without any of them, the editor. */

@@ -122,7 +122,8 @@ export class LineTerminal implements Terminal {
     }
     const answer = this.#answers.shift()
     if (answer !== undefined) return answer.trim()
-    this.#errors.write('\n')
+    // The question stands on the screen without an end of its line; scripts read one line and no empty one before it.
+    if (this.isScreen) this.#errors.write('\n')
     throw new AbortedError()
   }
 

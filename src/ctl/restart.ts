@@ -6,6 +6,7 @@ import { versionNumber } from '../cluster/restart.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import { readBoolean, readSeconds } from '../config/agent/units.ts'
 import { UserError } from '../platform/errors.ts'
+import { waitForReloads } from './applied.ts'
 import { chooseMembers, confirmMembers, leaderFirst, type Role } from './choose.ts'
 import { type CtlContext, readCluster, writeKey } from './context.ts'
 import { callMember, tellAnswer, tellFailure } from './member-call.ts'
@@ -110,22 +111,28 @@ async function waitForMembers(context: CtlContext, scope: string, members: reado
   if (!isBack) context.noteRefusal()
 }
 
-/** Makes the chosen members read their files again. */
-export async function reload(context: CtlContext, options: MembersOptions): Promise<void> {
+/** Makes the chosen members read their files again. `wait`: until they have. */
+export async function reload(
+  context: CtlContext,
+  options: MembersOptions & { readonly wait: boolean },
+): Promise<void> {
   const { scope, force } = options
   const view = await readCluster(context, scope)
   const members = await chooseMembers(context, scope, view, { ...options, action: 'reload' })
   await confirmMembers(context, members, { action: 'reload', force })
   const loopWait = readSeconds(view.config?.value['loop_wait']) ?? 10
+  const asked: Member[] = []
   for (const member of members) {
     const answer = await callMember(context, member, 'POST', 'reload', undefined)
     if (answer.code === 200) context.terminal.print(`No changes to apply on member ${member.name}\n`)
     else if (answer.code === 202) {
+      asked.push(member)
       context.terminal.print(
         `Reload request received for member ${member.name} and will be processed within ${loopWait} seconds\n`,
       )
     } else tellFailure(context, answer, member.name, 'reload')
   }
+  if (options.wait && asked.length > 0) await waitForReloads(context, view, asked)
 }
 
 export interface ReinitOptions extends Omit<MembersOptions, 'role'> {
@@ -167,14 +174,14 @@ async function waitForCopies(context: CtlContext, members: readonly Member[]): P
   let waiting = members
   const namesOf = (some: readonly Member[]) => some.map(({ name }) => name).join(', ')
   terminal.print(`Waiting for reinitialize to complete on: ${namesOf(waiting)}\n`)
-  await waitWithProgress(context, RESTART_MS, async () => {
+  await waitWithProgress(context, RESTART_MS, async tell => {
     const left: Member[] = []
     for (const member of waiting) {
       if (await isCopying(context, member)) left.push(member)
-      else terminal.print(`Reinitialize is completed on: ${member.name}\n`)
+      else tell(`Reinitialize is completed on: ${member.name}\n`)
     }
     if (left.length > 0 && left.length < waiting.length)
-      terminal.print(`Waiting for reinitialize to complete on: ${namesOf(left)}\n`)
+      tell(`Waiting for reinitialize to complete on: ${namesOf(left)}\n`)
     waiting = left
     return left.length === 0 ? undefined : `creating replica: ${namesOf(left)}`
   })

@@ -139,7 +139,11 @@ export class SimMember {
     this.#rest = new RestRouter({
       access: () => access,
       audit: () => {},
-      agent: agentPort(agent, { reload: () => {}, events: () => [] }),
+      agent: agentPort(agent, {
+        reload: () => {},
+        reloads: () => ({ asked: 0, answered: 0, error: undefined }),
+        events: () => [],
+      }),
       askPeers: (urls, by) => this.#askPeers(process, urls, by),
       clock: process,
       log: this.#parts.logger(this.name),

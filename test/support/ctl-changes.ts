@@ -15,6 +15,51 @@ export function testCtlChanges(
   const called = keeper === 'pgherd' ? 'pgherd' : 'Patroni 3.0.2'
   testTool(cluster, called, 'patronictl 3.0.2', ['patronictl'])
   testTool(cluster, called, 'ours', [...program, 'ctl'])
+  testWaits(cluster, called, keeper, [...program, 'ctl'])
+}
+
+/** Only ours waits for these. */
+function testWaits(
+  cluster: Cluster,
+  called: string,
+  keeper: 'pgherd' | 'patroni',
+  words: readonly string[],
+): void {
+  const run = (...more: readonly string[]) =>
+    runProgram([...words, '-c', cluster.members[0]?.configFile ?? '', ...more])
+
+  test(`on ${called}, ours: after edit-config --wait every member works by the new configuration`, async () => {
+    await cluster.complete()
+    for (const value of ['9MB', '10MB', 'null']) {
+      const ran = await run('edit-config', '-p', `work_mem=${value}`, '-q', '--force', '--wait')
+      assert.equal(ran.stdout, 'Configuration changed\nEvery member works by this configuration\n')
+      const wanted = value === 'null' ? '4MB' : value
+      for (const member of cluster.members) {
+        // The server was told; its postmaster takes a moment to read its files.
+        await waitFor(`work_mem ${wanted} on ${member.name}`, { withinMs: 5_000 }, async () => {
+          const [row] = await member.query<{ work_mem: string }>('SHOW work_mem')
+          return row?.work_mem === wanted
+        })
+      }
+    }
+  })
+
+  test(`on ${called}, ours: reload --wait ends when the members have read their files`, async () => {
+    const ran = await run('reload', cluster.scope, '--force', '--wait')
+    for (const { name } of cluster.members)
+      assert.match(ran.stdout, new RegExp(`^Reload is completed on: ${name}$`, 'm'))
+    if (keeper === 'patroni') return
+    const [member] = cluster.members
+    assert.ok(member)
+    await member.configure({ restapi: { listen: 'nonsense:port' } })
+    const refused = await run('--strict', 'reload', cluster.scope, member.name, '--force', '--wait')
+    await member.configure()
+    assert.match(
+      refused.stdout,
+      /^Failed: reload on member pg1: .*patroni\.yml:\d+: restapi\.listen: expected host:port/m,
+    )
+    assert.equal(refused.code, 1)
+  })
 }
 
 function testTool(cluster: Cluster, called: string, tool: string, words: readonly string[]): void {

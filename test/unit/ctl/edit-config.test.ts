@@ -63,6 +63,7 @@ const forced: EditOptions = {
   apply: undefined,
   replace: undefined,
   force: true,
+  wait: false,
 }
 const noPrograms = {
   run: async () => 1,

@@ -78,10 +78,10 @@ test('only one member is restarted with --any', async () => {
 
 test('names that are no members of the role are refused, and a no ends the command', async () => {
   const { context, calls } = await ctlScene(['n'])
-  await assert.rejects(reload(context, { ...members, names: ['pg1'], role: 'replica' }), {
+  await assert.rejects(reload(context, { ...members, names: ['pg1'], role: 'replica', wait: false }), {
     message: 'No replica among provided members',
   })
-  await assert.rejects(reload(context, { ...members, names: ['pg1'], force: false }), {
+  await assert.rejects(reload(context, { ...members, names: ['pg1'], force: false, wait: false }), {
     message: 'Aborted reload',
   })
   assert.deepEqual(calls, [])
