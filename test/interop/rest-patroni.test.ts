@@ -29,7 +29,7 @@ test('our question to a peer understands Patroni 3.0.2', async t => {
   const peers = new PeerClient()
   t.after(() => peers.close())
   const urls = new Map(cluster.members.map(member => [member.name, `http://${member.restAddress}/patroni`]))
-  const answers = await peers.askAll(urls, Deadline.in(realClock, 2_000))
+  const answers = await peers.askAll(urls, Deadline.in(realClock, 10_000))
   const leader = await cluster.leader()
   for (const answer of answers) {
     assert.equal(answer.isReachable, true)

@@ -75,11 +75,13 @@ function testTool(cluster: Cluster, called: string, tool: string, words: readonl
       const rows = JSON.parse(stdout) as readonly Readonly<Record<string, string>>[]
       return rows.map(row => row['Pending restart'])
     }
-    await waitFor('a * beside both members', { withinMs: 20_000 }, async note => {
-      const now = await pending()
-      note(JSON.stringify(now))
-      return now.every(mark => mark === '*')
-    })
+    const allPending = (what: string) =>
+      waitFor(`${what} beside both members`, { withinMs: 20_000 }, async note => {
+        const now = await pending()
+        note(JSON.stringify(now))
+        return now.every(mark => mark === '*')
+      })
+    await allPending('a *')
     const restarted = await run('restart', cluster.scope, '--pending', '--force')
     assert.equal(restarted.stdout.match(/^Success: restart on member pg[12]$/gm)?.length, 2, restarted.stdout)
     await waitFor('no * any more', { withinMs: 20_000 }, async () => {
@@ -88,6 +90,8 @@ function testTool(cluster: Cluster, called: string, tool: string, words: readonl
     for (const member of cluster.members)
       assert.deepEqual(await member.query('SHOW max_connections'), [{ max_connections: '300' }])
     await run('edit-config', '-p', 'max_connections=200', '--force', '-q')
+    // A member that has not heard of it would be restarted with the old value.
+    await allPending('a * again')
     await run('restart', cluster.scope, (await cluster.leader()).name, '--force')
     await cluster.complete()
     await run('restart', cluster.scope, '-r', 'replica', '--force')

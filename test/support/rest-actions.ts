@@ -219,11 +219,7 @@ function testConfigCalls(cluster: Cluster, called: string): void {
     const leader = await cluster.leader()
     await patch({ pause: true })
     try {
-      await waitFor(
-        'the pause to be known',
-        { withinMs: 10_000 },
-        async () => (await leader.status())['pause'] === true,
-      )
+      await untilPaused(cluster, true)
       const restart = await callRest(leader, 'POST /restart', { schedule: FUTURE })
       assert.deepEqual([restart.code, restart.body], [500, "Can't schedule restart in the paused state"])
       const later = { leader: leader.name, scheduled_at: FUTURE }
@@ -240,19 +236,26 @@ function testConfigCalls(cluster: Cluster, called: string): void {
     } finally {
       await patch({ pause: null })
     }
-    await waitFor(
-      'the pause to be over',
-      { withinMs: 10_000 },
-      async () => (await leader.status())['pause'] !== true,
-    )
+    await untilPaused(cluster, false)
   })
 }
 
-/** The real one answers from its last turn. */
+/** Each member learns of a pause by itself, and the next test may ask any of them. */
+function untilPaused(cluster: Cluster, wanted: boolean): Promise<unknown> {
+  const what = `every member to know ${wanted ? 'of' : 'the end of'} the pause`
+  return waitFor(what, { withinMs: 20_000 }, async note => {
+    const states = await Promise.all(cluster.members.map(member => member.status()))
+    const isPaused = states.map(status => status['pause'] === true)
+    note(isPaused.join(', '))
+    return isPaused.every(is => is === wanted)
+  })
+}
+
+/** The real one answers from its last turn, and each member has turns of its own. */
 function untilConfig(cluster: Cluster, wanted: unknown): Promise<unknown> {
-  return waitFor('the configuration as it was', { withinMs: 10_000 }, async () => {
-    const now: unknown = JSON.parse((await (await cluster.leader()).rest('/config')).body)
-    return isDeepStrictEqual(now, wanted)
+  return waitFor('the configuration as it was', { withinMs: 20_000 }, async () => {
+    const answers = await Promise.all(cluster.members.map(member => member.rest('/config')))
+    return answers.every(({ body }) => isDeepStrictEqual(JSON.parse(body), wanted))
   })
 }
 
@@ -312,7 +315,10 @@ function testRestarts(cluster: Cluster, called: string): void {
       await waitFor(`a restart of ${member.name} to be pending`, { withinMs: 15_000 }, async () => {
         return (await member.status())['pending_restart'] === true
       })
-      assert.deepEqual(await member.query('SHOW work_mem'), [{ work_mem: '5MB' }])
+      // The real one tells that a restart is pending before it has its server read the files.
+      await waitFor(`work_mem of ${member.name}`, { withinMs: 15_000 }, async () => {
+        return isDeepStrictEqual(await member.query('SHOW work_mem'), [{ work_mem: '5MB' }])
+      })
       assert.deepEqual(await member.query('SHOW max_connections'), [{ max_connections: '200' }])
     }
     // The member with the larger value first, or the standby would not start.
