@@ -9,18 +9,22 @@ export function completionScript(ctl: Command, shell: 'bash' | 'zsh', program: s
 }
 
 function bash(ctl: Command, program: string): string {
-  const cases = ctl.commands.map(command => `    ${command.name()}) words="${wordsOf(command).join(' ')}" ;;`)
+  const cases = commandsOf(ctl).map(
+    command => `    ${command.name()}) words="${wordsOf(command).join(' ')}" ;;`,
+  )
   return `# completion of ${program} for bash: source <(${program} completion bash)
 _${program}() {
   local current=\${COMP_WORDS[COMP_CWORD]} words="" word=""
-  local known=" ${ctl.commands.map(command => command.name()).join(' ')} "
+  local known=" ${commandsOf(ctl)
+    .map(command => command.name())
+    .join(' ')} "
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$known" in *" $word "*) break ;; esac
     word=""
   done
   case "$word" in
 ${cases.join('\n')}
-    *) words="${[...ctl.commands.map(command => command.name()), ...flagsOf(ctl)].join(' ')}" ;;
+    *) words="${[...commandsOf(ctl).map(command => command.name()), ...flagsOf(ctl)].join(' ')}" ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
 }
@@ -30,14 +34,14 @@ complete -o default -F _${program} ${program}
 
 function zsh(ctl: Command, program: string): string {
   const describe = (command: Command) => `'${command.name()}:${command.description().replace(/[':]/g, ' ')}'`
-  const cases = ctl.commands.map(
+  const cases = commandsOf(ctl).map(
     command => `    ${command.name()}) compadd -- ${wordsOf(command).join(' ')} ;;`,
   )
   return `#compdef ${program}
 # completion of ${program} for zsh: source <(${program} completion zsh)
 _${program}() {
   local -a commands
-  commands=(${ctl.commands.map(describe).join(' ')})
+  commands=(${commandsOf(ctl).map(describe).join(' ')})
   local word
   for word in \${words[2,CURRENT-1]}; do
     (( \${commands[(I)$word:*]} )) && break
@@ -61,4 +65,10 @@ function wordsOf(command: Command): readonly string[] {
 
 function flagsOf(command: Command): readonly string[] {
   return command.options.filter(option => !option.hidden).map(option => option.long ?? option.short ?? '')
+}
+
+/** Without those that are only there to say why not. */
+function commandsOf(ctl: Command): readonly Command[] {
+  const help = ctl.createHelp()
+  return help.visibleCommands(ctl).filter(command => command.name() !== 'help')
 }

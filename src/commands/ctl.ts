@@ -40,7 +40,29 @@ export function ctlCommand(): Command {
   addHistory(ctl)
   addQueries(ctl)
   addLooks(ctl)
+  addRefusals(ctl)
   return ctl
+}
+
+/** Words that people type because patronictl has or had them. */
+const REFUSED: Readonly<Record<string, string>> = {
+  configure: 'write a patroni.yml, or give -d URL: this command is gone from patronictl, too',
+  scaffold: 'this command is gone from patronictl, too: the first agent creates the keys of its cluster',
+  'demote-cluster': 'standby clusters are not built yet: no key was written',
+  'promote-cluster': 'standby clusters are not built yet: no key was written',
+}
+
+function addRefusals(ctl: Command): void {
+  for (const [word, says] of Object.entries(REFUSED)) {
+    ctl
+      .command(word, { hidden: true })
+      .allowUnknownOption()
+      .allowExcessArguments()
+      .action((...given: readonly unknown[]) => {
+        const command = given.at(-1)
+        if (command instanceof Command) command.error(`error: ${word}: ${says}`)
+      })
+  }
 }
 
 function addHistory(ctl: Command): void {
