@@ -34,7 +34,6 @@ export function takeReloaded(current: LocalConfig, fresh: LocalConfig): Reloaded
     scope: keep('scope', current.scope, fresh.scope),
     namespace: keep('namespace', current.namespace, fresh.namespace),
     etcd: keep('etcd3', current.etcd, fresh.etcd),
-    log: { ...fresh.log, type: keep('log.type', current.log.type, fresh.log.type) },
   }
   return { local, later }
 }

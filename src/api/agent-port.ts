@@ -8,6 +8,7 @@ import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import type { Deadline } from '../platform/deadline.ts'
+import type { LogHealth } from '../platform/log.ts'
 import type { ServerFacts } from '../postgres/port.ts'
 
 /** The loop's last known state of this member, taken at `takenAtMs` (monotonic). */
@@ -37,6 +38,8 @@ export interface AgentStatus {
   readonly pendingReasons: JsonObject
   readonly scheduledRestart: JsonObject | undefined
   readonly pgherd: JsonObject
+  /** Lines that wait and that were given up; the program tells it, not the loop. */
+  readonly logHealth?: LogHealth
 }
 
 /** A leader that has lost etcd, by its own words. */
@@ -94,12 +97,16 @@ export function agentPort(
     readonly operator: Omit<AgentPort['operator'], 'reload'>
   },
   own: Pick<AgentPort, 'events'> &
-    Pick<AgentPort['operator'], 'reload'> & { readonly reloads: () => ReloadReport },
+    Pick<AgentPort['operator'], 'reload'> & {
+      readonly reloads: () => ReloadReport
+      readonly logHealth: () => LogHealth
+    },
 ): AgentPort {
   const { operator } = agent
   const withReloads = (status: AgentStatus): AgentStatus => ({
     ...status,
     pgherd: { ...status.pgherd, ...reloadFields(own.reloads()) },
+    logHealth: own.logHealth(),
   })
   return {
     status: () => withReloads(agent.status()),

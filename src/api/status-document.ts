@@ -6,6 +6,8 @@ import type { Sender, ServerFacts } from '../postgres/port.ts'
 import type { AgentStatus } from './agent-port.ts'
 import { isQuorumStandby, isSyncStandby } from './sync-role.ts'
 
+const LOG_LINES_USUAL = 20
+
 /** Everything this member says of itself. Field order and names are the contract of docs/contracts/rest.md. */
 export function statusDocument(status: AgentStatus): JsonObject {
   const { facts, view, tags } = status
@@ -26,9 +28,17 @@ export function statusDocument(status: AgentStatus): JsonObject {
   if (Object.keys(status.pendingReasons).length > 0)
     document['pending_restart_reason'] = status.pendingReasons
   if (status.scheduledRestart !== undefined) document['scheduled_restart'] = status.scheduledRestart
+  addLogHealth(document, status.logHealth)
   document['patroni'] = { version: COMPATIBILITY_VERSION, scope: status.scope, name: status.name }
   document['pgherd'] = { ...status.pgherd, lease_left_ms: Math.max(0, Math.floor(status.leaseLeftMs)) }
   return document
+}
+
+/** Told when the log is in trouble: more lines wait than a disk that answers lets pile up, or some are gone. */
+function addLogHealth(document: Record<string, Json>, health: AgentStatus['logHealth']): void {
+  if (health === undefined || (health.queued <= LOG_LINES_USUAL && health.lost === 0)) return
+  document['logger_queue_size'] = health.queued
+  if (health.lost > 0) document['logger_records_lost'] = health.lost
 }
 
 function addFacts(document: Record<string, Json>, facts: ServerFacts): void {

@@ -11,14 +11,14 @@ import type { FailsafeClient } from '../health/failsafe.ts'
 import type { PeerClient } from '../health/peer.ts'
 import { readRestCredentials } from '../health/rest-client.ts'
 import { messageOf } from '../platform/errors.ts'
-import type { LogLevel, ProcessLog } from '../platform/log.ts'
 import type { LocalServer } from '../postgres/server.ts'
+import type { AgentLog } from './agent-log.ts'
 
 export interface ReloaderParts {
   /** The configuration in force; replaced by a reload. */
   readonly node: { local: LocalConfig }
   readonly readFile: () => Promise<LocalConfig>
-  readonly log: ProcessLog
+  readonly agentLog: AgentLog
   readonly postgres: LocalServer
   readonly peers: PeerClient
   readonly failsafe: FailsafeClient
@@ -57,22 +57,29 @@ export class Reloader {
         (error: unknown) => messageOf(error),
       )
       if (this.#error !== undefined)
-        this.#parts.log.error(`not reloaded, the configuration stays as it was: ${this.#error}`)
+        this.#parts.agentLog.log.error(`not reloaded, the configuration stays as it was: ${this.#error}`)
       this.#answered = asked
     }
     this.#isRunning = false
   }
 
   async #reload(): Promise<void> {
-    const { node, readFile, log, postgres, peers, failsafe, api, agent } = this.#parts
+    const { node, readFile, agentLog, postgres, peers, failsafe, api, agent } = this.#parts
+    const { log } = agentLog
     const { local, later } = takeReloaded(node.local, await readFile())
     const credentials = await readRestCredentials(local.restClient)
-    await api().reload(local.rest)
+    const nextLog = await agentLog.prepare(local.log, local.file)
+    try {
+      await api().reload(local.rest)
+    } catch (error) {
+      nextLog.drop()
+      throw error
+    }
+    nextLog.take()
     node.local = local
     peers.setCredentials(credentials)
     failsafe.setCredentials(credentials)
     postgres.takeConfig(local)
-    log.setLevel(local.log.level as LogLevel)
     for (const warning of local.warnings) log.warning(printWarning(warning))
     for (const path of later) log.warning(`${path} was changed: it counts when the agent is restarted`)
     log.info('configuration read again')

@@ -29,10 +29,11 @@ import { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
 import { EventLog } from '../platform/event-log.ts'
 import { Lifecycle } from '../platform/lifecycle.ts'
-import { type Logger, type LogLevel, openLog, type ProcessLog } from '../platform/log.ts'
+import type { Logger } from '../platform/log.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { LocalServer } from '../postgres/server.ts'
+import { AgentLog } from './agent-log.ts'
 import { Reloader } from './agent-reload.ts'
 import { etcdOptions, refusalOf } from './etcd-options.ts'
 
@@ -58,7 +59,8 @@ export async function runAgent(file: string | undefined): Promise<number> {
   const environment = { ...process.env }
   const readFile = () => loadLocalConfig(file, { ...environment })
   const local = await loadLocalConfig(file, process.env)
-  const log = openLog({ type: local.log.type, level: local.log.level as LogLevel, fd: 2 })
+  const agentLog = await AgentLog.open(local.log, local.file)
+  const { log } = agentLog
   for (const warning of local.warnings) log.warning(printWarning(warning))
   const registry = createRegistry()
   const { etcd, namespace, scope } = local
@@ -68,7 +70,7 @@ export async function runAgent(file: string | undefined): Promise<number> {
     ...(await etcdOptions({
       etcd,
       namespace,
-      logger: log,
+      logger: log.with({ part: 'etcd' }),
       metrics: createDcsMetrics(registry),
       // Before the first answer what the store tells is no event of the cluster's: whoever waits says so, or ends with one line.
       onEvent: draft => {
@@ -87,19 +89,21 @@ export async function runAgent(file: string | undefined): Promise<number> {
     const view = await firstView(dcs, local, log, credentials, lifecycle.signal)
     start.isOver = true
     await refuseSecondMember(view, local, log, credentials)
-    const parts = { local, log, registry, dcs, events, peers, failsafe, view, lifecycle, readFile }
+    const parts = { local, log, agentLog, registry, dcs, events, peers, failsafe, view, lifecycle, readFile }
     return await runMember(parts)
   } finally {
     await peers.close()
     await failsafe.close()
     await dcs.close()
     lifecycle.uninstall()
+    await agentLog.close()
   }
 }
 
 interface Member {
   readonly local: LocalConfig
-  readonly log: ProcessLog
+  readonly log: Logger
+  readonly agentLog: AgentLog
   readonly registry: Registry
   readonly dcs: Dcs
   readonly events: EventLog<EventDraft>
@@ -117,7 +121,7 @@ async function runMember(member: Member): Promise<number> {
     config: local,
     settings: serverSettings(local, config),
     clock: realClock,
-    log,
+    log: log.with({ part: 'postgres' }),
   })
   try {
     return await runAgentOf(member, config, postgres)
@@ -138,7 +142,7 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
     dcs,
     postgres,
     clock: realClock,
-    log,
+    log: log.with({ part: 'agent' }),
     events,
     askPeers: (urls, by) => peers.askAll(urls, by),
     askFailsafe: (urls, body, by) => member.failsafe.askAll(urls, body, by),
@@ -156,7 +160,7 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
   const reloader: Reloader = new Reloader({
     node,
     readFile,
-    log,
+    agentLog: member.agentLog,
     postgres,
     peers,
     failsafe: member.failsafe,
@@ -179,7 +183,7 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
 
 /** The REST server with the agent behind it. */
 function openApi(
-  { local, log, registry, peers }: Member,
+  { local, log, agentLog, registry, peers }: Member,
   agent: Agent,
   events: EventLog<EventDraft>,
   reloader: Reloader,
@@ -187,6 +191,7 @@ function openApi(
   const port = agentPort(agent, {
     reload: () => reloader.request(),
     reloads: () => reloader.report,
+    logHealth: () => agentLog.health(),
     events: count => events.last(count).map(eventDocument),
   })
   return new ApiServer({
@@ -194,7 +199,7 @@ function openApi(
     agent: port,
     askPeers: (urls, by) => peers.askAll(urls, by),
     clock: realClock,
-    log,
+    log: log.with({ part: 'rest' }),
     registry,
     version,
     audit: record => void events.record(auditEvent(record)),

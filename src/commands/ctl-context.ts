@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import { type CtlConfig, loadCtlConfig } from '../config/agent/ctl.ts'
-import { logLevel } from '../config/agent/local.ts'
+import { logLevel } from '../config/agent/log.ts'
 import type { StoreContext } from '../ctl/dcs.ts'
 import { LineTerminal } from '../ctl/line-terminal.ts'
 import { createCallMember } from '../ctl/rest.ts'

@@ -59,7 +59,12 @@ export function localConfig(name: string, number: number, dynamic: JsonObject, t
       raw: {},
     },
     tags,
-    log: { type: 'plain', level: 'info' },
+    log: {
+      level: 'info',
+      levels: new Map(),
+      look: { format: '%(message)s', dateFormat: undefined, fixed: {} },
+      file: undefined,
+    },
     warnings: [],
   }
 }

@@ -142,6 +142,7 @@ export class SimMember {
       agent: agentPort(agent, {
         reload: () => {},
         reloads: () => ({ asked: 0, answered: 0, error: undefined }),
+        logHealth: () => ({ queued: 0, lost: 0 }),
         events: () => [],
       }),
       askPeers: (urls, by) => this.#askPeers(process, urls, by),

@@ -85,6 +85,7 @@ const variables: ReadonlyMap<string, Variable> = new Map([
   ...under(['etcd3'], 'ETCD3', STORE),
   ['LOGLEVEL', { path: ['log', 'level'], kind: 'text' }],
   ['LOGFORMAT', { path: ['log', 'format'], kind: 'text' }],
+  ['LOG_DATEFMT', { path: ['log', 'dateformat'], kind: 'text' }],
 ])
 
 function under(

@@ -76,7 +76,7 @@ export const otherStores = ['consul', 'zookeeper', 'exhibitor', 'kubernetes', 'r
 /** Accepted, but without effect in this version: path of the section -> keys. */
 export const inert: Readonly<Record<string, ReadonlySet<string>>> = {
   '': set('citus'),
-  log: set('dir', 'format', 'dateformat', 'static_fields', 'loggers'),
+  log: set('traceback_level'),
   postgresql: set(
     ...['proxy_address', 'config_dir', 'bin_name', 'custom_conf', 'use_unix_socket_repl', 'callbacks'],
     ...[

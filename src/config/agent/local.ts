@@ -2,9 +2,9 @@
 
 import { userInfo } from 'node:os'
 import type { Tags } from '../../cluster/member.ts'
-import type { LogLevel } from '../../platform/log.ts'
 import { readEtcd } from './etcd.ts'
-import { logKeys, topKeys } from './known.ts'
+import { topKeys } from './known.ts'
+import { readLog } from './log.ts'
 import { readBootstrap, readPostgres, warnInert } from './postgres.ts'
 import { readRest, readRestClient } from './rest.ts'
 import { type Reading, Section } from './section.ts'
@@ -85,33 +85,6 @@ export function readScope(top: Section): string {
 export function readNamespace(top: Section): string {
   const words = (top.text('namespace') ?? 'service').split('/').filter(word => word !== '')
   return words.map(word => `/${word}`).join('')
-}
-
-function readLog(top: Section): { readonly type: 'plain' | 'json'; readonly level: LogLevel } {
-  const section = top.section('log')
-  section.warnUnknown(logKeys)
-  warnInert(section, 'log')
-  const type = section.text('type') ?? 'plain'
-  if (type !== 'plain' && type !== 'json') section.warn('type', 'is neither plain nor json: plain is used')
-  const level = logLevel(section.text('level') ?? 'INFO')
-  if (level === undefined) section.warn('level', 'is no level (DEBUG ... CRITICAL): INFO is used')
-  return { type: type === 'json' ? 'json' : 'plain', level: level ?? 'info' }
-}
-
-const LEVELS: Readonly<Record<string, LogLevel>> = {
-  notset: 'debug',
-  debug: 'debug',
-  info: 'info',
-  warn: 'warning',
-  warning: 'warning',
-  error: 'error',
-  fatal: 'critical',
-  critical: 'critical',
-}
-
-/** A level by its name in any case; undefined when there is none of that name. */
-export function logLevel(name: string): LogLevel | undefined {
-  return LEVELS[name.toLowerCase()]
 }
 
 /** Undefined for a user id without a name, as containers have it. */

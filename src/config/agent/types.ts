@@ -4,6 +4,8 @@
 import type { JsonObject } from '../../cluster/json.ts'
 import type { HostPort, Tags } from '../../cluster/member.ts'
 import type { LogLevel } from '../../platform/log.ts'
+import type { LogFileOptions } from '../../platform/log-file.ts'
+import type { LineLook } from '../../platform/log-format.ts'
 
 /** Something in the file that is accepted but worth telling, with its place. */
 export interface ConfigWarning {
@@ -108,6 +110,18 @@ export interface LocalPostgres {
   readonly raw: JsonObject
 }
 
+/** A path, when it becomes another file, and what may wait for the disk. */
+export type LogFileConfig = LogFileOptions
+
+export interface LogConfig {
+  readonly level: LogLevel
+  /** Of single parts of the program: agent, postgres, etcd, rest. */
+  readonly levels: ReadonlyMap<string, LogLevel>
+  readonly look: LineLook
+  /** Undefined: standard error. */
+  readonly file: LogFileConfig | undefined
+}
+
 export interface LocalConfig {
   readonly file: string
   readonly name: string
@@ -120,7 +134,7 @@ export interface LocalConfig {
   readonly bootstrap: BootstrapConfig
   readonly postgres: LocalPostgres
   readonly tags: Tags
-  readonly log: { readonly type: 'plain' | 'json'; readonly level: LogLevel }
+  readonly log: LogConfig
   readonly warnings: readonly ConfigWarning[]
 }
 

@@ -61,7 +61,7 @@ test('the smallest file has the documented defaults', () => {
   assert.deepEqual(config.etcd.endpoints, ['http://10.0.0.4:2379', 'http://etcd2:2380'])
   assert.deepEqual(config.rest.connectAddress, config.rest.listen)
   assert.equal(config.postgres.superuser.username, 'postgres')
-  assert.deepEqual(config.log, { type: 'plain', level: 'info' })
+  assert.deepEqual([config.log.level, config.log.file], ['info', undefined])
 })
 
 interface Broken {
