@@ -1,9 +1,12 @@
-// Which physical slots this server should have. Pure; memory of members that were here lately is handed in and out.
+// Which slots this server should have. Pure; memory of members that were here lately is handed in and out.
 
 import type { Lsn } from '../cluster/lsn.ts'
-import { isTagged } from '../cluster/member.ts'
+import { isTagged, mayLead, type Tags } from '../cluster/member.ts'
 import { slotNameOf } from '../cluster/slot-name.ts'
 import type { ClusterView } from '../cluster/view.ts'
+import type { PermanentSlot, SlotMatcher } from '../config/agent/slots.ts'
+import type { DynamicConfig } from '../config/agent/types.ts'
+import type { LogicalSlot, Slot } from '../postgres/port.ts'
 
 /** When each member's slot was last wanted, by the monotonic clock. */
 export type SlotMemory = ReadonlyMap<string, number>
@@ -11,32 +14,91 @@ export type SlotMemory = ReadonlyMap<string, number>
 export interface WantedSlots {
   /** Slot name to the position that an inactive slot on a standby may advance to. */
   readonly slots: ReadonlyMap<string, Lsn | undefined>
+  /** Only a primary makes them. */
+  readonly logical: readonly LogicalSlot[]
   readonly memory: SlotMemory
 }
 
+export interface SlotScene {
+  readonly view: ClusterView
+  readonly name: string
+  readonly tags: Tags
+  /** The leader decides how long a member that left keeps its slot; the others go by what it retains. */
+  readonly isLeader: boolean
+  readonly config: Pick<DynamicConfig, 'memberSlotsTtlSeconds' | 'permanentSlots'>
+  readonly memory: SlotMemory
+  readonly nowMs: number
+}
+
 /**
- * A slot for every other member, and for members that left less than `ttlMs` ago. A member that may become the leader
- * keeps them too, so that the others find their WAL on it.
+ * A slot for every other member, for members that left less than `member_slots_ttl` ago, and the permanent ones. A member
+ * that may become the leader has them all, so that everybody finds his WAL on it; one that may not serves its own followers.
  */
-export function wantedSlots(
-  view: ClusterView,
-  me: string,
-  memory: SlotMemory,
-  nowMs: number,
-  ttlMs: number,
-): WantedSlots {
-  const seen = new Map<string, number>()
-  for (const [name, seenAtMs] of memory) {
-    if (nowMs - seenAtMs <= ttlMs) seen.set(name, seenAtMs)
+export function wantedSlots(scene: SlotScene): WantedSlots {
+  const { view, name, config } = scene
+  const memory = membersSeen(scene)
+  const isKeeper = scene.isLeader || mayLead(scene)
+  const isPassing = config.memberSlotsTtlSeconds === 0
+  const followers = followersOf(view, name)
+  const slots = new Map<string, Lsn | undefined>()
+  for (const member of memory.keys()) {
+    const isWanted = followers.has(member) || (isKeeper && (scene.isLeader || !isPassing))
+    if (isWanted) slots.set(member, view.status.slots[member])
   }
-  for (const name of view.status.retainSlots) {
-    if (!seen.has(name)) seen.set(name, memory.get(name) ?? nowMs)
+  if (!isKeeper) return { slots, logical: [], memory }
+  const logical: LogicalSlot[] = []
+  for (const [permanent, wish] of config.permanentSlots) {
+    if (permanent === slotNameOf(name) || !isKept(wish)) continue
+    if (wish.kind === 'physical') slots.set(permanent, view.status.slots[permanent])
+    else if (wish.kind === 'logical')
+      logical.push({ name: permanent, database: wish.database, plugin: wish.plugin })
+  }
+  return { slots, logical, memory }
+}
+
+/** Is this existing slot out of our hands? */
+export function isOthersSlot(
+  slot: Slot,
+  { ignoredSlots, permanentSlots }: Pick<DynamicConfig, 'ignoredSlots' | 'permanentSlots'>,
+): boolean {
+  return permanentSlots.get(slot.name)?.kind === 'unclear' || ignoredSlots.some(one => matches(slot, one))
+}
+
+/** The slots of members that are here or were lately. */
+function membersSeen({ view, name, isLeader, config, memory, nowMs }: SlotScene): SlotMemory {
+  const seen = new Map<string, number>()
+  const ttlMs = config.memberSlotsTtlSeconds * 1000
+  for (const [member, seenAtMs] of memory) {
+    if (nowMs - seenAtMs <= ttlMs && ttlMs > 0) seen.set(member, seenAtMs)
+  }
+  for (const member of ttlMs > 0 ? view.status.retainSlots : []) {
+    // What we ourselves wrote must not keep what we have just let go.
+    if (!isLeader || !memory.has(member)) seen.set(member, nowMs)
   }
   for (const member of view.members.values()) {
     if (!isTagged(member.tags, 'nostream')) seen.set(slotNameOf(member.name), nowMs)
   }
-  seen.delete(slotNameOf(me))
-  const slots = new Map<string, Lsn | undefined>()
-  for (const name of seen.keys()) slots.set(name, view.status.slots[name])
-  return { slots, memory: seen }
+  seen.delete(slotNameOf(name))
+  return seen
+}
+
+function followersOf(view: ClusterView, name: string): ReadonlySet<string> {
+  const followers = [...view.members.values()].filter(({ tags }) => tags['replicatefrom'] === name)
+  return new Set(followers.map(member => slotNameOf(member.name)))
+}
+
+function isKept(wish: PermanentSlot): boolean {
+  return wish.kind !== 'unclear' && wish.clusterType !== 'standby'
+}
+
+function matches(slot: Slot, matcher: SlotMatcher): boolean {
+  const has = {
+    name: slot.name,
+    type: slot.isPhysical ? 'physical' : 'logical',
+    database: slot.database,
+    plugin: slot.plugin,
+  }
+  return (['name', 'type', 'database', 'plugin'] as const).every(
+    field => matcher[field] === undefined || matcher[field] === has[field],
+  )
 }

@@ -18,7 +18,7 @@ import type { LeaseKeeper } from './lease-keeper.ts'
 import { printMemberKey } from './member-key.ts'
 import type { AgentParts } from './parts.ts'
 import { walPosition } from './race.ts'
-import { wantedSlots } from './slots.ts'
+import { isOthersSlot, wantedSlots } from './slots.ts'
 import { type AgentState, memberRole, memberState, pendingReasons } from './state.ts'
 import { standbyNames } from './sync/promotion.ts'
 import type { Tasks } from './tasks.ts'
@@ -167,12 +167,19 @@ export class Upkeep {
   async #syncSlots(view: ClusterView, facts: ServerFacts, by: Deadline): Promise<void> {
     const { local, clock, postgres, log } = this.#parts
     const state = this.#state
-    const ttlMs = state.config.memberSlotsTtlSeconds * 1000
-    const wanted = wantedSlots(view, local.name, state.slots, clock.monotonicMs(), ttlMs)
+    const { config } = state
+    const isLeader = this.#keeper.hold !== undefined && view.leader?.name === local.name
+    const nowMs = clock.monotonicMs()
+    const scene = { view, name: local.name, tags: local.tags, isLeader, config, memory: state.slots, nowMs }
+    const wanted = wantedSlots(scene)
     state.slots = wanted.memory
-    const done = state.config.isPaused
-      ? await postgres.syncSlots(missingSlots(wanted.slots, facts), { ...facts, slots: [] }, by)
-      : await postgres.syncSlots(wanted.slots, facts, by)
+    const others = new Set(facts.slots.filter(slot => isOthersSlot(slot, config)).map(({ name }) => name))
+    const ours = facts.slots.filter(({ name }) => !others.has(name))
+    const slots = new Map([...wanted.slots].filter(([name]) => !others.has(name)))
+    const logical = facts.role === 'primary' ? wanted.logical.filter(({ name }) => !others.has(name)) : []
+    const done = config.isPaused
+      ? await postgres.syncSlots(missingSlots(slots, facts), { ...facts, slots: [] }, by)
+      : await postgres.syncSlots(slots, { ...facts, slots: ours }, by, logical)
     for (const change of done) log.info(change)
   }
 
@@ -212,7 +219,13 @@ export class Upkeep {
       if (slot.isPhysical && slot.restartLsn !== undefined && slot.name !== own)
         slots[slot.name] = slot.restartLsn
     }
-    return printStatus({ optime: walPosition(facts), slots, retainSlots: [...this.#state.slots.keys()] })
+    return printStatus({ optime: walPosition(facts), slots, retainSlots: this.#retained() })
+  }
+
+  /** Permanent slots need nobody's memory. */
+  #retained(): readonly string[] {
+    const { slots, config } = this.#state
+    return [...slots.keys()].filter(name => !config.permanentSlots.has(name))
   }
 
   async #newHistory(view: ClusterView, facts: ServerFacts): Promise<string | undefined> {

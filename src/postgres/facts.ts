@@ -77,8 +77,8 @@ SELECT CASE WHEN pg_is_in_recovery() THEN 'replica' ELSE 'primary' END AS role,
   (SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'checkpointer') AS checkpointer_waits,
   (SELECT json_agg(json_build_array(slot_name, slot_type, active, temporary, restart_lsn,
     xmin IS NOT NULL OR catalog_xmin IS NOT NULL,
-    ${serverVersion >= WRITTEN_LSN_SINCE ? "wal_status IS NOT DISTINCT FROM 'lost'" : 'false'}))
-    FROM pg_replication_slots) AS slots
+    ${serverVersion >= WRITTEN_LSN_SINCE ? "wal_status IS NOT DISTINCT FROM 'lost'" : 'false'},
+    database, plugin)) FROM pg_replication_slots) AS slots
 FROM (SELECT) one LEFT JOIN pg_stat_wal_receiver w ON true`
 }
 
@@ -169,7 +169,7 @@ function senderOf(fields: readonly Json[]): Sender {
 }
 
 function slotOf(fields: readonly Json[]): Slot {
-  const [name, kind, active, temporary, restartLsn, holdsXmin, isLost] = fields
+  const [name, kind, active, temporary, restartLsn, holdsXmin, isLost, database, plugin] = fields
   return {
     name: text(name) ?? '',
     isPhysical: kind === 'physical',
@@ -178,6 +178,8 @@ function slotOf(fields: readonly Json[]): Slot {
     restartLsn: lsn(text(restartLsn)),
     holdsXmin: holdsXmin === true,
     isLost: isLost === true,
+    ...(typeof database === 'string' ? { database } : {}),
+    ...(typeof plugin === 'string' ? { plugin } : {}),
   }
 }
 

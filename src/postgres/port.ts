@@ -47,6 +47,16 @@ export interface Slot {
   readonly restartLsn: Lsn | undefined
   readonly holdsXmin: boolean
   readonly isLost: boolean
+  /** Logical ones only. */
+  readonly database?: string
+  readonly plugin?: string
+}
+
+/** A logical slot that a primary should have. */
+export interface LogicalSlot {
+  readonly name: string
+  readonly database: string
+  readonly plugin: string
 }
 
 /** What the server itself says, from one query. */
@@ -189,11 +199,15 @@ export interface Postgres {
   /** Can pg_rewind run here (checksums or wal_log_hints, the tool, the setting)? */
   canRewind(by: Deadline): Promise<boolean>
 
-  /** Creates missing physical slots, drops unwanted ones, advances inactive ones on a standby. Returns what it did. */
+  /**
+   * Creates missing physical slots, drops unwanted ones, advances inactive ones on a standby; begins to create missing
+   * logical ones on a primary, which may take as long as its longest transaction. Returns what it did.
+   */
   syncSlots(
     wanted: ReadonlyMap<string, Lsn | undefined>,
     facts: ServerFacts,
     by: Deadline,
+    logical?: readonly LogicalSlot[],
   ): Promise<readonly string[]>
   /**
    * Decides `synchronous_standby_names` from now on, above every other setting; undefined gives it back to the

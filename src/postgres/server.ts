@@ -15,10 +15,12 @@ import { divergence, historyFileName } from './divergence.ts'
 import { follow, intentOf, isFollowing, reconfigure } from './following.ts'
 import { END_IDLE_SQL } from './idle-sessions.ts'
 import { Lifecycle } from './lifecycle.ts'
+import { LogicalSlots } from './logical-slots.ts'
 import { Monitor } from './monitor.ts'
 import type {
   ControlData,
   Divergence,
+  LogicalSlot,
   Postgres,
   RewindResult,
   ServerFacts,
@@ -42,12 +44,14 @@ export class LocalServer implements Postgres {
   readonly #context: Context
   readonly #lifecycle: Lifecycle
   readonly #monitor: Monitor
+  readonly #logicalSlots: LogicalSlots
   #slotConnection: Connection | undefined
 
   constructor(options: ServerOptions) {
     this.#context = new Context(options)
     this.#lifecycle = new Lifecycle(this.#context)
     this.#monitor = new Monitor(this.#context)
+    this.#logicalSlots = new LogicalSlots(this.#context)
   }
 
   /**
@@ -198,7 +202,9 @@ export class LocalServer implements Postgres {
     wanted: ReadonlyMap<string, Lsn | undefined>,
     facts: ServerFacts,
     by: Deadline,
+    logical: readonly LogicalSlot[] = [],
   ): Promise<readonly string[]> {
+    this.#logicalSlots.createMissing(logical, facts)
     const changes = slotChanges(wanted, facts)
     if (changes.length === 0) return []
     // Kept: on a standby there is something to advance at nearly every turn.
@@ -219,6 +225,7 @@ export class LocalServer implements Postgres {
     this.#lifecycle.close()
     this.#monitor.forget()
     this.#slotConnection?.close()
+    this.#logicalSlots.close()
     return Promise.resolve()
   }
 

@@ -3,6 +3,7 @@
 
 import { asBigint, isObject, type Json, type JsonObject } from '../../cluster/json.ts'
 import { isStandbyCluster } from '../../cluster/summary.ts'
+import { slotWishes } from './slots.ts'
 import type { DynamicConfig, SynchronousMode } from './types.ts'
 import { readBoolean, readInteger, readSeconds } from './units.ts'
 
@@ -51,6 +52,8 @@ function readAll(reading: Reading, everyMemberHasPgherd: boolean): Omit<DynamicC
   const postgresql = reading.raw['postgresql']
   const useSlots = isObject(postgresql) ? readBoolean(postgresql['use_slots']) : undefined
   warnNotYet(reading)
+  const slots = slotWishes(reading.raw)
+  reading.warnings.push(...slots.warnings)
   return {
     ttlSeconds: times.ttl,
     loopWaitSeconds: times.loopWait,
@@ -70,6 +73,8 @@ function readAll(reading: Reading, everyMemberHasPgherd: boolean): Omit<DynamicC
     primaryRaceBackoffSeconds: reading.integer('primary_race_backoff', 0, 0),
     shortTtl,
     useSlots: useSlots ?? true,
+    permanentSlots: slots.permanent,
+    ignoredSlots: slots.ignored,
     raw: reading.raw,
   }
 }

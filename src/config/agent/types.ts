@@ -6,6 +6,7 @@ import type { HostPort, Tags } from '../../cluster/member.ts'
 import type { LogLevel } from '../../platform/log.ts'
 import type { LogFileOptions } from '../../platform/log-file.ts'
 import type { LineLook } from '../../platform/log-format.ts'
+import type { PermanentSlot, SlotMatcher } from './slots.ts'
 
 /** Something in the file that is accepted but worth telling, with its place. */
 export interface ConfigWarning {
@@ -165,6 +166,10 @@ export interface DynamicConfig {
   /** The floors are lowered by `pgherd: {short_ttl: true}`. */
   readonly shortTtl: boolean
   readonly useSlots: boolean
+  /** Slots that the cluster keeps, by name. */
+  readonly permanentSlots: ReadonlyMap<string, PermanentSlot>
+  /** Slots that are somebody else's: neither made nor dropped. */
+  readonly ignoredSlots: readonly SlotMatcher[]
   /** What was clamped or refused, for one warning each. */
   readonly warnings: readonly string[]
   /** The `config` key as it is. */

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { type MemberKeyParts, printMemberKey, writtenTags } from '../../../src/agent/member-key.ts'
-import { wantedSlots } from '../../../src/agent/slots.ts'
 import { printJson } from '../../../src/cluster/json.ts'
 import { parseMember } from '../../../src/cluster/member.ts'
-import { facts, view } from './scene.ts'
+import { facts } from './scene.ts'
 
 const parts: MemberKeyParts = {
   address: { host: '10.0.0.1', port: 5432 },
@@ -77,20 +76,6 @@ test('false tags are left out, unless a priority stands beside them; other tags 
     nofailover: false,
     failover_priority: '1',
   })
-})
-
-test('every other member gets a slot, and one that left keeps its slot for a while', () => {
-  const seen = view({ tags: { pg3: { nostream: true } } })
-  const first = wantedSlots(seen, 'pg1', new Map([['pg9', 900_000]]), 1_000_000, 200_000)
-  assert.deepEqual([...first.slots.keys()].sort(), ['pg2', 'pg9'])
-  const later = wantedSlots(seen, 'pg1', first.memory, 1_200_001, 200_000)
-  assert.deepEqual([...later.slots.keys()], ['pg2'])
-})
-
-test('a promoted leader inherits the names that its predecessor retained', () => {
-  const seen = view({ members: ['pg1'], status: '{"optime":1,"slots":{"pg7":55},"retain_slots":["pg7"]}' })
-  const wanted = wantedSlots(seen, 'pg1', new Map(), 1_000, 1_800_000)
-  assert.deepEqual([...wanted.slots], [['pg7', 55n]])
 })
 
 test('what the store gives back prints as it was written, so that a key that somebody overwrote is noticed', () => {

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { isOthersSlot, type SlotScene, wantedSlots } from '../../../src/agent/slots.ts'
+import { dynamicConfig } from '../../../src/config/agent/dynamic.ts'
+import type { Slot } from '../../../src/postgres/port.ts'
+import { view } from './scene.ts'
+
+const TTL_MS = 200_000
+
+function scene(changes: Partial<SlotScene> = {}): SlotScene {
+  const config = dynamicConfig({ member_slots_ttl: TTL_MS / 1000 }, true)
+  const memory = new Map<string, number>()
+  return { view: view(), name: 'pg1', tags: {}, isLeader: true, config, memory, nowMs: 1_000_000, ...changes }
+}
+
+const names = (given: SlotScene) => [...wantedSlots(given).slots.keys()].sort()
+
+test('every other member gets a slot, and one that left keeps its slot for a while', () => {
+  const seen = view({ tags: { pg3: { nostream: true } } })
+  const first = scene({ view: seen, memory: new Map([['pg9', 900_000]]) })
+  assert.deepEqual(names(first), ['pg2', 'pg9'])
+  const later = scene({ view: seen, memory: wantedSlots(first).memory, nowMs: 1_200_001 })
+  assert.deepEqual(names(later), ['pg2'])
+})
+
+test('a leader lets the slot of a departed member go after member_slots_ttl, though its own status key still names it', () => {
+  const seen = view({ members: ['pg1'], status: '{"optime":1,"slots":{"pg7":55},"retain_slots":["pg7"]}' })
+  let memory = wantedSlots(scene({ view: seen })).memory
+  for (const afterMs of [TTL_MS / 2, TTL_MS]) {
+    const now = scene({ view: seen, memory, nowMs: 1_000_000 + afterMs })
+    assert.deepEqual(names(now), ['pg7'], `after ${afterMs} ms`)
+    memory = wantedSlots(now).memory
+  }
+  assert.deepEqual(names(scene({ view: seen, memory, nowMs: 1_000_001 + TTL_MS })), [])
+})
+
+test('a standby keeps what its leader retains, however long, and counts anew when it leads', () => {
+  const seen = view({ members: ['pg1'], status: '{"optime":1,"slots":{"pg7":55},"retain_slots":["pg7"]}' })
+  const old = scene({ view: seen, isLeader: false, memory: new Map([['pg7', 1]]) })
+  assert.deepEqual([...wantedSlots(old).slots], [['pg7', 55n]])
+  const promoted = scene({ view: seen, memory: wantedSlots(old).memory, nowMs: 1_000_000 + TTL_MS })
+  assert.deepEqual(names(promoted), ['pg7'])
+})
+
+test('with member_slots_ttl 0 only the leader keeps slots, and nobody for members that left', () => {
+  const seen = view({ members: ['pg1', 'pg2'], status: '{"optime":1,"retain_slots":["pg7"]}' })
+  const config = dynamicConfig({ member_slots_ttl: 0 }, true)
+  assert.deepEqual(names(scene({ view: seen, config, memory: new Map([['pg8', 999_999]]) })), ['pg2'])
+  assert.deepEqual(names(scene({ view: seen, config, isLeader: false })), [])
+})
+
+test('a member that may not lead keeps slots for its own followers alone', () => {
+  const seen = view({ tags: { pg3: { replicatefrom: 'pg1' } } })
+  const tags = { nofailover: true }
+  assert.deepEqual(names(scene({ view: seen, tags, isLeader: false })), ['pg3'])
+  assert.deepEqual(names(scene({ view: seen, tags, isLeader: true })), ['pg2', 'pg3'])
+})
+
+const PERMANENT = {
+  slots: {
+    backup: { type: 'physical' },
+    zero: 0,
+    pg1: { type: 'physical' },
+    standby_only: { type: 'physical', cluster_type: 'standby' },
+    cdc: { type: 'logical', database: 'app', plugin: 'pgoutput' },
+    odd: 'text',
+  },
+  ignore_slots: [{ type: 'logical', database: 'theirs' }, { name: 'barman' }],
+}
+
+test('permanent slots are wanted by all that may lead; the own name never', () => {
+  const config = dynamicConfig(PERMANENT, true)
+  const status = '{"optime":1,"slots":{"backup":77}}'
+  const standby = scene({ view: view({ members: ['pg1'], status }), config, isLeader: false })
+  const { slots, logical, memory } = wantedSlots(standby)
+  assert.deepEqual(
+    [...slots],
+    [
+      ['backup', 77n],
+      ['zero', undefined],
+    ],
+  )
+  assert.deepEqual(logical, [{ name: 'cdc', database: 'app', plugin: 'pgoutput' }])
+  assert.deepEqual([...memory.keys()], [])
+  const mayNot = { ...standby, tags: { failover_priority: 0 } }
+  assert.deepEqual([names(mayNot), wantedSlots(mayNot).logical], [[], []])
+})
+
+const slot = (changes: Partial<Slot>): Slot => ({
+  name: 'a',
+  isPhysical: true,
+  isActive: false,
+  isTemporary: false,
+  restartLsn: 1n,
+  holdsXmin: false,
+  isLost: false,
+  ...changes,
+})
+const others: readonly (readonly [string, Partial<Slot>, boolean])[] = [
+  ['by name', { name: 'barman' }, true],
+  ['by all given fields', { isPhysical: false, database: 'theirs', plugin: 'wal2json' }, true],
+  ['not by some of them', { isPhysical: false, database: 'ours' }, false],
+  ['not another one', { name: 'barman2' }, false],
+  ['an entry that cannot be understood', { name: 'odd' }, true],
+]
+for (const [what, changes, want] of others) {
+  test(`a slot is out of our hands: ${what}`, () =>
+    assert.equal(isOthersSlot(slot(changes), dynamicConfig(PERMANENT, true)), want))
+}
