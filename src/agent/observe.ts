@@ -238,7 +238,7 @@ export class Observer {
       usePgRewind: settings.usePgRewind,
       removeOnRewindFailure: settings.removeDataDirectoryOnRewindFailure,
       removeOnDivergence: settings.removeDataDirectoryOnDivergedTimelines,
-      synchronousCommit: settings.parameters['synchronous_commit'] ?? 'on',
+      synchronousCommit: (settings.byRole?.primary ?? settings).parameters['synchronous_commit'] ?? 'on',
     }
   }
 

@@ -50,7 +50,8 @@ export class Upkeep {
     if (view === undefined || facts === undefined || this.#tasks.running !== undefined) return
     const { retryTimeoutSeconds } = this.#state.config
     const by = Deadline.in(this.#parts.clock, retryTimeoutSeconds * 1000 + SERVER_WORK_MS)
-    await this.#quietly('configuration', () => this.#configure(view, by))
+    await this.#quietly('configuration', () => this.#configure(view, facts, by))
+    await this.#quietly('replay', () => this.#endStarvedReplay(facts, by))
     await this.#quietly('kept configuration', () => this.#keepConfig(view, by))
     await this.#quietly('synchronous standbys', () => this.#standbyNames(facts, by))
     if (this.#state.config.useSlots) await this.#quietly('slots', () => this.#syncSlots(view, facts, by))
@@ -124,17 +125,18 @@ export class Upkeep {
     })
   }
 
-  /** The server gets its settings again when the cluster's configuration changed what they are. */
-  async #configure(view: ClusterView, by: Deadline): Promise<void> {
+  /** The server gets its settings again when the configuration, or a role with settings of its own, changed what they are. */
+  async #configure(view: ClusterView, { role }: ServerFacts, by: Deadline): Promise<void> {
     const { postgres, settingsFor } = this.#parts
     const state = this.#state
     const settings = settingsFor(state.config)
-    const text = JSON.stringify(settings)
+    const text = JSON.stringify([settings, settings.byRole === undefined ? null : role])
     if (text !== state.appliedSettings) {
       // Also the first time: a server that was taken over may have been started with other settings.
       await postgres.configure(settings, by)
       // Only now: what failed is tried again in the next turn.
       state.appliedSettings = text
+      for (const warning of settings.warnings) this.#parts.log.warning(warning)
     }
     this.#noteUsed(view)
   }
@@ -142,6 +144,11 @@ export class Upkeep {
   /** Whoever changed the configuration may wait for this. */
   #noteUsed({ config }: ClusterView): void {
     this.#state.usedConfigRevision = config?.modRevision
+  }
+
+  async #endStarvedReplay({ role, isReplayPaused }: ServerFacts, by: Deadline): Promise<void> {
+    if (role !== 'replica' || !isReplayPaused || this.#state.config.isPaused) return
+    await this.#parts.postgres.endStarvedReplay?.(by)
   }
 
   /** A pause must outlive an agent that is started again while etcd is away. */

@@ -28,12 +28,12 @@ export async function bootstrap(
   lifecycle: Lifecycle,
   signal: AbortSignal,
 ): Promise<string> {
-  const { clock, settings, config } = context
+  const { clock, config } = context
   const files = Deadline.in(clock, FILES_MS)
   await makeRoom(context, files)
   await context.writePassfile(files)
   await runInitdb(context, signal)
-  if (settings.pgHba === undefined && config.bootstrap.pgHba.length > 0) {
+  if (context.settingsAs('primary').pgHba === undefined && config.bootstrap.pgHba.length > 0) {
     await context.files.appendHba(config.bootstrap.pgHba, Deadline.in(clock, FILES_MS))
   }
   if (!(await startServer(context, lifecycle, { role: 'primary' }, signal))) {

@@ -1,6 +1,6 @@
 // Writes the server's configuration files: which file gets what, in which order. Every write is atomic.
 
-import type { ServerSettings } from '../config/agent/types.ts'
+import type { RoleSettings } from '../config/agent/types.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { DataDirectory } from './data-directory.ts'
 import {
@@ -47,6 +47,16 @@ export class ConfigFiles {
     this.mainFile = `${options.configDir}/${options.baseName}.conf`
   }
 
+  /** Copies into the data directory, after a start that went well: a clone to a host without our files completes itself. */
+  async keepCopies(by: Deadline): Promise<void> {
+    if (this.isBesideData) await this.#data.keepCopiesOf(this.#config, this.#fileNames, by)
+  }
+
+  get #fileNames(): readonly string[] {
+    const { baseName } = this.#options
+    return [`${baseName}.conf`, `${baseName}.base.conf`, 'pg_hba.conf', 'pg_ident.conf']
+  }
+
   get isBesideData(): boolean {
     return this.#config !== this.#data
   }
@@ -57,7 +67,7 @@ export class ConfigFiles {
    * confirms commits, because failover goes by what the agent decided.
    */
   async write(
-    settings: ServerSettings,
+    settings: RoleSettings,
     intent: Intent,
     majorVersion: number,
     by: Deadline,
@@ -65,6 +75,7 @@ export class ConfigFiles {
   ): Promise<void> {
     const { baseName, customConf } = this.#options
     const baseFile = `${baseName}.base.conf`
+    if (this.isBesideData) await this.#config.fillFrom(this.#data, this.#fileNames, by)
     if (customConf === undefined) await this.#config.keepOriginal(`${baseName}.conf`, baseFile, by)
     const isOneFile = majorVersion >= RECOVERY_IN_MAIN_FILE
     const recovery =
@@ -97,7 +108,7 @@ export class ConfigFiles {
   }
 
   /** Outside the data directory the server has to be told; a path that the operator chose stays. */
-  #accessFiles(settings: ServerSettings): Readonly<Record<string, string>> {
+  #accessFiles(settings: RoleSettings): Readonly<Record<string, string>> {
     const { configDir } = this.#options
     const files = { hba_file: `${configDir}/pg_hba.conf`, ident_file: `${configDir}/pg_ident.conf` }
     return Object.fromEntries(
@@ -105,7 +116,7 @@ export class ConfigFiles {
     )
   }
 
-  async #writeAccess(settings: ServerSettings, by: Deadline): Promise<void> {
+  async #writeAccess(settings: RoleSettings, by: Deadline): Promise<void> {
     if (settings.pgHba !== undefined) await this.#config.write('pg_hba.conf', linesFile(settings.pgHba), by)
     if (settings.pgIdent !== undefined)
       await this.#config.write('pg_ident.conf', linesFile(settings.pgIdent), by)

@@ -5,7 +5,7 @@ import { chmod, rename, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { HostPort } from '../cluster/member.ts'
-import type { Credentials, LocalConfig, ServerSettings } from '../config/agent/types.ts'
+import type { Credentials, LocalConfig, RoleSettings, ServerSettings } from '../config/agent/types.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
@@ -16,6 +16,7 @@ import { SESSION, type Target } from './connection.ts'
 import { DataDirectory } from './data-directory.ts'
 import { checkParameters, type KnownRefusals } from './parameter-check.ts'
 import type { Door } from './ping.ts'
+import type { ServerRole } from './port.ts'
 import { passwordFile } from './settings-text.ts'
 
 /** The part of a node's file that is about its server. */
@@ -109,14 +110,24 @@ export class Context {
    */
   async writeFiles(intent: Intent, by: Deadline): Promise<void> {
     const { majorVersion } = await this.binaries(by)
-    const parameters = { ...(await this.#takenParameters(by)), ...this.commandLine() }
+    const settings = this.settingsAs(intent.role)
+    const taken = await this.#takenParameters(settings.parameters, by)
+    const parameters = { ...taken, ...this.commandLine() }
     const ownsSynchronous = this.synchronousNames !== undefined
-    await this.files.write({ ...this.settings, parameters }, intent, majorVersion, by, ownsSynchronous)
+    await this.files.write({ ...settings, parameters }, intent, majorVersion, by, ownsSynchronous)
+  }
+
+  /** What counts for a server of this role. */
+  settingsAs(role: ServerRole): RoleSettings {
+    return this.settings.byRole?.[role] ?? this.settings
   }
 
   /** Without those that would keep the server from starting; each new set is checked once and told about once. */
-  async #takenParameters(by: Deadline): Promise<Readonly<Record<string, string>>> {
-    const parameters = this.#ownParameters()
+  async #takenParameters(
+    wanted: Readonly<Record<string, string>>,
+    by: Deadline,
+  ): Promise<Readonly<Record<string, string>>> {
+    const parameters = this.#ownParameters(wanted)
     const text = JSON.stringify(parameters)
     if (this.#checked?.text === text) return this.#checked.accepted
     const postgres = (await this.binaries(by)).path('postgres')
@@ -199,12 +210,10 @@ export class Context {
     }
   }
 
-  #ownParameters(): Readonly<Record<string, string>> {
-    const { settings, synchronousNames } = this
-    if (synchronousNames === undefined) return settings.parameters
-    const others = Object.entries(settings.parameters).filter(
-      ([name]) => name.toLowerCase() !== SYNCHRONOUS_NAMES,
-    )
+  #ownParameters(wanted: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+    const { synchronousNames } = this
+    if (synchronousNames === undefined) return wanted
+    const others = Object.entries(wanted).filter(([name]) => name.toLowerCase() !== SYNCHRONOUS_NAMES)
     return { ...Object.fromEntries(others), [SYNCHRONOUS_NAMES]: synchronousNames }
   }
 

@@ -51,9 +51,42 @@ exit 0`
 const WRITE = `
 cd "$1" || exit 1
 case "$(stat -c %a .)" in *50) umask 027;; *) umask 077;; esac
-cat > "$2.pgherd" || exit 1
+cat > "$2.pgherd" || { rm -f "$2.pgherd"; exit 1; }
 if cmp -s "$2.pgherd" "$2"; then rm -f "$2.pgherd"; exit 0; fi
 sync "$2.pgherd" && mv -f "$2.pgherd" "$2" && sync .`
+
+/** A copy under another name first: the file itself stays where it is until it is replaced. */
+const KEEP_ORIGINAL = `
+cd "$1" || exit 1
+[ -e "$3" ] || [ ! -e "$2" ] && exit 0
+cp -p "$2" "$3.pgherd" && sync "$3.pgherd" && mv -f "$3.pgherd" "$3" && sync .`
+
+/**
+ * Each file that $1 lacks comes from $2: the copy that was kept there, else what initdb or a clone put there. The first name
+ * is the main file's, the second its base file's, which is made of a main file that is there.
+ */
+const FILL = `
+to=$1; from=$2; shift 2; main=$1; base=$2
+mkdir -p -m 700 "$to" && cd "$to" || exit 1
+for name in "$base" "$@"; do
+  [ ! -e "$name" ] || continue
+  [ "$name" != "$base" ] || [ ! -e "$main" ] || continue
+  for source in "$from/$name.backup" "$from/$name"; do
+    [ -e "$source" ] || continue
+    cp -p "$source" "$name.pgherd" && sync "$name.pgherd" && mv -f "$name.pgherd" "$name" || exit 1
+    break
+  done
+done
+sync .`
+
+const KEEP_COPIES = `
+from=$1; to=$2; shift 2
+cd "$to" || exit 1
+for name; do
+  [ -e "$from/$name" ] || continue
+  cmp -s "$from/$name" "$name.backup" && continue
+  cp -p "$from/$name" "$name.backup.pgherd" && mv -f "$name.backup.pgherd" "$name.backup" || exit 1
+done`
 
 const MOVE_ASIDE = `
 real=$(readlink -f "$1") || exit 1
@@ -116,10 +149,19 @@ export class DataDirectory {
     await this.#must(`remove ${names.join(', ')}`, script, [this.path, ...names], by)
   }
 
-  /** Renames `from` to `to` once: nothing happens when `to` exists or `from` does not. */
+  /** Copies `from` to `to` once: nothing happens when `to` exists or `from` does not. */
   async keepOriginal(from: string, to: string, by: Deadline): Promise<void> {
-    const script = 'cd "$1" || exit 1; [ -e "$3" ] || [ ! -e "$2" ] || mv "$2" "$3"'
-    await this.#must(`keep ${from}`, script, [this.path, from, to], by)
+    await this.#must(`keep ${from}`, KEEP_ORIGINAL, [this.path, from, to], by)
+  }
+
+  /** Gets the files that are missing here from `source`: their kept copies, else the files themselves. */
+  async fillFrom(source: DataDirectory, names: readonly string[], by: Deadline): Promise<void> {
+    await this.#must('complete the files', FILL, [this.path, source.path, ...names], by)
+  }
+
+  /** Keeps copies of the files of `source` here, as `<name>.backup`, where a clone finds them. */
+  async keepCopiesOf(source: DataDirectory, names: readonly string[], by: Deadline): Promise<void> {
+    await this.#must('keep copies', KEEP_COPIES, [source.path, this.path, ...names], by)
   }
 
   /** Renames the directory to `<path>.failed`, with a number when that exists, and makes an empty one. Returns the new path. */

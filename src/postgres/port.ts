@@ -188,6 +188,11 @@ export interface Postgres {
   keepDynamicConfig?(raw: JsonObject, by: Deadline): Promise<void>
   /** What was kept last; undefined when nothing readable was. */
   keptDynamicConfig?(by: Deadline): Promise<JsonObject | undefined>
+  /**
+   * A standby whose replay stands still because its primary was restarted with larger values goes on: it ends, and starts
+   * with theirs. False when an operator paused the replay. From PostgreSQL 14 on; older ones end by themselves.
+   */
+  endStarvedReplay?(by: Deadline): Promise<boolean>
   /** Points a standby at another upstream (or none), by reload where the version allows, else by restart. */
   follow(upstream: Upstream | undefined, by: Deadline): Promise<boolean>
   /** Does the running or stopped server's configuration already follow this upstream? */

@@ -31,6 +31,7 @@ import type {
   Upstream,
 } from './port.ts'
 import { promote } from './promotion.ts'
+import { endStarvedReplay } from './replay.ts'
 import { canRewind, rewind } from './rewind.ts'
 import { stopServer } from './shutdown.ts'
 import { applySlotChanges, slotChanges } from './slots.ts'
@@ -141,6 +142,10 @@ export class LocalServer implements Postgres {
   async configure(settings: ServerSettings, by: Deadline): Promise<boolean> {
     this.#context.settings = settings
     return reconfigure(this.#context, this.#lifecycle, this.#monitor, by)
+  }
+
+  endStarvedReplay(by: Deadline): Promise<boolean> {
+    return endStarvedReplay(this.#context, this.#lifecycle, this.#monitor, by)
   }
 
   async setSynchronousStandbys(names: string | undefined, by: Deadline): Promise<boolean> {

@@ -1,6 +1,7 @@
 // Starts our server and waits until it takes connections.
 
 import { Deadline } from '../platform/deadline.ts'
+import { messageOf } from '../platform/errors.ts'
 import type { Intent } from './config-files.ts'
 import type { Context } from './context.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -52,6 +53,11 @@ export async function startServer(
   const isReady = await waitReady(context, lifecycle, signal)
   // Only at a reload does PostgreSQL notice that the files want another value than it was started with.
   if (isReady && Object.keys(raised).length > 0) lifecycle.reload()
+  if (isReady) {
+    await context.files
+      .keepCopies(Deadline.in(context.clock, FILES_MS))
+      .catch((error: unknown) => context.log.warning(messageOf(error)))
+  }
   return isReady
 }
 

@@ -111,6 +111,23 @@ test('a standby with a smaller max_connections than its primary starts with the 
   await factsOf(pg2)
 })
 
+test('a standby whose primary came back with a larger value ends and starts with that one; a pause by hand is left alone', async () => {
+  await sql(pg2, 'SELECT pg_wal_replay_pause()')
+  assert.equal(await pg2.server.endStarvedReplay(within(5000)), false)
+  await sql(pg2, 'SELECT pg_wal_replay_resume()')
+  await pg1.server.stop({ mode: 'fast', checkpointFirst: false, by: within(20_000) })
+  const large = { ...pg1.settings, controlled: { ...pg1.settings.controlled, max_connections: '45' } }
+  const larger = rig.build(pg1.config, large)
+  assert.equal(await larger.server.start('primary', undefined, starting()), true)
+  await until('the replay stands still', pg2, async () => (await factsOf(pg2)).isReplayPaused)
+  assert.equal(await pg2.server.endStarvedReplay(within(5000)), true)
+  await until('its end', pg2, async () => (await pg2.server.status(within(5000))).process === 'stopped')
+  assert.equal(await pg2.server.start('replica', pg1.upstream, starting()), true)
+  assert.equal((await sql(pg2, 'SHOW max_connections'))[0]?.['max_connections'], '45')
+  await larger.server.close()
+  await factsOf(pg1)
+})
+
 test('an old primary that stopped cleanly before the promotion follows without a rewind', async () => {
   await until('streaming', pg2, async () => (await factsOf(pg2)).replicationState === 'streaming')
   const { stopped } = await pg1.server.stop({ mode: 'fast', checkpointFirst: true, by: within(20_000) })

@@ -78,16 +78,8 @@ export const inert: Readonly<Record<string, ReadonlySet<string>>> = {
   '': set('citus'),
   log: set('traceback_level'),
   postgresql: set(
-    ...['proxy_address', 'config_dir', 'bin_name', 'custom_conf', 'use_unix_socket_repl', 'callbacks'],
-    ...[
-      'parameters_primary',
-      'parameters_replica',
-      'parameters_standby_leader',
-      'pre_promote',
-      'before_stop',
-    ],
-    ...['pg_hba_primary', 'pg_hba_replica', 'pg_hba_standby_leader', 'pg_ident_primary'],
-    ...['pg_ident_replica', 'pg_ident_standby_leader', 'create_replica_methods', 'create_replica_method'],
-    ...['rewind'],
+    ...['proxy_address', 'use_unix_socket_repl', 'callbacks', 'parameters_standby_leader', 'pre_promote'],
+    ...['before_stop', 'pg_hba_standby_leader', 'pg_ident_standby_leader', 'create_replica_methods'],
+    ...['create_replica_method', 'rewind'],
   ),
 }

@@ -2,7 +2,7 @@
 
 import { isObject, type Json, type JsonObject } from '../../cluster/json.ts'
 import { controlledNames, controlledValues } from './controlled.ts'
-import type { DynamicConfig, LocalConfig, ServerSettings } from './types.ts'
+import type { DynamicConfig, LocalConfig, RoleSettings, ServerSettings } from './types.ts'
 import { readBoolean } from './units.ts'
 
 /** Settings that say how a standby recovers. The agent alone decides where to stream from and up to where. */
@@ -36,19 +36,18 @@ export function serverSettings(
   dynamic: DynamicConfig,
   majorVersion = 15,
 ): ServerSettings {
-  const dynamicPostgres = objectAt(dynamic.raw, 'postgresql')
-  const localPostgres = local.postgres.raw
-  const dynamicParameters = objectAt(dynamicPostgres, 'parameters')
-  const decided = controlledValues(dynamicParameters, majorVersion)
-  const warnings = decided.warnings.map(({ name, says }) => `postgresql.parameters.${name}: ${says}`)
-  const merged = mergeParameters(dynamicParameters, objectAt(localPostgres, 'parameters'), warnings)
-  const either = (key: string): Json | undefined => localPostgres[key] ?? dynamicPostgres[key] ?? undefined
-  const isTrue = (key: string): boolean => readBoolean(either(key)) === true
-  const recovery = {
-    ...objectAt(dynamicPostgres, 'recovery_conf'),
-    ...objectAt(localPostgres, 'recovery_conf'),
+  const sides: Sides = {
+    dynamic: objectAt(dynamic.raw, 'postgresql'),
+    local: local.postgres.raw,
+    majorVersion,
   }
-  const recoverySettings = recoveryParameters(merged, recovery)
+  const decided = controlledValues(objectAt(sides.dynamic, 'parameters'), majorVersion)
+  const warnings = decided.warnings.map(({ name, says }) => `postgresql.parameters.${name}: ${says}`)
+  const isTrue = (key: string): boolean => readBoolean(eitherOf(sides, key)) === true
+  const roleSettings = (role?: Role) => settingsOf(sides, decided.walKeep, role, warnings)
+  const primary = hasOwn(sides, 'primary') ? { primary: roleSettings('primary') } : {}
+  const replica = hasOwn(sides, 'replica') ? { replica: roleSettings('replica') } : {}
+  const byRole = { ...primary, ...replica }
   return {
     controlled: {
       listen_addresses: local.postgres.listenAddresses,
@@ -56,19 +55,62 @@ export function serverSettings(
       cluster_name: local.scope,
       ...decided.commandLine,
     },
-    parameters: {
-      ...defaultParameters(merged, recoverySettings, majorVersion),
-      ...plainParameters(merged),
-      ...decided.walKeep,
-    },
-    recovery: recoverySettings,
-    pgHba: merged.has('hba_file') ? undefined : lines(either('pg_hba')),
-    pgIdent: merged.has('ident_file') ? undefined : lines(either('pg_ident')),
+    ...roleSettings(),
+    ...(Object.keys(byRole).length > 0 ? { byRole } : {}),
     usePgRewind: isTrue('use_pg_rewind'),
     useSlots: dynamic.useSlots,
     removeDataDirectoryOnRewindFailure: isTrue('remove_data_directory_on_rewind_failure'),
     removeDataDirectoryOnDivergedTimelines: isTrue('remove_data_directory_on_diverged_timelines'),
+    warnings: [...new Set(warnings)],
+  }
+}
+
+type Role = 'primary' | 'replica'
+
+/** The two sides' `postgresql` sections. */
+interface Sides {
+  readonly dynamic: JsonObject
+  readonly local: JsonObject
+  readonly majorVersion: number
+}
+
+const OF_A_ROLE = ['parameters', 'pg_hba', 'pg_ident']
+
+function hasOwn({ dynamic, local }: Sides, role: Role): boolean {
+  return OF_A_ROLE.some(key => [local, dynamic].some(side => (side[`${key}_${role}`] ?? null) !== null))
+}
+
+/** The file wins over the cluster. */
+function eitherOf({ local, dynamic }: Sides, key: string): Json | undefined {
+  return local[key] ?? dynamic[key] ?? undefined
+}
+
+/** What a role's own parameters say wins over the general ones; its own lists replace them. */
+function settingsOf(
+  sides: Sides,
+  walKeep: Readonly<Record<string, string>>,
+  role: Role | undefined,
+  warnings: string[],
+): RoleSettings {
+  const { dynamic, local, majorVersion } = sides
+  const keys = role === undefined ? ['parameters'] : ['parameters', `parameters_${role}`]
+  const merged = mergeParameters(
+    keys.flatMap(key => [dynamic, local].map(side => [key, objectAt(side, key)] as const)),
     warnings,
+  )
+  const conf = { ...objectAt(dynamic, 'recovery_conf'), ...objectAt(local, 'recovery_conf') }
+  const recovery = recoveryParameters(merged, conf)
+  const listOf = (key: string) =>
+    lines((role === undefined ? undefined : eitherOf(sides, `${key}_${role}`)) ?? eitherOf(sides, key))
+  return {
+    parameters: {
+      ...defaultParameters(merged, recovery, majorVersion),
+      ...plainParameters(merged),
+      ...walKeep,
+    },
+    recovery,
+    pgHba: merged.has('hba_file') ? undefined : listOf('pg_hba'),
+    pgIdent: merged.has('ident_file') ? undefined : listOf('pg_ident'),
   }
 }
 
@@ -88,16 +130,24 @@ function defaultParameters(
 type Parameters = ReadonlyMap<string, { readonly name: string; readonly value: string }>
 
 /** Names compare without case, as PostgreSQL does; the key is the name in lower case. */
-function mergeParameters(dynamic: JsonObject, local: JsonObject, warnings: string[]): Parameters {
+function mergeParameters(
+  sources: readonly (readonly [string, JsonObject])[],
+  warnings: string[],
+): Parameters {
   const merged = new Map<string, { readonly name: string; readonly value: string }>()
-  for (const [name, value] of [...Object.entries(dynamic), ...Object.entries(local)]) {
+  const entries = sources.flatMap(([path, values]) =>
+    Object.entries(values).map(([name, value]) => ({ path: `postgresql.${path}`, name, value })),
+  )
+  for (const { path, name, value } of entries) {
     const key = name.toLowerCase()
-    if (controlledNames.has(key)) continue
+    if (controlledNames.has(key)) {
+      if (path !== 'postgresql.parameters')
+        warnings.push(`${path}.${name}: cannot differ between roles: left out`)
+      continue
+    }
     const text = parameterText(value)
-    if (!NAME.test(name))
-      warnings.push(`postgresql.parameters: ${JSON.stringify(name)} is no parameter's name`)
-    else if (text === undefined)
-      warnings.push(`postgresql.parameters.${name}: expected text, a number or a boolean`)
+    if (!NAME.test(name)) warnings.push(`${path}: ${JSON.stringify(name)} is no parameter's name`)
+    else if (text === undefined) warnings.push(`${path}.${name}: expected text, a number or a boolean`)
     else if (text === null) merged.delete(key)
     else merged.set(key, { name, value: text })
   }

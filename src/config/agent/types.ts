@@ -176,17 +176,23 @@ export interface DynamicConfig {
   readonly raw: JsonObject
 }
 
-/** The effective wishes about the server: dynamic and local merged, controlled parameters decided. */
-export interface ServerSettings {
-  /** Set on the postmaster's command line, so that ALTER SYSTEM cannot change them. */
-  readonly controlled: Readonly<Record<string, string>>
+/** What may differ between a primary and a standby. */
+export interface RoleSettings {
   /** Written to postgresql.conf. */
   readonly parameters: Readonly<Record<string, string>>
-  /** Lines of pg_hba.conf; undefined leaves the file alone. */
   /** How a standby recovers (restore_command ...), without where it streams from. */
   readonly recovery: Readonly<Record<string, string>>
+  /** Lines of pg_hba.conf; undefined leaves the file alone. */
   readonly pgHba: readonly string[] | undefined
   readonly pgIdent: readonly string[] | undefined
+}
+
+/** The effective wishes about the server: dynamic and local merged, controlled parameters decided. */
+export interface ServerSettings extends RoleSettings {
+  /** Set on the postmaster's command line, so that ALTER SYSTEM cannot change them. */
+  readonly controlled: Readonly<Record<string, string>>
+  /** In place of the general ones, for roles that have some of their own. */
+  readonly byRole?: { readonly primary?: RoleSettings; readonly replica?: RoleSettings }
   readonly usePgRewind: boolean
   readonly useSlots: boolean
   readonly removeDataDirectoryOnRewindFailure: boolean

@@ -170,3 +170,28 @@ test('switches follow the local side, except use_slots, which is the cluster alo
     true,
   )
 })
+
+test("a role's own parameters win over the general ones, its own lists replace them; without any there is nothing by role", () => {
+  assert.equal(settings({}).byRole, undefined)
+  const dynamic = {
+    parameters: { work_mem: '4MB', jit: 'off' },
+    parameters_replica: { work_mem: '5MB', recovery_min_apply_delay: '1min', max_connections: 50 },
+    pg_hba: ['general'],
+  }
+  const local =
+    '  parameters: {Work_Mem: 6MB}\n  parameters_replica: {WORK_MEM: 7MB}\n  pg_hba_primary: [mine]\n'
+  const { parameters, byRole, warnings } = settings(dynamic, local)
+  assert.equal(parameters['Work_Mem'], '6MB')
+  assert.deepEqual(byRole?.replica?.parameters, {
+    ...retry,
+    WORK_MEM: '7MB',
+    jit: 'off',
+    wal_keep_size: '128MB',
+  })
+  assert.deepEqual(byRole?.replica?.recovery, { recovery_min_apply_delay: '1min' })
+  assert.deepEqual(byRole?.replica?.pgHba, ['general'])
+  assert.deepEqual([byRole?.primary?.pgHba, byRole?.primary?.parameters['Work_Mem']], [['mine'], '6MB'])
+  assert.deepEqual(warnings, [
+    'postgresql.parameters_replica.max_connections: cannot differ between roles: left out',
+  ])
+})
