@@ -8,7 +8,7 @@ import type { Condition, Outcome, Write, Written } from '../dcs/dcs.ts'
 import { writeAsLeader } from '../dcs/leadership.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
-import type { Divergence } from '../postgres/port.ts'
+import type { Divergence, WalOnLeader } from '../postgres/port.ts'
 import type { Action } from './decision.ts'
 import type { Failsafe } from './failsafe.ts'
 import type { Fence } from './fence.ts'
@@ -25,14 +25,15 @@ import { Work, type WorkContext } from './work.ts'
 export interface Answers {
   readonly peers?: readonly PeerAnswer[]
   readonly divergence?: Divergence
+  readonly walOnLeader?: WalOnLeader
   readonly acquired?: 'won' | 'lost' | 'unknown'
   /** Of the last long action: false when another one ran. */
   readonly isStarted?: boolean
 }
 
-function outcomeOf({ acquired, divergence, isStarted }: Answers): string {
+function outcomeOf({ acquired, divergence, walOnLeader, isStarted }: Answers): string {
   if (isStarted !== undefined) return isStarted ? 'started' : 'refused'
-  return acquired ?? divergence?.kind ?? 'done'
+  return acquired ?? divergence?.kind ?? walOnLeader ?? 'done'
 }
 
 const PEER_TIMEOUT_MS = 2_000
@@ -88,6 +89,11 @@ export class Executor {
         return { peers: await this.#askPeers(action.peers) }
       case 'check-divergence':
         return this.#checkDivergence(action)
+      case 'check-wal': {
+        const by = Deadline.in(clock, COMPARE_TIMEOUT_MS)
+        const { leader, from, timeline } = action
+        return { walOnLeader: await postgres.walOnLeader(leader, from, timeline, by) }
+      }
       case 'acquire-leader':
         return this.#acquire()
       case 'reattach-leader':

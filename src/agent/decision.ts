@@ -1,5 +1,6 @@
 // A decision as a value: what to do, under which rule, and the sentence for the log.
 
+import type { Lsn, Timeline } from '../cluster/lsn.ts'
 import type { Upstream } from '../postgres/port.ts'
 import type { Memory, Snapshot } from './snapshot.ts'
 import type { PromotionSync } from './sync/promotion.ts'
@@ -9,6 +10,7 @@ import type { SyncStep } from './sync/step.ts'
 export type Ask =
   | { readonly kind: 'ask-peers'; readonly peers: ReadonlyMap<string, string> }
   | { readonly kind: 'check-divergence'; readonly leader: Upstream }
+  | { readonly kind: 'check-wal'; readonly leader: Upstream; readonly from: Lsn; readonly timeline: Timeline }
 
 /** Why and how a primary gives up. `release`: give the leader key away once it is safe. */
 export interface Demotion {
@@ -85,6 +87,7 @@ export function needsAnotherStep(action: Action): boolean {
     case 'ask-peers':
     case 'stop-receiving':
     case 'check-divergence':
+    case 'check-wal':
     case 'acquire-leader':
     case 'reattach-leader':
     case 'register-system-id':

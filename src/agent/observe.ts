@@ -222,6 +222,7 @@ export class Observer {
       },
       peers: answers.peers,
       divergence: answers.divergence,
+      walOnLeader: answers.walOnLeader,
       acquired: answers.acquired,
     }
   }

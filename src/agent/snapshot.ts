@@ -5,7 +5,7 @@ import type { HostPort, Tags } from '../cluster/member.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { LeaderHold } from '../dcs/dcs.ts'
-import type { Divergence, ServerStatus } from '../postgres/port.ts'
+import type { Divergence, ServerStatus, WalOnLeader } from '../postgres/port.ts'
 import { firstSyncMemory, type SyncMemory } from './sync/scene.ts'
 
 /** What never changes while the process runs (a reload makes a new one). */
@@ -107,8 +107,20 @@ export interface Snapshot {
   /** Answers to the `ask` actions of this turn. */
   readonly peers: readonly PeerAnswer[] | undefined
   readonly divergence: Divergence | undefined
+  /** Has the leader the WAL that we need next? */
+  readonly walOnLeader?: WalOnLeader | undefined
   /** How the last leadership write of this turn ended. */
   readonly acquired: 'won' | 'lost' | 'unknown' | undefined
+}
+
+/** A standby that receives nothing, since when, and what its leader said of the WAL that it needs. */
+export interface StandStill {
+  /** The leader's term. */
+  readonly epoch: bigint
+  readonly position: Lsn
+  readonly sinceMs: number
+  readonly askedAtMs: number | undefined
+  readonly isWalGone: boolean
 }
 
 /** What the agent remembers from turn to turn. */
@@ -136,6 +148,10 @@ export interface Memory {
   readonly isOursToStart: boolean
   /** When the leader's server was last started in place, latest last; a few. */
   readonly restartsAtMs: readonly number[]
+  /** Undefined while WAL arrives. */
+  readonly standStill?: StandStill | undefined
+  /** When this server was last given up for want of WAL, to be copied anew. */
+  readonly rebuiltAtMs?: number | undefined
   /** The leader's synchronous upkeep. */
   readonly sync: SyncMemory
 }

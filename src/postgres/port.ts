@@ -143,6 +143,9 @@ export type Divergence =
   /** `isLeaderInRecovery`: there was nothing to compare with yet. */
   | { readonly kind: 'unknown'; readonly why: string; readonly isLeaderInRecovery?: boolean }
 
+/** `unknown`: the leader did not tell, or our server is not at the end of its own WAL. */
+export type WalOnLeader = 'there' | 'gone' | 'unknown'
+
 export interface RewindResult {
   readonly ok: boolean
   /** Bytes of our own WAL after the point where the histories part: they are gone now. */
@@ -199,6 +202,8 @@ export interface Postgres {
   isFollowing(upstream: Upstream | undefined): boolean
 
   divergence(leader: Upstream, by: Deadline): Promise<Divergence>
+  /** Does the leader still have the WAL from `from` on that our running standby needs next? Never rejects. */
+  walOnLeader(leader: Upstream, from: Lsn, timeline: Timeline, by: Deadline): Promise<WalOnLeader>
   /** pg_rewind from the leader; the server is stopped first. */
   rewind(leader: Upstream, divergence: Divergence, signal: AbortSignal): Promise<RewindResult>
   /** Can pg_rewind run here (checksums or wal_log_hints, the tool, the setting)? */

@@ -29,6 +29,7 @@ import type {
   StopOptions,
   StopResult,
   Upstream,
+  WalOnLeader,
 } from './port.ts'
 import { promote } from './promotion.ts'
 import { endStarvedReplay } from './replay.ts'
@@ -37,6 +38,7 @@ import { stopServer } from './shutdown.ts'
 import { applySlotChanges, slotChanges } from './slots.ts'
 import { startServer } from './startup.ts'
 import { verify } from './verify.ts'
+import { walOnLeader } from './wal-on-leader.ts'
 
 const DYNAMIC_CONFIG = 'patroni.dynamic.json'
 
@@ -192,6 +194,10 @@ export class LocalServer implements Postgres {
 
   divergence(leader: Upstream, by: Deadline): Promise<Divergence> {
     return divergence(this.#context, this.#lifecycle, leader, by)
+  }
+
+  walOnLeader(leader: Upstream, from: Lsn, timeline: Timeline, by: Deadline): Promise<WalOnLeader> {
+    return walOnLeader(this.#context, this.#monitor, leader, { from, timeline }, by)
   }
 
   async rewind(leader: Upstream, divergence: Divergence, signal: AbortSignal): Promise<RewindResult> {

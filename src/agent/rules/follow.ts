@@ -6,6 +6,7 @@ import type { Decision, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { resolveDivergence } from './divergence.ts'
 import { leaderIsPrimary, leaderUpstream, runsAsPrimary, say } from './say.ts'
+import { lacksWal } from './starved.ts'
 
 /** A promotion takes a tenth of a second or two, and nobody tells us of its end. */
 const COMPARE_AGAIN_MS = 250
@@ -52,10 +53,12 @@ function followWith(
       upstream,
     })
   }
+  const starved = lacksWal(snapshot, facts, upstream, epoch, checked.memory)
+  if (starved.decision !== undefined) return starved.decision
   return say(
     'no-action-replica',
     `no action. I am (${snapshot.self.name}), a secondary, and following a leader (${upstream.member})`,
-    { ...checked.memory, failedStarts: 0 },
+    { ...starved.memory, failedStarts: 0 },
   )
 }
 

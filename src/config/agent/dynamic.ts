@@ -73,6 +73,7 @@ function readAll(reading: Reading, everyMemberHasPgherd: boolean): Omit<DynamicC
     primaryRaceBackoffSeconds: reading.integer('primary_race_backoff', 0, 0),
     shortTtl,
     useSlots: useSlots ?? true,
+    rebuildsStarved: readOwn(reading, 'rebuild_starved_replicas'),
     permanentSlots: slots.permanent,
     ignoredSlots: slots.ignored,
     raw: reading.raw,
@@ -128,9 +129,14 @@ class Reading {
   }
 }
 
-function readShortTtl(reading: Reading, everyMemberHasPgherd: boolean): boolean {
+/** A switch of ours, off unless it is on. */
+function readOwn(reading: Reading, name: string): boolean {
   const own = reading.raw['pgherd']
-  const isWanted = isObject(own) && readBoolean(own['short_ttl']) === true
+  return isObject(own) && readBoolean(own[name]) === true
+}
+
+function readShortTtl(reading: Reading, everyMemberHasPgherd: boolean): boolean {
+  const isWanted = readOwn(reading, 'short_ttl')
   if (isWanted && !everyMemberHasPgherd) {
     reading.warn('pgherd', 'short_ttl is refused while a member without pgherd is in the cluster')
   }

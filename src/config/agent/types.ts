@@ -107,6 +107,8 @@ export interface LocalPostgres {
   readonly replication: Credentials
   readonly rewind: Credentials
   readonly basebackup: readonly ToolOption[]
+  /** More options for pg_rewind. */
+  readonly rewindOptions?: readonly ToolOption[]
   /** The file's own `parameters`, `pg_hba`, `use_pg_rewind` ...: merged over the dynamic ones. */
   readonly raw: JsonObject
 }
@@ -166,6 +168,8 @@ export interface DynamicConfig {
   /** The floors are lowered by `pgherd: {short_ttl: true}`. */
   readonly shortTtl: boolean
   readonly useSlots: boolean
+  /** A standby whose WAL is gone is copied anew without an order: `pgherd: {rebuild_starved_replicas: true}`. */
+  readonly rebuildsStarved: boolean
   /** Slots that the cluster keeps, by name. */
   readonly permanentSlots: ReadonlyMap<string, PermanentSlot>
   /** Slots that are somebody else's: neither made nor dropped. */

@@ -17,6 +17,7 @@ import type {
   StopOptions,
   StopResult,
   Upstream,
+  WalOnLeader,
 } from '../../../src/postgres/port.ts'
 import type { Process } from '../core/machine.ts'
 import type { Random } from '../core/random.ts'
@@ -290,6 +291,11 @@ export class SimPostgres implements Postgres {
     server.world.listener.onRewound(server, discarded)
     const bytes = divergence.kind === 'diverged' ? divergence.localEnd - divergence.at : 0n
     return { ok: true, discardedBytes: bytes, says: `rewound to the history of ${leader.member}` }
+  }
+
+  async walOnLeader(): Promise<WalOnLeader> {
+    await this.#pause(5, 50)
+    return 'there'
   }
 
   async canRewind(_by: Deadline): Promise<boolean> {
