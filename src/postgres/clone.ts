@@ -5,10 +5,10 @@ import { Deadline } from '../platform/deadline.ts'
 import { HaError, UserError } from '../platform/errors.ts'
 import { makeRoom } from './bootstrap.ts'
 import type { Context } from './context.ts'
-import { toolEnvironment } from './environment.ts'
 import { intentOf } from './following.ts'
 import type { Upstream } from './port.ts'
-import { connectionWords, conninfo } from './settings-text.ts'
+import { connectionWords } from './settings-text.ts'
+import { withToolConnection } from './tool-connection.ts'
 import { BASEBACKUP_REFUSED, optionArguments, optionList, splitRefused } from './tool-options.ts'
 
 const TRIES = 2
@@ -50,16 +50,19 @@ async function copy(context: Context, source: Upstream, signal: AbortSignal): Pr
   const { config, clock, passfile } = context
   const binaries = await context.binaries(Deadline.in(clock, FILES_MS))
   const words = connectionWords(source.address, config.postgres.replication, passfile)
-  const result = await runChild(
-    binaries.path('pg_basebackup'),
-    [
-      `--pgdata=${config.postgres.dataDir}`,
-      '--wal-method=stream',
-      `--dbname=${conninfo({ ...words, application_name: config.name })}`,
-      '--no-password',
-      ...userArguments(context),
-    ],
-    { by: Deadline.in(clock, CLONE_MS), env: toolEnvironment(), cwd: '/', signal, diesWithUs: true },
+  const named = { ...words, application_name: config.name }
+  const result = await withToolConnection(named, ({ conninfo, env }) =>
+    runChild(
+      binaries.path('pg_basebackup'),
+      [
+        `--pgdata=${config.postgres.dataDir}`,
+        '--wal-method=stream',
+        `--dbname=${conninfo}`,
+        '--no-password',
+        ...userArguments(context),
+      ],
+      { by: Deadline.in(clock, CLONE_MS), env, cwd: '/', signal, diesWithUs: true },
+    ),
   )
   signal.throwIfAborted()
   if (result.code === 0) return
