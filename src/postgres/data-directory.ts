@@ -88,6 +88,10 @@ for name; do
   cp -p "$from/$name" "$name.backup.pgherd" && mv -f "$name.backup.pgherd" "$name.backup" || exit 1
 done`
 
+const UNARCHIVED = `
+cd "$1/pg_wal/archive_status" || exit 1
+for f in *.ready; do [ ! -e "$f" ] || basename "$f" .ready; done`
+
 const MOVE_ASIDE = `
 real=$(readlink -f "$1") || exit 1
 target="$real.failed"; n=1
@@ -162,6 +166,13 @@ export class DataDirectory {
   /** Keeps copies of the files of `source` here, as `<name>.backup`, where a clone finds them. */
   async keepCopiesOf(source: DataDirectory, names: readonly string[], by: Deadline): Promise<void> {
     await this.#must('keep copies', KEEP_COPIES, [source.path, this.path, ...names], by)
+  }
+
+  /** The names of complete WAL files that wait for the archiver, oldest first. */
+  async unarchivedWal(by: Deadline): Promise<readonly string[]> {
+    return (await this.#must('list WAL to archive', UNARCHIVED, [this.path], by)).stdout
+      .split('\n')
+      .filter(name => name !== '')
   }
 
   /** Renames the directory to `<path>.failed`, with a number when that exists, and makes an empty one. Returns the new path. */

@@ -3,14 +3,17 @@
 import { runChild } from '../platform/child.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
+import { archiveReady } from './archive-ready.ts'
 import { PATIENT_SESSION, withConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import { leaderLineage } from './divergence.ts'
 import { toolEnvironment } from './environment.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Divergence, RewindResult, Upstream } from './port.ts'
-import { connectionWords, conninfo } from './settings-text.ts'
+import { connectionWords } from './settings-text.ts'
 import { stopServer } from './shutdown.ts'
+import { withToolConnection } from './tool-connection.ts'
+import { optionArguments, optionList, REWIND_REFUSED, splitRefused } from './tool-options.ts'
 
 /** A rewind is ended by its signal; this only bounds a wait that nobody aborts. */
 const REWIND_MS = 24 * 3_600_000
@@ -35,12 +38,13 @@ export async function rewind(
     const stop = { mode: 'fast', checkpointFirst: false, by: Deadline.in(clock, STOP_MS) } as const
     const { stopped } = await stopServer(context, lifecycle, stop, undefined)
     if (!stopped) return failed('our own server could not be stopped')
+    await archiveReady(context, signal)
     await context.files.writeSignals(
       { role: 'primary' },
       await majorVersion(context),
       Deadline.in(clock, FILES_MS),
     )
-    await endCrash(context, lifecycle, signal)
+    if (await endCrash(context, lifecycle, signal)) await archiveReady(context, signal)
     const leaderTimeline = await checkpointOnLeader(context, leader)
     const output = await runRewind(context, leader, signal)
     const before = divergence.kind === 'diverged' ? divergence : undefined
@@ -68,12 +72,13 @@ async function majorVersion(context: Context): Promise<number> {
 
 /**
  * pg_rewind wants a server that ended cleanly. It can see to that itself, but not with the parameters that we give on the
- * command line. Nothing is archived in this run: what is rewound must not reach the archive.
+ * command line. Its own archiver does nothing in this run; what is complete then is archived afterwards. False when there was
+ * no crash.
  */
-async function endCrash(context: Context, lifecycle: Lifecycle, signal: AbortSignal): Promise<void> {
+async function endCrash(context: Context, lifecycle: Lifecycle, signal: AbortSignal): Promise<boolean> {
   const { clock, config } = context
   const control = await lifecycle.controlFile(Deadline.in(clock, FILES_MS))
-  if (control === undefined || CLEAN_STATES.includes(control.state)) return
+  if (control === undefined || CLEAN_STATES.includes(control.state)) return false
   context.log.info(`ending the crash (control file: ${control.state}) in single-user mode before the rewind`)
   const binaries = await context.binaries(Deadline.in(clock, FILES_MS))
   const parameters = {
@@ -96,6 +101,7 @@ async function endCrash(context: Context, lifecycle: Lifecycle, signal: AbortSig
   )
   signal.throwIfAborted()
   if (result.code !== 0) throw new Error(`single-user recovery failed: ${lastLine(result.stderr)}`)
+  return true
 }
 
 /**
@@ -121,20 +127,26 @@ async function runRewind(context: Context, leader: Upstream, signal: AbortSignal
   const binaries = await context.binaries(Deadline.in(clock, FILES_MS))
   await context.writePassfile(Deadline.in(clock, FILES_MS))
   const words = connectionWords(leader.address, config.postgres.rewind, context.passfile)
-  const source = conninfo({ ...words, dbname: config.postgres.database, options: '-c statement_timeout=0' })
-  const args = ['--progress', `--target-pgdata=${config.postgres.dataDir}`, `--source-server=${source}`]
+  const source = { ...words, dbname: config.postgres.database, options: '-c statement_timeout=0' }
+  const args = ['--progress', `--target-pgdata=${config.postgres.dataDir}`]
   if (files.isBesideData && binaries.majorVersion >= 15) args.push(`--config-file=${files.mainFile}`)
   if (settings.recovery['restore_command'] !== undefined && binaries.majorVersion >= 13)
     args.push('--restore-target-wal')
+  const extra = splitRefused(optionList(config.postgres.rewindOptions ?? []), REWIND_REFUSED)
+  if (extra.refused.length > 0)
+    context.log.warning(`postgresql.rewind: ${extra.refused.join(', ')} is set by us and left out`)
+  args.push(...optionArguments(extra.allowed))
   // Half rewound, a directory may look whole and never come up, or worse: the note outlives us.
   await data.beginRewind(Deadline.in(clock, FILES_MS))
-  const result = await runChild(binaries.path('pg_rewind'), args, {
-    by: Deadline.in(clock, REWIND_MS),
-    env: toolEnvironment(),
-    cwd: '/',
-    signal,
-    diesWithUs: true,
-  })
+  const result = await withToolConnection(source, ({ conninfo, env }) =>
+    runChild(binaries.path('pg_rewind'), [...args, `--source-server=${conninfo}`], {
+      by: Deadline.in(clock, REWIND_MS),
+      env,
+      cwd: '/',
+      signal,
+      diesWithUs: true,
+    }),
+  )
   const output = `${result.stdout}\n${result.stderr}`
   if (result.code === 0 || !HAS_BEGUN_TO_COPY.test(output)) await data.endRewind(Deadline.in(clock, FILES_MS))
   signal.throwIfAborted()

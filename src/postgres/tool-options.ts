@@ -12,6 +12,11 @@ export const BASEBACKUP_REFUSED = [
   ...['pgdata', 'format', 'wal-method', 'gzip', 'version', 'dbname', 'host', 'port', 'username', 'password'],
   ...['no-password', 'no-sync'],
 ]
+/** What pg_rewind gets from us alone. */
+export const REWIND_REFUSED = [
+  ...['target-pgdata', 'source-pgdata', 'source-server', 'write-recovery-conf', 'dry-run', 'config-file'],
+  ...['restore-target-wal', 'no-ensure-shutdown', 'no-sync', 'progress', 'version', 'help'],
+]
 const LOCALE = /^(locale|no-locale|lc-.*|locale-provider|icu-.*|builtin-locale)$/
 
 /** Reads `name`, `{name: value}` and maps of several; leading dashes and underscores do not matter. */

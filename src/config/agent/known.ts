@@ -80,6 +80,6 @@ export const inert: Readonly<Record<string, ReadonlySet<string>>> = {
   postgresql: set(
     ...['proxy_address', 'use_unix_socket_repl', 'callbacks', 'parameters_standby_leader', 'pre_promote'],
     ...['before_stop', 'pg_hba_standby_leader', 'pg_ident_standby_leader', 'create_replica_methods'],
-    ...['create_replica_method', 'rewind'],
+    'create_replica_method',
   ),
 }

@@ -43,6 +43,7 @@ export function readPostgres(top: Section, systemUser: string | undefined): Loca
       ? readCredentials(accountSection(section, accounts, 'rewind'), undefined)
       : superuser,
     basebackup: readToolOptions(section, 'basebackup', REFUSED_BASEBACKUP),
+    rewindOptions: readToolOptions(section, 'rewind', new Set()),
     raw: withoutSecrets(section.values),
   }
 }
