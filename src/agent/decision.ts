@@ -41,7 +41,8 @@ export type Action =
   | { readonly kind: 'write-config' }
   | { readonly kind: 'clear-request' }
   | { readonly kind: 'bootstrap' }
-  | { readonly kind: 'clone'; readonly from: Upstream }
+  /** `from` undefined: by a method that needs no leader. */
+  | { readonly kind: 'clone'; readonly from: Upstream | undefined }
   | { readonly kind: 'start'; readonly as: 'primary' | 'replica'; readonly upstream: Upstream | undefined }
   | { readonly kind: 'promote'; readonly sync: PromotionWrite | undefined }
   | (Extract<SyncStep, { kind: 'write-sync' | 'delete-sync' }> & SyncCompare)

@@ -236,6 +236,7 @@ export class Observer {
       address: local.postgres.connectAddress,
       tags: local.tags,
       canBootstrap: Object.keys(local.bootstrap.dcs).length > 0,
+      canCloneAlone: settings.replicaMethods?.some(({ noLeader }) => noLeader) ?? false,
       usePgRewind: settings.usePgRewind,
       removeOnRewindFailure: settings.removeDataDirectoryOnRewindFailure,
       removeOnDivergence: settings.removeDataDirectoryOnDivergedTimelines,

@@ -16,6 +16,8 @@ export interface Self {
   readonly tags: Tags
   /** The file has a bootstrap section, so this node may start a new cluster. */
   readonly canBootstrap: boolean
+  /** A configured replica method needs no leader. */
+  readonly canCloneAlone?: boolean
   readonly usePgRewind: boolean
   readonly removeOnRewindFailure: boolean
   readonly removeOnDivergence: boolean

@@ -56,7 +56,7 @@ export class Work {
       case 'clone':
         return task(
           'clone',
-          `bootstrap from leader '${action.from.member}'`,
+          action.from === undefined ? 'bootstrap without leader' : `bootstrap from '${action.from.member}'`,
           async signal => {
             await parts.postgres.clone(action.from, signal)
             return memory => ({ ...memory, role: 'replica', cleanAgainst: this.#epoch(), failedStarts: 0 })

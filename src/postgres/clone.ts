@@ -1,12 +1,15 @@
 // Copies a running member's data directory with pg_basebackup and makes a standby of it.
 
+import type { ReplicaMethod } from '../config/agent/methods.ts'
+import type { ServerSettings } from '../config/agent/types.ts'
 import { runChild } from '../platform/child.ts'
 import { Deadline } from '../platform/deadline.ts'
-import { HaError, UserError } from '../platform/errors.ts'
+import { HaError, messageOf, UserError } from '../platform/errors.ts'
 import { makeRoom } from './bootstrap.ts'
 import type { Context } from './context.ts'
 import { intentOf } from './following.ts'
 import type { Upstream } from './port.ts'
+import { runReplicaMethod } from './replica-method.ts'
 import { connectionWords } from './settings-text.ts'
 import { withToolConnection } from './tool-connection.ts'
 import { BASEBACKUP_REFUSED, optionArguments, optionList, splitRefused } from './tool-options.ts'
@@ -18,17 +21,80 @@ const CLONE_MS = 30 * 24 * 3_600_000
 const FILES_MS = 30_000
 
 /**
- * Fills the empty data directory from `source`, in at most two tries, and writes a standby's configuration. A failed or
- * aborted copy leaves the directory empty. UserError when the source does not let us in.
+ * Makes a copy by the configured methods, the first that succeeds, and writes a standby's configuration. Without a source
+ * only methods that need no leader are tried. A failed or aborted copy leaves the directory empty, unless its method keeps
+ * data. Rejects with the last failure: UserError when the source does not let us in.
  */
-export async function clone(context: Context, source: Upstream, signal: AbortSignal): Promise<void> {
+export async function clone(
+  context: Context,
+  source: Upstream | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   const { clock, log, data, files } = context
-  await makeRoom(context, Deadline.in(clock, FILES_MS))
+  const methods = methodsOf(context.settings).filter(({ noLeader }) => noLeader || source !== undefined)
+  let isKept = keepsData(context.settings) && (await hasCluster(context))
+  if (!isKept) await makeRoom(context, Deadline.in(clock, FILES_MS))
   await context.writePassfile(Deadline.in(clock, FILES_MS))
+  let failure: unknown = new HaError('E_CLONE', 'no replica method works without a leader', {
+    retryable: true,
+  })
+  let isDone = false
+  for (const method of methods) {
+    try {
+      if (isKept && !method.keepData) {
+        isKept = false
+        log.warning(
+          `the data that no method could use was set aside as ${await data.moveAside(Deadline.in(clock, FILES_MS))}`,
+        )
+      }
+      await copyBy(context, method, source, signal)
+      isDone = true
+      break
+    } catch (error) {
+      if (!method.keepData) await data.discardContents(Deadline.in(clock, FILES_MS))
+      signal.throwIfAborted()
+      failure = error
+      if (method !== methods.at(-1)) log.warning(messageOf(error))
+    }
+  }
+  if (!isDone) throw failure
+  const by = Deadline.in(clock, FILES_MS)
+  const intent = intentOf(context, 'replica', source)
+  const { majorVersion } = await context.binaries(by)
+  await context.writeFiles(intent, by)
+  await files.writeSignals(intent, majorVersion, by)
+}
+
+/** The operator lets the first method use what is there. */
+export function keepsData(settings: ServerSettings): boolean {
+  return methodsOf(settings)[0]?.keepData === true
+}
+
+async function hasCluster({ data, clock }: Context): Promise<boolean> {
+  return (await data.look(Deadline.in(clock, FILES_MS)))?.state === 'initialized'
+}
+
+function methodsOf({ replicaMethods }: ServerSettings): readonly ReplicaMethod[] {
+  const basebackup = { name: 'basebackup', command: undefined, options: [] }
+  return replicaMethods ?? [{ ...basebackup, noParams: false, keepData: false, noLeader: false }]
+}
+
+async function copyBy(
+  context: Context,
+  method: ReplicaMethod,
+  source: Upstream | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  if (method.command !== undefined) await runReplicaMethod(context, method, source, signal)
+  else if (source !== undefined) await copyInTries(context, source, signal)
+}
+
+async function copyInTries(context: Context, source: Upstream, signal: AbortSignal): Promise<void> {
+  const { clock, log, data } = context
   for (let attempt = 1; ; attempt++) {
     try {
       await copy(context, source, signal)
-      break
+      return
     } catch (error) {
       await data.discardContents(Deadline.in(clock, FILES_MS))
       if (attempt === TRIES || signal.aborted || error instanceof UserError) throw error
@@ -38,11 +104,6 @@ export async function clone(context: Context, source: Upstream, signal: AbortSig
       await clock.sleep(PAUSE_MS, signal)
     }
   }
-  const by = Deadline.in(clock, FILES_MS)
-  const intent = intentOf(context, 'replica', source)
-  const { majorVersion } = await context.binaries(by)
-  await context.writeFiles(intent, by)
-  await files.writeSignals(intent, majorVersion, by)
 }
 
 async function copy(context: Context, source: Upstream, signal: AbortSignal): Promise<void> {

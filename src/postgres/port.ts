@@ -162,11 +162,17 @@ export interface Postgres {
 
   /** initdb, configuration, start, roles, post_bootstrap: ends with a running primary. Returns the system identifier. */
   bootstrap(signal: AbortSignal): Promise<string>
-  /** pg_basebackup from `source` into the empty data directory, replica configuration; does not start. */
-  clone(source: Upstream, signal: AbortSignal): Promise<void>
+  /**
+   * A copy by the configured methods (pg_basebackup from `source`) into the empty data directory, replica configuration; does
+   * not start. Without a source by methods that need no leader.
+   */
+  clone(source: Upstream | undefined, signal: AbortSignal): Promise<void>
   /** Renames the data directory to `<dir>.failed` (or with a number): nothing is lost. */
   setAside(by: Deadline): Promise<string>
-  /** Removes everything in the data directory of a stopped server. Only when the operator ordered a fresh copy. */
+  /**
+   * Removes everything in the data directory of a stopped server, unless the configured method uses what is there. Only when
+   * the operator ordered a fresh copy.
+   */
   discard(by: Deadline): Promise<void>
 
   /**

@@ -8,7 +8,7 @@ import type { ServerSettings } from '../config/agent/types.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import { bootstrap } from './bootstrap.ts'
-import { clone } from './clone.ts'
+import { clone, keepsData } from './clone.ts'
 import { Connection, PATIENT_SESSION, withConnection } from './connection.ts'
 import { Context, type ServerConfig, type ServerOptions } from './context.ts'
 import { divergence, historyFileName } from './divergence.ts'
@@ -99,7 +99,7 @@ export class LocalServer implements Postgres {
     return bootstrap(this.#context, this.#lifecycle, signal)
   }
 
-  clone(source: Upstream, signal: AbortSignal): Promise<void> {
+  clone(source: Upstream | undefined, signal: AbortSignal): Promise<void> {
     return clone(this.#context, source, signal)
   }
 
@@ -110,6 +110,7 @@ export class LocalServer implements Postgres {
   async discard(by: Deadline): Promise<void> {
     if ((await this.#lifecycle.look(by)).process !== 'stopped')
       throw new HaError('E_RUNNING', 'a server that runs keeps its data directory')
+    if (keepsData(this.#context.settings)) return
     await this.#context.data.discardContents(by)
     // Whatever was left undone in there is gone with it.
     await this.#context.data.endRewind(by)

@@ -11,6 +11,7 @@ const NOT_IN_A_WORLD: Readonly<Record<string, string>> = {
   'data-directory-unreadable': 'storage does not fail',
   'wait-for-primary': 'the initialize key does not vanish',
   'register-system-id': 'the initialize key does not vanish',
+  'clone-alone': 'no archive in a world',
   'wal-gone': 'no leader throws WAL away',
   rebuild: 'no leader throws WAL away',
   diverged: 'use_pg_rewind is on',

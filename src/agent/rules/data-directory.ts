@@ -1,7 +1,8 @@
 // No data, or none that can be read: start a cluster, copy one, or wait.
 
-import { mayLead } from '../../cluster/member.ts'
+import { hostPortOf, isTagged, mayLead } from '../../cluster/member.ts'
 import type { ClusterView } from '../../cluster/view.ts'
+import type { Upstream } from '../../postgres/port.ts'
 import type { Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { leaderUpstream, say } from './say.ts'
@@ -37,12 +38,11 @@ export const dataDirectoryIsEmpty: Rule = (snapshot, memory) => {
       memory,
     )
   }
-  const upstream = leaderUpstream(view)
-  if (upstream !== undefined) {
-    return say('clone', `trying to bootstrap from leader '${upstream.member}'`, memory, {
-      kind: 'clone',
-      from: upstream,
-    })
+  const leader = leaderUpstream(view)
+  if (leader !== undefined) {
+    const from = spareSource(view, self.name, memory) ?? leader
+    const what = from === leader ? 'leader' : 'replica'
+    return say('clone', `trying to bootstrap from ${what} '${from.member}'`, memory, { kind: 'clone', from })
   }
   return bootstrapOrWait(snapshot, view, memory)
 }
@@ -55,7 +55,34 @@ function bootstrapOrWait(
   if (view.initialize === undefined && self.canBootstrap && mayLead(self)) {
     return say('bootstrap', 'trying to bootstrap a new cluster', memory, { kind: 'bootstrap' })
   }
+  // An empty `initialize` is a cluster that is being born: nothing of it is in an archive yet.
+  if (self.canCloneAlone === true && (view.initialize?.value ?? '') !== '') {
+    const says = 'trying to bootstrap without leader'
+    return say('clone-alone', says, memory, { kind: 'clone', from: undefined })
+  }
   return say('wait-for-bootstrap', `waiting for leader to bootstrap${abandoned(view)}`, memory)
+}
+
+/**
+ * A replica that offers itself (`clonefrom`) and streams from the leader spares the leader the work. Members choose by their
+ * names, so that not all take the same one; after a failure the leader is next.
+ */
+function spareSource(view: ClusterView, me: string, { failedStarts }: Memory): Upstream | undefined {
+  const timeline = view.leader === undefined ? undefined : view.members.get(view.leader.name)?.timeline
+  const offers = [...view.members.values()].filter(
+    member =>
+      member.name !== me &&
+      member.name !== view.leader?.name &&
+      isTagged(member.tags, 'clonefrom') &&
+      member.state === 'running' &&
+      member.replicationState === 'streaming' &&
+      member.timeline === timeline,
+  )
+  if (offers.length === 0 || failedStarts % 2 === 1) return undefined
+  const sum = [...me].reduce((total, char) => total + (char.codePointAt(0) ?? 0), 0)
+  const chosen = offers.sort((a, b) => a.name.localeCompare(b.name))[sum % offers.length]
+  const address = hostPortOf(chosen?.connUrl)
+  return chosen === undefined || address === undefined ? undefined : { member: chosen.name, address }
 }
 
 /** A member that died while it made the cluster leaves the scope claimed: only a person can know that it will not return. */

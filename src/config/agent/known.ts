@@ -79,7 +79,6 @@ export const inert: Readonly<Record<string, ReadonlySet<string>>> = {
   log: set('traceback_level'),
   postgresql: set(
     ...['proxy_address', 'use_unix_socket_repl', 'callbacks', 'parameters_standby_leader', 'pre_promote'],
-    ...['before_stop', 'pg_hba_standby_leader', 'pg_ident_standby_leader', 'create_replica_methods'],
-    'create_replica_method',
+    ...['before_stop', 'pg_hba_standby_leader', 'pg_ident_standby_leader'],
   ),
 }

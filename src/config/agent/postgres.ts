@@ -4,6 +4,7 @@ import { isObject, type Json, type JsonObject } from '../../cluster/json.ts'
 import { controlledNames, controlledValues } from './controlled.ts'
 import { dynamicWarnings } from './dynamic.ts'
 import { bootstrapKeys, credentialKeys, dcsKeys, inert, postgresKeys } from './known.ts'
+import { methodNames } from './methods.ts'
 import type { Section } from './section.ts'
 import type { BootstrapConfig, Credentials, LocalPostgres, ToolOption } from './types.ts'
 
@@ -20,7 +21,7 @@ const ACCOUNTS = ['superuser', 'replication', 'pg_rewind'] as const
 /** Reads `postgresql`. `systemUser` is whose name libpq would use when the superuser is not named. */
 export function readPostgres(top: Section, systemUser: string | undefined): LocalPostgres {
   const section = top.section('postgresql')
-  section.warnUnknown(postgresKeys)
+  section.warnUnknown(new Set([...postgresKeys, ...methodNames(key => section.values[key])]))
   warnInert(section, 'postgresql')
   warnControlled(section)
   const listen = readListen(section)

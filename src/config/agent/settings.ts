@@ -2,6 +2,7 @@
 
 import { isObject, type Json, type JsonObject } from '../../cluster/json.ts'
 import { controlledNames, controlledValues } from './controlled.ts'
+import { replicaMethods } from './methods.ts'
 import type { DynamicConfig, LocalConfig, RoleSettings, ServerSettings } from './types.ts'
 import { readBoolean } from './units.ts'
 
@@ -57,6 +58,7 @@ export function serverSettings(
     },
     ...roleSettings(),
     ...(Object.keys(byRole).length > 0 ? { byRole } : {}),
+    replicaMethods: replicaMethods(key => eitherOf(sides, key)),
     usePgRewind: isTrue('use_pg_rewind'),
     useSlots: dynamic.useSlots,
     removeDataDirectoryOnRewindFailure: isTrue('remove_data_directory_on_rewind_failure'),

@@ -6,6 +6,7 @@ import type { HostPort, Tags } from '../../cluster/member.ts'
 import type { LogLevel } from '../../platform/log.ts'
 import type { LogFileOptions } from '../../platform/log-file.ts'
 import type { LineLook } from '../../platform/log-format.ts'
+import type { ReplicaMethod } from './methods.ts'
 import type { PermanentSlot, SlotMatcher } from './slots.ts'
 
 /** Something in the file that is accepted but worth telling, with its place. */
@@ -197,6 +198,8 @@ export interface ServerSettings extends RoleSettings {
   readonly controlled: Readonly<Record<string, string>>
   /** In place of the general ones, for roles that have some of their own. */
   readonly byRole?: { readonly primary?: RoleSettings; readonly replica?: RoleSettings }
+  /** How a replica is made, in the order of attempts; undefined: by pg_basebackup. */
+  readonly replicaMethods?: readonly ReplicaMethod[]
   readonly usePgRewind: boolean
   readonly useSlots: boolean
   readonly removeDataDirectoryOnRewindFailure: boolean

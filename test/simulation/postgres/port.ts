@@ -138,8 +138,9 @@ export class SimPostgres implements Postgres {
     return systemId
   }
 
-  async #clone(source: Upstream, signal: AbortSignal): Promise<void> {
+  async #clone(source: Upstream | undefined, signal: AbortSignal): Promise<void> {
     const server = this.#server
+    if (source === undefined) throw new HaError('E_CLONE', 'no archive in this world')
     const by = Deadline.in(this.#process, 60_000)
     await askServer(this.#process, server, source, by, leader => leader.isServing)
     await this.#work(this.#random.between(300, 2_500), signal)

@@ -34,7 +34,7 @@ export function describe(action: Action): string {
       return `demote ${mode} ${release ? 'release' : 'keep'}${heirs === undefined ? '' : ` to ${heirs.join(' ')}`}`
     }
     case 'clone':
-      return `clone ${action.from.member}`
+      return `clone ${action.from?.member ?? 'nobody'}`
     case 'follow':
       return `follow ${action.upstream.member}`
     case 'rewind':
