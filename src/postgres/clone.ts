@@ -1,7 +1,6 @@
 // Copies a running member's data directory with pg_basebackup and makes a standby of it.
 
-import type { ReplicaMethod } from '../config/agent/methods.ts'
-import type { ServerSettings } from '../config/agent/types.ts'
+import type { ReplicaMethod, ServerSettings } from '../config/agent/types.ts'
 import { runChild } from '../platform/child.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf, UserError } from '../platform/errors.ts'

@@ -3,7 +3,7 @@
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { delimiter, join, resolve } from 'node:path'
-import type { ReplicaMethod } from '../config/agent/methods.ts'
+import type { ReplicaMethod } from '../config/agent/types.ts'
 import { runChild } from '../platform/child.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError } from '../platform/errors.ts'

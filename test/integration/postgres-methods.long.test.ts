@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
-import type { ReplicaMethod } from '../../src/config/agent/methods.ts'
+import type { ReplicaMethod } from '../../src/config/agent/types.ts'
 import { factsOf, type Member, Rig, sql, until, within } from './postgres-rig.ts'
 
 const rig = await Rig.open()

@@ -35,7 +35,7 @@ const pure: readonly RegExp[] = [
   /^src\/proxy\/(route|balance)\.ts$/,
   /^src\/health\/verdict\.ts$/,
   /^src\/api\/(health-check|status-document|information|metrics|order|candidates)\.ts$/,
-  /^src\/config\/agent\/(dynamic|settings|controlled|units)\.ts$/,
+  /^src\/config\/agent\/(dynamic|settings|controlled|units|slots|methods)\.ts$/,
 ]
 
 interface SourceFile {

@@ -1,21 +1,8 @@
 // How a replica is made: pg_basebackup, or programs of the operator's, tried in the order given. Pure.
 
 import { isObject, type Json } from '../../cluster/json.ts'
+import type { ReplicaMethod } from './types.ts'
 import { readBoolean } from './units.ts'
-
-export interface ReplicaMethod {
-  readonly name: string
-  /** Undefined: our own pg_basebackup. */
-  readonly command: string | undefined
-  /** Handed over as `--name=value`. */
-  readonly options: readonly (readonly [string, string])[]
-  /** Only what stands in the command is handed over. */
-  readonly noParams: boolean
-  /** The data that is there is left for the program to use. */
-  readonly keepData: boolean
-  /** It needs no running leader. */
-  readonly noLeader: boolean
-}
 
 const BASEBACKUP = 'basebackup'
 const OURS = new Set(['command', 'no_params', 'keep_data', 'no_leader', 'no_master'])

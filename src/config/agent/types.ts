@@ -181,6 +181,21 @@ export interface DynamicConfig {
   readonly raw: JsonObject
 }
 
+/** One way to make a replica. */
+export interface ReplicaMethod {
+  readonly name: string
+  /** Undefined: our own pg_basebackup. */
+  readonly command: string | undefined
+  /** Handed over as `--name=value`. */
+  readonly options: readonly (readonly [string, string])[]
+  /** Only what stands in the command is handed over. */
+  readonly noParams: boolean
+  /** The data that is there is left for the program to use. */
+  readonly keepData: boolean
+  /** It needs no running leader. */
+  readonly noLeader: boolean
+}
+
 /** What may differ between a primary and a standby. */
 export interface RoleSettings {
   /** Written to postgresql.conf. */
