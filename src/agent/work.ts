@@ -56,7 +56,7 @@ export class Work {
       case 'clone':
         return task(
           'clone',
-          action.from === undefined ? 'bootstrap without leader' : `bootstrap from '${action.from.member}'`,
+          this.#cloneName(action.from),
           async signal => {
             await parts.postgres.clone(action.from, signal)
             return memory => ({ ...memory, role: 'replica', cleanAgainst: this.#epoch(), failedStarts: 0 })
@@ -94,6 +94,12 @@ export class Work {
     const where = await parts.postgres.setAside(Deadline.in(parts.clock, SET_ASIDE_TIMEOUT_MS))
     parts.events.record({ kind: 'set-aside', says: `data directory moved to ${where}` })
     return noUpdate
+  }
+
+  #cloneName(from: Upstream | undefined): string {
+    if (from === undefined) return 'bootstrap without leader'
+    const isLeader = from.member === this.#context.state.view?.leader?.name
+    return `bootstrap from ${isLeader ? 'leader' : 'replica'} '${from.member}'`
   }
 
   #epoch(): bigint | undefined {

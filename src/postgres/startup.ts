@@ -16,6 +16,8 @@ const SLOW_AFTER_MS = 2000
 const PING_MS = 1000
 const FILES_MS = 30_000
 const LOG_MS = 2000
+/** Only copies for a later clone: a start does not wait for them longer. */
+const COPIES_MS = 2000
 const LOG_TAIL_BYTES = 4096
 
 /**
@@ -55,7 +57,7 @@ export async function startServer(
   if (isReady && Object.keys(raised).length > 0) lifecycle.reload()
   if (isReady) {
     await context.files
-      .keepCopies(Deadline.in(context.clock, FILES_MS))
+      .keepCopies(Deadline.in(context.clock, COPIES_MS))
       .catch((error: unknown) => context.log.warning(messageOf(error)))
   }
   return isReady
