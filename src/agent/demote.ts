@@ -104,6 +104,7 @@ async function drainFirst({ parts, state, keeper }: WorkContext): Promise<boolea
   await drain(
     { clock, log, announce, endIdle: by => endIdleSessions.call(postgres, by) },
     hold.createRevision,
+    state.config.drainTimeoutSeconds * 1000,
   )
   return isFlushed
 }

@@ -8,8 +8,6 @@ import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 
-/** How long transactions may take to finish. */
-export const DRAIN_MS = 5_000
 const EVERY_MS = 100
 const QUERY_MS = 1_000
 /** Proxies hear of it within milliseconds; one that does not is not waited for longer. */
@@ -26,17 +24,17 @@ export interface DrainParts {
   endIdle(by: Deadline): Promise<number>
 }
 
-/** The key's value: which epoch ends. */
-export function printClosing(createRevision: bigint): string {
-  return printJson({ create_revision: createRevision })
+/** The key's value: which epoch ends, and how long transactions get, so that proxies do not let go before that. */
+export function printClosing(createRevision: bigint, drainMs: number): string {
+  return printJson({ create_revision: createRevision, drain_ms: drainMs })
 }
 
 /** Holds the proxies, then ends idle sessions every 100 ms until none is left or `drainMs` are over. Never rejects. */
-export async function drain(parts: DrainParts, createRevision: bigint, drainMs = DRAIN_MS): Promise<void> {
+export async function drain(parts: DrainParts, createRevision: bigint, drainMs: number): Promise<void> {
   const { clock, log } = parts
   const startedAtMs = clock.monotonicMs()
   try {
-    await parts.announce(printClosing(createRevision), Deadline.in(clock, ANNOUNCE_MS))
+    await parts.announce(printClosing(createRevision, drainMs), Deadline.in(clock, ANNOUNCE_MS))
     await clock.sleep(PROXIES_HOLD_MS)
   } catch (error) {
     log.debug(`the end of the term could not be announced: ${messageOf(error)}`)

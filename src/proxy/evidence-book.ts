@@ -20,10 +20,12 @@ import type { Leadership } from './leadership.ts'
 import type { PoolSpec } from './pool-members.ts'
 import { Roster } from './roster.ts'
 import type { Evidence, Ping, RoutingTable } from './route.ts'
-import { closingOf } from './watch-events.ts'
+import { type Closing, closingOf } from './watch-events.ts'
 
 /** A request for a change of leader holds new sessions no longer than this. */
 export const CLOSING_MS_MAX = 15_000
+/** After the time that its transactions get, a server may take so long to stop. */
+const STOP_MS = 10_000
 
 export interface BookOptions {
   readonly limits: CounterLimits
@@ -45,7 +47,7 @@ export class EvidenceBook {
   #sync: SyncState | undefined
   #request: { readonly value: FailoverRequest; readonly sinceMs: number } | undefined
   /** An agent of ours has announced that this epoch ends. */
-  #closing: { readonly createRevision: bigint; readonly sinceMs: number } | undefined
+  #closing: { readonly createRevision: bigint; readonly untilMs: number } | undefined
 
   constructor(options: BookOptions) {
     this.#options = options
@@ -140,17 +142,18 @@ export class EvidenceBook {
   }
 
   /** An agent of ours says that the epoch with this revision ends; undefined: no such word any more. */
-  announced(createRevision: bigint | undefined, nowMs: number): void {
-    if (createRevision === this.#closing?.createRevision) return
-    this.#closing = createRevision === undefined ? undefined : { createRevision, sinceMs: nowMs }
+  announced(closing: Closing | undefined, nowMs: number): void {
+    if (closing?.createRevision === this.#closing?.createRevision) return
+    const lastsMs = Math.max(CLOSING_MS_MAX, (closing?.drainMs ?? 0) + STOP_MS)
+    this.#closing =
+      closing === undefined ? undefined : { createRevision: closing.createRevision, untilMs: nowMs + lastsMs }
   }
 
   /** Is the present leader about to go, by an order or by its own word? Not for ever: an order may come to nothing. */
   isClosing({ epoch }: Leadership, nowMs: number): boolean {
     if (epoch === undefined) return false
     const closing = this.#closing
-    if (closing?.createRevision === epoch.createRevision && nowMs - closing.sinceMs < CLOSING_MS_MAX)
-      return true
+    if (closing?.createRevision === epoch.createRevision && nowMs < closing.untilMs) return true
     const request = this.#request
     if (request === undefined || nowMs - request.sinceMs >= CLOSING_MS_MAX) return false
     const { leader, candidate, scheduledAt } = request.value

@@ -1,14 +1,24 @@
 // Reads single facts out of the store's events. Pure.
 
 import type { Epoch } from '../cluster/epoch.ts'
-import { asBigint, parseJsonObject } from '../cluster/json.ts'
+import { asBigint, asInteger, parseJsonObject } from '../cluster/json.ts'
 import { parseTerm, TERM_KEY } from '../cluster/term.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { WatchEvent } from '../dcs/dcs.ts'
 
-/** The create_revision of the epoch that an agent of ours announces the end of. */
-export function closingOf(value: string | undefined): bigint | undefined {
-  return value === undefined ? undefined : asBigint(parseJsonObject(value)?.['create_revision'])
+/** The end of an epoch, as an agent of ours announces it. */
+export interface Closing {
+  readonly createRevision: bigint
+  /** How long its transactions get to finish; undefined: not told. */
+  readonly drainMs: number | undefined
+}
+
+export function closingOf(value: string | undefined): Closing | undefined {
+  const fields = value === undefined ? undefined : parseJsonObject(value)
+  const createRevision = asBigint(fields?.['create_revision'])
+  return createRevision === undefined
+    ? undefined
+    : { createRevision, drainMs: asInteger(fields?.['drain_ms']) }
 }
 
 export function keyOf(event: WatchEvent): string {

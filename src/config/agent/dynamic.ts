@@ -17,6 +17,9 @@ const DEFAULTS: Times = { ttl: 30, loopWait: 10, retryTimeout: 10 }
 const FLOORS: Times = { ttl: 20, loopWait: 1, retryTimeout: 3 }
 const SHORT_FLOORS: Times = { ttl: 3, loopWait: 1, retryTimeout: 1 }
 const LAG_BYTES = 1_048_576n
+const DRAIN_SECONDS = 5
+/** New sessions wait at the proxies meanwhile: an hour of it would be an outage that somebody ordered by mistake. */
+const DRAIN_SECONDS_MAX = 600
 
 /** Names that count only while the new name is absent. */
 const OLD_NAMES: Readonly<Record<string, string>> = {
@@ -72,6 +75,7 @@ function readAll(reading: Reading, everyMemberHasPgherd: boolean): Omit<DynamicC
     isFailsafeMode: reading.boolean('failsafe_mode', false),
     primaryRaceBackoffSeconds: reading.integer('primary_race_backoff', 0, 0),
     shortTtl,
+    drainTimeoutSeconds: readDrainTimeout(reading),
     useSlots: useSlots ?? true,
     rebuildsStarved: readOwn(reading, 'rebuild_starved_replicas'),
     permanentSlots: slots.permanent,
@@ -141,6 +145,17 @@ function readShortTtl(reading: Reading, everyMemberHasPgherd: boolean): boolean 
     reading.warn('pgherd', 'short_ttl is refused while a member without pgherd is in the cluster')
   }
   return isWanted && everyMemberHasPgherd
+}
+
+function readDrainTimeout(reading: Reading): number {
+  const own = reading.raw['pgherd']
+  const value = isObject(own) ? (own['drain_timeout'] ?? undefined) : undefined
+  if (value === undefined) return DRAIN_SECONDS
+  const seconds = readSeconds(value)
+  if (seconds !== undefined && seconds >= 0 && seconds <= DRAIN_SECONDS_MAX) return seconds
+  const expected = `drain_timeout: expected a duration from 0 to ${DRAIN_SECONDS_MAX} s, such as 5s or 1min`
+  reading.warn('pgherd', `${expected}: ${DRAIN_SECONDS}s is used`)
+  return DRAIN_SECONDS
 }
 
 /** A leader must be able to miss one turn and to retry twice within its lease: loop_wait + 2 * retry_timeout <= ttl. */

@@ -168,6 +168,8 @@ export interface DynamicConfig {
   readonly primaryRaceBackoffSeconds: number
   /** The floors are lowered by `pgherd: {short_ttl: true}`. */
   readonly shortTtl: boolean
+  /** A planned change waits for open transactions so long. */
+  readonly drainTimeoutSeconds: number
   readonly useSlots: boolean
   /** A standby whose WAL is gone is copied anew without an order: `pgherd: {rebuild_starved_replicas: true}`. */
   readonly rebuildsStarved: boolean

@@ -8,6 +8,7 @@ import { FakeClock } from '../../support/fake-clock.ts'
 async function drained(
   left: (turn: number) => number | Error,
   announce: () => Promise<unknown> = async () => 'won',
+  drainMs = 5_000,
 ) {
   const clock = new FakeClock()
   const done: string[] = []
@@ -29,6 +30,7 @@ async function drained(
       },
     },
     77n,
+    drainMs,
   ).then(() => {
     endedAtMs = clock.monotonicMs()
   })
@@ -39,7 +41,7 @@ async function drained(
 
 test('the end of the term is announced first, and without transactions the stop comes after one look', async () => {
   assert.deepEqual(await drained(() => 0), {
-    announced: [printClosing(77n)],
+    announced: [printClosing(77n, 5_000)],
     looks: 1,
     endedAtMs: 50,
   })
@@ -53,6 +55,13 @@ test('idle sessions are ended again every 100 ms while transactions finish', asy
 test('a transaction that does not end is waited for 5 s and no longer', async () => {
   const { endedAtMs } = await drained(() => 1)
   assert.ok(endedAtMs >= 5000 && endedAtMs <= 5100, `${endedAtMs}`)
+})
+
+test('a configured time is kept, and told to the proxies; no time at all means one look at most', async () => {
+  const long = await drained(() => 1, undefined, 8_000)
+  assert.ok(long.endedAtMs >= 8_000 && long.endedAtMs <= 8_100, `${long.endedAtMs}`)
+  assert.deepEqual(long.announced, ['{"create_revision":77,"drain_ms":8000}'])
+  assert.deepEqual((await drained(() => 1, undefined, 0)).endedAtMs, 50)
 })
 
 test('neither a store nor a server that does not answer keeps the stop from coming', async () => {

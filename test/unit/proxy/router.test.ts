@@ -307,6 +307,17 @@ test('a request for a switchover holds new sessions before the old leader goes, 
   assert.equal(world.enter()?.backend.name, 'pg1')
 })
 
+test('a long drain that the leader’s agent announces holds new sessions until it is over, and not for ever', async t => {
+  const world = await led(t)
+  const revision = world.router.leadership.epoch?.createRevision
+  const value = `{"create_revision":${revision},"drain_ms":8000}`
+  world.store.txn([], [{ kind: 'put', key: 'pgherd/closing', value }])
+  await world.clock.advance(17_000)
+  assert.equal(world.enter(), undefined)
+  await world.clock.advance(2_000)
+  assert.equal(world.enter()?.backend.name, 'pg1')
+})
+
 test('the word of the leader’s own agent that its epoch ends holds new sessions of that epoch alone', async t => {
   const world = await led(t)
   const revision = world.router.leadership.epoch?.createRevision

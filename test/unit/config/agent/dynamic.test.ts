@@ -71,6 +71,23 @@ test('short leases count only while every member runs pgherd', () => {
   assert.match(mixed.warnings.join('\n'), /pgherd: short_ttl is refused while a member without pgherd/)
 })
 
+test('the time that a planned change gives to transactions is 5 s unless the configuration says so', () => {
+  const seconds = (drain: unknown) => {
+    const { drainTimeoutSeconds, warnings } = dynamicConfig(
+      { pgherd: { drain_timeout: drain } } as JsonObject,
+      true,
+    )
+    return [drainTimeoutSeconds, warnings.length]
+  }
+  assert.equal(dynamicConfig({}, true).drainTimeoutSeconds, 5)
+  assert.deepEqual(seconds(12), [12, 0])
+  assert.deepEqual(seconds('1min'), [60, 0])
+  assert.deepEqual(seconds(0), [0, 0])
+  for (const wrong of ['soon', -1, '1h']) assert.deepEqual(seconds(wrong), [5, 1])
+  const [warning] = dynamicConfig({ pgherd: { drain_timeout: '1h' } }, true).warnings
+  assert.match(warning ?? '', /^pgherd: drain_timeout: expected a duration from 0 to 600 s, .*: 5s is used$/)
+})
+
 test('old names count only while the new name is absent', () => {
   assert.equal(dynamicConfig({ master_start_timeout: 7 }, true).primaryStartTimeoutSeconds, 7)
   assert.equal(
