@@ -24,8 +24,11 @@ export const DRAINING_MAX = 1000
 /** Cancel requests of one source: on average in a second, and at once. Each may go to every server. */
 const CANCELS_PER_SECOND = 10
 const CANCELS_AT_ONCE = 50
+/** Held sessions that go on at once when there is a server again; the others follow at the listener's rate. */
+const RELEASED_AT_ONCE = 20
 /** More than LINGER_MS: what a stop waits for the last words. */
 const STOP_SLACK_MS = 200
+
 export interface ListenerOptions {
   readonly config: ListenerConfig
   /** The limit on sessions after the limit on descriptors has been looked at. */
@@ -71,7 +74,7 @@ export class Listener {
     this.config = config
     this.sessionsMax = options.sessionsMax
     const { holdMs, heldMax, releasePerSecond } = config.onNoBackend
-    const onExpired = (session: Session) => session.expire()
+    const onExpired = (session: Session) => this.#onHoldExpired(session)
     this.hold = new HoldQueue({ clock, capacity: heldMax, holdMs, onExpired })
     const queue = { capacity: queueMax(config), holdMs: config.timeouts.queueMs }
     this.queue = new HoldQueue({ clock, ...queue, onExpired: session => session.expireFull() })
@@ -79,7 +82,9 @@ export class Listener {
     this.#rate = perSecond === undefined ? undefined : new Rate(clock, perSecond)
     this.#sourceRate =
       perSourcePerSecond === undefined ? undefined : new SourceRate(clock, perSourcePerSecond)
-    this.#releaseRate = Number.isFinite(releasePerSecond) ? new Rate(clock, releasePerSecond) : undefined
+    this.#releaseRate = Number.isFinite(releasePerSecond)
+      ? new Rate(clock, releasePerSecond, Math.min(releasePerSecond, RELEASED_AT_ONCE))
+      : undefined
     this.#cancelRate = new SourceRate(clock, CANCELS_PER_SECOND, CANCELS_AT_ONCE)
     this.#host = this.#createHost()
     this.#turnAway = this.#createTurnAway()
@@ -169,6 +174,12 @@ export class Listener {
       }
       for (const session of this.hold.take(1)) session.wake()
     }
+  }
+
+  /** Whose time ends while it waits only for its turn goes on: an error would be the worse answer now that there is a server. */
+  #onHoldExpired(session: Session): void {
+    if (this.#options.pool.hasRoom()) session.wake()
+    else session.expire()
   }
 
   #createHost(): SessionHost {

@@ -278,6 +278,25 @@ test('held sessions are released in order, no more in a second than allowed', as
   for (const { socket } of clients) socket.destroy()
 })
 
+test('whose time ends while it waits only for its turn goes on, in place of an error', async t => {
+  const onNoBackend = { ...defaultOnNoBackend, holdMs: 1_500, heldMax: 50, releasePerSecond: 1 }
+  const made = await rig(t, { config: { onNoBackend, connectionsMax: 100 } })
+  const clients: Watched[] = []
+  for (let count = 0; count < 10; count += 1) {
+    const client = await dial(made.address)
+    client.socket.write(startup({ user: 'held' }))
+    clients.push(client)
+  }
+  await inState(made, 'held', 10)
+  const { stage: server, backend } = await played(t)
+  made.backends = [backend]
+  made.listener.release()
+  assert.ok(made.listener.hold.size > 5, 'most still wait for their turn')
+  // At one in a second the last would have its turn long after its time has ended.
+  await waitFor('all to be released', { withinMs: 5_000 }, () => server.guests.length === 10)
+  for (const { socket } of clients) socket.destroy()
+})
+
 test('a port that stops listening refuses, and listens again with its sessions untouched', async t => {
   const made = await rig(t)
   const { stage: server, backend } = await played(t)

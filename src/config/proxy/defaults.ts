@@ -23,7 +23,7 @@ export const defaultOnNoBackend: OnNoBackend = {
   afterHold: 'error',
   plainErrors: false,
   stopsListening: false,
-  releasePerSecond: Number.POSITIVE_INFINITY,
+  releasePerSecond: 100,
 }
 
 export const defaultTimeouts: SessionTimeouts = {

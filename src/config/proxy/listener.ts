@@ -82,7 +82,7 @@ function buildOnNoBackend({ on_no_backend: said }: ListenerFile): OnNoBackend {
     afterHold: said.then === 'error' ? 'error' : 'close',
     plainErrors: said.plain_errors,
     stopsListening: said.then === 'stop-listening',
-    releasePerSecond: said.release_rate ?? Number.POSITIVE_INFINITY,
+    releasePerSecond: said.release_rate,
   }
 }
 

@@ -54,7 +54,11 @@ const onNoBackend = z.strictObject(
     // biome-ignore lint/suspicious/noThenProperty: the key's name in the file; the object is never awaited.
     then: oneOf('error', 'close', 'stop-listening').default('error'),
     plain_errors: flag.default(false),
-    release_rate: whole(1, 1_000_000).optional(),
+    release_rate: z
+      .union([whole(1, 1_000_000), z.literal('unlimited').transform(() => Number.POSITIVE_INFINITY)], {
+        error: 'expected a whole number from 1 to 1000000, or unlimited',
+      })
+      .default(100),
   },
   section,
 )
