@@ -48,8 +48,9 @@ await runMain(async () => {
 
 /** @param {ReturnType<typeof planFiles>} plan */
 function neededPurpose(plan) {
-  const purposes = plan.map(({ stage }) => stage.purpose)
+  const purposes = plan.map(({ purpose }) => purpose)
   return (
-    /** @type {const} */ (['test', 'demo', 'build']).find(purpose => purposes.includes(purpose)) ?? 'build'
+    /** @type {const} */ (['drivers', 'test', 'demo', 'build']).find(purpose => purposes.includes(purpose)) ??
+    'build'
   )
 }

@@ -5,7 +5,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { findProgram } from './paths.js'
 
-/** @typedef {'build' | 'demo' | 'versus' | 'test' | 'bench'} Purpose */
+/** @typedef {'build' | 'demo' | 'versus' | 'test' | 'drivers' | 'bench'} Purpose `drivers`: tests that need drivers of other languages besides */
 
 /**
  * @typedef {object} Need
@@ -79,6 +79,24 @@ const NEEDS = [
     purposes: ['test'],
     isThere: () => existsSync('/usr/share/i18n/locales/zh_CN'),
   },
+  {
+    package: 'python3-psycopg2',
+    why: 'the Python driver, whose errors are shown in docs/drivers.md',
+    purposes: ['test'],
+    isThere: () => existsSync('/usr/lib/python3/dist-packages/psycopg2'),
+  },
+  {
+    package: 'libpostgresql-jdbc-java',
+    why: 'the Java driver, for the long test of drivers alone',
+    purposes: ['drivers'],
+    isThere: () => existsSync('/usr/share/java/postgresql.jar'),
+  },
+  {
+    package: 'default-jdk-headless',
+    why: 'java: runs the clients of that driver',
+    purposes: ['drivers'],
+    isThere: () => findProgram('javac') !== undefined,
+  },
 ]
 
 /**
@@ -87,7 +105,8 @@ const NEEDS = [
  * @returns {readonly Need[]}
  */
 export function missingNeeds(purpose) {
-  return NEEDS.filter(need => need.purposes.includes(purpose) && !need.isThere())
+  const wanted = purpose === 'drivers' ? ['test', 'drivers'] : [purpose]
+  return NEEDS.filter(need => need.purposes.some(one => wanted.includes(one)) && !need.isThere())
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
+import { cancels, clientsOf, missingRows, switchOver, through } from '../support/driver-scene.ts'
 import { startCluster } from '../support/fixture.ts'
 import { runProgram } from '../support/run-program.ts'
 import { assertSafe, tellOutage, Witness } from './witness.ts'
@@ -70,4 +71,12 @@ test('the leader’s agent stopped cleanly: another leads at once and nothing is
   const report = await witness.finish(beganMs)
   assertSafe(report)
   tellOutage(t, report, SHOULD_TAKE_MS)
+})
+
+test('psql, psycopg2 and pg through the write port and a switchover: no row is missing, none is refused as read-only, each can cancel', async t => {
+  const drivers = ['psql', 'psycopg2', 'pg'] as const
+  const clients = drivers.flatMap(driver => clientsOf(cluster, driver, ['write port'], ['disable']))
+  const run = await through(t, cluster, clients, () => switchOver(cluster))
+  assert.deepEqual(await missingRows(cluster, run), [])
+  await cancels(t, clients)
 })

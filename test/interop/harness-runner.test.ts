@@ -22,7 +22,7 @@ async function runText(t: TestContext, text: string, timeoutSeconds = 20): Promi
   const stage = STAGES.find(({ name }) => name === 'real')
   assert.ok(stage)
   return runFile(
-    { file, tier: 'interop', stage, timeoutSeconds },
+    { file, tier: 'interop', stage, timeoutSeconds, purpose: stage.purpose },
     {
       directory: path.join(directory, 'run'),
       account: await serverAccount(),

@@ -35,9 +35,12 @@ export const LONGEST = [
   'test/integration/postgres-replication.test.ts',
 ]
 
+/** Files that need more than their stage does. */
+const OWN_PURPOSES = new Map([['test/interop/drivers.long.test.ts', /** @type {const} */ ('drivers')]])
+
 /**
- * A file with its stage. `timeoutSeconds` is the file's own limit.
- * @typedef {{ file: string, tier: string, stage: Stage, timeoutSeconds: number }} Planned
+ * A file with its stage. `timeoutSeconds` is the file's own limit, `purpose` what has to be installed for it.
+ * @typedef {{ file: string, tier: string, stage: Stage, timeoutSeconds: number, purpose: import('../needs.js').Purpose }} Planned
  */
 
 /**
@@ -86,7 +89,8 @@ function filesOfTier(stage, tier) {
     .filter(file => file.endsWith('.test.ts'))
     .map(file => {
       const timeoutSeconds = stage.fileTimeoutSeconds * (isLong(file) ? 12 : 1)
-      return { file: path.relative(root, file), tier, stage, timeoutSeconds }
+      const name = path.relative(root, file)
+      return { file: name, tier, stage, timeoutSeconds, purpose: OWN_PURPOSES.get(name) ?? stage.purpose }
     })
 }
 

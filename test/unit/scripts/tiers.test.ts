@@ -23,6 +23,12 @@ test('a tier plans nothing of the others', () => {
   assert.ok(planFiles({ tier: 'real' }).every(({ tier }) => ['integration', 'interop'].includes(tier)))
 })
 
+test('the JVM is installed for the long test of drivers alone', () => {
+  const [drivers] = planFiles({ files: ['test/interop/drivers.long.test.ts'] })
+  assert.equal(drivers?.purpose, 'drivers')
+  assert.ok(planFiles({}).every(({ purpose }) => purpose !== 'drivers'))
+})
+
 test('a mistyped tier or file is refused, it must not look like an empty success', () => {
   assert.throws(() => planFiles({ tier: 'unti' }), /unknown tier unti/)
   assert.throws(
