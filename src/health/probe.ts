@@ -33,6 +33,18 @@ export function connectOptions(tls: ProbeTls | undefined) {
   }
 }
 
+/** What a failed call says, and what to do when TLS is why: the texts of TLS libraries name no setting. */
+export function printCallError(error: unknown, origin: string, tls: ProbeTls | undefined): string {
+  const says = messageOf(error)
+  if (!origin.startsWith('https:')) return says
+  if (/self-signed|unable to (?:verify|get)|signed by/i.test(says))
+    return `${says} (checks.cacert names who signed it)`
+  const isCutShort = /other side closed|ECONNRESET|hang up|alert|certificate required/i.test(says)
+  return isCutShort && tls?.cert === undefined
+    ? `${says} (it may ask for a certificate: checks.cert and checks.key)`
+    : says
+}
+
 /** Asks one member about itself. `ask` never rejects. */
 export interface Probe {
   ask(timeoutMs: number, signal?: AbortSignal): Promise<ProbeResult>
@@ -53,12 +65,16 @@ export function originOf(apiUrl: string | undefined): string | undefined {
 export class HttpProbe implements Probe {
   readonly #clock: Clock
   readonly #path: string
+  readonly #origin: string
+  readonly #tls: ProbeTls | undefined
   readonly #pool: Pool
   #asked = 0
 
   constructor(clock: Clock, origin: string, tls?: ProbeTls, path = '/primary') {
     this.#clock = clock
     this.#path = path
+    this.#origin = origin
+    this.#tls = tls
     this.#pool = new Pool(origin, {
       connections: 1,
       pipelining: 1,
@@ -74,7 +90,7 @@ export class HttpProbe implements Probe {
     try {
       return await by.run('health check', abort => this.#get(sentAtMs, abort), signal)
     } catch (error) {
-      return { kind: 'silent', sentAtMs, why: messageOf(error) }
+      return { kind: 'silent', sentAtMs, why: printCallError(error, this.#origin, this.#tls) }
     }
   }
 

@@ -2,7 +2,7 @@
 // Each check has a connection of its own and a deadline for each phase; nothing is kept between two checks.
 
 import { connect, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { checkServerIdentity, connect as connectTls } from 'node:tls'
 import type { Clock } from '../platform/clock.ts'
 import type { ProbeResult } from './document.ts'
 import { readCheckAnswer } from './document.ts'
@@ -29,6 +29,8 @@ export interface RawCheckOptions {
         readonly cert: Buffer | undefined
         readonly key: Buffer | undefined
         readonly serverName: string | undefined
+        /** What the certificate must be for; undefined: any name. */
+        readonly verifiedName: string | undefined
       }
     | undefined
 }
@@ -111,11 +113,14 @@ export class RawCheck implements Probe {
   #connect(): Socket {
     const { host, port, tls } = this.#options
     if (tls === undefined) return connect({ host, port })
-    const { verify, ca, cert, key, serverName } = tls
+    const { verify, ca, cert, key, serverName, verifiedName } = tls
     return connectTls({
       host,
       port,
       rejectUnauthorized: verify,
+      // HAProxy looks at the name only when the file gives one: certificates for another name are common behind it.
+      checkServerIdentity: (_host, certificate) =>
+        verifiedName === undefined ? undefined : checkServerIdentity(verifiedName, certificate),
       ...(ca === undefined ? {} : { ca }),
       ...(cert === undefined ? {} : { cert }),
       ...(key === undefined ? {} : { key }),

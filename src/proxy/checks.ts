@@ -97,6 +97,7 @@ export function createCheck(clock: Clock, spec: CheckSpec, pem: Pem): Probe {
             cert: fileOf(tls.certFile),
             key: fileOf(tls.keyFile),
             serverName: tls.serverName,
+            verifiedName: tls.verifiedName,
           },
   })
 }

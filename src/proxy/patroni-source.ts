@@ -3,10 +3,9 @@
 import { Pool } from 'undici'
 import { asText, isObject, type JsonObject, parseJsonObject, printJson } from '../cluster/json.ts'
 import { type Member, parseMember } from '../cluster/member.ts'
-import { connectOptions, originOf, type ProbeTls } from '../health/probe.ts'
+import { connectOptions, originOf, type ProbeTls, printCallError } from '../health/probe.ts'
 import type { Clock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
-import { messageOf } from '../platform/errors.ts'
 import { applyClaims } from './claims.ts'
 import type { EventSink } from './events.ts'
 import type { Router } from './router.ts'
@@ -89,7 +88,7 @@ export class PatroniSource implements Source {
         router.applyAnswers({ next: router.leadership, change: 'none' }, this.#members)
         return true
       } catch (error) {
-        why = `${origin}: ${messageOf(error)}`
+        why = `${origin}: ${printCallError(error, origin, this.#options.tls)}`
       }
     }
     if (this.#silentSinceMs === undefined && !signal.aborted) {

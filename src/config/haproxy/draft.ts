@@ -56,6 +56,7 @@ export interface ServerDraft {
   caFile?: string
   crtFile?: string
   serverName?: string
+  verifyHost?: string
   track?: string
 }
 

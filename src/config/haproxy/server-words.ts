@@ -171,6 +171,9 @@ export const serverParameters: Readonly<Record<string, Parameter>> = {
   'check-sni': word((draft, value) => {
     draft.serverName = value
   }),
+  verifyhost: word((draft, value) => {
+    draft.verifyHost = value
+  }),
   track: word((draft, value) => {
     draft.track = value
   }),

@@ -84,6 +84,7 @@ function buildCheck(
             certFile: parameters.crtFile,
             keyFile: parameters.crtFile,
             serverName: parameters.serverName,
+            verifiedName: parameters.serverName ?? parameters.verifyHost,
           }
         : undefined,
     sendProxy:

@@ -33,11 +33,18 @@ export type Question =
   /** A PostgreSQL start-up packet: good when the server takes connections. */
   | { readonly kind: 'postgres'; readonly user: string }
 
+export interface CheckedNames {
+  /** Told to the server, which may have several certificates. */
+  readonly serverName: string | undefined
+  /** What the certificate must be for; undefined: any name will do, if only its authority is known. */
+  readonly verifiedName: string | undefined
+}
+
 export interface CheckSpec {
   readonly question: Question
   readonly target: HostPort
   /** Undefined: in clear text. */
-  readonly tls: (TlsFiles & { readonly serverName: string | undefined }) | undefined
+  readonly tls: (TlsFiles & CheckedNames) | undefined
   readonly sendProxy: boolean
   readonly intervalMs: number
   readonly fastIntervalMs: number

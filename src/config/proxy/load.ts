@@ -146,7 +146,13 @@ function buildChecks({ checks }: ProxyFile): CheckConfig {
     fastIntervalMs: checks.fast_interval,
     downIntervalMs: checks.down_interval ?? checks.interval,
     pingUser: checks.ping_user === false ? undefined : checks.ping_user,
-    tls: { verify: checks.verify, caFile: checks.cacert, certFile: checks.cert, keyFile: checks.key },
+    tls: {
+      verify: checks.verify,
+      caFile: checks.cacert,
+      certFile: checks.cert,
+      // One file may hold both.
+      keyFile: checks.key ?? checks.cert,
+    },
   }
 }
 

@@ -184,6 +184,17 @@ const effects: readonly (readonly [string, (from: ListenerConfig) => unknown, un
     true,
   ],
   ['  default-server check-ssl verify none', ({ servers: [one] }) => one?.check?.tls?.verify, false],
+  ['  default-server check-ssl', ({ servers: [one] }) => one?.check?.tls?.verifiedName, undefined],
+  [
+    '  default-server check-ssl verifyhost db.example',
+    ({ servers: [one] }) => [one?.check?.tls?.serverName, one?.check?.tls?.verifiedName],
+    [undefined, 'db.example'],
+  ],
+  [
+    '  default-server check-ssl check-sni a.example verifyhost db.example',
+    ({ servers: [one] }) => [one?.check?.tls?.serverName, one?.check?.tls?.verifiedName],
+    ['a.example', 'a.example'],
+  ],
   [
     '  option pgsql-check user bob',
     ({ servers: [one] }) => one?.check?.question,
