@@ -117,18 +117,49 @@ function untilAborted(signal: AbortSignal): Promise<'aborted'> {
   return new Promise(resolve => signal.addEventListener('abort', () => resolve('aborted'), { once: true }))
 }
 
-async function switchOver(cluster: Cluster, seen: Seen): Promise<void> {
+async function switchOverUntilWork(cluster: Cluster, seen: Seen): Promise<void> {
   const old = await cluster.leader()
   const body = JSON.stringify({ leader: old.name })
   const answer = await old.rest('/switchover', { method: 'POST', body, signal: AbortSignal.timeout(60_000) })
   assert.equal(answer.code, 200, answer.body)
   await cluster.leader({ not: [old] })
-  await cluster.complete()
+  await cluster.complete(120_000)
   const before = seen.transactions
   await waitFor('transactions to go on', { withinMs: 60_000 }, note => {
     note(String(seen.transactions))
     return seen.transactions > before
   })
+}
+
+/**
+ * Switches over while a transaction sleeps for `sleepSeconds`. Resolves to its SQLSTATE, undefined when it was committed, and
+ * to how long the leadership took to change.
+ */
+export async function switchOverDuring(
+  cluster: Cluster,
+  sleepSeconds: number,
+): Promise<{ readonly state: string | undefined; readonly tookMs: number }> {
+  const [proxy] = cluster.proxies
+  assert.ok(proxy)
+  const old = await cluster.leader()
+  const client = clientOf(proxy.write)
+  await client.connect()
+  await client.query('BEGIN')
+  const end = client
+    .query(`SELECT pg_sleep(${sleepSeconds})`)
+    .then(() => client.query('COMMIT'))
+    .then(() => undefined)
+    .catch((error: Error & { code?: string }) => error.code ?? error.message)
+  const startedAtMs = performance.now()
+  const body = JSON.stringify({ leader: old.name })
+  const answer = await old.rest('/switchover', { method: 'POST', body, signal: AbortSignal.timeout(120_000) })
+  assert.equal(answer.code, 200, answer.body)
+  await cluster.leader({ not: [old], withinMs: 60_000 })
+  const tookMs = performance.now() - startedAtMs
+  const state = await end
+  await client.end().catch(() => {})
+  await cluster.complete(120_000)
+  return { state, tookMs }
 }
 
 /** Switches over `times` times under load; asserts what clients may expect. */
@@ -152,7 +183,7 @@ export async function switchOverUnderLoad(t: TestContext, cluster: Cluster, time
   ])
   try {
     await sleep(1000)
-    for (let turn = 0; turn < times; turn += 1) await switchOver(cluster, seen)
+    for (let turn = 0; turn < times; turn += 1) await switchOverUntilWork(cluster, seen)
   } finally {
     stopping.abort()
     await load

@@ -9,7 +9,17 @@ import { queryOnce } from '../../src/demo/sql.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { cancelRequest } from '../unit/proxy/bytes.ts'
 import { Stand } from './proxy-rig.ts'
-import { ask, cancelKey, cancelsStatement, dial, login, loginTls, sqlStateOf } from './proxy-wire.ts'
+import {
+  ask,
+  cancelKey,
+  cancelsStatement,
+  dial,
+  isReady,
+  login,
+  loginTls,
+  sqlStateOf,
+  startSession,
+} from './proxy-wire.ts'
 
 const stand = await Stand.open({ after })
 
@@ -145,6 +155,28 @@ test('the status port answers in all its forms', async () => {
       ['pg3', 'replica'],
     ],
   )
+})
+
+test('a hundred sessions that waited for a leader go on one after the other, and none fails', async t => {
+  await stand.dropKey()
+  const clients = await Promise.all(Array.from({ length: 100 }, () => startSession(stand.write)))
+  await waitFor(
+    'all to wait',
+    { withinMs: 5000 },
+    async () => (await stand.status()).listeners[0]?.held === 100,
+  )
+  await stand.lead('pg1')
+  await clients[0]?.until('the first to go on', () => clients.some(isReady))
+  const startedAtMs = performance.now()
+  await waitFor('all to go on', { withinMs: 30_000, everyMs: 10 }, note => {
+    note(`${clients.filter(isReady).length} of 100`)
+    return clients.every(isReady)
+  })
+  const tookMs = performance.now() - startedAtMs
+  t.diagnostic(`the last went on ${Math.round(tookMs)} ms after the first`)
+  // 20 at once, the others at 100 in a second: 0.8 s.
+  assert.ok(tookMs > 400, `${tookMs}`)
+  for (const { socket } of clients) socket.destroy()
 })
 
 test('the proxy is registered in the store while it lives', async () => {
