@@ -39,7 +39,7 @@ export class Router {
   }
 
   /** Waits until the status port answers. */
-  async ready(withinMs = 15_000): Promise<void> {
+  async ready(withinMs = 45_000): Promise<void> {
     await waitFor(`${this.name} to answer on its status port`, { withinMs }, async note => {
       const response = await fetch(`http://${this.host.address}:${this.ports.admin}/`, {
         signal: AbortSignal.timeout(1_000),
