@@ -6,7 +6,6 @@ import type { HostPort, Tags } from '../../cluster/member.ts'
 import type { LogLevel } from '../../platform/log.ts'
 import type { LogFileOptions } from '../../platform/log-file.ts'
 import type { LineLook } from '../../platform/log-format.ts'
-import type { ReplicaMethod } from './methods.ts'
 import type { PermanentSlot, SlotMatcher } from './slots.ts'
 
 /** Something in the file that is accepted but worth telling, with its place. */

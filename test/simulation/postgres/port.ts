@@ -110,7 +110,7 @@ export class SimPostgres implements Postgres {
     return this.#alone('bootstrap', () => this.#bootstrap(signal), signal)
   }
 
-  clone(source: Upstream, signal: AbortSignal): Promise<void> {
+  clone(source: Upstream | undefined, signal: AbortSignal): Promise<void> {
     return this.#alone('clone', () => this.#clone(source, signal), signal)
   }
 
