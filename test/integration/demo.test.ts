@@ -9,7 +9,8 @@ import { serverAccount } from '../../src/demo/account.ts'
 import { makeWorkplace } from '../support/workplace.ts'
 
 const work = await makeWorkplace({ after })
-const WITHIN_MS = 150_000
+/** For each demo. A busy machine needs three minutes for both. */
+const WITHIN_MS = 300_000
 
 // As /var/tmp would be: a directory that the account of the servers may write.
 const account = await serverAccount()
@@ -43,10 +44,13 @@ test('npm run demo -- --once: the power of the leader is cut, writing comes back
       text,
     )
   assert.ok(Number(rows?.[1]?.replaceAll(',', '')) >= 200, text)
+  // The new leader's own figure of its promotion may come too late for the line, and the first write later than the line:
+  // then it has a line of its own.
   assert.match(
     text,
-    /failover to timeline 2: pg1 -> pg\d in [\d.]+ s \(last good answer to key gone [\d.]+, lock [\d.]+, promote [\d.]+, routed [\d.]+\); \d+ sessions cut, \d+ held; first write [\d.]+ m?s later/,
+    /failover to timeline 2: pg1 -> pg\d in [\d.]+ s \(last good answer to key gone [\d.]+, lock [\d.]+(?:, promote [\d.]+)?, routed [\d.]+\); \d+ sessions cut, \d+ held; (?:first write [\d.]+ m?s later|the writers still wait)/,
   )
+  assert.equal(text.match(/first write [\d.]+ m?s later/g)?.length, 1, text)
   t.diagnostic(rows?.[0] ?? '')
   assert.deepEqual(await readdir(work.data), [], 'nothing is left')
 })
