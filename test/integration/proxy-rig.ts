@@ -324,13 +324,13 @@ export class Stand {
   async status(): Promise<Status> {
     const { address } = this.proxy.host
     const response = await fetch(`http://${address}:${this.proxy.ports.admin}/status`, {
-      signal: AbortSignal.timeout(2000),
+      signal: AbortSignal.timeout(10_000),
     })
     return (await response.json()) as Status
   }
 
   /** Waits until new write sessions go to this member. */
-  routed(name: string, withinMs = 5000): Promise<Status> {
+  routed(name: string, withinMs = 20_000): Promise<Status> {
     return waitFor(`the route to ${name}`, { withinMs, everyMs: 20 }, async note => {
       const status = await this.status()
       note(JSON.stringify(status.write))
@@ -340,7 +340,7 @@ export class Stand {
 
   /** Waits until the read pool is exactly this. */
   reads(...names: readonly string[]): Promise<Status> {
-    return waitFor(`the read pool ${names.join()}`, { withinMs: 5000, everyMs: 20 }, async note => {
+    return waitFor(`the read pool ${names.join()}`, { withinMs: 20_000, everyMs: 20 }, async note => {
       const status = await this.status()
       note(status.reads.join())
       return status.reads.join() === names.join() ? status : undefined
@@ -381,7 +381,7 @@ export interface Status {
     readonly held: number
     readonly states: Readonly<Record<string, number>>
   }[]
-  readonly events: readonly { readonly kind: string; readonly says: string }[]
+  readonly events: readonly { readonly kind: string; readonly says: string; readonly time: string }[]
 }
 
 async function runOnce(host: Host, command: readonly string[]): Promise<void> {
