@@ -25,10 +25,12 @@ const cases: readonly Case[] = [
 ]
 
 const FAULT_MS = 3_000
+const NOTICE_MS_MAX = 2_500
 
 const work = await makeWorkplace({ after })
 
-describe('etcd members under faults', { concurrency: true }, () => {
+// Each has three etcd members: all five at once would measure the machine.
+describe('etcd members under faults', { concurrency: 3 }, () => {
   for (const [index, each] of cases.entries()) {
     test(`${each.who} frozen and thawed, then killed and restarted: nothing stale, nothing lost`, async t => {
       const etcd = await startEtcd(work, 10 + index, 3)
@@ -109,7 +111,8 @@ async function judge(t: TestContext, load: Load, each: Case, what: string): Prom
   if (!each.isMinority) return
   assert.ok(await load.holdsLeader(), 'the lease was held')
   assert.deepEqual(load.watch.stale.slice(1), [], 'one of two streams went on')
-  assert.ok(worstMs < 1_000, `a notice came ${worstMs} ms after the write's answer`)
+  // Some milliseconds on an idle machine. Without the stream that went on it would be told at the end of the fault.
+  assert.ok(worstMs < NOTICE_MS_MAX, `a notice came ${worstMs} ms after the write's answer`)
 }
 
 /** Numbers of the written keys as the watch told them: a late write comes after its successors. */
