@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { chmod, cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import test, { after } from 'node:test'
+import test, { after, type TestContext } from 'node:test'
 import { realClock } from '../../src/platform/clock.ts'
 import { UserError } from '../../src/platform/errors.ts'
 import type { ServerConfig } from '../../src/postgres/context.ts'
@@ -39,17 +39,25 @@ async function mistake(work: Promise<unknown>): Promise<string> {
   return error.message.replaceAll(rig.directory, '<dir>')
 }
 
-async function longestPauseDuring(work: () => Promise<void>): Promise<number> {
+const HUNG_WITHIN_MS = 1_000
+/** Of a hundred on an idle machine. Whatever blocks the process until the deadline leaves it one or two. */
+const BEATS_MIN = 10
+
+/** Does the work, which waits for its deadline, and asserts that the process went on meanwhile. */
+async function assertProcessGoesOn(t: TestContext, work: () => Promise<void>): Promise<void> {
   let last = realClock.monotonicMs()
   let longestMs = 0
+  let beats = 0
   const timer = setInterval(() => {
     const now = realClock.monotonicMs()
     longestMs = Math.max(longestMs, now - last)
     last = now
-  }, 10)
+    beats += 1
+  }, HUNG_WITHIN_MS / 100)
   await work()
   clearInterval(timer)
-  return longestMs
+  t.diagnostic(`${beats} beats, the longest pause ${Math.round(longestMs)} ms`)
+  assert.ok(beats >= BEATS_MIN, `the process got ${beats} turns in ${HUNG_WITHIN_MS} ms`)
 }
 
 test('missing programs are named', async () => {
@@ -227,37 +235,36 @@ test('while the server lives a look touches no file of the data directory', asyn
   }
 })
 
-test('storage that hangs costs a look its deadline and the process nothing', async () => {
+test('storage that hangs costs a look its deadline and the process nothing', async t => {
   await pg1.server.stop({ mode: 'fast', checkpointFirst: false, by: within(20_000) })
   const { dataDir } = pg1.config.postgres
   // Whoever opens it waits for a writer that never comes.
   execFileSync('mkfifo', [join(dataDir, 'postmaster.pid')])
-  const pauseMs = await longestPauseDuring(async () => {
+  await assertProcessGoesOn(t, async () => {
     const startedMs = realClock.monotonicMs()
-    const status = await pg1.server.status(within(300))
+    const status = await pg1.server.status(within(HUNG_WITHIN_MS))
     const tookMs = realClock.monotonicMs() - startedMs
     assert.deepEqual([status.process, status.dataDirectory], ['stopped', 'unknown'])
     assert.match(status.trouble ?? '', /does not answer: its storage hangs or is very slow/)
-    assert.ok(tookMs < 1500, `${tookMs} ms`)
+    assert.ok(tookMs < 5 * HUNG_WITHIN_MS, `${tookMs} ms`)
   })
-  assert.ok(pauseMs < 250, `the process paused for ${pauseMs} ms`)
   const fresh = rig.build(pg1.config, pg1.settings)
   assert.equal((await fresh.server.status(within(300))).process, 'unknown')
   execFileSync('rm', [join(dataDir, 'postmaster.pid')])
   assert.equal((await pg1.server.status(within(5000))).process, 'stopped')
 })
 
-test('a pg_controldata that hangs is ended at its deadline and nothing is concluded', async () => {
+test('a pg_controldata that hangs is ended at its deadline and nothing is concluded', async t => {
   const sleeper = join(rig.directory, 'sleeper')
   await writeFile(sleeper, '#!/bin/sh\nsleep 30\n')
   await chmod(sleeper, 0o755)
   const slow = changed(pg1, { raw: { bin_name: { pg_controldata: sleeper } } })
-  const pauseMs = await longestPauseDuring(async () => {
+  await assertProcessGoesOn(t, async () => {
     const startedMs = realClock.monotonicMs()
-    assert.equal(await slow.server.controlData(within(300)), undefined)
-    assert.ok(realClock.monotonicMs() - startedMs < 1500)
+    assert.equal(await slow.server.controlData(within(HUNG_WITHIN_MS)), undefined)
+    const tookMs = realClock.monotonicMs() - startedMs
+    assert.ok(tookMs < 5 * HUNG_WITHIN_MS, `${tookMs} ms`)
   })
-  assert.ok(pauseMs < 250, `the process paused for ${pauseMs} ms`)
 })
 
 test('a server that cannot start says why', async () => {
