@@ -153,7 +153,8 @@ test('100 sessions in every state each see their end once when another takes ove
   }
   emptyBacklog()
   pg1.postmaster.thaw()
-  await waitFor('the end of every server process of a client on pg1', { withinMs: 20_000 }, async note => {
+  // First it takes the hundreds of the backlog, each with a process of its own.
+  await waitFor('the end of every server process of a client on pg1', { withinMs: 120_000 }, async note => {
     const left = [...(await pg1.clientBackends()), ...(await pg1.clientProcesses())]
     note(JSON.stringify(left))
     return left.length === 0
