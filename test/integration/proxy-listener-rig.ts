@@ -3,7 +3,7 @@ import type { HostPort } from '../../src/cluster/member.ts'
 import { defaultListener, defaultOnNoBackend } from '../../src/config/proxy/defaults.ts'
 import type { ListenerConfig } from '../../src/config/proxy/types.ts'
 import { waitFor } from '../../src/demo/wait.ts'
-import { realClock } from '../../src/platform/clock.ts'
+import { type Clock, realClock, type Timer } from '../../src/platform/clock.ts'
 import { Backend } from '../../src/proxy/backend.ts'
 import { CancelKeys } from '../../src/proxy/cancel.ts'
 import { Listener } from '../../src/proxy/listener.ts'
@@ -21,6 +21,27 @@ export const greeting = Buffer.concat([
 ])
 export const first = startup({ user: 'u' })
 
+/** Measured time stands still until the test moves it; timers fire as they do. For rates, which count by measured time. */
+export class HeldClock implements Clock {
+  nowMs = 0
+
+  monotonicMs(): number {
+    return this.nowMs
+  }
+
+  wallMs(): number {
+    return realClock.wallMs()
+  }
+
+  setTimer(delayMs: number, run: () => void): Timer {
+    return realClock.setTimer(delayMs, run)
+  }
+
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
+    return realClock.sleep(delayMs, signal)
+  }
+}
+
 interface Changes {
   readonly pool?: ListenerConfig['pool']
   readonly sessionsMax?: number
@@ -29,6 +50,8 @@ interface Changes {
   readonly plainErrors?: boolean
   readonly afterHold?: 'error' | 'close'
   readonly config?: Partial<ListenerConfig>
+  /** Default: the real one. */
+  readonly clock?: Clock
   /** How connections to servers are made. */
   readonly way?: Partial<ReturnType<Pool['optionsOf']>>
 }
@@ -65,7 +88,7 @@ export async function rig(t: TestContext, changes: Changes = {}): Promise<Rig> {
       ...changes.config,
     },
     sessionsMax: changes.sessionsMax ?? 100,
-    clock: realClock,
+    clock: changes.clock ?? realClock,
     pool: {
       choose: ({ tried }) => {
         const backend = made.backends.find(one => !tried.has(one.name))
@@ -129,7 +152,7 @@ export async function played(t: TestContext, name = 'pg1') {
 }
 
 export async function inState(made: Rig, state: string, count: number): Promise<void> {
-  await waitFor(`${count} sessions ${state}`, { withinMs: 5000, everyMs: 5 }, note => {
+  await waitFor(`${count} sessions ${state}`, { withinMs: 20_000, everyMs: 5 }, note => {
     const states = [...made.listener.sessions].map(session => session.state)
     note(states.join())
     return states.filter(one => one === state).length === count
@@ -139,7 +162,7 @@ export async function inState(made: Rig, state: string, count: number): Promise<
 export async function untilEmpty(made: Rig): Promise<void> {
   await waitFor(
     'all sessions to be over',
-    { withinMs: 5000, everyMs: 5 },
+    { withinMs: 20_000, everyMs: 5 },
     () => made.listener.sessions.size === 0,
   )
 }

@@ -65,7 +65,7 @@ test('the older one gets nothing back when the newer falls silent', async () => 
   pg2.script.isSilent = true
   await client.untilEnd()
   const waiting = await startSession(write)
-  await waitFor('the client to wait', { withinMs: 5000 }, async () => {
+  await waitFor('the client to wait', { withinMs: 20_000 }, async () => {
     const response = await fetch(`http://${admin.host}:${admin.port}/status`)
     const status = (await response.json()) as { write: unknown; listeners: { held: number }[] }
     return status.write === null && status.listeners[0]?.held === 1

@@ -80,7 +80,7 @@ async function rig(
 }
 
 async function untilClosed(made: Rig): Promise<void> {
-  await waitFor('both sockets to be closed', { withinMs: 5000, everyMs: 5 }, () => made.closed > 0)
+  await waitFor('both sockets to be closed', { withinMs: 20_000, everyMs: 5 }, () => made.closed > 0)
   await sleep(20)
   assert.equal(made.closed, 1)
 }
@@ -245,7 +245,7 @@ test('not one byte passes a shut gate, in either direction, also when it was the
   await sleep(50)
   made.gate.isShut = true
   made.relay.resume()
-  await waitFor('the relay to notice', { withinMs: 2000, everyMs: 5 }, () => made.ended.length > 0)
+  await waitFor('the relay to notice', { withinMs: 20_000, everyMs: 5 }, () => made.ended.length > 0)
   assert.deepEqual(made.ended, ['gate-closed'])
   made.relay.close('cut', fatal)
   await untilClosed(made)
@@ -264,7 +264,7 @@ test('after a stall of the process the deadline is asked before the first byte, 
   made.server.socket.write('acknowledged too late')
   made.client.socket.write('asked too late')
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60)
-  await waitFor('the relay to notice', { withinMs: 2000, everyMs: 5 }, () => made.ended.length > 0)
+  await waitFor('the relay to notice', { withinMs: 20_000, everyMs: 5 }, () => made.ended.length > 0)
   assert.deepEqual([made.ended, made.client.text, made.server.text], [['gate-closed'], 'before', ''])
 })
 
@@ -272,7 +272,7 @@ test('a piece that the observer stops does not reach the client', async t => {
   const observer = { ...clear, isOver: () => false, fromServer: () => false, isAtBoundary: () => true }
   const made = await rig(t, Buffer.alloc(0), observer)
   made.server.socket.write('standby')
-  await waitFor('the refusal', { withinMs: 2000, everyMs: 5 }, () => made.ended.length > 0)
+  await waitFor('the refusal', { withinMs: 20_000, everyMs: 5 }, () => made.ended.length > 0)
   made.relay.close('cut', fatal)
   await made.client.until('the end', () => made.client.ends === 1)
   assert.deepEqual([made.ended, sqlStateOf(made.client.text)], [['refused'], '57P01'])
