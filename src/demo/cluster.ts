@@ -39,8 +39,10 @@ export interface ClusterOptions {
 }
 
 const BOOTSTRAP_WITHIN_MS = 60_000
-const LEADER_WITHIN_MS = 30_000
+const LEADER_WITHIN_MS = 60_000
 const LEADER_LOOK_MS = 5_000
+/** A member that does not answer is asked again: the key may name another one by then. */
+const STATUS_LOOK_MS = 1_000
 
 /** Real servers on real hosts. Everything is public: tests may reach for any part. */
 export class Cluster {
@@ -126,7 +128,7 @@ export class Cluster {
       note(`the leader key says ${name ?? 'nothing'}`)
       const member = this.members.find(candidate => candidate.name === name)
       if (member === undefined || wanted.not?.includes(member) === true) return undefined
-      const status = await member.status()
+      const status = await member.status(STATUS_LOOK_MS)
       note(`${name} holds the key, its server is ${status.role} and ${status.state}`)
       return isPrimary(status) ? member : undefined
     })
@@ -149,7 +151,7 @@ export class Cluster {
     const limits = { withinMs, everyMs: 100, ...(signal === undefined ? {} : { signal }) }
     await waitFor(`all members of ${this.scope} to be back`, limits, async note => {
       const leader = await this.leader({ withinMs: Math.min(withinMs, LEADER_LOOK_MS) })
-      const { timeline } = await leader.status()
+      const { timeline } = await leader.status(STATUS_LOOK_MS)
       const rows = await leader.query<{ name: string }>(
         "SELECT application_name AS name FROM pg_stat_replication WHERE state = 'streaming'",
       )
@@ -158,7 +160,7 @@ export class Cluster {
       const missing = expected.filter(member => !streaming.has(member.name)).map(member => member.name)
       note(`${leader.name} leads on timeline ${timeline}; not streaming: ${missing.join(', ') || 'nobody'}`)
       if (missing.length > 0) return false
-      const others = await Promise.all(expected.map(member => member.status()))
+      const others = await Promise.all(expected.map(member => member.status(STATUS_LOOK_MS)))
       note(others.map(other => `${other.state} on timeline ${other.timeline} of ${timeline}`).join(', '))
       // A real Patroni tells the end of the start with its next turn, long after the server streams.
       return others.every(

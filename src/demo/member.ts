@@ -41,6 +41,7 @@ export interface MemberStatus {
 
 const SERVERS_DIR = '/usr/lib/postgresql'
 const GONE_WITHIN_MS = 5_000
+const ANSWER_WITHIN_MS = 5_000
 
 /** The member's parts by name: `agent` is the keeper's process, `host` everything, the postmaster is found by its file. */
 export class Member {
@@ -100,21 +101,22 @@ export class Member {
     return `${this.host.address}:${this.config.restPort}`
   }
 
-  /** Asks the REST API; the status code is part of the answer. Rejects when there is none within a second. */
+  /** Asks the REST API; the status code is part of the answer. Rejects when there is none within 5 s. */
   async rest(
     target: string,
     init: RequestInit = {},
   ): Promise<{ readonly code: number; readonly body: string }> {
     const response = await fetch(`http://${this.restAddress}${target}`, {
-      signal: AbortSignal.timeout(1_000),
+      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
       ...init,
     })
     return { code: response.status, body: await response.text() }
   }
 
-  /** The document of `/patroni`, whatever its status code. */
-  async status(): Promise<MemberStatus> {
-    return JSON.parse((await this.rest('/patroni')).body) as MemberStatus
+  /** The document of `/patroni`, whatever its status code. A loop that looks again gives each look less than the default of 5 s. */
+  async status(withinMs: number = ANSWER_WITHIN_MS): Promise<MemberStatus> {
+    const { body } = await this.rest('/patroni', { signal: AbortSignal.timeout(withinMs) })
+    return JSON.parse(body) as MemberStatus
   }
 
   /** How to connect to the server itself, past every proxy. */

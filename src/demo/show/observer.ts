@@ -9,6 +9,7 @@ import type { MemberPicture, ProxyPicture, Pulse } from './picture.ts'
 import { askProxy, type ProxyStatus } from './proxies.ts'
 
 const EVERY_MS = 400
+const STATUS_WITHIN_MS = 1_000
 
 interface MemberLook {
   readonly pulse: Pulse
@@ -95,7 +96,7 @@ export class Observer {
   }
 
   async #lookAtMember(member: Member): Promise<void> {
-    const status = await member.status().catch(() => undefined)
+    const status = await member.status(STATUS_WITHIN_MS).catch(() => undefined)
     const pulse = status === undefined ? await pulseOf(member) : 'up'
     this.#members.set(member.name, { pulse, status })
   }
