@@ -20,7 +20,7 @@ async function worker(prepare: string): Promise<ChildProcess> {
   const script = `${prepare}; cd ${real} && exec sleep 60`
   const child = spawn('unshare', ['--mount', '--', 'sh', '-c', script], { stdio: 'ignore', detached: true })
   work.defer(() => child.kill('SIGKILL'))
-  await waitFor('the process to be in place', { withinMs: 5_000 }, async note => {
+  await waitFor('the process to be in place', { withinMs: 20_000 }, async note => {
     const command = await readFile(`/proc/${child.pid}/comm`, 'utf8')
     note(command)
     return command.trim() === 'sleep'
@@ -36,7 +36,7 @@ test('a process of our directory is ours though its service was started with mou
   assert.equal(await killFamily(real), 1)
   await waitFor(
     'its end',
-    { withinMs: 5_000 },
+    { withinMs: 20_000 },
     async () => child.exitCode !== null || child.signalCode !== null,
   )
   assert.deepEqual(await familyOf(real), [])

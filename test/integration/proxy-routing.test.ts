@@ -42,7 +42,7 @@ test('before there is a leader a client waits, and is served as soon as there is
   const waiting = psql(stand.proxy.ports.write, 'SELECT name FROM who')
   await waitFor(
     'the client to wait',
-    { withinMs: 5000 },
+    { withinMs: 20_000 },
     async () => (await stand.status()).listeners[0]?.held === 1,
   )
   assert.match(
@@ -80,7 +80,7 @@ test('a large result and a large COPY come through whole', async () => {
     user: 'postgres',
     password: '',
   }
-  const [row] = await queryOnce<{ text: string }>(client, "SELECT repeat('x', 20000000) AS text")
+  const [row] = await queryOnce<{ text: string }>(client, "SELECT repeat('x', 20000000) AS text", [], 30_000)
   assert.equal(row?.text.length, 20_000_000)
   const out = await psql(stand.proxy.ports.write, 'COPY (SELECT generate_series(1, 200000)) TO STDOUT')
   assert.equal(
@@ -130,7 +130,7 @@ test("the server sees the client's FIN at once, and the session's slot is free w
   await client.untilEnd()
   await waitFor(
     'no session',
-    { withinMs: 2000, everyMs: 10 },
+    { withinMs: 20_000, everyMs: 10 },
     async () => (await stand.status()).listeners[0]?.sessions === 0,
   )
 })
@@ -198,13 +198,15 @@ test('a second proxy on the same ports says so in one line and exits with 1', as
   assert.doesNotMatch(log, /^\s+at /m)
 })
 
-test('SIGTERM ends every session and the process with exit code 0, quickly, and takes the registration away', async () => {
+test('SIGTERM ends every session and the process with exit code 0, quickly, and takes the registration away', async t => {
   const client = await login(stand.write)
   const before = performance.now()
-  const { code } = await stand.proxy.server.stop()
+  const { code } = await stand.proxy.server.stop(20_000)
   const tookMs = performance.now() - before
   assert.equal(code, 0)
-  assert.ok(tookMs < 2500, `took ${tookMs} ms`)
+  t.diagnostic(`stopped in ${tookMs.toFixed(0)} ms`)
+  // Half a second on an idle machine. What has to be stopped has 3 s for each part.
+  assert.ok(tookMs < 2_500, `took ${tookMs} ms`)
   await client.untilEnd()
   assert.equal(sqlStateOf(client.text), '57P01')
   assert.equal(await stand.etcd.ctl(['get', '--prefix', '/service/pgsql/pgherd/proxies/']), '')

@@ -64,7 +64,7 @@ test('interrupted in the middle, the guards are gone', async () => {
   const child = spawn('sh', [SCRIPT, 'etcd-server'], { ...command, detached: true, stdio: 'ignore' })
   const { pid } = child
   assert.ok(pid)
-  await waitFor('apt-get to be at work', { withinMs: 5_000 }, async () =>
+  await waitFor('apt-get to be at work', { withinMs: 20_000 }, async () =>
     (await readFile(log, 'utf8')).includes('101'),
   )
   const exited = once(child, 'exit')

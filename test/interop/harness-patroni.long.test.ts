@@ -29,13 +29,13 @@ test('Patroni 3.0.2: three members stream from the leader and HAProxy reaches it
   const leader = await cluster.leader()
   assert.equal(leader.name, 'pg1')
   // HAProxy believes every server to be up until its first checks are over.
-  await waitFor('the write port to lead to the leader', { withinMs: 5_000 }, async note => {
+  await waitFor('the write port to lead to the leader', { withinMs: 20_000 }, async note => {
     const address = await serverAddress(write)
     note(address)
     return address === leader.host.address
   })
   const replicas = (await cluster.replicas()).map(replica => replica.host.address)
-  await waitFor('the read port to lead to a replica', { withinMs: 5_000 }, async note => {
+  await waitFor('the read port to lead to a replica', { withinMs: 20_000 }, async note => {
     const address = await serverAddress(read)
     note(address)
     return replicas.includes(address)
@@ -47,7 +47,7 @@ test('Patroni 3.0.2: the leader host killed, writing comes back and no acknowled
   await createWritesTable(sql => old.query(sql))
   const writer = Writer.start({ target: write, sessions: 2, ratePerSecond: 40 })
   const prober = await Prober.start(old, cluster.members)
-  await waitFor('some rows', { withinMs: 5_000 }, () => writer.tally.acknowledged > 40)
+  await waitFor('some rows', { withinMs: 20_000 }, () => writer.tally.acknowledged > 40)
   const killedMs = performance.now()
   await old.host.kill()
   const leader = await cluster.leader({ not: [old] })

@@ -50,10 +50,10 @@ async function throughFault(name: string, fault: (leader: Member) => Promise<Mem
   const table = `writes_${name}`
   await createWritesTable(sql => old.query(sql), table)
   const writer = Writer.start({ target: proxy.write, sessions: 4, ratePerSecond: 50, reconnect: true, table })
-  await waitFor('first rows', { withinMs: 5_000 }, async () => writer.tally.acknowledged > 20)
+  await waitFor('first rows', { withinMs: 20_000 }, async () => writer.tally.acknowledged > 20)
   const faultAtMs = performance.now()
   const leader = await fault(old)
-  await waitFor('writes to come back', { withinMs: 30_000 }, async note => {
+  await waitFor('writes to come back', { withinMs: 60_000 }, async note => {
     note(JSON.stringify(writer.tally.summary(performance.now())))
     return writer.tally.latestMs > faultAtMs + 1_000 && (await cluster.leaderKey()) === leader.name
   })
