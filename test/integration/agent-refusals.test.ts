@@ -50,10 +50,10 @@ async function newMember(name: string, overrides: Settings = {}, scope = cluster
 async function copyData(): Promise<string> {
   const copy = path.join(work.data, 'copy-of-pg1')
   await pg1.query('CHECKPOINT')
-  await waitFor('a copy of the data', { withinMs: 30_000 }, async note => {
+  await waitFor('a copy of the data', { withinMs: 120_000 }, async note => {
     await rm(copy, { recursive: true, force: true })
     const made = await runChild('cp', ['--archive', pg1.dataDir, copy], {
-      by: Deadline.in(realClock, 10_000),
+      by: Deadline.in(realClock, 60_000),
     })
     note(made.stderr)
     return made.code === 0
@@ -67,7 +67,7 @@ const stoppedData = await copyData()
 /** A member with a stopped copy of pg1's data. */
 async function newMemberWithData(name: string, overrides: Settings = {}): Promise<Member> {
   const member = await newMember(name, overrides)
-  const by = Deadline.in(realClock, 10_000)
+  const by = Deadline.in(realClock, 60_000)
   const copied = await runChild('cp', ['--archive', stoppedData, member.dataDir], { by })
   assert.equal(copied.code, 0, copied.stderr)
   return member

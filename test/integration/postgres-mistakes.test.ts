@@ -228,7 +228,7 @@ test('while the server lives a look touches no file of the data directory', asyn
   await factsOf(pg1)
   await chmod(dataDir, 0o000)
   try {
-    const status = await pg1.server.status(within(2000))
+    const status = await pg1.server.status(within(10_000))
     assert.equal(status.facts?.role, 'primary')
   } finally {
     await chmod(dataDir, 0o700)

@@ -10,7 +10,7 @@ import { factsOf, type Member, Rig, sql, until, within } from './postgres-rig.ts
 
 const rig = await Rig.open()
 after(() => rig.cleanUp())
-const starting = () => AbortSignal.timeout(30_000)
+const starting = () => AbortSignal.timeout(60_000)
 let pg1: Member
 let pg2: Member
 
