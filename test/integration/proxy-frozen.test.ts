@@ -19,14 +19,15 @@ test('a proxy thawed after another was elected passes not one byte of the old ep
   t.after(() => {
     for (const { socket } of [asking, askingTls, writing]) socket.destroy()
   })
-  for (const client of [asking, askingTls]) ask(client, "SELECT pg_sleep(1), 'late answer'")
+  // The answers come while the proxy sleeps: after it was frozen, and before the lease has ended and two seconds more.
+  for (const client of [asking, askingTls]) ask(client, "SELECT pg_sleep(3), 'late answer'")
   await sleep(200)
   await stand.proxy.server.freeze()
   // Both kinds wait in the proxy's sockets while it sleeps: answers of the old leader, and work for it.
   ask(writing, 'INSERT INTO kept VALUES (777)')
   const waiting = await startSession(stand.write)
   stand.letGo()
-  await waitFor('the lease to end', { withinMs: 10_000 }, async () => {
+  await waitFor('the lease to end', { withinMs: 30_000 }, async () => {
     return (await stand.etcd.value('/service/pgsql/leader')) === undefined
   })
   pg2.lead(2)

@@ -54,7 +54,7 @@ test('a full queue refuses at once, and a client that hangs up makes room', asyn
   await third.untilEnd()
   assert.equal(sqlStateOf(third.text), '57P03')
   one?.socket.destroy()
-  await waitFor('room', { withinMs: 2000, everyMs: 5 }, () => made.listener.hold.size === 1)
+  await waitFor('room', { withinMs: 20_000, everyMs: 5 }, () => made.listener.hold.size === 1)
   await made.connect()
   await inState(made, 'held', 2)
 })
@@ -92,7 +92,7 @@ test('garbage and strangers are answered in the protocol and closed', async t =>
 test('a health checker that connects and leaves costs nothing', async t => {
   const made = await rig(t)
   for (let count = 0; count < 20; count += 1) (await dial(made.address)).socket.destroy()
-  await waitFor('all to be seen', { withinMs: 2000, everyMs: 5 }, () => made.ended.length === 20)
+  await waitFor('all to be seen', { withinMs: 20_000, everyMs: 5 }, () => made.ended.length === 20)
   assert.equal(made.listener.sessions.size, 0)
 })
 
@@ -109,7 +109,7 @@ test('clients beyond the limit get 53300, one event is told, and a slot that is 
   assert.equal(made.said.length, 1)
   assert.match(made.said[0] ?? '', /^listener write .* has reached its limit of 2 sessions/)
   clients[0]?.socket.destroy()
-  await waitFor('a slot', { withinMs: 2000, everyMs: 5 }, () => made.listener.sessions.size === 1)
+  await waitFor('a slot', { withinMs: 20_000, everyMs: 5 }, () => made.listener.sessions.size === 1)
   await made.connect()
   await inState(made, 'held', 2)
 })

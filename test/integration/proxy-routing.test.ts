@@ -205,8 +205,8 @@ test('SIGTERM ends every session and the process with exit code 0, quickly, and 
   const tookMs = performance.now() - before
   assert.equal(code, 0)
   t.diagnostic(`stopped in ${tookMs.toFixed(0)} ms`)
-  // Half a second on an idle machine. What has to be stopped has 3 s for each part.
-  assert.ok(tookMs < 2_500, `took ${tookMs} ms`)
+  // 1.1 s on an idle machine, of which the farewell to a client that does not close its side is one.
+  assert.ok(tookMs < 5_500, `took ${tookMs} ms`)
   await client.untilEnd()
   assert.equal(sqlStateOf(client.text), '57P01')
   assert.equal(await stand.etcd.ctl(['get', '--prefix', '/service/pgsql/pgherd/proxies/']), '')

@@ -200,7 +200,7 @@ test('a change of leader: HAProxy sends writes to the old one after the new one 
   )
 })
 
-test('nobody leads: accepted and closed at once, without a byte: no difference', async () => {
+test('nobody leads: accepted and closed at once, without a byte: no difference', async t => {
   pg2.be('nothing')
   for (const side of sides) {
     await waitFor(`${side.host.name} to have no leader`, { withinMs: 20_000 }, async note => {
@@ -212,7 +212,9 @@ test('nobody leads: accepted and closed at once, without a byte: no difference',
     const silent = await dial({ host: side.host.address, port: 5000 })
     await silent.untilEnd()
     assert.equal(silent.bytes, 0, side.host.name)
-    assert.ok(performance.now() - startedAtMs < 500, 'not at once')
+    const tookMs = performance.now() - startedAtMs
+    t.diagnostic(`${side.host.name}: closed after ${Math.round(tookMs)} ms`)
+    assert.ok(tookMs < 2_500, `not at once: after ${tookMs} ms`)
     silent.socket.destroy()
   }
 })
