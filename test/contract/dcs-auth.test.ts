@@ -228,16 +228,16 @@ describe('users of etcd', { concurrency: 4 }, () => {
     await watch.begun()
     // Half of a renewal: what is in force stays in force.
     await copyFile(guest.cert, files.cert)
-    await waitFor('the pair to be refused', { withinMs: 10_000 }, async () => warnings.length > 0)
+    await waitFor('the pair to be refused', { withinMs: 30_000 }, async () => warnings.length > 0)
     assert.match(warnings[0] ?? '', /stays in force/)
     await assertWorks(dcs)
     // The other half: from now on we are another user, who may do nothing. That shows which certificate is in use.
     await install(guest)
-    await waitFor('the guest to be refused', { withinMs: 10_000, everyMs: 50 }, async () =>
+    await waitFor('the guest to be refused', { withinMs: 30_000, everyMs: 50 }, async () =>
       dcs.read(by(2_000)).then(() => false, isRefusal),
     )
     await install(await authority.sign('root'))
-    await waitFor('the renewed certificate to work', { withinMs: 10_000, everyMs: 50 }, async () =>
+    await waitFor('the renewed certificate to work', { withinMs: 30_000, everyMs: 50 }, async () =>
       dcs.read(by(2_000)).then(() => true),
     )
     const { revision } = await dcs.write([], [put('leader', 'pg7')], by(5_000))

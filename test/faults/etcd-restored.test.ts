@@ -38,7 +38,7 @@ test('etcd restored from an older snapshot that names another leader: agents and
   for (const proxy of cluster.proxies) {
     const log = await readFile(proxy.server.logFile, 'utf8')
     assert.match(log, /etcd was restored or replaced/, `${proxy.name} says so`)
-    const [row] = await waitFor('the write port to reach the leader', { withinMs: 10_000 }, async () => {
+    const [row] = await waitFor('the write port to reach the leader', { withinMs: 30_000 }, async () => {
       const { queryOnce } = await import('../../src/demo/sql.ts')
       return queryOnce<{ address: string }>(proxy.write, 'SELECT host(inet_server_addr()) AS address')
     })

@@ -40,7 +40,7 @@ test('the leader key, the system identifier and the configuration are written in
 test('the configuration is kept beside the data, for a start without etcd, as Patroni keeps it', async () => {
   const { config } = await keysOf(cluster)
   const file = path.join(pg1.dataDir, 'patroni.dynamic.json')
-  const kept = await waitFor('the file', { withinMs: 10_000 }, () => readFile(file, 'utf8'))
+  const kept = await waitFor('the file', { withinMs: 30_000 }, () => readFile(file, 'utf8'))
   assert.deepEqual(JSON.parse(kept), JSON.parse(config?.value ?? ''))
 })
 

@@ -283,7 +283,7 @@ test('held sessions are released in order, no more in a second than allowed', as
   made.backends = [backend]
   const startedAtMs = performance.now()
   made.listener.release()
-  await waitFor('all to be released', { withinMs: 10_000 }, () => server.guests.length === 30)
+  await waitFor('all to be released', { withinMs: 30_000 }, () => server.guests.length === 30)
   const tookMs = performance.now() - startedAtMs
   t.diagnostic(`30 released in ${Math.round(tookMs)} ms at 20 a second with 20 at once`)
   assert.ok(tookMs > 300)

@@ -36,7 +36,7 @@ async function who(client: Watched): Promise<string | undefined> {
 }
 
 async function greeted(address: { host: string; port: number }): Promise<Watched> {
-  const client = await waitFor('the proxy to listen', { withinMs: 10_000 }, () => startSession(address))
+  const client = await waitFor('the proxy to listen', { withinMs: 30_000 }, () => startSession(address))
   await client.until('the greeting', () => client.text.includes('Z'), 10_000)
   return client
 }

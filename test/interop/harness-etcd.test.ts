@@ -25,7 +25,7 @@ test('the raft leader killed: another one takes over, and the old one comes back
   const old = await etcd.leader()
   await old.server.kill()
   const others = etcd.members.filter(member => member !== old)
-  await waitFor('a new leader', { withinMs: 10_000 }, async () => (await etcd.leader()) !== old)
+  await waitFor('a new leader', { withinMs: 30_000 }, async () => (await etcd.leader()) !== old)
   await etcd.ctl(['put', 'colour', 'red'], others)
   await etcd.startMember(old)
   await etcd.ready()
