@@ -20,7 +20,7 @@ import { SetupError } from '../say.js'
 /** @type {readonly Stage[]} */
 export const STAGES = [
   stage('unit', ['unit'], 20, { inOneProcess: true, purpose: 'build', isolated: false }),
-  stage('contract', ['contract'], 60, { fileTimeoutSeconds: 90, purpose: 'demo' }),
+  stage('contract', ['contract'], 60, { purpose: 'demo' }),
   stage('simulation', ['simulation'], 180, { filesAtOnce: 2, purpose: 'build', isolated: false }),
   // They measure how long writing is away: three clusters at once on two cores would measure each other.
   stage('faults', ['faults'], 300, { filesAtOnce: 2, fileTimeoutSeconds: 360 }),
