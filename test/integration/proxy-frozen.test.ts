@@ -1,13 +1,18 @@
 // A proxy that was stopped (a paused machine, a long stall) and goes on: what its evidence no longer covers must not pass.
+// And etcd members that are stopped while the proxy goes on: they say nothing, and nothing says that they do.
 
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createEtcdDcs } from '../../src/dcs/etcd/etcd.ts'
 import { waitFor } from '../../src/demo/wait.ts'
+import { realClock } from '../../src/platform/clock.ts'
+import { Deadline } from '../../src/platform/deadline.ts'
+import { silentLogger } from '../../src/platform/log.ts'
 import { Stand } from './proxy-rig.ts'
 import { ask, login, loginTls, query, startSession } from './proxy-wire.ts'
 
-const stand = await Stand.open({ after }, { members: 2 })
+const stand = await Stand.open({ after }, { members: 2, etcdMembers: 3 })
 const pg1 = stand.member('pg1')
 const pg2 = stand.member('pg2')
 
@@ -76,4 +81,45 @@ test('a short stall within the evidence costs nothing', async t => {
   stand.proxy.server.thaw()
   await client.untilText('in time')
   assert.equal(client.ends, 0)
+})
+
+/** Changes the leader key by these etcd members alone; resolves to the time of the answer. */
+async function nameLeader(name: string, endpoints: readonly string[]): Promise<number> {
+  const scope = { namespace: '/service', scope: 'pgsql', clock: realClock, logger: silentLogger }
+  const dcs = createEtcdDcs({ endpoints, ...scope })
+  try {
+    // Without their raft leader the others elect another one first.
+    return await waitFor(`the key to name ${name}`, { withinMs: 15_000, everyMs: 50 }, async note => {
+      const by = Deadline.in(realClock, 2_000)
+      const { outcome } = await dcs.write([], [{ kind: 'put', key: 'leader', value: name }], by)
+      note(outcome)
+      return outcome === 'won' ? performance.now() : undefined
+    })
+  } finally {
+    await dcs.close()
+  }
+}
+
+test('each of three etcd members frozen in turn: the watch on another one tells at once who leads', async t => {
+  // The store is looked at six times in a ttl: what cuts long before the next look came by a watch.
+  const ttlSeconds = 120
+  for (const frozen of stand.etcd.members) {
+    await stand.settle('pg1', ttlSeconds)
+    const client = await login(stand.write)
+    t.after(() => client.socket.destroy())
+    await frozen.server.freeze()
+    t.after(() => frozen.server.thaw())
+    pg2.lead()
+    const others = stand.etcd.members.filter(member => member !== frozen)
+    const namedMs = await nameLeader(
+      'pg2',
+      others.map(member => member.endpoint),
+    )
+    await client.untilEnd()
+    const tookMs = client.endedAtMs - namedMs
+    t.diagnostic(`${frozen.name} frozen: cut ${tookMs.toFixed(0)} ms after the answer to the change`)
+    assert.ok(tookMs < 1_500, `took ${tookMs} ms`)
+    frozen.server.thaw()
+    await stand.etcd.ready()
+  }
 })
