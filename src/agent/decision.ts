@@ -61,6 +61,8 @@ export interface Decision {
   readonly rule: string
   /** The sentence for the log. */
   readonly says: string
+  /** Only a person can mend what stands in the way: the sentence is a warning. */
+  readonly needsOperator?: boolean
   readonly actions: readonly Action[]
   readonly memory: Memory
   /** Look again this soon, because what stands in the way is likely to pass at once. */

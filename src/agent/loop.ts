@@ -152,7 +152,7 @@ export class Loop {
   }
 
   /** One sentence a turn, when it changes and once in a while. Decisions that act become events. */
-  #tell({ rule, says, actions, warns }: Decision): void {
+  #tell({ rule, says, actions, warns, needsOperator }: Decision): void {
     const { clock, log, events } = this.#parts
     const nowMs = clock.monotonicMs()
     const isNew = says !== this.#lastSentence
@@ -163,6 +163,7 @@ export class Loop {
     if (actions.some(action => action.kind === 'exit')) log.critical(says, { rule })
     else if (isNew && (actions.length > 0 || warns !== undefined))
       events.record({ kind: rule, rule, says, epoch: this.#observer.epoch() })
+    else if (needsOperator === true) log.warning(says, { rule })
     else log.info(says, { rule })
   }
 

@@ -14,7 +14,7 @@ import {
   type ServerIdentity,
   WANTED_SETTINGS_SQL,
 } from './facts.ts'
-import { connectionTrouble } from './mistakes.ts'
+import { connectionTrouble, isConnectionMistake } from './mistakes.ts'
 import type { ServerFacts, SettingChange } from './port.ts'
 import { NO_SOURCE, type RecoverySource } from './settings-text.ts'
 
@@ -28,6 +28,8 @@ const CANNOT_CONNECT_NOW = '57P03'
 export interface MonitorLook {
   readonly facts: ServerFacts | undefined
   readonly trouble: string | undefined
+  /** The trouble is the operator's to mend. */
+  readonly isTroubleMistake: boolean
   /** It takes connections, be it to refuse ours. */
   readonly isUp: boolean
   readonly isComingUp: boolean
@@ -188,6 +190,7 @@ export class Monitor {
     return {
       facts: undefined,
       trouble: isWaiting ? text : connectionTrouble(error, target, 'superuser', this.#context.config.file),
+      isTroubleMistake: isConnectionMistake(error),
       isUp: !isWaiting && sqlStateOf(error) !== undefined,
       isComingUp: isWaiting && !/shutting down/.test(text),
       isGoingDown: isWaiting && /shutting down/.test(text),
@@ -196,5 +199,12 @@ export class Monitor {
 }
 
 function found(facts: ServerFacts): MonitorLook {
-  return { facts, trouble: undefined, isUp: true, isComingUp: false, isGoingDown: false }
+  return {
+    facts,
+    trouble: undefined,
+    isTroubleMistake: false,
+    isUp: true,
+    isComingUp: false,
+    isGoingDown: false,
+  }
 }

@@ -104,6 +104,8 @@ export interface ServerStatus {
   readonly isAnswering: boolean
   /** Why there are no facts though the process runs: for the log. */
   readonly trouble: string | undefined
+  /** The trouble is a mistake (a password, an access rule) that only a person can mend; time alone will not. */
+  readonly isTroubleMistake?: boolean
   /** What the control file calls the server, where the agent had to look: `in production` is a primary. */
   readonly controlState?: string | undefined
   /** The timeline that goes with it: that of the latest checkpoint, which may lie behind. */

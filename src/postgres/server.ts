@@ -248,10 +248,13 @@ export class LocalServer implements Postgres {
       this.#monitor.forget()
       return { ...base, facts: undefined, isAnswering: false, trouble: look.trouble }
     }
-    const { facts, trouble, isUp, isComingUp, isGoingDown } = await this.#monitor.look(look.pid, by)
+    const { facts, trouble, isTroubleMistake, isUp, isComingUp, isGoingDown } = await this.#monitor.look(
+      look.pid,
+      by,
+    )
     if (isUp) this.#lifecycle.noteReady()
     const said = isGoingDown ? 'stopping' : isComingUp ? 'starting' : undefined
     const known = this.#lifecycle.phase ?? (isUp && look.process === 'starting' ? 'running' : look.process)
-    return { ...base, process: said ?? known, facts, isAnswering: isUp, trouble }
+    return { ...base, process: said ?? known, facts, isAnswering: isUp, trouble, isTroubleMistake }
   }
 }

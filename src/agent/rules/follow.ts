@@ -5,7 +5,7 @@ import type { ServerFacts, Upstream } from '../../postgres/port.ts'
 import type { Decision, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { resolveDivergence } from './divergence.ts'
-import { leaderIsPrimary, leaderUpstream, runsAsPrimary, say } from './say.ts'
+import { leaderIsPrimary, leaderUpstream, runsAsPrimary, say, sayUnanswered } from './say.ts'
 import { lacksWal } from './starved.ts'
 
 /** A promotion takes a tenth of a second or two, and nobody tells us of its end. */
@@ -32,7 +32,12 @@ export const followsLeader: Rule = (snapshot, memory) => {
       facts === undefined
         ? `my server does not answer (${server.trouble ?? 'starting'})`
         : 'its member key tells no address of its server'
-    return say('wait-to-follow', `waiting to follow the leader (${leader.name}): ${why}`, memory)
+    return sayUnanswered(
+      'wait-to-follow',
+      `waiting to follow the leader (${leader.name}): ${why}`,
+      memory,
+      server,
+    )
   }
   return followWith(snapshot, view, facts, upstream, leader.createRevision, { ...memory, role: 'replica' })
 }

@@ -6,7 +6,7 @@ import type { Decision, PromotionWrite, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { promotionSync } from '../sync/promotion.ts'
 import { dueInMs, handleRequest } from './requests.ts'
-import { runsAsPrimary, say } from './say.ts'
+import { runsAsPrimary, say, sayUnanswered } from './say.ts'
 import { keepSynchronous, type SyncUpkeep } from './sync.ts'
 
 /** With the key in hand: promote, answer requests, or carry on. With our name but no hold: only a restart may take it up. */
@@ -16,11 +16,8 @@ export const holdsLeader: Rule = (snapshot, memory) => {
   const { facts } = server
   if (lease.hold === undefined) return nameWithoutHold(snapshot, view, memory)
   if (facts === undefined) {
-    return say(
-      'leader-without-facts',
-      `leader, but my server does not answer (${server.trouble ?? ''})`,
-      memory,
-    )
+    const says = `leader, but my server does not answer (${server.trouble ?? ''})`
+    return sayUnanswered('leader-without-facts', says, memory, server)
   }
   if (facts.role === 'replica') {
     // The key outlived our lease's deadline, or the process stood still: a renewal must come first.

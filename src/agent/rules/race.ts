@@ -6,7 +6,7 @@ import type { Decision, Rule } from '../decision.ts'
 import { compare, peersToAsk, walPosition } from '../race.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { gate } from './gate.ts'
-import { say } from './say.ts'
+import { say, sayUnanswered } from './say.ts'
 import { sealPosition } from './seal.ts'
 
 /** Take the key if nobody better answers; a primary that may not take it stops being one. */
@@ -15,11 +15,8 @@ export const leaderRace: Rule = (snapshot, memory) => {
   if (view === undefined || view.leader !== undefined) return undefined
   const { facts } = server
   if (facts === undefined) {
-    return say(
-      'race-without-facts',
-      `no leader, and my server does not answer (${server.trouble ?? 'starting'})`,
-      memory,
-    )
+    const says = `no leader, and my server does not answer (${server.trouble ?? 'starting'})`
+    return sayUnanswered('race-without-facts', says, memory, server)
   }
   if (acquired === 'lost' || acquired === 'unknown') {
     const says = `(${self.name}) could not take the leader key (${acquired}): reading again`

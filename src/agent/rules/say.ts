@@ -11,6 +11,11 @@ export function say(rule: string, says: string, memory: Memory, ...actions: read
   return { rule, says, actions, memory }
 }
 
+/** The same for a server that tells nothing; a warning where that is somebody's mistake. */
+export function sayUnanswered(rule: string, says: string, memory: Memory, server: ServerStatus): Decision {
+  return { ...say(rule, says, memory), needsOperator: server.isTroubleMistake === true }
+}
+
 /** Where to stream from: the leader's server, if its member key tells an address. */
 export function leaderUpstream(view: ClusterView): Upstream | undefined {
   const { leader } = view

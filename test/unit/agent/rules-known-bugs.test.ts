@@ -6,6 +6,8 @@ import { follows, type Row } from './table.ts'
 
 const primary = running({ role: 'primary' })
 const task = (kind: 'demote' | 'clone' | 'rewind', says: string) => ({ kind, startedAtMs: 990_000, says })
+/** A server that is there and lets us not in. */
+const refusing = { facts: undefined, trouble: 'refused the password', isTroubleMistake: true }
 
 const rows: readonly Row[] = [
   {
@@ -51,6 +53,34 @@ const rows: readonly Row[] = [
     },
     rule: 'leader-without-facts',
     actions: [],
+    needsOperator: false,
+  },
+  {
+    situation:
+      'a primary that holds its lease refuses our password: it is not demoted, and that is a warning',
+    seen: {
+      view: ledByUs(),
+      lease: holding,
+      server: { ...primary, ...refusing },
+    },
+    rule: 'leader-without-facts',
+    actions: [],
+    needsOperator: true,
+  },
+  {
+    situation: 'another leads, and our server refuses our password: waiting is told as a warning',
+    seen: { server: { ...running(), ...refusing } },
+    rule: 'wait-to-follow',
+    actions: [],
+    says: /my server does not answer \(refused the password\)/,
+    needsOperator: true,
+  },
+  {
+    situation: 'nobody leads, and our server refuses our password: a warning',
+    seen: { server: { ...running(), ...refusing }, view: view({ leader: undefined }) },
+    rule: 'race-without-facts',
+    actions: [],
+    needsOperator: true,
   },
   {
     situation: 'the same leader on a new timeline: histories are compared again',

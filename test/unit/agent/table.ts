@@ -14,6 +14,8 @@ export interface Row {
   readonly actions: readonly string[]
   readonly says?: RegExp
   readonly warns?: RegExp
+  /** Whether the sentence is a warning. */
+  readonly needsOperator?: boolean
 }
 
 /** What the rules decide in the row's situation is what the row says. */
@@ -22,6 +24,8 @@ export function follows(row: Row): void {
   assert.equal(decision.rule, row.rule, decision.says)
   assert.deepEqual(decision.actions.map(describe), row.actions)
   if (row.says !== undefined) assert.match(decision.says, row.says)
+  if (row.needsOperator !== undefined)
+    assert.equal(decision.needsOperator ?? false, row.needsOperator, decision.says)
   if (row.warns !== undefined) assert.match(decision.warns ?? '', row.warns)
 }
 
