@@ -88,7 +88,7 @@ export async function runAgent(file: string | undefined): Promise<number> {
   try {
     const view = await firstView(dcs, local, log, credentials, lifecycle.signal)
     start.isOver = true
-    await refuseSecondMember(view, local, log, credentials)
+    if (await isNameTaken(view, local, log, credentials)) return 1
     const parts = { local, log, agentLog, registry, dcs, events, peers, failsafe, view, lifecycle, readFile }
     return await runMember(parts)
   } finally {
@@ -281,19 +281,22 @@ async function firstView(
   }
 }
 
-/** Two members with one name would fight for one key: whoever answers under our name was here first. */
-async function refuseSecondMember(
+/**
+ * Two members with one name would fight for one key: whoever answers under our name was here first. The line begins as
+ * Patroni's does, because people watch for it, and ends with the cure.
+ */
+async function isNameTaken(
   view: ClusterView,
   local: LocalConfig,
   log: Logger,
   credentials: RestCredentials,
-): Promise<void> {
+): Promise<boolean> {
   const url = view.members.get(local.name)?.apiUrl
-  if (url === undefined || !(await answersAtAll(url, credentials))) return
-  log.critical(`Can't start; there is already a node named '${local.name}' running`)
-  throw new UserError(
-    `${local.file}: name: there is already a member named '${local.name}' running at ${url}: stop it, or give this one another name`,
+  if (url === undefined || !(await answersAtAll(url, credentials))) return false
+  log.critical(
+    `Can't start; there is already a node named '${local.name}' running at ${url}: stop it, or give this one another name in ${local.file}`,
   )
+  return true
 }
 
 const LIVENESS_MS = 3_000
