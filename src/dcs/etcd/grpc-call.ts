@@ -53,8 +53,22 @@ function disguised(listener: Listener): Listener {
 
 function disguise(status: Status): Status {
   // By this text the package knows that it must authenticate anew, and repeats the call without end; tokens are ours.
-  const details = status.details.replace('invalid auth token', 'auth token is not valid')
+  const details = inPlainWords(status.details).replace('invalid auth token', 'auth token is not valid')
   const isResetting = RESETTING_CODES.has(status.code) || status.code === UNAUTHENTICATED
   if (!isResetting) return { ...status, details }
   return { ...status, code: FAILED_PRECONDITION, details: `gRPC ${status.code}: ${details}` }
+}
+
+/** What a person reads in place of the transport's text; the code stays, for it tells whether the call was sent. */
+const PLAIN: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  EHOSTUNREACH: 'no route to this host',
+  ENETUNREACH: 'no route to its network',
+}
+
+/** "No connection established. Last error: Error: connect ECONNREFUSED 10.0.0.1:2379. ..." in a few words. */
+export function inPlainWords(details: string): string {
+  const code = /^No connection established\. Last error: .*?\bconnect (E[A-Z]+)\b/.exec(details)?.[1] ?? ''
+  const plain = PLAIN[code]
+  return plain === undefined ? details : `${plain} (${code})`
 }

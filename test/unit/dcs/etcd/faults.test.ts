@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { EtcdFault, type FaultKind, faultOf, haErrorOf } from '../../../../src/dcs/etcd/faults.ts'
+import { inPlainWords } from '../../../../src/dcs/etcd/grpc-call.ts'
 import { outcomeOf } from '../../../../src/dcs/etcd/lease.ts'
 import { DeadlineError } from '../../../../src/platform/deadline.ts'
 
@@ -48,6 +49,35 @@ for (const [text, kind, outcome] of rows) {
     assert.equal(outcomeOf(fault), outcome)
   })
 }
+
+// What gRPC says of a connection that was never made, and what a person reads. It must stay known as not sent.
+for (const [details, plain] of [
+  [
+    'No connection established. Last error: Error: connect ECONNREFUSED 10.0.0.4:2379. Resolution note: ',
+    'connection refused (ECONNREFUSED)',
+  ],
+  [
+    'No connection established. Last error: connect EHOSTUNREACH 10.0.0.4:2379 - Local (10.0.0.1:0)',
+    'no route to this host (EHOSTUNREACH)',
+  ],
+  [
+    'No connection established. Last error: Error: connect ENETUNREACH 10.0.0.4:2379',
+    'no route to its network (ENETUNREACH)',
+  ],
+] as const) {
+  test(`"${details}" reads "${plain}", and was not sent`, () => {
+    const fault = faultOf(new Error(`9 FAILED_PRECONDITION: gRPC 14: ${inPlainWords(details)}`), 'm1')
+    assert.deepEqual([fault.kind, fault.detail], ['not-sent', plain])
+  })
+}
+
+test('a text of gRPC that we have no words for stays as it is', () => {
+  for (const details of [
+    'No connection established. Last error: Error: connect ETIMEDOUT',
+    'Connection dropped',
+  ])
+    assert.equal(inPlainWords(details), details)
+})
 
 test('a deadline leaves the outcome open', () => {
   assert.equal(faultOf(new DeadlineError('write'), 'm1').kind, 'unanswered')
