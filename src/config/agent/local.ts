@@ -3,7 +3,7 @@
 import { userInfo } from 'node:os'
 import type { Tags } from '../../cluster/member.ts'
 import { readEtcd } from './etcd.ts'
-import { topKeys } from './known.ts'
+import { otherStores, topKeys } from './known.ts'
 import { readLog } from './log.ts'
 import { readBootstrap, readPostgres, warnInert } from './postgres.ts'
 import { readRest, readRestClient } from './rest.ts'
@@ -64,7 +64,7 @@ function inOrder(warnings: readonly ConfigWarning[]): readonly ConfigWarning[] {
 }
 
 function namesOfOtherStores(source: Source): readonly string[] {
-  return ['consul', 'zookeeper', 'exhibitor', 'kubernetes', 'raft'].filter(key => key in source.value)
+  return otherStores.filter(key => key in source.value)
 }
 
 function readName(top: Section): string {

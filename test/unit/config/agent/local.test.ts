@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { otherStores } from '../../../../src/config/agent/known.ts'
 import { loadLocalConfig, localConfig, printWarning } from '../../../../src/config/agent/local.ts'
 import type { LocalConfig } from '../../../../src/config/agent/types.ts'
 import { parseYamlMapping } from '../../../../src/config/agent/yaml.ts'
@@ -140,11 +141,11 @@ const broken: readonly Broken[] = [
     change: [/$/, 'tags: {nofailover: [yes]}\n'],
     says: 'p.yml:13: tags.nofailover: expected true or false, found a list',
   },
-  {
-    what: 'another store',
-    change: [/$/, 'consul: {host: localhost}\n'],
-    says: 'p.yml:13: consul: expected an etcd3 section: etcd is the store here (see docs/other-stores.md for the way over)',
-  },
+  ...otherStores.map(store => ({
+    what: `another store, ${store},`,
+    change: [/$/, `${store}: {host: localhost}\n`] as const,
+    says: `p.yml:13: ${store}: expected an etcd3 section: etcd is the store here (see docs/other-stores.md for the way over)`,
+  })),
   {
     what: 'a custom bootstrap method',
     change: [/$/, 'bootstrap: {method: wal_e, wal_e: {command: x}}\n'],
