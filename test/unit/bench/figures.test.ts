@@ -94,3 +94,9 @@ test('options of the benchmark are checked', () => {
   assert.equal(readOptions(['--help'], 'r'), undefined)
   assert.throws(() => readOptions(['--rounds', 'many'], 'r'), /--rounds: expected a whole number/)
 })
+
+test('unless told otherwise a benchmark measures 1, 8 and 32 clients, five rounds of five seconds', () => {
+  const options = readOptions([], 'results')
+  assert.deepEqual(options?.clients, [1, 8, 32])
+  assert.deepEqual([options.rounds, options.durationSeconds, options.out], [5, 5, 'results/local'])
+})
