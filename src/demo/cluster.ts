@@ -1,11 +1,12 @@
 // The local cluster: etcd, members, routers. It starts them in order, waits for each step, and finds who leads.
 
 import { EtcdCluster } from './etcd.ts'
+import type { HaproxyTimings } from './haproxy.ts'
 import type { Host } from './host.ts'
 import type { Layout } from './loopback.ts'
 import { type Keeper, Member, type MemberStatus } from './member.ts'
 import type { Settings } from './member-config.ts'
-import { type HaproxyTimings, haproxyOn, proxyOn, type Router } from './router.ts'
+import { haproxyOn, proxyOn, type Router } from './router.ts'
 import { waitFor } from './wait.ts'
 
 /** What to build. */

@@ -76,11 +76,12 @@ function base(config: MemberConfig): Settings {
   }
 }
 
+/** The leader's lease and the turns, in seconds, unless `dcs` says otherwise: short, because faults are waited for. */
+export const TIMES = { ttl: 5, loop_wait: 1, retry_timeout: 1 } as const
+
 function dynamicSettings(config: MemberConfig): Settings {
   return {
-    ttl: 5,
-    loop_wait: 1,
-    retry_timeout: 1,
+    ...TIMES,
     maximum_lag_on_failover: 1_048_576,
     pgherd: { short_ttl: true },
     postgresql: {

@@ -2,6 +2,7 @@
 
 import { chown, writeFile } from 'node:fs/promises'
 import { stringify } from 'yaml'
+import { type HaproxyTimings, haproxyText } from './haproxy.ts'
 import type { Host } from './host.ts'
 import { freePort } from './loopback.ts'
 import type { Member } from './member.ts'
@@ -85,13 +86,6 @@ export async function proxyOn(
   return new Router(host, server, ports, configFile)
 }
 
-/** HAProxy's timings: how often it probes, and how many answers in a row change its mind. */
-export interface HaproxyTimings {
-  readonly intervalMs: number
-  readonly fall: number
-  readonly rise: number
-}
-
 /** HAProxy in front of these members, configured as people do it for Patroni. Not started yet. */
 export async function haproxyOn(
   host: Host,
@@ -99,46 +93,11 @@ export async function haproxyOn(
   timings: HaproxyTimings,
 ): Promise<Router> {
   const ports = await routerPorts(host)
-  const configFile = await writeConfig(host, 'haproxy.cfg', haproxyText(host, ports, members, timings))
+  const servers = members.map(({ config }) => config)
+  const text = haproxyText(host.address, ports, servers, timings)
+  const configFile = await writeConfig(host, 'haproxy.cfg', text)
   const server = host.server({ name: 'haproxy', command: ['haproxy', '-db', '-f', configFile] })
   return new Router(host, server, ports, configFile)
-}
-
-function haproxyText(
-  host: Host,
-  ports: RouterPorts,
-  members: readonly Member[],
-  timings: HaproxyTimings,
-): string {
-  const { intervalMs, fall, rise } = timings
-  const servers = members.map(
-    ({ name, host: { address }, config }) =>
-      `    server ${name} ${address}:${config.postgresPort} maxconn 100 check port ${config.restPort}`,
-  )
-  const pool = (name: string, port: number, check: string) => [
-    `listen ${name}`,
-    `    bind ${host.address}:${port}`,
-    `    option httpchk ${check}`,
-    '    http-check expect status 200',
-    `    default-server inter ${intervalMs}ms fall ${fall} rise ${rise} on-marked-down shutdown-sessions`,
-    ...servers,
-    '',
-  ]
-  return [
-    ...['global', '    maxconn 400', ''],
-    ...['defaults', '    mode tcp', '    retries 2', '    timeout client 30m', '    timeout connect 4s'],
-    ...['    timeout server 30m', '    timeout check 5s', ''],
-    ...[
-      'listen stats',
-      '    mode http',
-      `    bind ${host.address}:${ports.admin}`,
-      '    stats enable',
-      '    stats uri /',
-      '',
-    ],
-    ...pool('pgsql', ports.write, 'OPTIONS /primary'),
-    ...pool('pgsql_read', ports.read, 'GET /replica'),
-  ].join('\n')
 }
 
 async function routerPorts(host: Host): Promise<RouterPorts> {

@@ -10,10 +10,12 @@ import { UserError } from '../../platform/errors.ts'
 import { asAccount, serverAccount } from '../account.ts'
 import { Cluster, type ClusterOptions } from '../cluster.ts'
 import type { Member } from '../member.ts'
+import { TIMES } from '../member-config.ts'
 import type { Router } from '../router.ts'
 import { waitFor } from '../wait.ts'
 import { DemoLayout } from './layout.ts'
 import { clearLeftovers, disown, makeDirectory } from './leftovers.ts'
+import type { Terms } from './versus-table.ts'
 import { list } from './words.ts'
 
 /** What a user may choose. */
@@ -42,12 +44,18 @@ const PORTS = { write: 5000, read: 6000, admin: 7000 } as const
  */
 const SYNCHRONOUS = { synchronous_mode: 'quorum', synchronous_mode_strict: true } as const
 
+function termsOf({ ttlSeconds }: StageOptions): Terms {
+  return { ...TIMES, ttl: ttlSeconds, ...SYNCHRONOUS }
+}
+
 /** The directory, the layout and the cluster. `remove` must be called whatever happens. */
 export class Stage {
   readonly directory: string
   readonly layout: DemoLayout
   readonly options: StageOptions
   readonly cluster: Cluster
+  /** The dynamic configuration that its members begin with, as far as a comparison names it. */
+  readonly dcs: Terms
   readonly #extra: Cluster[] = []
 
   private constructor(directory: string, layout: DemoLayout, options: StageOptions, cluster: Cluster) {
@@ -55,6 +63,7 @@ export class Stage {
     this.layout = layout
     this.options = options
     this.cluster = cluster
+    this.dcs = termsOf(options)
   }
 
   /** Clears what earlier demos left, and prepares a directory and all files; nothing runs yet. */
@@ -69,7 +78,7 @@ export class Stage {
     })
     try {
       const layout = new DemoLayout(directory, freeSlot)
-      const dcs = { ttl: options.ttlSeconds, ...SYNCHRONOUS }
+      const dcs = { ...termsOf(options) }
       const parts = { layout, program: options.program, proxies: PROXIES, dcs }
       return new Stage(directory, layout, options, await Cluster.create(parts))
     } catch (error) {

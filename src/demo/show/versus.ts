@@ -71,7 +71,8 @@ export async function runVersus(
   const sides = await compete(contenders, faults[name], tell, signal)
   const [ours] = sides
   tell('the account:')
-  for (const line of printComparison(name, sides, settingsOf(stage))) say(line)
+  const terms = [stage.dcs, THEIRS] as const
+  for (const line of printComparison(name, sides, terms, THEIR_CHECKS)) say(line)
   return ours !== undefined && ours.lost === 0 && ours.doubled === 0 && ours.readOnly === 0 ? 0 : 1
 }
 
@@ -158,17 +159,6 @@ async function account(runner: Runner, strikeMs: number, endMs: number): Promise
     doubled: verdict.doubled.length,
     acknowledged: verdict.acknowledged,
   }
-}
-
-function settingsOf(stage: Stage): readonly (readonly [string, string, string])[] {
-  const { intervalMs, fall, rise } = THEIR_CHECKS
-  const dot = `loop ${THEIRS.loop_wait}, retry ${THEIRS.retry_timeout}`
-  return [
-    ['lease', `ttl ${stage.options.ttlSeconds} (short), loop 1, retry 1`, `ttl ${THEIRS.ttl}, ${dot}`],
-    ['routing', 'watches etcd, probes 500 ms', `checks ${intervalMs / 1000} s, fall ${fall}, rise ${rise}`],
-    ['commits', 'ANY 1 (*)', 'asynchronous'],
-    ['etcd', 'three members, v3 API', 'the same; etcd3: for etcd:'],
-  ]
 }
 
 async function versionsOf(): Promise<string> {
