@@ -11,7 +11,7 @@ import { printSetup, setUp } from './lib/setup.js'
 await runMain(async () => {
   const args = process.argv.slice(2)
   if (args.includes('--no-install')) {
-    printSetup('bench')
+    await printSetup('bench')
     return 0
   }
   const done = await setUp('bench', fileURLToPath(import.meta.url))

@@ -22,7 +22,7 @@ await runMain(async () => {
   )
   const purpose = rest.includes('--versus') ? 'versus' : 'demo'
   if (args.includes('--no-install')) {
-    printSetup(purpose)
+    await printSetup(purpose)
     return 0
   }
   const done = await setUp(purpose, fileURLToPath(import.meta.url))
@@ -41,7 +41,12 @@ async function demoAsUser(args) {
     const { node, main } = await packArtefact(directory)
     const identity = [`--reuid=${account.uid}`, `--regid=${account.gid}`, '--clear-groups', '--no-new-privs']
     // Root's own temporary directory may be closed to the user; the one that holds the copy is open to all.
-    const owned = { HOME: '/', USER: account.name, LOGNAME: account.name, TMPDIR: path.dirname(directory) }
+    const owned = {
+      HOME: account.home,
+      USER: account.name,
+      LOGNAME: account.name,
+      TMPDIR: path.dirname(directory),
+    }
     const env = { ...process.env, ...owned }
     return await runInherited('setpriv', [...identity, node, main, 'demo', ...args], { cwd: '/', env })
   } finally {

@@ -32,7 +32,7 @@ await runMain(async () => {
   const plan = planFiles({ tier, files: rest, long: values['long'] === true })
   const purpose = neededPurpose(plan)
   if (values['no-install'] === true) {
-    printSetup(purpose)
+    await printSetup(purpose)
     return 0
   }
   const done = await setUp(purpose, fileURLToPath(import.meta.url), { build: false })

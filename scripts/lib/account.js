@@ -6,7 +6,13 @@ import { SetupError, say } from './say.js'
 
 export const ACCOUNT = 'pgherd'
 
-/** @typedef {{ name: string, uid: number, gid: number }} Account */
+/** `home` is what the user database says, whether it exists or not. */
+/** @typedef {{ name: string, uid: number, gid: number, home: string }} Account */
+
+const USERADD = [
+  ...['--system', '--user-group', '--no-create-home', '--home-dir', '/nonexistent'],
+  ...['--shell', '/usr/sbin/nologin', ACCOUNT],
+]
 
 /**
  * The account that servers run as: ours when we are root (created if missing), otherwise whoever started us.
@@ -14,14 +20,14 @@ export const ACCOUNT = 'pgherd'
  */
 export async function serverAccount() {
   const uid = process.getuid?.() ?? 0
-  if (uid !== 0) return { name: process.env['USER'] ?? String(uid), uid, gid: process.getgid?.() ?? uid }
+  if (uid !== 0) {
+    const { USER: name = String(uid), HOME: home = '/' } = process.env
+    return { name, uid, gid: process.getgid?.() ?? uid, home }
+  }
   const known = await lookUp(ACCOUNT)
   if (known !== undefined) return known
   say(`creating the system user ${ACCOUNT}: PostgreSQL does not run as root`)
-  const made = await runQuiet('/usr/sbin/useradd', [
-    ...['--system', '--user-group', '--no-create-home', '--home-dir', '/nonexistent'],
-    ...['--shell', '/usr/sbin/nologin', ACCOUNT],
-  ])
+  const made = await runQuiet('/usr/sbin/useradd', USERADD)
   const account = await lookUp(ACCOUNT)
   if (account === undefined)
     throw new SetupError(`the user ${ACCOUNT} could not be created: ${made.stderr.trim()}`)
@@ -29,11 +35,21 @@ export async function serverAccount() {
 }
 
 /**
+ * The command that would create the account; undefined when it is there or not needed.
+ * @returns {Promise<string | undefined>}
+ */
+export async function accountCommand() {
+  if (process.getuid?.() !== 0 || (await lookUp(ACCOUNT)) !== undefined) return undefined
+  return `useradd ${USERADD.join(' ')}`
+}
+
+/**
  * @param {string} name
  * @returns {Promise<Account | undefined>}
  */
 async function lookUp(name) {
-  const [uid, gid] = await Promise.all([runQuiet('id', ['-u', name]), runQuiet('id', ['-g', name])])
-  if (uid.code !== 0 || gid.code !== 0) return undefined
-  return { name, uid: Number(uid.stdout), gid: Number(gid.stdout) }
+  const { code, stdout } = await runQuiet('getent', ['passwd', name])
+  if (code !== 0) return undefined
+  const [, , uid, gid, , home = '/'] = stdout.trim().split(':')
+  return { name, uid: Number(uid), gid: Number(gid), home }
 }

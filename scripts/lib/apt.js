@@ -33,11 +33,20 @@ export async function installPackages(purpose) {
 /**
  * The command that would install what is missing, for people who want to run it themselves; undefined if nothing is.
  * @param {import('./needs.js').Purpose} purpose
- * @returns {string | undefined}
+ * @returns {Promise<string | undefined>}
  */
-export function installCommand(purpose) {
-  const names = missingNeeds(purpose).map(need => need.package)
-  return names.length === 0 ? undefined : `sudo sh scripts/lib/apt-install.sh ${names.join(' ')}`
+export async function installCommand(purpose) {
+  const names = await packageNames(missingNeeds(purpose))
+  return names.length === 0 ? undefined : asRoot(`sh scripts/lib/apt-install.sh ${names.join(' ')}`)
+}
+
+/**
+ * The command as this user can type it: root as it is, others with sudo, or with root's password where there is no sudo.
+ * @param {string} command without quotes
+ */
+function asRoot(command) {
+  if (process.getuid?.() === 0) return command
+  return findProgram('sudo') === undefined ? `su -c '${command}'` : `sudo ${command}`
 }
 
 /** @param {readonly import('./needs.js').Need[]} missing */

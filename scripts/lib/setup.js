@@ -1,6 +1,7 @@
 // Everything that has to be there before the real work: Debian packages, npm modules, the build. Each step does nothing
 // when its result is already there, so running it again is free.
 
+import { accountCommand } from './account.js'
 import { installCommand, installPackages } from './apt.js'
 import { build } from './build.js'
 import { installModules, missingModules } from './modules.js'
@@ -15,9 +16,10 @@ const DONE = 'PGHERD_SETUP_DONE'
  * Prints the commands that set-up would run, and runs none of them.
  * @param {import('./needs.js').Purpose} purpose
  */
-export function printSetup(purpose) {
+export async function printSetup(purpose) {
   const commands = [
-    installCommand(purpose),
+    await installCommand(purpose),
+    await accountCommand(),
     missingModules().length === 0 ? undefined : 'npm ci',
     'npm run build',
   ].filter(command => command !== undefined)

@@ -2,7 +2,17 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import test, { type TestContext } from 'node:test'
@@ -24,6 +34,7 @@ function bareMachine(t: TestContext, { withSudo }: { withSudo: boolean }) {
   const installs = ['etcd', 'etcdctl'].map(name => `: > '${folder}/${name}'`).join('; ')
   if (withSudo) put('sudo', `echo "sudo $*" >> '${called}'; ${installs}`)
   return {
+    folder,
     calls: () => (existsSync(called) ? readFileSync(called, 'utf8').trim().split('\n') : []),
     /** Installs what the demo needs, as a user who is not root. PostgreSQL is looked for elsewhere: it counts if it is there. */
     install() {
@@ -69,15 +80,80 @@ test('without sudo the command is printed for root to run', t => {
   assert.deepEqual(machine.calls(), [])
 })
 
-test('modules and dist that are there are not made again', () => {
+/** What a set-up of `purpose` would print for this user, on a machine that has none of these programs. */
+function printed(folder: string, uid: number): string {
   const script = `
-    import { build } from '${root}/scripts/lib/build.js'
-    import { installModules } from '${root}/scripts/lib/modules.js'
+    import { printSetup } from '${root}/scripts/lib/setup.js'
+    import { runMain } from '${root}/scripts/lib/say.js'
+    process.getuid = () => ${uid}
+    await runMain(async () => { await printSetup('demo'); return 0 })`
+  const words = ['--input-type=module', '-e', script]
+  const ran = spawnSync(process.execPath, words, { env: { PATH: folder }, encoding: 'utf8', timeout: 20_000 })
+  assert.equal(ran.status, 0, ran.stderr)
+  return ran.stdout
+}
+
+for (const { who, uid, withSudo, install, account } of [
+  { who: 'a user with sudo', uid: 1000, withSudo: true, install: /^sudo sh \S+ .*etcd-client$/m },
+  { who: 'a user without sudo', uid: 1000, withSudo: false, install: /^su -c 'sh \S+ .*etcd-client'$/m },
+  { who: 'root', uid: 0, withSudo: true, install: /^sh \S+ .*etcd-client$/m, account: true },
+]) {
+  test(`--no-install prints what ${who} can type${account === true ? ', and how the account is made' : ''}`, t => {
+    const machine = bareMachine(t, { withSudo })
+    // No user database either: the account is not there.
+    const text = printed(machine.folder, uid)
+    assert.match(text, install)
+    assert.equal(/^useradd --system .* pgherd$/m.test(text), account === true, text)
+    assert.deepEqual(machine.calls(), [])
+  })
+}
+
+/** A checkout with our scripts and next to nothing else: its compiler and bundler note that they were called. */
+function smallCheckout(t: TestContext): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'build-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const put = (name: string, text: string) => {
+    mkdirSync(path.join(folder, path.dirname(name)), { recursive: true })
+    writeFileSync(path.join(folder, name), text)
+  }
+  const note = (name: string) =>
+    `import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'; appendFileSync('called', '${name}\\n');`
+  cpSync(path.join(root, 'scripts/lib'), path.join(folder, 'scripts/lib'), { recursive: true })
+  put('package.json', '{"type":"module"}')
+  put('package-lock.json', '{"packages":{}}')
+  put('node_modules/.package-lock.json', '{"packages":{}}')
+  for (const name of ['tsconfig.json', 'tsconfig.build.json', 'rolldown.config.js', 'src/main.ts'])
+    put(name, '')
+  put('node_modules/typescript/package.json', '{"type":"module"}')
+  put('node_modules/typescript/bin/tsc', note('tsc'))
+  const bundle = `mkdirSync('dist', { recursive: true }); writeFileSync('dist/main.js', '')`
+  put('node_modules/rolldown/bin/cli.mjs', `${note('rolldown')} ${bundle}`)
+  put('node_modules/etcd3/proto/rpc.proto', '')
+  const node = path.join(folder, `node_modules/node-linux-${process.arch}/bin/node`)
+  mkdirSync(path.dirname(node), { recursive: true })
+  symlinkSync(process.execPath, node)
+  return folder
+}
+
+test('modules and dist that are there are not made again', t => {
+  const folder = smallCheckout(t)
+  const script = `
+    import { build } from '${folder}/scripts/lib/build.js'
+    import { installModules } from '${folder}/scripts/lib/modules.js'
     await installModules()
     await build()`
-  const run = () => spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
-  const first = run()
-  assert.equal(first.status, 0, first.stderr)
-  const second = run()
-  assert.deepEqual([second.status, second.stdout, second.stderr], [0, '', ''])
+  const run = () => {
+    const words = ['--input-type=module', '-e', script]
+    const ran = spawnSync(process.execPath, words, { encoding: 'utf8', timeout: 20_000 })
+    assert.equal(ran.status, 0, ran.stderr)
+    return ran.stdout + ran.stderr
+  }
+  const called = () => readFileSync(path.join(folder, 'called'), 'utf8').trim().split('\n')
+  assert.match(run(), /building dist/)
+  assert.deepEqual(called(), ['tsc', 'rolldown'])
+  assert.equal(run(), '')
+  assert.deepEqual(called(), ['tsc', 'rolldown'], 'nothing was made again')
+  writeFileSync(path.join(folder, 'src/main.ts'), '// changed')
+  assert.match(run(), /building dist/)
+  assert.deepEqual(called(), ['tsc', 'rolldown', 'tsc', 'rolldown'])
 })
