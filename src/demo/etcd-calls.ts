@@ -29,9 +29,33 @@ export async function leadsRaft(endpoint: string): Promise<boolean> {
   return leader === header.member_id
 }
 
+/** Where a member stands, by its own word. */
+export interface Position {
+  readonly memberId: string
+  readonly clusterId: string
+  readonly revision: bigint
+  readonly raftTerm: bigint
+}
+
+/** Asks one member where it stands. */
+export async function positionOf(endpoint: string): Promise<Position> {
+  const { header } = await ask<Status>(endpoint, '/v3/maintenance/status', {})
+  return {
+    memberId: header.member_id,
+    clusterId: header.cluster_id,
+    revision: BigInt(header.revision),
+    raftTerm: BigInt(header.raft_term),
+  }
+}
+
 /** Ids come as text: they pass 2^53. */
 interface Status {
-  readonly header: { readonly member_id: string }
+  readonly header: {
+    readonly member_id: string
+    readonly cluster_id: string
+    readonly revision: string
+    readonly raft_term: string
+  }
   readonly leader?: string
 }
 

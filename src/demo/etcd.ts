@@ -5,7 +5,7 @@ import { runChild } from '../platform/child.ts'
 import { realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { asAccount } from './account.ts'
-import { keyValue, leadsRaft, wantsUser } from './etcd-calls.ts'
+import { keyValue, leadsRaft, positionOf, wantsUser } from './etcd-calls.ts'
 import type { Host } from './host.ts'
 import { freePort, type Layout } from './loopback.ts'
 import type { Server } from './server.ts'
@@ -129,6 +129,15 @@ export class EtcdCluster {
     })
   }
 
+  /** Gives the raft leadership to another member: an election, and so a higher term. */
+  async moveLeader(): Promise<void> {
+    const leader = await this.leader()
+    const heir = this.members.find(member => member !== leader && member.server.isRunning)
+    if (heir === undefined) throw new Error('no other etcd member runs')
+    const { memberId } = await positionOf(heir.endpoint)
+    await this.ctl(['move-leader', BigInt(memberId).toString(16)], [leader])
+  }
+
   /** What a key says, from the first running member that answers; undefined when it is not there. */
   async value(key: string): Promise<string | undefined> {
     const running = this.members.filter(member => member.server.isRunning)
@@ -159,11 +168,12 @@ export class EtcdCluster {
 
   /**
    * Puts all members back to a snapshot, as an operator restores a backup: everything is stopped, wiped, restored as a new
-   * cluster (new ids, an older revision) and started.
+   * cluster (new ids, an older revision, a low raft term) and started. `hasSameIdentity`: with the token that it had, which
+   * keeps the cluster's id and the members'.
    */
-  async restore(file: string): Promise<void> {
+  async restore(file: string, { hasSameIdentity = false } = {}): Promise<void> {
     await Promise.all(this.members.map(member => member.server.kill()))
-    this.#token += 1
+    if (!hasSameIdentity) this.#token += 1
     for (const member of this.members) {
       await rm(member.dataDir, { recursive: true, force: true })
       const identity = [`--name=${member.name}`, `--initial-advertise-peer-urls=${member.peerUrl}`]
