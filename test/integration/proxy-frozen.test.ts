@@ -88,7 +88,6 @@ async function nameLeader(name: string, endpoints: readonly string[]): Promise<n
   const scope = { namespace: '/service', scope: 'pgsql', clock: realClock, logger: silentLogger }
   const dcs = createEtcdDcs({ endpoints, ...scope })
   try {
-    // Without their raft leader the others elect another one first.
     return await waitFor(`the key to name ${name}`, { withinMs: 15_000, everyMs: 50 }, async note => {
       const by = Deadline.in(realClock, 2_000)
       const { outcome } = await dcs.write([], [{ kind: 'put', key: 'leader', value: name }], by)
@@ -101,15 +100,18 @@ async function nameLeader(name: string, endpoints: readonly string[]): Promise<n
 }
 
 test('each of three etcd members frozen in turn: the watch on another one tells at once who leads', async t => {
-  // The store is looked at six times in a ttl: what cuts long before the next look came by a watch.
+  // The store is looked at six times in a ttl: what cuts long before the next look came by a watch. With one stream it
+  // would come when its silence is found out.
   const ttlSeconds = 120
   for (const frozen of stand.etcd.members) {
     await stand.settle('pg1', ttlSeconds)
     const client = await login(stand.write)
     t.after(() => client.socket.destroy())
+    pg2.lead()
+    // An election among the others would give a silent stream the time to be found out.
+    while ((await stand.etcd.leader()) === frozen) await stand.etcd.moveLeader()
     await frozen.server.freeze()
     t.after(() => frozen.server.thaw())
-    pg2.lead()
     const others = stand.etcd.members.filter(member => member !== frozen)
     const namedMs = await nameLeader(
       'pg2',
@@ -118,7 +120,7 @@ test('each of three etcd members frozen in turn: the watch on another one tells 
     await client.untilEnd()
     const tookMs = client.endedAtMs - namedMs
     t.diagnostic(`${frozen.name} frozen: cut ${tookMs.toFixed(0)} ms after the answer to the change`)
-    assert.ok(tookMs < 1_500, `took ${tookMs} ms`)
+    assert.ok(tookMs < 500, `took ${tookMs} ms`)
     frozen.server.thaw()
     await stand.etcd.ready()
   }
