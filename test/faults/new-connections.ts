@@ -9,6 +9,7 @@ import { createWritesTable, Writer } from '../../src/demo/writer.ts'
 import { tlsParameters } from '../support/certificate.ts'
 import { startCluster } from '../support/fixture.ts'
 import { makeWorkplace, type Scope } from '../support/workplace.ts'
+import { MARGIN, seconds } from './witness.ts'
 
 const ROUNDS = 5
 const RATE_PER_SECOND = 50
@@ -30,6 +31,9 @@ interface Seen {
   readOnly: number
   longestGapMs: number
   readonly errors: Map<string, number>
+  /** Attempts of the full load, and how long that was, the outages not counted. */
+  attempts: number
+  servedMs: number
 }
 
 /**
@@ -54,25 +58,38 @@ export async function loadThrough(
     // What is struck comes back as a standby on its old address: the moment at which a router that trusts addresses goes wrong.
     await underLoad(cluster, table, seen, LIGHT, () => cluster.complete(120_000))
   }
-  for (const { readOnly } of seen) assert.equal(readOnly, 0, 'a write reached a server in recovery')
-  return seen
-    .map(
-      ({ rows, longestGapMs, errors }, index) =>
-        `${index === 0 ? 'clear' : 'TLS'}: ${rows} rows, longest gap ${longestGapMs} ms, errors ${JSON.stringify(Object.fromEntries(errors))}`,
-    )
-    .join('; ')
+  for (const each of seen) {
+    assert.equal(each.readOnly, 0, 'a write reached a server in recovery')
+    const least = FULL.ratePerSecond / MARGIN
+    assert.ok(perSecond(each) >= least, `${perSecond(each)} attempts a second, at least ${least} are a load`)
+  }
+  return seen.map((each, index) => `${index === 0 ? 'clear' : 'TLS'}: ${print(each)}`).join('; ')
+}
+
+function perSecond({ attempts, servedMs }: Seen): number {
+  return servedMs > 0 ? Math.round((10_000 * attempts) / servedMs) / 10 : 0
+}
+
+function print(seen: Seen): string {
+  const { rows, longestGapMs, errors, attempts, servedMs } = seen
+  return (
+    `${rows} rows, longest gap ${longestGapMs} ms, errors ${JSON.stringify(Object.fromEntries(errors))}, ` +
+    `full load ${attempts} attempts in ${seconds(servedMs)} outside outages (${perSecond(seen)}/s)`
+  )
 }
 
 async function underLoad(
   cluster: Cluster,
   table: string,
   seen: readonly [Seen, Seen],
-  { sessions, ratePerSecond }: { readonly sessions: number; readonly ratePerSecond: number },
+  load: { readonly sessions: number; readonly ratePerSecond: number },
   act: (rowsFlow: () => Promise<void>) => Promise<void>,
 ): Promise<void> {
   const [proxy] = cluster.proxies
   assert.ok(proxy)
   // In clear text the proxy can see what a server says of itself; inside TLS its routing alone must be right.
+  const { sessions, ratePerSecond } = load
+  const startedMs = performance.now()
   const writers = [{}, { ssl: { rejectUnauthorized: false } }].map(tls =>
     Writer.start({ target: { ...proxy.write, ...tls }, table, sessions, ratePerSecond, reconnect: true }),
   )
@@ -84,12 +101,18 @@ async function underLoad(
   })
   for (const [index, writer] of writers.entries()) {
     const tally = await writer.stop()
-    add(seen[index === 0 ? 0 : 1], tally.summary(tally.latestMs))
+    const summary = tally.summary(tally.latestMs)
+    const all = seen[index === 0 ? 0 : 1]
+    add(all, summary)
+    if (load !== FULL) continue
+    all.attempts += summary.acknowledged + summary.failed
+    // One fault, one outage.
+    all.servedMs += tally.latestMs - startedMs - summary.longestGapMs
   }
 }
 
 function newSeen(): Seen {
-  return { rows: 0, readOnly: 0, longestGapMs: 0, errors: new Map() }
+  return { rows: 0, readOnly: 0, longestGapMs: 0, errors: new Map(), attempts: 0, servedMs: 0 }
 }
 
 function add(seen: Seen, summary: ReturnType<Tally['summary']>): void {
