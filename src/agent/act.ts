@@ -37,7 +37,7 @@ function outcomeOf({ acquired, divergence, walOnLeader, isStarted }: Answers): s
 }
 
 const PEER_TIMEOUT_MS = 2_000
-const FORMER_LEADER_TIMEOUT_MS = 500
+const BRIEF_TIMEOUT_MS = 500
 /** No lease hangs on it: whoever compares does not lead. A busy leader and our own WAL need more than an exchange with etcd. */
 const COMPARE_TIMEOUT_MS = 5_000
 const FOLLOW_TIMEOUT_MS = 10_000
@@ -130,17 +130,20 @@ export class Executor {
 
   /**
    * In a synchronous mode nothing that the former leader alone has was acknowledged, so its word can only cost time: where its
-   * host is gone, everybody would wait for it to the end. In asynchronous replication its word may save rows.
+   * host is gone, everybody would wait for it to the end. In asynchronous replication its word may save rows. A server that runs
+   * as the primary has them all, and its fence gives it a second to take a key that vanished: it waits for nobody longer.
    */
   async #askPeers(peers: ReadonlyMap<string, string>): Promise<readonly PeerAnswer[]> {
     const { askPeers, clock } = this.#parts
-    const { memory, config } = this.#state
-    const isShort = (name: string) => config.synchronousMode !== 'off' && name === memory.lastLeader
-    const ask = (isFormer: boolean, withinMs: number) => {
-      const asked = new Map([...peers].filter(([name]) => isShort(name) === isFormer))
+    const { memory, config, server } = this.#state
+    const isPrimary = server.facts?.role === 'primary'
+    const isShort = (name: string) =>
+      isPrimary || (config.synchronousMode !== 'off' && name === memory.lastLeader)
+    const ask = (isBriefly: boolean, withinMs: number) => {
+      const asked = new Map([...peers].filter(([name]) => isShort(name) === isBriefly))
       return askPeers(asked, Deadline.in(clock, withinMs))
     }
-    const answers = await Promise.all([ask(false, PEER_TIMEOUT_MS), ask(true, FORMER_LEADER_TIMEOUT_MS)])
+    const answers = await Promise.all([ask(false, PEER_TIMEOUT_MS), ask(true, BRIEF_TIMEOUT_MS)])
     return answers.flat()
   }
 
