@@ -69,7 +69,7 @@ export class Attempts {
     }
     const fault = faultOf(error, endpoint.name)
     this.#count(endpoint, what, fault.kind, tookMs)
-    if (isEndpointFault(fault.kind)) endpoints.failed(endpoint)
+    if (isEndpointFault(fault.kind) || fault.kind === 'auth') endpoints.failed(endpoint)
     else endpoints.answered(endpoint)
     if (fault.kind === 'not-sent') endpoint.nextAddress().catch(() => {})
     return fault

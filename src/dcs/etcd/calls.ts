@@ -8,7 +8,7 @@ import type { DcsMetrics } from '../metrics.ts'
 import type { Tell } from '../tell.ts'
 import { type AttemptOptions, Attempts } from './attempt.ts'
 import type { Endpoint, Endpoints, Send } from './endpoints.ts'
-import { EtcdFault, faultOf, haErrorOf, isEndpointFault } from './faults.ts'
+import { EtcdFault, faultOf, haErrorOf, isEndpointFault, isRefusal } from './faults.ts'
 import { Patience } from './patience.ts'
 import { Race } from './race.ts'
 import type { Answered } from './rpc.ts'
@@ -134,12 +134,15 @@ export class Calls {
       const tried = await race.next(Math.min(untilMs - clock.monotonicMs(), by.remainingMs()))
       if (tried === undefined) break
       if ('fault' in tried) continue
-      if (met.length === 0) untilMs = Math.min(untilMs, clock.monotonicMs() + MEET_MS)
+      if (met.length === 0)
+        untilMs = Math.min(untilMs, clock.monotonicMs() + Math.max(MEET_MS, this.attemptMs / 2))
       met.push(tried.answer)
     }
     race.end()
     const best = mostAgreed(met.map(({ position }) => position))
-    if (best !== undefined) terms.accept(best)
+    if (best === undefined) return
+    terms.accept(best)
+    terms.heardAtMs = clock.monotonicMs()
   }
 
   /** One try at every member. The answer to return, or undefined when another round is due. */
@@ -163,6 +166,9 @@ export class Calls {
       if (judged.found !== undefined) return judged.found
       doubtful = judged.doubtful ?? doubtful
     }
+    // A stranger, or a member from an old disk, must not lock us out with its refusal: it counts when nobody else answered.
+    const refusals = [...read.faults.values()].filter(fault => isRefusal(fault.kind))
+    if (refusals.length > 0) throw haErrorOf(what, refusals)
     const mayTake = kind === 'linearizable' && !by.isOver()
     if (doubtful !== undefined && mayTake && !this.#isKnownAlive()) return this.#takeRestored(doubtful)
     const late = await race.next(Math.min(PAUSE_MS, by.remainingMs()), true)
@@ -177,9 +183,9 @@ export class Calls {
     if (tried === undefined) return {}
     const { endpoint } = tried
     if ('fault' in tried) {
-      if (!isEndpointFault(tried.fault.kind)) throw haErrorOf(what, [tried.fault])
       faults.set(endpoint, tried.fault)
-      return {}
+      if (isEndpointFault(tried.fault.kind) || isRefusal(tried.fault.kind)) return {}
+      throw haErrorOf(what, [tried.fault])
     }
     if (tried.doubt === undefined) return { found: this.#believe(endpoint, tried.answer, kind) }
     faults.set(endpoint, new EtcdFault('stale', endpoint.name, tried.doubt))
@@ -298,7 +304,8 @@ export class Calls {
     race: Race<Endpoint | EtcdFault>,
     faults: Map<Endpoint, EtcdFault>,
   ): Promise<Endpoint | undefined> {
-    for (const endpoint of this.#parts.endpoints.order()) {
+    const order = this.#parts.endpoints.order()
+    for (const endpoint of order) {
       if (this.#isFresh(endpoint)) return endpoint
       if (by.isOver()) return undefined
       if (race.running < UNDER_WAY_MAX) {
@@ -311,6 +318,8 @@ export class Calls {
       const result = await race.next(Math.min(this.attemptMs, by.remainingMs() / 2))
       if (result !== undefined && !(result instanceof EtcdFault)) return result
     }
+    const refusals = order.map(endpoint => faults.get(endpoint)).filter(fault => isRefusal(fault?.kind))
+    if (refusals[0] !== undefined && refusals.length === order.length) throw refusals[0]
     const late = await race.next(Math.min(PAUSE_MS, by.remainingMs()), true)
     return late instanceof EtcdFault ? undefined : late
   }
@@ -339,7 +348,7 @@ export class Calls {
       return new EtcdFault('stale', endpoint.name, doubt)
     } catch (error) {
       const fault = faultOf(error, endpoint.name)
-      return isEndpointFault(fault.kind) ? fault : undefined
+      return isEndpointFault(fault.kind) || isRefusal(fault.kind) ? fault : undefined
     }
   }
 

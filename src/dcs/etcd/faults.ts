@@ -32,8 +32,12 @@ const TEXTS: readonly (readonly [RegExp, FaultKind])[] = [
   [/authentication failed|permission denied|user name is empty|authentication is not enabled/, 'auth'],
   [/^(7|16) [A-Z_]+: /, 'auth'],
   [/No connection established|Name resolution failed|Channel closed before call started/, 'not-sent'],
-  [/client was already closed|EADDRS|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH/, 'not-sent'],
-  [/certificate|UND_ERR_CONNECT_TIMEOUT|SSL alert|SSL routines|wrong version number/, 'not-sent'],
+  [/client was already closed|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|UND_ERR_CONNECT_TIMEOUT/, 'not-sent'],
+  // Only from a connect: a connection that stood may end by the same number after the request has left.
+  [/connect (EHOSTUNREACH|ENETUNREACH|EADDR)|\((EHOSTUNREACH|ENETUNREACH)\)/, 'not-sent'],
+  // Only what ends a handshake: a member that has not taken our certificate has read nothing of ours.
+  [/certificate|wrong version number|unsupported protocol|no shared cipher/i, 'not-sent'],
+  [/alert (handshake failure|unknown ca|protocol version|access denied|insufficient security)/, 'not-sent'],
   // Refused on arrival because of the `hasleader` mark of our requests, before anything is proposed.
   [/etcdserver: no leader|rpc not supported for learner|etcdserver: too many requests/, 'not-sent'],
   // etcd applies such a write and only then says so: the key may be there.
@@ -53,6 +57,11 @@ export function faultOf(error: unknown, endpoint: string): EtcdFault {
 /** Does this kind say that another endpoint may do better? */
 export function isEndpointFault(kind: FaultKind): boolean {
   return kind === 'not-sent' || kind === 'unanswered' || kind === 'stale'
+}
+
+/** Did the member say no to what we are or ask? Another one may see that otherwise: it may belong to another etcd. */
+export function isRefusal(kind: FaultKind | undefined): boolean {
+  return kind === 'auth' || kind === 'rejected'
 }
 
 function shortened(text: string): string {

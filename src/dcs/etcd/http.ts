@@ -11,9 +11,9 @@ import type * as rpc from './rpc.ts'
 import type { OpenTarget } from './target.ts'
 
 const LOOK_MS = 10_000
-/** What went wrong before a request was written: surely not applied. */
+/** Codes of a name that is not found, of a connect and of a TLS handshake: the request was surely not written. */
 const NOT_SENT =
-  /ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT|ENOTFOUND|EAI_AGAIN|ERR_TLS|ERR_SSL|CERT|SELF_SIGNED|ISSUER|UNABLE_TO_/
+  /ECONNREFUSED|connect E(HOST|NET)UNREACH|UND_ERR_CONNECT|ENOTFOUND|EAI_AGAIN|ERR_TLS_|CERT|SELF_SIGNED|ISSUER|UNABLE_TO_/
 
 /** Opens a client for one resolved address. It connects at the first call. */
 export function openHttp({ host, port, address, secure, tls }: OpenTarget): rpc.EtcdRpc {

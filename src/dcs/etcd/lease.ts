@@ -8,7 +8,7 @@ import type { Lease, LeaseLeft, Outcome, Renewal } from '../dcs.ts'
 import type { DcsMetrics } from '../metrics.ts'
 import type { Calls } from './calls.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
-import { EtcdFault, faultOf } from './faults.ts'
+import { EtcdFault, faultOf, isRefusal } from './faults.ts'
 import { Race } from './race.ts'
 import { isBehind, isForeign, type RaftTerms } from './terms.ts'
 
@@ -82,6 +82,7 @@ export class Leases {
   async #renew(leaseId: bigint, by: Deadline, race: Race<Renewal | EtcdFault>): Promise<Renewal> {
     const { calls, endpoints } = this.#parts
     let isHeard = false
+    const refused = new Set<string>()
     for (let round = 1; !by.isOver(); round *= 2) {
       const order = endpoints.order()
       for (const [index, endpoint] of order.entries()) {
@@ -92,13 +93,15 @@ export class Leases {
         const result = await race.next(Math.min((calls.attemptMs / 2) * round, shareMs))
         if (result === undefined) continue
         if (!(result instanceof EtcdFault)) return result
-        if (result.kind === 'auth' || result.kind === 'rejected') return { outcome: 'unreachable' }
-        if (result.kind !== 'not-sent') isHeard = true
+        if (isRefusal(result.kind)) refused.add(result.endpoint)
+        else if (result.kind !== 'not-sent') isHeard = true
       }
+      // One member's refusal is not everybody's: it may belong to another etcd.
+      if (refused.size > 0 && refused.size >= order.length) return { outcome: 'unreachable' }
       const pauseMs = Math.min(PAUSE_MS * round, PAUSE_MAX_MS, by.remainingMs())
       const late = await race.next(pauseMs, true)
       if (late !== undefined && !(late instanceof EtcdFault)) return late
-      if (late !== undefined && late.kind !== 'not-sent') isHeard = true
+      if (late !== undefined && !isRefusal(late.kind) && late.kind !== 'not-sent') isHeard = true
     }
     return { outcome: isHeard || race.running > 0 ? 'unknown' : 'unreachable' }
   }

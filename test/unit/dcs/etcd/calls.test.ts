@@ -12,6 +12,9 @@ const range: Send<RangeAnswer> = (rpc, call) => rpc.range({ key: Buffer.from('x'
 const txn: Send<TxnAnswer> = (rpc, call) => rpc.txn({ compare: [], success: [] }, call)
 
 const frozen: Manner = { delayMs: 1_000_000 }
+const noPassword: Manner = {
+  error: '3 INVALID_ARGUMENT: etcdserver: authentication failed, invalid user ID or password',
+}
 const refused: Manner = { error: '9 FAILED_PRECONDITION: gRPC 14: No connection established' }
 
 function rig(...manners: readonly Manner[]) {
@@ -50,6 +53,29 @@ test('a read leaves a frozen member after one attempt and does not come back to 
   assert.ok(first.ms >= 1_000 && first.ms < 1_100, `${first.ms}`)
   await calls.read('read', by(5_000), range)
   assert.deepEqual(asked(), [1, 2, 0])
+})
+
+// Such an answer has no header: nobody can tell whether the member belongs to our etcd at all.
+test('a member that refuses our password does not decide for the others: reads, writes and renewals go to those', async () => {
+  const { calls, leases, members, by, clock } = rig(noPassword, {}, {})
+  const read = await timed(clock, calls.read('read', by(3_000), range))
+  assert.ok(!(read.result instanceof Error), String(read.result))
+  const written = await timed(clock, calls.write('write', by(3_000), txn))
+  assert.ok(!(written.result instanceof Error), String(written.result))
+  assert.ok(!members[0]?.requests.includes('txn'))
+  const renewed = await timed(clock, leases.keepAlive(7n, by(3_000)))
+  assert.ok(!(renewed.result instanceof Error) && renewed.result.outcome === 'won')
+})
+
+test('a password that every member refuses is told at once', async () => {
+  const { calls, leases, by, clock } = rig(noPassword, noPassword, noPassword)
+  const read = await timed(clock, calls.read('read', by(3_000), range))
+  assert.ok(read.result instanceof HaError && read.result.code === 'E_DCS_AUTH', String(read.result))
+  const written = await timed(clock, calls.write('write', by(3_000), txn))
+  assert.ok(written.result instanceof EtcdFault && written.result.kind === 'auth', String(written.result))
+  const renewed = await timed(clock, leases.keepAlive(7n, by(3_000)))
+  assert.deepEqual(renewed.result, { outcome: 'unreachable' })
+  assert.ok(renewed.ms < 1_000, `${renewed.ms} ms`)
 })
 
 test('a read at dead members goes on until its deadline and names them all', async () => {

@@ -39,6 +39,33 @@ const rows: readonly (readonly [string, FaultKind, string])[] = [
   ['HTTP 503: etcdserver: no leader', 'not-sent', 'unreachable'],
   ['ECONNREFUSED connect ECONNREFUSED 127.0.0.1:2379', 'not-sent', 'unreachable'],
   ['UND_ERR_SOCKET other side closed', 'unanswered', 'unknown'],
+  ['No connection established: EHOSTUNREACH connect EHOSTUNREACH 10.0.0.4:2379', 'not-sent', 'unreachable'],
+  ['EHOSTUNREACH read EHOSTUNREACH', 'unanswered', 'unknown'],
+  [
+    '9 FAILED_PRECONDITION: gRPC 13: Received RST_STREAM with code 2 triggered by internal client error: read ENETUNREACH',
+    'unanswered',
+    'unknown',
+  ],
+  [
+    'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC 40:error:1C800064:SSL routines:ssl3_read_bytes:decryption failed or bad record mac',
+    'unanswered',
+    'unknown',
+  ],
+  [
+    'EPROTO write EPROTO 40:error:0A000126:SSL routines:ssl3_read_n:unexpected eof while reading',
+    'unanswered',
+    'unknown',
+  ],
+  [
+    'EPROTO 40:error:0A000410:SSL routines:ssl3_read_bytes:sslv3 alert handshake failure:SSL alert number 40',
+    'not-sent',
+    'unreachable',
+  ],
+  [
+    'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED 40:error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required',
+    'not-sent',
+    'unreachable',
+  ],
   ['7 PERMISSION_DENIED: etcdserver: permission denied', 'auth', 'unreachable'],
   ['something nobody has seen yet', 'unanswered', 'unknown'],
 ]
