@@ -40,6 +40,8 @@ const PEER_TIMEOUT_MS = 2_000
 const BRIEF_TIMEOUT_MS = 500
 /** No lease hangs on it: whoever compares does not lead. A busy leader and our own WAL need more than an exchange with etcd. */
 const COMPARE_TIMEOUT_MS = 5_000
+/** Its host may be gone, and its lease about to end: this must not hold up the race. */
+const CHECK_WAL_TIMEOUT_MS = 1_000
 const FOLLOW_TIMEOUT_MS = 10_000
 
 export class Executor {
@@ -90,7 +92,7 @@ export class Executor {
       case 'check-divergence':
         return this.#checkDivergence(action)
       case 'check-wal': {
-        const by = Deadline.in(clock, COMPARE_TIMEOUT_MS)
+        const by = Deadline.in(clock, CHECK_WAL_TIMEOUT_MS)
         const { leader, from, timeline } = action
         return { walOnLeader: await postgres.walOnLeader(leader, from, timeline, by) }
       }

@@ -222,6 +222,7 @@ async function endUnkeptPrimary(
   local: LocalConfig,
   log: Logger,
   credentials: RestCredentials,
+  lack: string,
 ): Promise<void> {
   // Another agent answers at our address: the server is kept, and we are the mistake.
   if (await answersAtAll(apiUrl(local), credentials)) return
@@ -240,11 +241,11 @@ async function endUnkeptPrimary(
     const kept = await postgres.keptDynamicConfig(Deadline.in(realClock, FIRST_READ_MS))
     if (kept !== undefined && dynamicConfig(kept, true).isPaused) {
       log.warning(
-        'PAUSE: etcd does not answer and nobody kept this primary: the cluster was paused when it last did, so it runs on',
+        `PAUSE: ${lack} and nobody kept this primary: the cluster was paused when it last did, so it runs on`,
       )
       return
     }
-    log.error('etcd does not answer and nobody kept this primary: it is stopped until etcd says who leads')
+    log.error(`${lack} and nobody kept this primary: it is stopped until an agent hears from etcd who leads`)
     const by = Deadline.in(realClock, UNKEPT_STOP_MS)
     await postgres.stop({ mode: 'fast', checkpointFirst: false, by })
   } finally {
@@ -274,7 +275,8 @@ async function firstView(
         const why = error instanceof Error ? error.message : String(error)
         log.warning(`waiting for etcd at ${printWhere(local.etcd)}: ${why}`)
       }
-      await endUnkeptPrimary(local, log, credentials).catch(failure => log.error(messageOf(failure)))
+      const lack = refusal === undefined ? 'etcd does not answer' : 'etcd refuses us'
+      await endUnkeptPrimary(local, log, credentials, lack).catch(failure => log.error(messageOf(failure)))
       if (refusal !== undefined) throw refusal
     }
     await realClock.sleep(RETRY_MS, signal).catch(() => {})

@@ -34,7 +34,7 @@ const specs: readonly Spec[] = [
     name: 'claims-the-lead-past-its-deadline',
     bug: '1: the health check said primary after the lock was lost',
     file: 'src/agent/lease-keeper.ts',
-    from: 'return Math.max(0, this.#safeUntilMs - this.#parts.clock.monotonicMs())',
+    from: 'return Math.max(0, this.#deadline.safeUntilMs - this.#parts.clock.monotonicMs())',
     to: 'return this.#parts.clock.monotonicMs() > 0 ? this.ttlMs : 0',
   },
   {
@@ -110,7 +110,7 @@ const specs: readonly Spec[] = [
   {
     name: 'renews-too-seldom',
     bug: '21: the lease was not refreshed often enough',
-    file: 'src/agent/lease-keeper.ts',
+    file: 'src/agent/lease-timings.ts',
     from: 'return Math.min(timings.loopWaitMs, timings.ttlMs / 6)',
     to: 'return timings.ttlMs * 0.9',
   },
