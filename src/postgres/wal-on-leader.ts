@@ -9,7 +9,7 @@ import type { Monitor } from './monitor.ts'
 import type { Upstream, WalOnLeader } from './port.ts'
 
 /** A leader that has the file begins to send and says nothing else; one that has not refuses at once. */
-const SENDS_AFTER_MS = 1_000
+const SENDS_AFTER_MS = 500
 /** The file of the segment does not exist. */
 const UNDEFINED_FILE = '58P01'
 /** A startup process that waits for WAL, from nobody or from its receiver. */
