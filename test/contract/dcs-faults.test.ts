@@ -30,7 +30,7 @@ const NOTICE_MS_MAX = 2_500
 const work = await makeWorkplace({ after })
 
 // Each has three etcd members. With all five at once a busy machine silences streams that no fault has touched.
-describe('etcd members under faults', { concurrency: 2 }, () => {
+describe('etcd members under faults', { concurrency: 3 }, () => {
   for (const [index, each] of cases.entries()) {
     test(`${each.who} frozen and thawed, then killed and restarted: nothing stale, nothing lost`, async t => {
       const etcd = await startEtcd(work, 10 + index, 3)

@@ -8,8 +8,8 @@ import { waitFor } from '../../src/demo/wait.ts'
 import { startCluster } from '../support/fixture.ts'
 import { assertSafe, seconds, Witness } from './witness.ts'
 
-/** The timings that an operator gets: an agent has the rest of its lease to come back, however slow the machine is. */
-const defaultTimings = { ttl: 30, loop_wait: 10, retry_timeout: 10 }
+/** The lease that an operator gets: an agent has the rest of it to come back, however slow the machine is. */
+const defaultTimings = { ttl: 30, loop_wait: 2, retry_timeout: 10 }
 
 const { cluster } = await startCluster(
   { after },
