@@ -3,7 +3,7 @@
 
 import type { Position } from '../../cluster/view.ts'
 import type { Clock } from '../../platform/clock.ts'
-import type { Deadline } from '../../platform/deadline.ts'
+import { type Deadline, DeadlineError } from '../../platform/deadline.ts'
 import type { DcsMetrics } from '../metrics.ts'
 import type { Tell } from '../tell.ts'
 import { type AttemptOptions, Attempts } from './attempt.ts'
@@ -108,8 +108,7 @@ export class Calls {
       while (race.running > 0) {
         const last = await race.next(LAST_WORDS_MS)
         if (last === undefined) break
-        // That our time was over says less than what the same member had in the way before.
-        if ('fault' in last && !faults.has(last.endpoint)) faults.set(last.endpoint, last.fault)
+        if ('fault' in last) note(faults, last.endpoint, last.fault)
       }
     } finally {
       race.end()
@@ -183,7 +182,7 @@ export class Calls {
     if (tried === undefined) return {}
     const { endpoint } = tried
     if ('fault' in tried) {
-      faults.set(endpoint, tried.fault)
+      note(faults, endpoint, tried.fault)
       if (isEndpointFault(tried.fault.kind) || isRefusal(tried.fault.kind)) return {}
       throw haErrorOf(what, [tried.fault])
     }
@@ -311,7 +310,7 @@ export class Calls {
       if (race.running < UNDER_WAY_MAX) {
         race.start(async signal => {
           const fault = await this.#probe(endpoint, by, signal)
-          if (fault !== undefined) faults.set(endpoint, fault)
+          if (fault !== undefined) note(faults, endpoint, fault)
           return fault ?? endpoint
         })
       }
@@ -355,6 +354,12 @@ export class Calls {
   async #pause(by: Deadline): Promise<void> {
     await this.#parts.clock.sleep(Math.min(PAUSE_MS, by.remainingMs()))
   }
+}
+
+/** That our time was over says less than what the same member had in the way before. */
+function note(faults: Map<Endpoint, EtcdFault>, endpoint: Endpoint, fault: EtcdFault): void {
+  if (fault.cause instanceof DeadlineError && faults.has(endpoint)) return
+  faults.set(endpoint, fault)
 }
 
 /** The highest term within the etcd cluster that most answers came from; of two equally many the first. */
