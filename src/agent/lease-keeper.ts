@@ -272,16 +272,15 @@ export class LeaseKeeper {
   }
 
   /**
-   * Gives the key up. Call only when the server is stopped or a standby. The hold is gone whatever the outcome; when the
-   * key may still be there, its lease is not renewed any more and takes the key with it.
+   * Gives the key up. Call only when the server is stopped or a standby. The hold is gone whatever the outcome, and its lease
+   * with it: a key that is still there ends with the lease, and one that a restored etcd brings back is never taken for ours.
    */
   async release(by: Deadline, also: readonly Write[] = []): Promise<Outcome> {
     const hold = this.#hold
     if (hold === undefined) return 'lost'
     this.#hold = undefined
-    const written = await releaseLeader(this.#parts.dcs, hold, by, also)
-    if (written.outcome === 'unknown' || written.outcome === 'unreachable') this.#lease = undefined
-    return written.outcome
+    this.#lease = undefined
+    return (await releaseLeader(this.#parts.dcs, hold, by, also)).outcome
   }
 
   /**
@@ -301,7 +300,7 @@ export class LeaseKeeper {
       this.#isSuspect = false
       return
     }
-    if (hasGoneBack) this.drop('etcd was restored or replaced')
+    if (hasGoneBack) this.drop('etcd was restored or replaced', 'overtaken', leader?.leaseId)
     else if (position.revision >= hold.modRevision) this.#compare(hold, leader, asked)
   }
 
@@ -319,11 +318,15 @@ export class LeaseKeeper {
     }
   }
 
-  /** Ends the hold. What is left of the lease's time, as much as the loss allows, remains for an orderly stop. */
-  drop(why: string, loss: Loss = 'overtaken'): void {
+  /**
+   * Ends the hold. What is left of the lease's time, as much as the loss allows, remains for an orderly stop. A lease serves
+   * one term, unless a restored etcd has our key on it (`foundOn`): somebody else may lead before it is named again.
+   */
+  drop(why: string, loss: Loss = 'overtaken', foundOn?: bigint): void {
     if (this.#hold === undefined) return
     this.#hold = undefined
     this.#isSuspect = false
+    if (this.#lease?.id !== foundOn) this.#lease = undefined
     if (loss === 'overtaken') this.#deadline.noLongerExtended()
     this.#parts.onLost(why, loss)
   }

@@ -261,3 +261,23 @@ test('an answer that was asked for before the machine slept does not give the sl
   keeper.verify(hold, position(60n), asked)
   assert.ok(keeper.safeUntilMs <= asked.atMs + TTL_MS - 3_000, `${keeper.safeUntilMs - asked.atMs} ms`)
 })
+
+// A backup of etcd from the time of an earlier term names us on the lease of that term. Somebody else has led since.
+test('a lease serves one term: a key that a restored etcd has on an earlier one is not ours', async () => {
+  const { keeper, lead } = scene()
+  for (const end of [
+    () => keeper.release({ remainingMs: () => 1_000 } as never),
+    async () =>
+      keeper.verify({ name: 'pg2', createRevision: 90n, modRevision: 90n, leaseId: 9n }, position(90n)),
+    async () => keeper.verify(undefined, position(95n)),
+  ]) {
+    await lead()
+    const { hold } = keeper
+    assert.ok(hold !== undefined)
+    await end()
+    assert.equal(keeper.hold, undefined)
+    await keeper.ensureLease({ remainingMs: () => 1_000 } as never)
+    assert.notEqual(keeper.leaseId, hold.leaseId)
+    assert.equal(keeper.adopt(hold, keeper.ask()), false)
+  }
+})
