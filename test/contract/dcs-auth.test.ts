@@ -207,15 +207,12 @@ describe('users of etcd', { concurrency: 4 }, () => {
         'no encryption': connect(t, `http://${etcd.endpoint}`, { transport }).dcs,
       }
       for (const [what, dcs] of Object.entries(refused)) {
-        await assert.rejects(
-          dcs.read(by(WHY_REFUSED[what] === undefined ? 700 : 5_000)),
-          error => {
-            const why = WHY_REFUSED[what]
-            if (why !== undefined) assert.match(String(error), why)
-            else t.diagnostic(`${what}: ${error}`)
-            return error instanceof HaError && /E_DCS_(UNREACHABLE|TIMEOUT)/.test(error.code)
-          },
-        )
+        await assert.rejects(dcs.read(by(WHY_REFUSED[what] === undefined ? 700 : 5_000)), error => {
+          const why = WHY_REFUSED[what]
+          if (why !== undefined) assert.match(String(error), why)
+          else t.diagnostic(`${what}: ${error}`)
+          return error instanceof HaError && /E_DCS_(UNREACHABLE|TIMEOUT)/.test(error.code)
+        })
       }
     })
   }
