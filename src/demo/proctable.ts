@@ -73,6 +73,7 @@ async function belongs(pid: number, { directory, mark }: Belonging): Promise<boo
   // A removed working directory reads as `path (deleted)`.
   if (workingDirectory === directory || workingDirectory.startsWith(`${directory}/`)) return true
   if (workingDirectory === `${directory} (deleted)`) return true
-  const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '')
-  return environment.split('\0').includes(mark)
+  const environment = (await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '')).split('\0')
+  // A server keeps only its home of what its agent was given, and with a root of its own it works below another path.
+  return environment.includes(mark) || environment.includes(`HOME=${directory}`)
 }
