@@ -21,6 +21,9 @@ const STAMP = path.join(stateDir, 'build')
 /** What etcd3 reads when it is loaded, beside the directory of its code. */
 const PROTOCOL_FILES = 'node_modules/etcd3/proto'
 
+/** Compiled code for system calls (src/platform/native.ts): optional, there is none for other processors. */
+const NATIVE_MODULE = `node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`
+
 /** Builds if needed. The stamp is written last: a build that was cut off is done again. */
 export async function build() {
   const wanted = sourceHash()
@@ -32,6 +35,8 @@ export async function build() {
   if (checked !== 0) throw new SetupError('the sources do not compile; the compiler said why above')
   await bundle()
   cpSync(path.join(root, PROTOCOL_FILES), path.join(root, 'dist/proto'), { recursive: true })
+  if (existsSync(path.join(root, NATIVE_MODULE)))
+    cpSync(path.join(root, NATIVE_MODULE), path.join(root, 'dist/native/koffi.node'))
   writeFileSync(path.join(root, 'dist/third-party-licenses.txt'), licensesOfModules())
   chmodSync(path.join(root, 'dist/main.js'), 0o755)
   mkdirSync(stateDir, { recursive: true })
