@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net'
 import type { HostPort } from '../cluster/member.ts'
 import type { Clock } from '../platform/clock.ts'
 import { messageOf } from '../platform/errors.ts'
+import { setUserTimeout } from './tcp-user-timeout.ts'
 
 /** TCP keepalive: the first probe after this much silence. */
 export const KEEPALIVE_DELAY_MS = 30_000
@@ -36,6 +37,8 @@ export interface ConnectOptions {
   readonly source?: string | undefined
   /** Keepalive's first probe after this much silence; undefined: none. */
   readonly keepAliveMs?: number | undefined
+  /** TCP_USER_TIMEOUT; undefined: the kernel's own patience. */
+  readonly unackedMs?: number | undefined
 }
 
 /** Exactly one of the two is called, once, unless the attempt is aborted. */
@@ -54,7 +57,7 @@ export interface Connecting {
 export function connectTo(
   clock: Clock,
   address: HostPort,
-  { timeoutMs, source, keepAliveMs = KEEPALIVE_DELAY_MS }: ConnectOptions,
+  { timeoutMs, source, keepAliveMs = KEEPALIVE_DELAY_MS, unackedMs }: ConnectOptions,
   listener: ConnectListener,
 ): Connecting {
   const socket = connect({
@@ -82,6 +85,11 @@ export function connectTo(
   )
   // Stays in place: an error after an abort must not end the process.
   socket.on('error', error => fail(readFailure(error)))
-  socket.once('connect', () => finish(() => listener.onConnected(socket)))
+  socket.once('connect', () =>
+    finish(() => {
+      setUserTimeout(socket, unackedMs)
+      listener.onConnected(socket)
+    }),
+  )
   return { abort: () => finish(() => socket.destroy()) }
 }

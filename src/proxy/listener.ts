@@ -17,6 +17,7 @@ import type { Pool } from './pool.ts'
 import { Rate, SourceRate } from './rate.ts'
 import { Session } from './session.ts'
 import type { SessionHost } from './session-host.ts'
+import { prepareUserTimeout, setUserTimeout } from './tcp-user-timeout.ts'
 import { TurnAway } from './turn-away.ts'
 
 /** Sessions that only say farewell; when there are more, the oldest ends without. */
@@ -93,7 +94,8 @@ export class Listener {
 
   /** Begins to listen. Throws UserError when an address cannot be had. */
   async listen(): Promise<void> {
-    const { name, binds } = this.config
+    const { name, binds, timeouts } = this.config
+    if (timeouts.clientUnackedMs !== undefined || timeouts.serverUnackedMs !== undefined) prepareUserTimeout()
     for (const [index, server] of this.#servers.entries()) {
       const bind = binds[index]
       if (bind !== undefined && !server.listening) await listen(server, bind, `listeners.${name}.bind`)
@@ -285,6 +287,7 @@ export class Listener {
     const { metrics, hasPlace, clock, pool } = this.#options
     this.acceptedTotal += 1
     metrics.accepted(this.config.name)
+    setUserTimeout(client, this.config.timeouts.clientUnackedMs)
     const isAdmitted = this.config.acceptsProxy || this.#admits(client.remoteAddress)
     if (!isAdmitted || this.#rate?.take() === false) {
       client.on('error', () => {})

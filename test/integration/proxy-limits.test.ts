@@ -191,6 +191,23 @@ test('a session in which nothing moves ends at its limit with 57P01, one that mo
   assert.ok(made.ended.includes('client-timeout'), made.ended.join())
 })
 
+test('a peer that acknowledges nothing more is given up where a limit asks for it, and only there', async t => {
+  const limited = await rig(t, { config: { timeouts: { ...defaultTimeouts, clientUnackedMs: 1000 } } })
+  const patient = await rig(t)
+  for (const made of [limited, patient]) {
+    const { stage: server, backend } = await played(t)
+    made.backends = [backend]
+    const client = await made.connect()
+    const guest = await server.guest(0)
+    // A reader that stalls looks the same to this option as one that is gone, and loopback loses no packets.
+    client.socket.pause()
+    guest.socket.on('error', () => {})
+    guest.socket.write(Buffer.alloc(32 * 1024 * 1024))
+  }
+  await untilEmpty(limited)
+  assert.deepEqual([limited.ended, patient.ended], [['client-reset'], []])
+})
+
 test('a half-closed session ends at the limit for that', async t => {
   const made = await rig(t, { config: { timeouts: { ...defaultTimeouts, clientFinMs: 200 } } })
   const { stage: server, backend } = await played(t)

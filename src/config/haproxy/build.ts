@@ -206,7 +206,15 @@ function buildTimeouts(front: SectionDraft, back: SectionDraft): SessionTimeouts
     serverMs: tunnelMs ?? back.timeouts.server?.ms,
     clientFinMs: front.timeouts['client-fin']?.ms,
     serverFinMs: back.timeouts['server-fin']?.ms,
+    clientUnackedMs: least(front.binds.map(({ unackedMs }) => unackedMs)),
+    serverUnackedMs: least(back.servers.map(({ parameters }) => parameters.unackedMs)),
   }
+}
+
+/** One value counts for all of a section. */
+function least(valuesMs: readonly (number | undefined)[]): number | undefined {
+  const said = valuesMs.filter(value => value !== undefined)
+  return said.length === 0 ? undefined : Math.min(...said)
 }
 
 /** Timing of the proxy's own questions, when members come from a store: those of the leader's section. */

@@ -82,13 +82,17 @@ function readBind(reading: Reading): void {
   }
   let acceptsProxy = false
   let isV6Too = false
+  let unackedMs: number | undefined
   for (let at = 0; at < words.length; at += 1) {
     const name = words[at] ?? ''
     if (name === 'accept-proxy') acceptsProxy = true
     else if (name === 'v4v6') isV6Too = true
-    else if (
+    else if (name === 'tcp-ut') {
+      at += 1
+      unackedMs = readDurationMs(words[at] ?? '')
+      if (unackedMs === undefined) wrong(reading, `bind tcp-ut ${words[at] ?? ''}`, 'a duration such as 30s')
+    } else if (
       [
-        'tcp-ut',
         'maxconn',
         'name',
         'id',
@@ -122,7 +126,7 @@ function readBind(reading: Reading): void {
     }
   }
   const all = isV6Too ? binds.map(bind => ({ ...bind, host: '::' })) : binds
-  reading.draft.binds.push({ line: reading.line, binds: all, acceptsProxy })
+  reading.draft.binds.push({ line: reading.line, binds: all, acceptsProxy, unackedMs })
 }
 
 function readServer(reading: Reading): void {

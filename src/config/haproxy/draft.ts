@@ -51,6 +51,8 @@ export interface ServerDraft {
   sendProxy?: 'v1' | 'v2' | undefined
   checkSendProxy?: boolean
   source?: string
+  /** tcp-ut. */
+  unackedMs?: number
   checkSsl?: boolean
   verify?: boolean
   caFile?: string
@@ -72,6 +74,8 @@ export interface BindLine {
   readonly line: number
   readonly binds: readonly Bind[]
   readonly acceptsProxy: boolean
+  /** tcp-ut. */
+  readonly unackedMs: number | undefined
 }
 
 export interface SectionDraft {

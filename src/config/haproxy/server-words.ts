@@ -181,7 +181,9 @@ export const serverParameters: Readonly<Record<string, Parameter>> = {
   observe: always,
   'error-limit': always,
   'on-error': always,
-  'tcp-ut': inert(1, 'there is no call for it in Node; keepalive ends connections to vanished peers'),
+  'tcp-ut': duration((draft, valueMs) => {
+    draft.unackedMs = valueMs
+  }),
   'agent-check': inert(0, noAgent),
   'no-agent-check': alwaysFlag,
   'agent-port': inert(1, noAgent),

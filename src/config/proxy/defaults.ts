@@ -34,6 +34,8 @@ export const defaultTimeouts: SessionTimeouts = {
   serverMs: undefined,
   clientFinMs: undefined,
   serverFinMs: undefined,
+  clientUnackedMs: undefined,
+  serverUnackedMs: undefined,
 }
 
 export const defaultAccess: AccessConfig = {

@@ -45,6 +45,7 @@ export function buildListener(name: string, listener: ListenerFile, wrong: Wrong
     throw wrong(`listeners.${name}.servers: is missing: expected a mapping of servers with their addresses`)
   const { sync, tags, max_lag: lagBytesMax, max_lag_time: lagMsMax, streaming_only } = listener.filter
   const { login, connect, queue, client, server, client_fin, server_fin } = listener.timeouts
+  const { client_unacked, server_unacked } = listener.timeouts
   return {
     ...defaultListener,
     name,
@@ -63,6 +64,8 @@ export function buildListener(name: string, listener: ListenerFile, wrong: Wrong
       serverMs: server,
       clientFinMs: client_fin,
       serverFinMs: server_fin,
+      clientUnackedMs: client_unacked,
+      serverUnackedMs: server_unacked,
     },
     access: buildAccess(listener),
     acceptsProxy: listener.accept_proxy,

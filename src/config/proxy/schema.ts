@@ -82,6 +82,8 @@ const timeouts = z.strictObject(
     server: idle,
     client_fin: idle,
     server_fin: idle,
+    client_unacked: idle,
+    server_unacked: idle,
   },
   section,
 )

@@ -56,6 +56,9 @@ export interface SessionTimeouts {
   readonly serverMs: number | undefined
   readonly clientFinMs: number | undefined
   readonly serverFinMs: number | undefined
+  /** TCP_USER_TIMEOUT: how long sent data may go unacknowledged, or wait for a peer that reads nothing. */
+  readonly clientUnackedMs: number | undefined
+  readonly serverUnackedMs: number | undefined
 }
 
 /** One address range: `bits` of the 16 bytes of an IPv6 address (IPv4 is mapped). */

@@ -159,6 +159,11 @@ const effects: readonly (readonly [string, (from: ListenerConfig) => unknown, un
     ({ timeouts }) => [timeouts.clientFinMs, timeouts.serverFinMs],
     [5000, 6000],
   ],
+  [
+    '  bind *:5055 tcp-ut 20s\n  default-server tcp-ut 30s',
+    ({ timeouts }) => [timeouts.clientUnackedMs, timeouts.serverUnackedMs],
+    [20_000, 30_000],
+  ],
   ['  timeout queue 7s', ({ timeouts }) => timeouts.queueMs, 7000],
   ['  retries 5\n  option redispatch', ({ retries, redispatches }) => [retries, redispatches], [5, true]],
   ['  option clitcpka\n  clitcpka-idle 9s', ({ keepAliveMs }) => keepAliveMs, 9000],
