@@ -1,36 +1,17 @@
 // Hosts that look from inside like a container of our images: their paths, their root directory, their own network.
 
-import { spawn } from 'node:child_process'
-import { chmod, mkdir, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { Host } from '../../../src/demo/host.ts'
-import { waitFor } from '../../../src/demo/wait.ts'
+import type { Host } from '../../../src/demo/host.ts'
+import { withRoot } from '../../support/host-root.ts'
 import type { Workplace } from '../../support/workplace.ts'
 
 const SCRIPT = path.join(import.meta.dirname, 'root.sh')
-const READY_WITHIN_MS = 20_000
 
 /** The same host, whose programs now see the image's paths. `files` is a copy of docker/ with a file `hosts`. */
 export async function asContainer(host: Host, work: Workplace, files: string): Promise<Host> {
-  const root = path.join(work.data, `${host.name}-root`)
-  const prefix = await imagePrefix(work)
-  await mkdir(root, { recursive: true })
   const { uid, gid } = host.account
-  const inside = ['setpriv', '--pdeathsig', 'KILL', 'sleep', 'infinity']
-  const words = ['--mount', '--', 'sh', SCRIPT, root, prefix, files, String(uid), String(gid), ...inside]
-  const holder = spawn('unshare', words, { stdio: ['ignore', 'ignore', 'inherit'], detached: true })
-  holder.unref()
-  const pid = holder.pid
-  if (pid === undefined) throw new Error('unshare cannot be started')
-  work.defer(() => process.kill(pid, 'SIGKILL'))
-  await waitFor(`the root directory of ${host.name}`, { withinMs: READY_WITHIN_MS }, async () => {
-    await stat(`/proc/${pid}/root/ready`)
-    return true
-  })
-  const { name, address, directory, logs, account } = host
-  const namespace = [`--mount=/proc/${pid}/ns/mnt`, `--root=/proc/${pid}/root`]
-  const enter = [...host.enter, 'nsenter', ...namespace, '--', 'env', '-C', directory]
-  return new Host({ name, address, directory, logs, enter }, account)
+  return withRoot(host, work, SCRIPT, [await imagePrefix(work), files, String(uid), String(gid)])
 }
 
 /**
