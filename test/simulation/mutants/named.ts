@@ -132,6 +132,12 @@ const specs: readonly Spec[] = [
     file: 'src/agent/rules/recover.ts',
     from: 'if (memory.cleanAgainst === leader.createRevision) {',
     to: 'if (memory.cleanAgainst !== undefined) {',
+    // Whoever still runs would notice it in its next turn.
+    also: {
+      file: 'src/agent/rules/follow.ts',
+      from: 'if (memory.cleanAgainst === epoch) return { memory }',
+      to: 'if (memory.cleanAgainst !== undefined) return { memory }',
+    },
   },
   {
     name: 'late-writes-are-applied',
