@@ -83,6 +83,7 @@ const rows: readonly (readonly string[])[] = [
   ['ctl', 'list'],
   ['ctl', '-c', '/nonexistent/ctl.yml', 'list'],
   ['ctl', '-d', 'consul://127.0.0.1:8500', 'list', 'main'],
+  ['ctl', '-d', '127.0.0.1:8500', 'list', 'main'],
   ['ctl', '-d', '127.0.0.1:2379', 'list'],
   ['ctl', '-d', '127.0.0.1:2379', 'list', '-f', 'xml', 'main'],
   ['ctl', '-d', '127.0.0.1:2379', 'list', '-w', 'soon', 'main'],

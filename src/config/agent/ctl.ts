@@ -78,7 +78,17 @@ interface DcsUrl {
   readonly namespace: string | undefined
 }
 
-/** `[scheme://]host[:port][/namespace]`; etcd, etcd3, http and https mean etcd. */
+/** What patronictl takes a port for when the URL has no scheme. */
+const STORES_BY_PORT: ReadonlyMap<number, string> = new Map([
+  [2181, 'zookeeper'],
+  [8181, 'exhibitor'],
+  [8500, 'consul'],
+])
+
+/**
+ * `[scheme://]host[:port][/namespace]`; etcd, etcd3, http and https mean etcd, and so does no scheme, unless the port is that
+ * of another store: a script that was written for a Consul must not be told that an etcd does not answer.
+ */
 export function readDcsUrl(text: string): DcsUrl {
   const match = /^(?:([a-z0-9]+):\/\/)?([^/]*)(\/.*)?$/i.exec(text.trim())
   const scheme = (match?.[1] ?? 'etcd').toLowerCase()
@@ -86,6 +96,13 @@ export function readDcsUrl(text: string): DcsUrl {
   if (!['etcd', 'etcd3', 'http', 'https'].includes(scheme)) {
     throw new UserError(
       `${text}: expected the URL of an etcd: etcd is the store here (see docs/other-stores.md)`,
+    )
+  }
+  const other = match?.[1] === undefined ? STORES_BY_PORT.get(address?.port ?? 0) : undefined
+  if (other !== undefined) {
+    throw new UserError(
+      `${text}: without a scheme this port means ${other}, and etcd is the store here (see docs/other-stores.md); ` +
+        `for an etcd on this port write etcd3://${text.trim()}`,
     )
   }
   if (address === undefined || address.host === '') {
