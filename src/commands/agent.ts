@@ -30,6 +30,7 @@ import { messageOf, UserError } from '../platform/errors.ts'
 import { EventLog } from '../platform/event-log.ts'
 import { Lifecycle } from '../platform/lifecycle.ts'
 import type { Logger } from '../platform/log.ts'
+import { registerLogMetrics } from '../platform/log-metrics.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { LocalServer } from '../postgres/server.ts'
@@ -63,6 +64,7 @@ export async function runAgent(file: string | undefined): Promise<number> {
   const { log } = agentLog
   for (const warning of local.warnings) log.warning(printWarning(warning))
   const registry = createRegistry()
+  registerLogMetrics(registry, () => agentLog.health())
   const { etcd, namespace, scope } = local
   const events = openEvents(local, log)
   const start = { isOver: false }

@@ -16,6 +16,7 @@ import { realClock } from '../platform/clock.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
 import { Lifecycle } from '../platform/lifecycle.ts'
 import { type Logger, openLog } from '../platform/log.ts'
+import { registerLogMetrics } from '../platform/log-metrics.ts'
 import { createRegistry } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { parseDescriptorsMax } from '../proxy/descriptors.ts'
@@ -113,6 +114,7 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
   const log = openLog({ ...config.log, fd: 2 })
   const lifecycle = new Lifecycle({ clock: realClock, log, process })
   const registry = createRegistry()
+  registerLogMetrics(registry, () => log.health())
   const told: EventDraft[] = []
   const tell: EventSink = {
     record: draft => {

@@ -169,6 +169,8 @@ class Sink {
   }
 
   setFile(file: LogFile | undefined): void {
+    // What the one before gave up stays counted.
+    if (file !== this.#file) this.#lost += this.#file?.lost ?? 0
     this.#file = file
   }
 

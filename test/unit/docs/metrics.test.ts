@@ -8,6 +8,7 @@ import { Registry } from 'prom-client'
 import { createAgentMetrics } from '../../../src/agent/metrics.ts'
 import { createApiCounts } from '../../../src/api/counts.ts'
 import { createDcsMetrics } from '../../../src/dcs/metrics.ts'
+import { registerLogMetrics } from '../../../src/platform/log-metrics.ts'
 import { createRegistry } from '../../../src/platform/metrics.ts'
 import { registerGauges } from '../../../src/proxy/admin/gauges.ts'
 import type { StatusParts } from '../../../src/proxy/admin/status.ts'
@@ -44,6 +45,7 @@ async function registered(): Promise<readonly Registered[]> {
   createAgentMetrics(registry, () => 0)
   createApiCounts(registry, () => 0)
   createDcsMetrics(registry)
+  registerLogMetrics(registry, () => ({ queued: 0, lost: 0 }))
   createProxyMetrics(registry)
   registerGauges(registry, {} as StatusParts)
   const names = registry.getMetricsAsArray().map(metric => metric.name)
