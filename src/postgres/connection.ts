@@ -49,17 +49,22 @@ export class Connection {
     client.on('end', () => this.close())
   }
 
-  /** Connects, with TLS as `sslmode` says. Rejects with the server's or the socket's error. */
+  /**
+   * Connects, with TLS as `sslmode` says. Rejects with the server's own error where it said one in any of the ways that were
+   * tried (a server that refuses is not one that hangs), else with the last of the socket.
+   */
   static async open(target: Target, by: Deadline): Promise<Connection> {
-    const modes = tlsModes(target)
-    for (const [index, mode] of modes.entries()) {
+    let told: unknown
+    for (const mode of tlsModes(target)) {
       try {
         return await Connection.#attempt(target, mode, by)
       } catch (error) {
-        if (index === modes.length - 1 || !isAboutEncryption(error)) throw error
+        if (told === undefined || sqlStateOf(error) !== undefined || sqlStateOf(told) === undefined)
+          told = error
+        if (!isAboutEncryption(error)) break
       }
     }
-    throw new Error('no way to connect was tried')
+    throw told
   }
 
   static async #attempt(target: Target, mode: 'plain' | 'tls', by: Deadline): Promise<Connection> {
