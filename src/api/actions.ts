@@ -73,7 +73,7 @@ const actions: Readonly<Record<string, Action>> = {
 
 export class Actions {
   readonly #parts: ActionParts
-  #running = 0
+  readonly #running = { orders: 0, failsafe: 0 }
 
   constructor(parts: ActionParts) {
     this.#parts = parts
@@ -91,7 +91,10 @@ export class Actions {
       action.guard === undefined
         ? { user: undefined }
         : await access().judgeChange(call.caller, view, action.guard.members)
-    const answer = 'refusal' in verdict ? verdict.refusal : await this.#run(action, call)
+    const answer =
+      'refusal' in verdict
+        ? verdict.refusal
+        : await this.#run(action, call, endpoint === 'failsafe' ? 'failsafe' : 'orders')
     // A leader without etcd asks every second or so; only a no is news.
     if (endpoint === 'failsafe' && answer.code === 200) return answer
     audit({
@@ -104,11 +107,14 @@ export class Actions {
     return answer
   }
 
-  /** Actions wait for their outcome, so their number has a bound. */
-  async #run(action: Action, { request, signal }: Call): Promise<Answer> {
+  /**
+   * Actions wait for their outcome, so their number has a bound. A leader without etcd has one of its own: no number of orders
+   * may cost it the word that it lives by.
+   */
+  async #run(action: Action, { request, signal }: Call, kind: 'orders' | 'failsafe'): Promise<Answer> {
     const { clock } = this.#parts
-    if (this.#running >= ACTIONS_MAX) return errorPage(503, 'Too many actions are under way')
-    this.#running++
+    if (this.#running[kind] >= ACTIONS_MAX) return errorPage(503, 'Too many actions are under way')
+    this.#running[kind]++
     try {
       const body =
         action.body === 'none' ? { value: {} } : await readObject(request, clock, action.body === 'optional')
@@ -116,7 +122,7 @@ export class Actions {
     } catch (error) {
       return errorPage(503, messageOf(error))
     } finally {
-      this.#running--
+      this.#running[kind]--
     }
   }
 }

@@ -5,15 +5,16 @@ import type { Socket } from 'node:net'
 import type { Clock, Timer } from '../platform/clock.ts'
 
 const CONNECTIONS_MAX = 500
-/** A request must be complete this long after its connection began. */
+/** A request must be complete this long after its connection began, and an answer taken this long after it was sent. */
 const REQUEST_MS = 10_000
 const SWEEP_MS = 1_000
 
 interface Connection {
   readonly socket: Socket
-  readonly sinceMs: number
-  /** An answer is under way. */
-  isBusy: boolean
+  /** Since when it is in its state. */
+  sinceMs: number
+  /** Nothing was asked yet, an answer is being made, an answer is on its way or has arrived. */
+  state: 'idle' | 'busy' | 'answered'
 }
 
 /** All connections by the addresses and ports of both sides, in the order of their arrival. */
@@ -51,11 +52,11 @@ export class Connections {
     for (const { socket } of this.#open.values()) socket.destroy()
   }
 
-  /** Takes a new connection; the oldest idle one makes room when there are too many. */
+  /** Takes a new connection; the oldest one for which nothing is being done makes room when there are too many. */
   admit(socket: Socket): void {
-    if (this.#open.size >= CONNECTIONS_MAX) this.#dropOldestIdle()
+    if (this.#open.size >= CONNECTIONS_MAX) this.#makeRoom()
     const key = keyOf(socket)
-    this.#open.set(key, { socket, sinceMs: this.#clock.monotonicMs(), isBusy: false })
+    this.#open.set(key, { socket, sinceMs: this.#clock.monotonicMs(), state: 'idle' })
     socket.on('error', () => {})
     socket.on('close', () => this.#open.delete(key))
   }
@@ -63,28 +64,41 @@ export class Connections {
   /** The request on this socket (or on the encrypted one over it) is being answered. False when one was before. */
   begin(socket: Socket): boolean {
     const connection = this.#open.get(keyOf(socket))
-    if (connection === undefined || connection.isBusy) return false
-    connection.isBusy = true
+    if (connection?.state !== 'idle') return false
+    this.#to(connection, 'busy')
     return true
   }
 
-  #dropOldestIdle(): void {
-    for (const [key, { socket, isBusy }] of this.#open) {
-      if (isBusy) continue
+  /** The answer is on its way. A caller that takes it and does not leave keeps nobody else out. */
+  end(socket: Socket): void {
+    const connection = this.#open.get(keyOf(socket))
+    if (connection !== undefined) this.#to(connection, 'answered')
+  }
+
+  #to(connection: Connection, state: Connection['state']): void {
+    connection.state = state
+    connection.sinceMs = this.#clock.monotonicMs()
+  }
+
+  #makeRoom(): void {
+    for (const [key, { socket, state }] of this.#open) {
+      if (state === 'busy') continue
       this.#open.delete(key)
       socket.destroy()
-      this.#onDropped()
+      if (state === 'idle') this.#onDropped()
       return
     }
   }
 
   #sweep(): void {
     const nowMs = this.#clock.monotonicMs()
-    for (const { socket, sinceMs, isBusy } of this.#open.values()) {
-      if (nowMs - sinceMs < REQUEST_MS) return
-      if (isBusy) continue
-      this.#onLate(socket)
-      this.#onDropped()
+    for (const { socket, sinceMs, state } of this.#open.values()) {
+      if (state === 'busy' || nowMs - sinceMs < REQUEST_MS) continue
+      if (state === 'answered') socket.destroy()
+      else {
+        this.#onLate(socket)
+        this.#onDropped()
+      }
     }
   }
 }

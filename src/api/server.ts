@@ -38,8 +38,6 @@ export interface ApiParts {
   readonly audit: (record: AuditRecord) => void
 }
 
-/** A reader that takes longer for an answer of a few kilobytes has gone. */
-const ANSWER_TIMEOUT_MS = 10_000
 const HANDSHAKE_MS = 5_000
 const HEADER_BYTES_MAX = 16 * 1024
 /** What waits in the kernel while 2,000 callers come at once. */
@@ -193,7 +191,7 @@ export class ApiServer {
     const sent = isHead
       ? { ...answer, body: undefined }
       : { ...answer, headers: { ...extraHeaders, ...answer.headers } }
-    socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy())
+    this.#connections.end(socket)
     // Node's server would end the socket once more when the caller does: an error with a stack for every check.
     socket.removeAllListeners('end')
     socket.end(printAnswer(sent, this.#serverToken(), this.#parts.clock.wallMs()))
