@@ -2,12 +2,13 @@
 // always find a descriptor. Pure.
 
 import { CONNECTIONS_MAX } from './admin/server.ts'
+import { DISMISSED_MAX } from './dismissal.ts'
 import { REFUSALS_MAX } from './turn-away.ts'
 
 /** Probes and pings of members, etcd's streams and calls, files, the runtime's own. */
 const KNOWLEDGE = 128
 /** Cancel requests on their way to servers, and sessions that say farewell: few for long, many for a moment. */
-const PASSING = 100
+const PASSING = 100 + DISMISSED_MAX
 /** Client and server; a retry has its old one closed before. */
 const PER_SESSION = 2
 

@@ -7,8 +7,9 @@ import { type Bind, type ListenerConfig, printBinds } from '../config/proxy/type
 import type { Clock, Timer } from '../platform/clock.ts'
 import type { Backend } from './backend.ts'
 import { type CancelKeys, forwardCancel } from './cancel.ts'
+import { Dismissal } from './dismissal.ts'
 import type { EventSink } from './events.ts'
-import { LINGER_MS, sayFarewell } from './farewell.ts'
+import { LINGER_MS } from './farewell.ts'
 import { HoldQueue } from './hold.ts'
 import { listen } from './listening.ts'
 import type { ProxyMetrics } from './metrics.ts'
@@ -60,6 +61,7 @@ export class Listener {
   #servers: Server[]
   readonly #host: SessionHost
   readonly #turnAway: TurnAway
+  readonly #dismissal: Dismissal
   readonly #draining = new Set<Session>()
   readonly #cancelRate: SourceRate
   readonly #sourceRate: SourceRate | undefined
@@ -89,6 +91,7 @@ export class Listener {
     this.#cancelRate = new SourceRate(clock, CANCELS_PER_SECOND, CANCELS_AT_ONCE)
     this.#host = this.#createHost()
     this.#turnAway = this.#createTurnAway()
+    this.#dismissal = new Dismissal(clock)
     this.#servers = config.binds.map(() => this.#createServer())
   }
 
@@ -251,6 +254,7 @@ export class Listener {
       acceptsProxy,
       plainErrors: onNoBackend.plainErrors,
       detail: () => `listener ${name} has ${this.taken} sessions, its limit`,
+      admits: source => this.#admits(source),
       cancel: (processId, secret, source) => this.#cancel(processId, secret, source),
       onFull: () =>
         events.record({
@@ -284,14 +288,13 @@ export class Listener {
   }
 
   #onClient(client: Socket): void {
-    const { metrics, hasPlace, clock, pool } = this.#options
+    const { metrics, hasPlace, pool } = this.#options
     this.acceptedTotal += 1
     metrics.accepted(this.config.name)
     setUserTimeout(client, this.config.timeouts.clientUnackedMs)
     const isAdmitted = this.config.acceptsProxy || this.#admits(client.remoteAddress)
     if (!isAdmitted || this.#rate?.take() === false) {
-      client.on('error', () => {})
-      sayFarewell(clock, client, undefined)
+      this.#dismissal.dismiss(client)
       return
     }
     if (this.taken >= this.sessionsMax || !hasPlace()) {
@@ -301,9 +304,8 @@ export class Listener {
     }
     // Nobody may wait and nobody is told why: then there is nothing to wait for, not even the first packet.
     if (this.#closesAtOnce() && pool.isEmpty()) {
-      client.on('error', () => {})
       metrics.ended(this.config.name, 'no-backend', 0, 0)
-      sayFarewell(clock, client, undefined)
+      this.#dismissal.dismiss(client)
       return
     }
     this.#lastSessionId += 1

@@ -265,14 +265,15 @@ export class Session implements Cuttable {
     else this.#connectOr(() => this.#retryLater(Math.min(timeouts.connectMs, RETRY_MS_MAX)))
   }
 
-  /** Those who may not wait in the queue try again by themselves, as often as their listener allows. */
+  /** Those who may not wait try again as often as their listener allows, the others (whose host fails) while they may wait. */
   #retryLater(delayMs: number): void {
     const { clock, retries, hold } = this.#host
-    if (hold.holdMs === 0 && this.#failures > retries) {
+    this.#heldSinceMs ??= clock.monotonicMs()
+    const waitedMs = clock.monotonicMs() - this.#heldSinceMs
+    if (hold.holdMs === 0 ? this.#failures > retries : waitedMs >= hold.holdMs) {
       this.#refuseUnavailable()
       return
     }
-    this.#heldSinceMs ??= clock.monotonicMs()
     this.#retryTimer = clock.setTimer(delayMs, () => {
       if (this.#state !== 'held') return
       this.#tried.clear()

@@ -19,6 +19,8 @@ export interface TurnAwayOptions {
   readonly clock: Clock
   readonly plainErrors: boolean
   readonly acceptsProxy: boolean
+  /** May this source come in? Asked of those that a PROXY header tells; who comes himself was asked before. */
+  admits(source: string): boolean
   /** Why there is no place, for the client. */
   detail(): string
   cancel(processId: number, secret: string, source: string): Promise<void>
@@ -55,27 +57,32 @@ export class TurnAway {
       timer.cancel()
       this.#refusals -= 1
     })
+    let source = client.remoteAddress ?? ''
     const inlet = new Inlet(
       client,
       {
         onPacket: first => {
           timer.cancel()
           inlet.release()
-          this.#answer(client, first)
+          this.#answer(client, first, source)
         },
         onGone: () => client.destroy(),
+        onHeader: endpoints => {
+          source = endpoints?.source ?? source
+          if (this.#options.admits(source)) return true
+          client.destroy()
+          return false
+        },
         onNoHeader: () => client.destroy(),
       },
       acceptsProxy,
     )
   }
 
-  #answer(client: Socket, first: Parameters<typeof refuse>[0]['first']): void {
+  #answer(client: Socket, first: Parameters<typeof refuse>[0]['first'], source: string): void {
     const { clock, plainErrors, cancel, detail } = this.#options
     if (first.kind === 'cancel') {
-      void cancel(first.processId, first.secret, client.remoteAddress ?? '').then(() =>
-        sayFarewell(clock, client, undefined),
-      )
+      void cancel(first.processId, first.secret, source).then(() => sayFarewell(clock, client, undefined))
       client.resume()
       return
     }
