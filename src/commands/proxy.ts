@@ -1,7 +1,6 @@
 // `pgherd proxy FILE` and `pgherd proxy --patroni HOST:PORT`: builds the real parts of one proxy and runs them.
 
 import { readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
 import type { EventDraft } from '../cluster/event.ts'
 import type { EtcdConfig } from '../config/agent/types.ts'
@@ -12,8 +11,9 @@ import type { ProxyConfig } from '../config/proxy/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
+import { PemFiles } from '../health/pem-files.ts'
 import { realClock } from '../platform/clock.ts'
-import { messageOf, UserError } from '../platform/errors.ts'
+import { UserError } from '../platform/errors.ts'
 import { Lifecycle } from '../platform/lifecycle.ts'
 import { type Logger, openLog } from '../platform/log.ts'
 import { registerLogMetrics } from '../platform/log-metrics.ts'
@@ -94,19 +94,10 @@ function storeOf({ etcd, patroni, scope, namespace }: ProxyFlags): Store | undef
   return { discovery, scope, namespace }
 }
 
-/** Reads every certificate and key that the configuration names, once. */
-async function readPem(config: ProxyConfig): Promise<ReadonlyMap<string, Buffer>> {
-  const checks = config.listeners.flatMap(({ servers }) => servers.map(({ check }) => check?.tls))
-  const paths = [config.checks.tls, ...checks].flatMap(tls => [tls?.caFile, tls?.certFile, tls?.keyFile])
-  const pem = new Map<string, Buffer>()
-  for (const path of new Set(paths)) {
-    if (path === undefined) continue
-    const bytes = await readFile(path).catch((error: unknown) => {
-      throw new UserError(`${config.file}: cannot read ${path}: ${messageOf(error)}`)
-    })
-    pem.set(path, bytes)
-  }
-  return pem
+/** Reads every certificate and key that the configuration names. */
+function openPem(config: ProxyConfig, log: Logger): Promise<PemFiles> {
+  const checks = config.listeners.flatMap(({ servers }) => servers.flatMap(({ check }) => check?.tls ?? []))
+  return PemFiles.open(config.file, [config.checks.tls, ...checks], { clock: realClock, log })
 }
 
 /** Runs a proxy until a signal stops it. Throws UserError for what the operator must change first. */
@@ -131,7 +122,7 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
     version,
     pid: process.pid,
     descriptorsMax: readDescriptorsMax(),
-    pem: await readPem(config),
+    pem: await openPem(config, log),
   })
   tell.record = draft => proxy.events.record(draft)
   for (const draft of told.splice(0)) tell.record(draft)

@@ -5,32 +5,24 @@ import type { Clock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import { type ProbeResult, readAnswer } from './document.ts'
+import { given, type PemContents } from './pem-files.ts'
 
 /** Every so many probes take a fresh connection, so that a listener which no longer accepts is seen. */
 const FRESH_CONNECTION_EVERY = 10
 const BODY_BYTES_MAX = 256 * 1024
 
 /** For REST servers that speak TLS. */
-export interface ProbeTls {
+export interface ProbeTls extends PemContents {
   /** False: any certificate will do. */
   readonly verify: boolean
-  readonly ca: Buffer | undefined
-  readonly cert: Buffer | undefined
-  readonly key: Buffer | undefined
 }
+
+/** What counts now: the same object until something of it changed. Undefined: what Node trusts, and nothing shown. */
+export type ProbeTlsNow = () => ProbeTls | undefined
 
 /** Options of undici's connections for this TLS. */
 export function connectOptions(tls: ProbeTls | undefined) {
-  if (tls === undefined) return {}
-  const { verify, ca, cert, key } = tls
-  return {
-    connect: {
-      rejectUnauthorized: verify,
-      ...(ca === undefined ? {} : { ca }),
-      ...(cert === undefined ? {} : { cert }),
-      ...(key === undefined ? {} : { key }),
-    },
-  }
+  return tls === undefined ? {} : { connect: { rejectUnauthorized: tls.verify, ...given(tls) } }
 }
 
 /** What a failed call says, and what to do when TLS is why: the texts of TLS libraries name no setting. */
@@ -66,27 +58,25 @@ export class HttpProbe implements Probe {
   readonly #clock: Clock
   readonly #path: string
   readonly #origin: string
-  readonly #tls: ProbeTls | undefined
-  readonly #pool: Pool
+  readonly #tlsNow: ProbeTlsNow
+  #tls: ProbeTls | undefined
+  #pool: Pool
   #asked = 0
 
-  constructor(clock: Clock, origin: string, tls?: ProbeTls, path = '/primary') {
+  constructor(clock: Clock, origin: string, tls: ProbeTlsNow = () => undefined, path = '/primary') {
     this.#clock = clock
     this.#path = path
     this.#origin = origin
-    this.#tls = tls
-    this.#pool = new Pool(origin, {
-      connections: 1,
-      pipelining: 1,
-      keepAliveTimeout: 30_000,
-      ...connectOptions(tls),
-    })
+    this.#tlsNow = tls
+    this.#tls = tls()
+    this.#pool = this.#connections()
   }
 
   async ask(timeoutMs: number, signal?: AbortSignal): Promise<ProbeResult> {
     const sentAtMs = this.#clock.monotonicMs()
     const by = new Deadline(this.#clock, sentAtMs + timeoutMs)
     this.#asked += 1
+    this.#takeRenewed()
     try {
       return await by.run('health check', abort => this.#get(sentAtMs, abort), signal)
     } catch (error) {
@@ -110,6 +100,26 @@ export class HttpProbe implements Probe {
 
   async close(): Promise<void> {
     await this.#pool.destroy()
+  }
+
+  #connections(): Pool {
+    return new Pool(this.#origin, {
+      connections: 1,
+      pipelining: 1,
+      keepAliveTimeout: 30_000,
+      ...connectOptions(this.#tls),
+    })
+  }
+
+  /** Probes never overlap: nothing is under way on the old connection. */
+  #takeRenewed(): void {
+    const now = this.#tlsNow()
+    if (now === this.#tls) return
+    const old = this.#pool
+    this.#tls = now
+    this.#pool = this.#connections()
+    // Nobody waits for it, and its end has no consequence.
+    void old.destroy().catch(() => {})
   }
 }
 

@@ -6,6 +6,7 @@ import { checkServerIdentity, connect as connectTls } from 'node:tls'
 import type { Clock } from '../platform/clock.ts'
 import type { ProbeResult } from './document.ts'
 import { readCheckAnswer } from './document.ts'
+import { given, type PemContents } from './pem-files.ts'
 import type { Probe } from './probe.ts'
 
 const ANSWER_BYTES_MAX = 256 * 1024
@@ -22,17 +23,15 @@ export interface RawCheckOptions {
   /** Sent before everything else. */
   readonly preface: Buffer | undefined
   readonly connectTimeoutMs: number
-  readonly tls:
-    | {
-        readonly verify: boolean
-        readonly ca: Buffer | undefined
-        readonly cert: Buffer | undefined
-        readonly key: Buffer | undefined
-        readonly serverName: string | undefined
-        /** What the certificate must be for; undefined: any name. */
-        readonly verifiedName: string | undefined
-      }
-    | undefined
+  /** Asked for each connection; undefined: in clear text. */
+  readonly tls: (() => RawCheckTls) | undefined
+}
+
+export interface RawCheckTls extends PemContents {
+  readonly verify: boolean
+  readonly serverName: string | undefined
+  /** What the certificate must be for; undefined: any name. */
+  readonly verifiedName: string | undefined
 }
 
 /** The bytes of a request as HAProxy sends it: no header that nobody asked for. */
@@ -113,7 +112,7 @@ export class RawCheck implements Probe {
   #connect(): Socket {
     const { host, port, tls } = this.#options
     if (tls === undefined) return connect({ host, port })
-    const { verify, ca, cert, key, serverName, verifiedName } = tls
+    const { verify, serverName, verifiedName, ...contents } = tls()
     return connectTls({
       host,
       port,
@@ -121,9 +120,7 @@ export class RawCheck implements Probe {
       // HAProxy looks at the name only when the file gives one: certificates for another name are common behind it.
       checkServerIdentity: (_host, certificate) =>
         verifiedName === undefined ? undefined : checkServerIdentity(verifiedName, certificate),
-      ...(ca === undefined ? {} : { ca }),
-      ...(cert === undefined ? {} : { cert }),
-      ...(key === undefined ? {} : { key }),
+      ...given(contents),
       ...(serverName === undefined ? {} : { servername: serverName }),
     })
   }

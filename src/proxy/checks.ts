@@ -5,6 +5,7 @@ import type { ListenerConfig, ServerOptions } from '../config/proxy/types.ts'
 import { type CheckRule, isExpected } from '../health/check-verdict.ts'
 import { isTurning } from '../health/counter.ts'
 import type { ProbeResult } from '../health/document.ts'
+import type { PemFiles } from '../health/pem-files.ts'
 import type { Probe } from '../health/probe.ts'
 import { Prober } from '../health/prober.ts'
 import { printRequest, RawCheck } from '../health/raw-check.ts'
@@ -14,13 +15,10 @@ import { Deadline } from '../platform/deadline.ts'
 import { ping } from '../postgres/ping.ts'
 import { printProxyHeader } from './proxy-protocol.ts'
 
-/** PEM files by their paths, read at the start. */
-export type Pem = ReadonlyMap<string, Buffer>
-
 export interface ChecksOptions {
   readonly clock: Clock
   readonly listeners: readonly ListenerConfig[]
-  readonly pem: Pem
+  readonly pem: PemFiles
   onResult(listener: string, server: string, result: ProbeResult, rule: CheckRule): void
   healthOf(listener: string, server: string): MemberHealth | undefined
 }
@@ -78,27 +76,16 @@ export class Checks {
 }
 
 /** The check that a specification asks for. */
-export function createCheck(clock: Clock, spec: CheckSpec, pem: Pem): Probe {
+export function createCheck(clock: Clock, spec: CheckSpec, pem: PemFiles): Probe {
   const { question, target, tls, sendProxy, connectTimeoutMs } = spec
   if (question.kind === 'postgres') return new PingCheck(clock, target, question.user)
-  const fileOf = (path: string | undefined) => (path === undefined ? undefined : pem.get(path))
   return new RawCheck({
     clock,
     ...target,
     request: question.kind === 'http' ? printRequest(question) : undefined,
     preface: sendProxy ? printProxyHeader('v1', undefined) : undefined,
     connectTimeoutMs,
-    tls:
-      tls === undefined
-        ? undefined
-        : {
-            verify: tls.verify,
-            ca: fileOf(tls.caFile),
-            cert: fileOf(tls.certFile),
-            key: fileOf(tls.keyFile),
-            serverName: tls.serverName,
-            verifiedName: tls.verifiedName,
-          },
+    tls: tls === undefined ? undefined : () => ({ ...tls, ...pem.contentsOf(tls) }),
   })
 }
 

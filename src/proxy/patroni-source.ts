@@ -3,7 +3,7 @@
 import { Pool } from 'undici'
 import { asText, isObject, type JsonObject, parseJsonObject, printJson } from '../cluster/json.ts'
 import { type Member, parseMember } from '../cluster/member.ts'
-import { connectOptions, originOf, type ProbeTls, printCallError } from '../health/probe.ts'
+import { connectOptions, originOf, type ProbeTls, type ProbeTlsNow, printCallError } from '../health/probe.ts'
 import type { Clock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { applyClaims } from './claims.ts'
@@ -22,7 +22,7 @@ export interface PatroniSourceOptions {
   readonly events: EventSink
   /** Origins to begin with; the members' own are used as soon as they are known. */
   readonly seeds: readonly string[]
-  readonly tls?: ProbeTls | undefined
+  readonly tls?: ProbeTlsNow
 }
 
 export class PatroniSource implements Source {
@@ -77,7 +77,7 @@ export class PatroniSource implements Source {
       try {
         const body = await Deadline.in(clock, CALL_MS).run(
           'GET /cluster',
-          abort => get(origin, this.#options.tls, abort),
+          abort => get(origin, this.#options.tls?.(), abort),
           signal,
         )
         const cluster = readCluster(body)
@@ -88,7 +88,7 @@ export class PatroniSource implements Source {
         router.applyAnswers({ next: router.leadership, change: 'none' }, this.#members)
         return true
       } catch (error) {
-        why = `${origin}: ${printCallError(error, origin, this.#options.tls)}`
+        why = `${origin}: ${printCallError(error, origin, this.#options.tls?.())}`
       }
     }
     if (this.#silentSinceMs === undefined && !signal.aborted) {

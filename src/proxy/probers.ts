@@ -1,7 +1,7 @@
 // One prober for each member, started and stopped as members come, go and move.
 
 import type { ProbeResult } from '../health/document.ts'
-import { HttpProbe, originOf, type ProbeTls } from '../health/probe.ts'
+import { HttpProbe, originOf, type ProbeTlsNow } from '../health/probe.ts'
 import { Prober, type ProbeSchedule } from '../health/prober.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { RosterMember } from './roster.ts'
@@ -9,7 +9,7 @@ import type { RosterMember } from './roster.ts'
 export interface ProbersOptions {
   readonly clock: Clock
   readonly schedule: ProbeSchedule
-  readonly tls?: ProbeTls | undefined
+  readonly tls?: ProbeTlsNow
   onResult(member: string, result: ProbeResult): void
   isHurried(member: string): boolean
   isDown?(member: string): boolean

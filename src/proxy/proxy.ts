@@ -8,7 +8,8 @@ import {
   type ServerOptions,
 } from '../config/proxy/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
-import type { ProbeTls } from '../health/probe.ts'
+import type { PemFiles } from '../health/pem-files.ts'
+import type { ProbeTls, ProbeTlsNow } from '../health/probe.ts'
 import type { Clock } from '../platform/clock.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
@@ -16,7 +17,7 @@ import { registerGauges } from './admin/gauges.ts'
 import { AdminServer } from './admin/server.ts'
 import type { StatusParts } from './admin/status.ts'
 import { CancelKeys } from './cancel.ts'
-import { Checks, type Pem, ruleOf } from './checks.ts'
+import { Checks, ruleOf } from './checks.ts'
 import { sessionLimits } from './descriptors.ts'
 import { EtcdSource } from './etcd-source.ts'
 import { type EventSink, ProxyEvents } from './events.ts'
@@ -47,8 +48,8 @@ export interface ProxyParts {
   readonly pid: number
   /** The process's limit of open files; undefined when it is not known. */
   readonly descriptorsMax: number | undefined
-  /** Certificates and keys by the paths that the configuration names. */
-  readonly pem: Pem
+  /** Certificates and keys of the paths that the configuration names. */
+  readonly pem: PemFiles
 }
 
 /** Events about failures of this host: no more than one in this time. */
@@ -119,6 +120,7 @@ export class ProxyServer {
     const { signal } = this.#stopping
     if (signal.aborted) return
     this.#watch.start()
+    this.#parts.pem.watch()
     if (config.discovery.kind === 'static') this.#checks.start()
     this.#shedder.start()
     const registered = dcs === undefined ? undefined : this.#register(dcs, signal)
@@ -129,6 +131,7 @@ export class ProxyServer {
   async stop(says: string): Promise<void> {
     this.#stopping.abort(new Error(says))
     this.#watch.stop()
+    this.#parts.pem.stop()
     this.#shedder.stop()
     this.#pinger?.stop()
     const ended = this.#listeners.map(listener => listener.stop(says))
@@ -227,12 +230,20 @@ export class ProxyServer {
     return new PatroniSource({ ...shared, seeds, tls: this.#tls() })
   }
 
-  #tls(): ProbeTls | undefined {
+  /** The certificates that count now for questions to members; the same object until their files changed. */
+  #tls(): ProbeTlsNow {
     const { pem, config } = this.#parts
-    const { verify, caFile, certFile, keyFile } = config.checks.tls
-    if (verify && caFile === undefined && certFile === undefined) return undefined
-    const fileOf = (path: string | undefined) => (path === undefined ? undefined : pem.get(path))
-    return { verify, ca: fileOf(caFile), cert: fileOf(certFile), key: fileOf(keyFile) }
+    const { tls } = config.checks
+    if (tls.verify && tls.caFile === undefined && tls.certFile === undefined) return () => undefined
+    let known: ProbeTls = { verify: tls.verify, ...pem.contentsOf(tls) }
+    let contents = pem.contentsOf(tls)
+    return () => {
+      if (pem.contentsOf(tls) !== contents) {
+        contents = pem.contentsOf(tls)
+        known = { verify: tls.verify, ...contents }
+      }
+      return known
+    }
   }
 
   #createProbers(): Probers {

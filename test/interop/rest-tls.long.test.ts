@@ -2,10 +2,13 @@
 // through /cluster, and HAProxy 2.6 and our proxy with one haproxy.cfg.
 
 import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
 import { chown, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import test, { after, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connect } from 'node:tls'
 import { stringify } from 'yaml'
 import { freePort, LoopbackLayout } from '../../src/demo/loopback.ts'
 import type { Member } from '../../src/demo/member.ts'
@@ -47,7 +50,7 @@ async function readableBy(account: { uid: number; gid: number }, files: readonly
 }
 
 /** From now on nobody gets a word from its REST server without a certificate. */
-async function speakTls(member: Member): Promise<void> {
+async function speakTls(member: Member): Promise<string> {
   const server = await certificates.issue(member.name, member.host.address)
   await readableBy(member.host.account, [server.cert, server.key])
   const tls = { certfile: server.cert, keyfile: server.key, cafile: certificates.ca }
@@ -60,6 +63,22 @@ async function speakTls(member: Member): Promise<void> {
     const value = (await cluster.etcd.value(`/service/${cluster.scope}/members/${member.name}`)) ?? ''
     note(value)
     return value.includes(`https://${member.restAddress}/patroni`)
+  })
+  return server.cert
+}
+
+/** Until the member shows this certificate to whoever connects. */
+async function showsRenewed(member: Member, file: string): Promise<void> {
+  const wanted = new X509Certificate(await readFile(file)).fingerprint256
+  const [host = '', port = ''] = member.restAddress.split(':')
+  await waitFor(`the renewed certificate of ${member.name}`, { withinMs: 20_000 }, async note => {
+    const socket = connect({ host, port: Number(port), rejectUnauthorized: false })
+    socket.on('error', () => {})
+    await Promise.race([once(socket, 'secureConnect'), once(socket, 'close')])
+    const shown = socket.getPeerX509Certificate()?.fingerprint256
+    socket.destroy()
+    note(String(shown))
+    return shown === wanted
   })
 }
 
@@ -122,6 +141,23 @@ test('a switchover by ctl, with certificates all the way: the proxy follows', as
   assert.equal(code, 0, stdout + stderr)
   assert.notEqual(await routes(proxy), before)
   await allAnswer()
+})
+
+test('authority, certificates and keys of everybody are renewed in their files: the proxy goes on asking without a restart', async t => {
+  const { pid } = proxy.server
+  const renewed = await makeCertificates(path.join(place.data, 'certificates'))
+  const again = await renewed.issue('client')
+  await readableBy(proxy.host.account, [again.cert, again.key, renewed.ca])
+  await writeFile(both, `${await readFile(again.cert, 'utf8')}${await readFile(again.key, 'utf8')}`)
+  for (const member of cluster.members) await showsRenewed(member, await speakTls(member))
+  const beganMs = performance.now()
+  await allAnswer()
+  t.diagnostic(
+    `asked again ${(performance.now() - beganMs).toFixed(0)} ms after the last member had its certificate`,
+  )
+  await routes(proxy)
+  assert.equal(proxy.server.pid, pid)
+  await assert.rejects(fetch(`https://${cluster.members[0]?.restAddress}/primary`))
 })
 
 const layout = new LoopbackLayout(path.join(place.data, 'more'), place.logs)
