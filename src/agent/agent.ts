@@ -20,7 +20,7 @@ import { leaveSync } from './leave-sync.ts'
 import { Loop } from './loop.ts'
 import { Operator } from './operator.ts'
 import type { AgentParts } from './parts.ts'
-import { AgentState, memberRole, memberState, pendingReasons } from './state.ts'
+import { AgentState, memberRole, memberState, pendingReasons, troubleOf } from './state.ts'
 import { Tasks } from './tasks.ts'
 
 const REFRESH_MS = 1_000
@@ -248,6 +248,7 @@ export class Agent {
         lease_left_ms: Math.floor(leaseLeftMs),
         age_ms: Number.isFinite(ageMs) ? Math.max(0, Math.round(ageMs)) : null,
         ...this.#loop.lastWords,
+        ...troubleOf(state),
         ...(state.usedConfigRevision === undefined ? {} : { config_revision: state.usedConfigRevision }),
       },
     }

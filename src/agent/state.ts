@@ -91,10 +91,18 @@ export function memberState(state: AgentState, task: string | undefined): string
 
 function serverState({ server, isCrashed, memory }: AgentState): string {
   if (server.facts !== undefined) return 'running'
-  if (server.process === 'starting' || server.process === 'running') return 'starting'
+  if (server.process === 'starting') return 'starting'
+  // It runs and tells us nothing: it hangs, or lets us not in. Others must find out for themselves what it does for them.
+  if (server.process === 'running') return 'unknown'
   if (server.process === 'stopping') return 'stopping'
   if (memory.failedStarts > 0) return 'start failed'
   return isCrashed ? 'crashed' : 'stopped'
+}
+
+/** Why a server that should run tells nothing, for people: `trouble`, or nothing. */
+export function troubleOf({ server }: AgentState): JsonObject {
+  const isSilent = server.facts === undefined && server.process !== 'stopped'
+  return isSilent && server.trouble !== undefined ? { trouble: server.trouble } : {}
 }
 
 /** What waits for a restart, as others read it: empty when nothing does. */

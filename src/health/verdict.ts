@@ -12,6 +12,8 @@ export interface MemberHealth {
   readonly answer: Answer | undefined
   /** Why the last probe brought nothing; undefined when it brought an answer. */
   readonly silence: string | undefined
+  /** Since when (departure of the first such probe) its agent says that its server tells it nothing. */
+  readonly unsureSinceMs: number | undefined
   /** Monotonic time of the last probe's departure. */
   readonly probedAtMs: number | undefined
   /** A connection to the server itself failed at this monotonic time: older answers no longer count as proof. */
@@ -30,6 +32,7 @@ export const unknownHealth: MemberHealth = {
   counter: initialCounter,
   answer: undefined,
   silence: undefined,
+  unsureSinceMs: undefined,
   probedAtMs: undefined,
   refusedAtMs: undefined,
   refusals: 0,
@@ -67,6 +70,7 @@ export function judge(
     counter: step(health.counter, isServing(answer), limits),
     answer: isStatement(answer) ? answer : health.answer,
     silence: undefined,
+    unsureSinceMs: isStatement(answer) ? undefined : (health.unsureSinceMs ?? answer.sentAtMs),
     probedAtMs: answer.sentAtMs,
     leadsUntilMs: leadsUntil(answer, timing),
   }
@@ -95,7 +99,10 @@ export function judgeConnected(health: MemberHealth): MemberHealth {
   return { ...health, refusals: 0, avoidUntilMs: Number.NEGATIVE_INFINITY }
 }
 
-/** State `unknown` means that the agent could not ask its server in time: that says nothing, the last word stays. */
+/**
+ * State `unknown` means that its server told the agent nothing, because it hangs or does not let the agent in, or that
+ * nobody has asked it for long: the last word stays, and the server is asked itself.
+ */
 function isStatement(answer: Answer): boolean {
   return answer.state !== 'unknown'
 }
@@ -128,6 +135,11 @@ export function primaryVerdict(health: MemberHealth, sinceMs: number): PrimaryVe
   if (answer === undefined || answer.sentAtMs < sinceMs) return 'unknown'
   if (refusedAtMs !== undefined && answer.sentAtMs <= refusedAtMs) return 'unknown'
   return isRunningPrimary(answer) ? 'primary' : 'not-primary'
+}
+
+/** Is the server itself the only one to say how it does: its agent is silent, or gets nothing out of it? */
+export function speaksForItself(health: MemberHealth | undefined): boolean {
+  return health?.silence !== undefined || health?.unsureSinceMs !== undefined
 }
 
 /** May reads go there: it answers, its server runs as a replica, connections work, and nobody asked to leave it out? */

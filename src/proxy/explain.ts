@@ -27,12 +27,14 @@ function explainCheck(health: MemberHealth | undefined): string {
 }
 
 function explainHealth(health: MemberHealth, nowMs: number): string | undefined {
-  const { answer, silence, counter, avoidUntilMs, refusals } = health
+  const { answer, silence, unsureSinceMs, counter, avoidUntilMs, refusals } = health
   if (answer === undefined)
     return silence === undefined ? 'has not answered yet' : `does not answer: ${silence}`
   if (nowMs < avoidUntilMs) {
     return `refused ${refusals} connections: it is left alone for ${seconds(avoidUntilMs - nowMs)}`
   }
+  if (!counter.isUp && unsureSinceMs !== undefined && silence === undefined)
+    return 'its server does not answer its agent'
   if (!counter.isUp)
     return silence === undefined ? `its server is ${answer.state}` : `does not answer: ${silence}`
   if (answer.state !== 'running') return `its server is ${answer.state}`
@@ -85,6 +87,8 @@ export function explainWrite(name: string, evidence: Evidence): readonly string[
       `a ping ${seconds(nowMs - ping.sentAtMs)} ago: ${ping.answer}${isHolder && ping.sentAtMs < askedSince(evidence, name) ? ' (too old to count)' : ''}`,
     )
   if (own.silence !== undefined) lines.push(`REST is silent: ${own.silence}`)
+  if (own.unsureSinceMs !== undefined)
+    lines.push(`its agent gets no answer from its server since ${seconds(nowMs - own.unsureSinceMs)}`)
   if (own.refusals > 0) lines.push(`${own.refusals} connections failed since the last good one`)
   if (isHolder && evidence.isClosing) lines.push('a change of leader has been asked for')
   return lines

@@ -3,7 +3,13 @@
 import { isTagged, type Tags } from '../cluster/member.ts'
 import { isInSync, type SyncState } from '../cluster/sync.ts'
 import type { MemberFilter, PoolKind } from '../config/proxy/types.ts'
-import { isRunningPrimary, type MemberHealth, servesReads, unknownHealth } from '../health/verdict.ts'
+import {
+  isRunningPrimary,
+  type MemberHealth,
+  servesReads,
+  speaksForItself,
+  unknownHealth,
+} from '../health/verdict.ts'
 import { isNearEnough, type Lag } from './lag.ts'
 
 /** A server of the file that belongs to a pool. */
@@ -38,7 +44,7 @@ export interface PoolEvidence {
   readonly writer: string | undefined
   readonly sync: SyncState | undefined
   readonly lags: ReadonlyMap<string, Lag>
-  /** Members whose REST server is silent while their server answers a ping and the store still has their key. */
+  /** Members that answer a ping while the store still has their key. */
   readonly vouched: ReadonlySet<string>
   /** The pool as it is now. */
   readonly previous: readonly string[]
@@ -61,10 +67,10 @@ function belongs(pool: PoolSpec, name: string, evidence: PoolEvidence): boolean 
   return readsFrom(name, health, tags, evidence) && passes(pool.filter, name, health, tags, evidence)
 }
 
-/** REST silent, but its server answers and its key is there: it stays, and does not come in that way. */
+/** Its agent is silent, or gets nothing out of it, but its server answers and its key is there: it stays, and does not come in that way. */
 function readsFrom(name: string, health: MemberHealth, tags: Tags, evidence: PoolEvidence): boolean {
   if (servesReads(health, tags, evidence.nowMs)) return true
-  if (!evidence.vouched.has(name) || !evidence.previous.includes(name) || health.silence === undefined)
+  if (!evidence.vouched.has(name) || !evidence.previous.includes(name) || !speaksForItself(health))
     return false
   return servesReads({ ...health, counter: { isUp: true, against: 0 } }, tags, evidence.nowMs)
 }

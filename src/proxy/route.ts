@@ -5,10 +5,13 @@ import type { Epoch } from '../cluster/epoch.ts'
 import type { Tags } from '../cluster/member.ts'
 import type { SyncState } from '../cluster/sync.ts'
 import type { OnDcsLoss } from '../config/proxy/types.ts'
-import { type MemberHealth, primaryVerdict, unknownHealth } from '../health/verdict.ts'
+import { type MemberHealth, primaryVerdict, speaksForItself, unknownHealth } from '../health/verdict.ts'
 import type { Lag } from './lag.ts'
 import type { Leadership } from './leadership.ts'
 import { type PoolSpec, poolMembers } from './pool-members.ts'
+
+/** How long a server's answer to a ping speaks for it while nobody else does. */
+const PING_COUNTS_MS = 1_500
 
 /** What a server itself answered to a start-up packet. */
 export interface Ping {
@@ -87,11 +90,17 @@ function writeRoute(evidence: Evidence): WriteRoute | undefined {
   return { epoch, untilMs, takesNew }
 }
 
-/** The server's own answer to a start-up packet, sent in this epoch and after the last refused connection. */
+/**
+ * The server's own answer to a start-up packet, sent in this epoch and after the last refused connection. While its agent
+ * gets nothing out of it, the answer must be a fresh one: it may hang.
+ */
 function takesConnections(evidence: Evidence, member: string): boolean {
   if (!evidence.needsPing) return true
-  const ping = evidence.pings.get(member)
-  return ping?.answer === 'accepting' && ping.sentAtMs >= askedSince(evidence, member)
+  const { pings, health, nowMs } = evidence
+  const ping = pings.get(member)
+  if (ping?.answer !== 'accepting' || ping.sentAtMs < askedSince(evidence, member)) return false
+  const unsureSinceMs = health.get(member)?.unsureSinceMs
+  return unsureSinceMs === undefined || nowMs - Math.max(unsureSinceMs, ping.sentAtMs) <= PING_COUNTS_MS
 }
 
 /** Only pings sent later than this count for the leader. */
@@ -121,9 +130,6 @@ function readPool(pool: PoolSpec, evidence: Evidence, write: WriteRoute | undefi
   })
 }
 
-/** How long a server's answer to a ping speaks for it. */
-const PING_COUNTS_MS = 1_500
-
 /** Members whose server answers itself and whose key is in the store. */
 function vouchedFor({ pings, members, nowMs }: Evidence): ReadonlySet<string> {
   const names = [...pings].filter(([name, { answer, sentAtMs }]) => {
@@ -134,12 +140,14 @@ function vouchedFor({ pings, members, nowMs }: Evidence): ReadonlySet<string> {
   return new Set(names.map(([name]) => name))
 }
 
-/** Members that should be asked themselves now: a leader that could take sessions, replicas whose REST server is silent. */
+/** Members that should be asked themselves now: a leader that could take sessions, and whoever nobody else speaks for. */
 export function wantsPing(evidence: Evidence): readonly string[] {
   if (!evidence.needsPing) return []
   const { leadership, health, previous } = evidence
   const leader = leadership.hasKey ? leadership.epoch?.member : undefined
-  const wanted = previous.reads.filter(name => health.get(name)?.silence !== undefined)
-  const isAsked = leader !== undefined && !takesConnections(evidence, leader)
+  const wanted = previous.reads.filter(name => speaksForItself(health.get(name)))
+  const isAsked =
+    leader !== undefined &&
+    (!takesConnections(evidence, leader) || health.get(leader)?.unsureSinceMs !== undefined)
   return isAsked && leader !== undefined ? [...new Set([leader, ...wanted])] : wanted
 }

@@ -54,8 +54,10 @@ function tellSuccessor(evidence: Evidence): string {
 
 function tellHolder(member: string, health: MemberHealth, seenAtMs: number): string {
   const verdict = primaryVerdict(health, seenAtMs)
-  const { answer, silence } = health
+  const { answer, silence, unsureSinceMs } = health
   const why = silence === undefined ? '' : ` (${silence})`
+  if (verdict === 'primary' && silence === undefined && unsureSinceMs !== undefined)
+    return `${member} leads, its server does not answer`
   if (verdict === 'primary') return why === '' ? `${member} is back` : `${member} does not answer${why}`
   if (verdict === 'unknown' || answer === undefined) {
     return `${member} holds the leader key, its server has not answered yet${why}`

@@ -134,7 +134,8 @@ export function readSessions({ clock, listeners }: StatusParts, limit = SESSIONS
 
 function memberStatus(member: RosterMember, router: Router, nowMs: number): JsonObject {
   const { name, address, apiUrl } = member
-  const { answer, counter, silence, probedAtMs, leadsUntilMs } = router.health.get(name) ?? unknownHealth
+  const { answer, counter, silence, unsureSinceMs, probedAtMs, leadsUntilMs } =
+    router.health.get(name) ?? unknownHealth
   const backend = router.backends.get(name)
   return {
     name,
@@ -142,7 +143,8 @@ function memberStatus(member: RosterMember, router: Router, nowMs: number): Json
     api_url: apiUrl ?? null,
     role: roleOf(member, router),
     server_role: answer?.role ?? null,
-    state: answer?.state ?? null,
+    // What its agent says now; role and timeline are the last that it knew.
+    state: unsureSinceMs === undefined ? (answer?.state ?? null) : 'unknown',
     timeline: answer?.timeline ?? null,
     is_up: counter.isUp,
     silence: silence ?? null,
