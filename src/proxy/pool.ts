@@ -27,7 +27,10 @@ export interface Pool {
   hasRoom(): boolean
   /** Is there no server at all, full ones included? */
   isEmpty(): boolean
-  /** Where a cancel request with an unknown key may belong: a TLS session hides its key. */
+  /**
+   * Where a cancel request with an unknown key may belong: a TLS session hides its key. Servers that take no new sessions have
+   * their old ones; one that may have been leader once and is not believed to be one now is never among them.
+   */
   candidates(): readonly Backend[]
   /** What is said of this server. */
   optionsOf(backend: Backend): Pick<ServerOptions, 'sendProxy' | 'source' | 'connectionsMax'>
@@ -83,13 +86,21 @@ class RoutedPool implements Pool {
   }
 
   isEmpty(): boolean {
-    return this.candidates().length === 0
+    if (this.#members().length > 0) return false
+    return this.#config.fallback !== 'leader' || this.#router.writeBackend() === undefined
   }
 
   candidates(): readonly Backend[] {
-    const members = this.#members()
-    const leader = this.#config.fallback === 'leader' ? this.#router.writeBackend() : undefined
-    return leader === undefined || members.includes(leader) ? members : [...members, leader]
+    const { name, pool, fallback } = this.#config
+    const leader = this.#router.believedLeader()
+    if (pool === 'leader') return leader === undefined ? [] : [leader]
+    const found = new Set(this.#members())
+    for (const backend of this.#router.backends.values()) {
+      const isReplica = this.#router.health.get(backend.name)?.answer?.role === 'replica'
+      if (isReplica && backend.sessionsOf(name) > 0) found.add(backend)
+    }
+    if (fallback === 'leader' && leader !== undefined) found.add(leader)
+    return [...found]
   }
 
   optionsOf(backend: Backend): Pick<ServerOptions, 'sendProxy' | 'source' | 'connectionsMax'> {

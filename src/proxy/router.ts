@@ -110,6 +110,13 @@ export class Router {
     return this.#backends.get(write.epoch.member)
   }
 
+  /** Whom the evidence proves to lead at this instant, whether or not he takes new sessions. */
+  believedLeader(): Backend | undefined {
+    const { write } = this.#table
+    if (write === undefined || this.#now() >= write.untilMs) return undefined
+    return this.#backends.get(write.epoch.member)
+  }
+
   /** Servers that take sessions of this pool, in a fixed order. */
   poolBackends(pool: string): readonly Backend[] {
     const names = this.#table.pools.get(pool) ?? []
