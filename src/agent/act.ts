@@ -1,5 +1,6 @@
 // Carries out what was decided, in order, and stops at the first action that fails. Never adds an action.
 
+import { CLAIM_KEY } from '../cluster/claim.ts'
 import { printJson } from '../cluster/json.ts'
 import { emptyRequest } from '../cluster/request.ts'
 import { printTerm, TERM_KEY } from '../cluster/term.ts'
@@ -149,14 +150,18 @@ export class Executor {
     return answers.flat()
   }
 
+  /** A bootstrap that is still under way somewhere finds its claim gone, and gives up. */
   #register(systemId: string, by: Deadline): Promise<Written> {
     const { dcs } = this.#parts
     const { hold } = this.#keeper
-    const absent = { kind: 'absent', key: 'initialize' } as const
-    const write = { kind: 'put', key: 'initialize', value: systemId } as const
+    const asSeen = unchanged('initialize', this.#state.view?.initialize?.modRevision)
+    const writes: readonly Write[] = [
+      { kind: 'put', key: 'initialize', value: systemId },
+      { kind: 'delete', key: CLAIM_KEY },
+    ]
     return hold === undefined
-      ? dcs.write([absent], [write], by)
-      : writeAsLeader(dcs, hold, [write], by, [absent])
+      ? dcs.write([{ kind: 'absent', key: 'initialize' }], writes, by)
+      : writeAsLeader(dcs, hold, writes, by, [asSeen])
   }
 
   /** The time that one exchange with etcd may take within a turn. */

@@ -1,9 +1,11 @@
 // A cluster is born: one member claims the scope, makes the data, and takes the leader key in the same transaction that
-// names it. An answer that did not come is looked for: a claim that nobody remembers would keep everybody waiting.
+// names it. A claim may be applied long after its caller gave it up, or be left by a process that died: the claimant's name
+// is in it, and whoever bears that name takes it up, for a claim that nobody takes up would keep everybody waiting.
 
+import { CLAIM_KEY, type ClaimInForce, claimInForce, printClaim } from '../cluster/claim.ts'
 import { printJson } from '../cluster/json.ts'
 import { printTerm, TERM_KEY } from '../cluster/term.ts'
-import type { Write } from '../dcs/dcs.ts'
+import type { Condition, Write, Written } from '../dcs/dcs.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import { stopQuickly } from './stop-quickly.ts'
@@ -12,14 +14,11 @@ import type { WorkContext } from './work.ts'
 
 const WRITE_MS = 10_000
 const SET_ASIDE_TIMEOUT_MS = 60_000
-/** Whose claim it is: `initialize` itself is empty until the data is there, for all members alike. */
-const CLAIM_KEY = 'pgherd/claim'
+const GIVE_BACK_TRIES = 3
+const GIVE_BACK_PAUSE_MS = 1_000
 
-interface Claim {
-  readonly kind: 'create-revision'
-  readonly key: 'initialize'
-  readonly revision: bigint
-}
+/** What must still hold of our claim: it is the one that we made or took up, and nobody has taken it up since. */
+type Held = readonly Condition[]
 
 /** Does nothing when another member was first. */
 export async function bootstrapCluster(context: WorkContext, signal: AbortSignal): Promise<MemoryUpdate> {
@@ -41,32 +40,46 @@ export async function bootstrapCluster(context: WorkContext, signal: AbortSignal
   }
 }
 
-async function claim({ parts }: WorkContext): Promise<Claim | undefined> {
-  const { clock, dcs, local } = parts
-  const mark = `${local.name} ${clock.wallMs()} ${clock.monotonicMs()}`
-  const { outcome, revision } = await dcs.write(
-    [
-      { kind: 'absent', key: 'initialize' },
-      { kind: 'absent', key: 'leader' },
-    ],
-    [
-      { kind: 'put', key: 'initialize', value: '' },
-      { kind: 'put', key: CLAIM_KEY, value: mark },
-    ],
-    Deadline.in(clock, WRITE_MS),
-  )
-  if (outcome === 'won' && revision !== undefined) return claimed(revision)
+async function claim(context: WorkContext): Promise<Held | undefined> {
+  const { clock, dcs, local } = context.parts
+  const { view } = context.state
+  const left = view === undefined ? undefined : claimInForce(view)
+  const isOurs = left?.name === local.name
+  const mark = printClaim({ name: local.name, since: `${clock.wallMs()} ${clock.monotonicMs()}` })
+  const { outcome, revision } = await writeClaim(context, mark, isOurs ? left : undefined)
+  if (outcome === 'won' && revision !== undefined)
+    return held(isOurs ? left.initializeCreateRevision : revision, revision)
   if (outcome !== 'unknown') return undefined
-  const view = await dcs.read(Deadline.in(clock, WRITE_MS))
-  const isOurs = view.own.get('claim')?.value === mark && view.initialize?.value === ''
-  return isOurs && view.initialize !== undefined ? claimed(view.initialize.createRevision) : undefined
+  const now = await dcs.read(Deadline.in(clock, WRITE_MS))
+  const found = claimInForce(now)
+  if (found === undefined || now.own.get('claim')?.value !== mark) return undefined
+  return held(found.initializeCreateRevision, found.modRevision)
 }
 
-function claimed(revision: bigint): Claim {
-  return { kind: 'create-revision', key: 'initialize', revision }
+function writeClaim({ parts }: WorkContext, mark: string, left: ClaimInForce | undefined): Promise<Written> {
+  const by = Deadline.in(parts.clock, WRITE_MS)
+  const put: Write = { kind: 'put', key: CLAIM_KEY, value: mark }
+  const nobodyLeads: Condition = { kind: 'absent', key: 'leader' }
+  if (left !== undefined) {
+    parts.log.warning('taking up a bootstrap of this member that did not come to its end')
+    const before = held(left.initializeCreateRevision, left.modRevision)
+    return parts.dcs.write([...before, nobodyLeads], [put], by)
+  }
+  return parts.dcs.write(
+    [{ kind: 'absent', key: 'initialize' }, nobodyLeads],
+    [{ kind: 'put', key: 'initialize', value: '' }, put],
+    by,
+  )
 }
 
-async function lead(context: WorkContext, ours: Claim, systemId: string): Promise<void> {
+function held(initializeCreateRevision: bigint, claimModRevision: bigint): Held {
+  return [
+    { kind: 'create-revision', key: 'initialize', revision: initializeCreateRevision },
+    { kind: 'mod-revision', key: CLAIM_KEY, revision: claimModRevision },
+  ]
+}
+
+async function lead(context: WorkContext, ours: Held, systemId: string): Promise<void> {
   const { parts, keeper } = context
   const { clock, dcs, local } = parts
   const writes: readonly Write[] = [
@@ -75,7 +88,7 @@ async function lead(context: WorkContext, ours: Claim, systemId: string): Promis
     { kind: 'put', key: TERM_KEY, value: printTerm({ name: local.name, continues: undefined }) },
     { kind: 'delete', key: CLAIM_KEY },
   ]
-  const outcome = await keeper.acquire(Deadline.in(clock, WRITE_MS), writes, [ours])
+  const outcome = await keeper.acquire(Deadline.in(clock, WRITE_MS), writes, ours)
   if (outcome === 'won') return
   if (outcome === 'unknown') {
     const asked = keeper.ask()
@@ -86,9 +99,9 @@ async function lead(context: WorkContext, ours: Claim, systemId: string): Promis
 }
 
 /** A failed bootstrap gives the scope back and keeps the half-made data for a look; the process ends. */
-async function undo(context: WorkContext, ours: Claim, why: string): Promise<void> {
+async function undo(context: WorkContext, ours: Held, why: string): Promise<void> {
   const { parts, state } = context
-  const { clock, dcs, log, postgres } = parts
+  const { clock, log, postgres } = parts
   log.critical(`failed to bootstrap cluster: ${why}`)
   await stopQuickly(context).catch(error => log.error(`stop after failed bootstrap: ${messageOf(error)}`))
   await postgres
@@ -99,6 +112,19 @@ async function undo(context: WorkContext, ours: Claim, why: string): Promise<voi
     { kind: 'delete', key: 'initialize' },
     { kind: 'delete', key: CLAIM_KEY },
   ]
-  await dcs.write([ours], gone, Deadline.in(clock, WRITE_MS))
+  await giveBack(context, ours, gone)
   state.exitCode = 1
+}
+
+async function giveBack({ parts }: WorkContext, ours: Held, gone: readonly Write[]): Promise<void> {
+  const { clock, dcs, log } = parts
+  for (let tries = 1; tries <= GIVE_BACK_TRIES; tries += 1) {
+    const { outcome } = await dcs.write(ours, gone, Deadline.in(clock, WRITE_MS))
+    // Refused: an earlier try was applied after all, or the scope is another one's by now.
+    if (outcome === 'won' || outcome === 'lost') return
+    if (tries < GIVE_BACK_TRIES) await clock.sleep(GIVE_BACK_PAUSE_MS)
+  }
+  log.error(
+    'the scope could not be given back: others wait until this member is started again and takes it up',
+  )
 }

@@ -1,5 +1,6 @@
 // No data, or none that can be read: start a cluster, copy one, or wait.
 
+import { claimInForce } from '../../cluster/claim.ts'
 import { hostPortOf, isTagged, mayLead } from '../../cluster/member.ts'
 import type { ClusterView } from '../../cluster/view.ts'
 import type { Upstream } from '../../postgres/port.ts'
@@ -54,6 +55,11 @@ function bootstrapOrWait(
 ): ReturnType<Rule> {
   if (view.initialize === undefined && self.canBootstrap && mayLead(self)) {
     return say('bootstrap', 'trying to bootstrap a new cluster', memory, { kind: 'bootstrap' })
+  }
+  if (claimInForce(view)?.name === self.name && self.canBootstrap && mayLead(self)) {
+    return say('bootstrap', 'trying to bootstrap a new cluster: the scope is claimed in my name', memory, {
+      kind: 'bootstrap',
+    })
   }
   // An empty `initialize` is a cluster that is being born: nothing of it is in an archive yet.
   if (self.canCloneAlone === true && (view.initialize?.value ?? '') !== '') {

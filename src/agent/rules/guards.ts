@@ -2,7 +2,7 @@
 
 import type { Rule } from '../decision.ts'
 import type { Snapshot } from '../snapshot.ts'
-import { runsAsPrimary, say } from './say.ts'
+import { isSystemId, runsAsPrimary, say } from './say.ts'
 
 /** The fence is ending the server: whatever we would decide about it is out of date. */
 export const fenceActs: Rule = ({ lease }, memory) => {
@@ -83,5 +83,5 @@ export const anotherCluster: Rule = (snapshot, memory) => {
 /** Both identities are known, and they differ. */
 export function isAnotherCluster({ view, systemId }: Snapshot): boolean {
   const registered = view?.initialize?.value ?? ''
-  return systemId !== undefined && /^\d{10,}$/.test(registered) && registered !== systemId
+  return systemId !== undefined && isSystemId(registered) && registered !== systemId
 }

@@ -1,7 +1,7 @@
 // The cluster's identity is missing in etcd: a fresh scope, or a store that was wiped.
 
 import type { Rule } from '../decision.ts'
-import { say } from './say.ts'
+import { isSystemId, say } from './say.ts'
 
 /**
  * Only a node that knows the cluster may name it again: a running primary at once, and a standby that has seen the cluster's
@@ -9,9 +9,13 @@ import { say } from './say.ts'
  * has just started waits, for the primary may live elsewhere.
  */
 export const systemIsUnregistered: Rule = (snapshot, memory) => {
-  const { view, server, systemId, leaderlessMs, config } = snapshot
-  if (view === undefined || view.initialize !== undefined || systemId === undefined) return undefined
-  if (server.facts === undefined) return undefined
+  const { view, server, systemId, leaderlessMs, config, lease } = snapshot
+  if (view === undefined || systemId === undefined || server.facts === undefined) return undefined
+  if (view.initialize !== undefined) {
+    // A bootstrap that died half-way leaves it empty; whoever leads on the strength of data says what the cluster is.
+    const isLeading = lease.hold !== undefined && server.facts.role === 'primary'
+    if (isSystemId(view.initialize.value) || !isLeading) return undefined
+  }
   const isPrimaryGone = memory.isSettled && leaderlessMs >= config.ttlSeconds * 1000
   if (server.facts.role === 'primary' || isPrimaryGone) {
     return say('register-system-id', `writing the cluster's system identifier ${systemId}`, memory, {

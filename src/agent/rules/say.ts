@@ -16,6 +16,11 @@ export function sayUnanswered(rule: string, says: string, memory: Memory, server
   return { ...say(rule, says, memory), needsOperator: server.isTroubleMistake === true }
 }
 
+/** What `initialize` says once the cluster exists. */
+export function isSystemId(text: string): boolean {
+  return /^\d{10,}$/.test(text)
+}
+
 /** Where to stream from: the leader's server, if its member key tells an address. */
 export function leaderUpstream(view: ClusterView): Upstream | undefined {
   const { leader } = view

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { decide } from '../../../src/agent/decide.ts'
 import { firstMemory } from '../../../src/agent/snapshot.ts'
-import { running, settled, snapshot, view } from './scene.ts'
+import { holding, ledByUs, running, settled, snapshot, view } from './scene.ts'
 
 const wiped = view({ leader: undefined, initialize: undefined })
 
@@ -19,5 +19,21 @@ const rows = [
 for (const [who, server, leaderlessMs, memory, rule] of rows) {
   test(`etcd was wiped; ${who}: ${rule}`, () => {
     assert.equal(decide(snapshot({ view: wiped, server, leaderlessMs }), memory).rule, rule)
+  })
+}
+
+// whose `initialize`, whether we hold the key, the rule
+const unfinished = [
+  ['empty', '', true, 'register-system-id'],
+  ['no number', 'x', true, 'register-system-id'],
+  ['valid', '7300000000000000001', true, 'no-action-leader'],
+  ['empty, and we do not lead', '', false, 'acquire-leader'],
+] as const
+for (const [what, initialize, isHeld, rule] of unfinished) {
+  test(`a primary finds an \`initialize\` that is ${what}: ${rule}`, () => {
+    const seen = isHeld
+      ? { view: ledByUs({ initialize }), lease: holding }
+      : { view: view({ leader: undefined, initialize, members: ['pg2'] }), leaderlessMs: 60_000 }
+    assert.equal(decide(snapshot({ ...seen, server: running({ role: 'primary' }) }), settled).rule, rule)
   })
 }
