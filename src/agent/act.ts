@@ -32,6 +32,10 @@ export interface Answers {
   readonly isStarted?: boolean
 }
 
+function takesKey({ kind }: Action): boolean {
+  return kind === 'acquire-leader' || kind === 'reattach-leader'
+}
+
 function outcomeOf({ acquired, divergence, walOnLeader, isStarted }: Answers): string {
   if (isStarted !== undefined) return isStarted ? 'started' : 'refused'
   return acquired ?? divergence?.kind ?? walOnLeader ?? 'done'
@@ -79,7 +83,8 @@ export class Executor {
       } catch (error) {
         metrics.acted(rule, action.kind, 'failed')
         this.#parts.log.warning(`${action.kind} failed: ${messageOf(error)}`)
-        return answers
+        // The turn must not try it again without having read: one that goes on for long looks like a hung loop.
+        return takesKey(action) ? { ...answers, acquired: 'unknown' } : answers
       }
     }
     return answers

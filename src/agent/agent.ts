@@ -101,6 +101,8 @@ export class Agent {
       log,
       ask: parts.askFailsafe,
       config: () => this.#state.config,
+      isServing: () =>
+        this.#fence.isArmed && !this.#fence.isActing && this.#state.server.facts?.role === 'primary',
       members: () => failsafeMembers(this.#state),
       body: () => failsafeBody(parts, this.#state),
       onConfirmed: (isAccepted, isFirst) => this.#onFailsafe(isAccepted, isFirst),

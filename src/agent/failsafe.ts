@@ -35,6 +35,8 @@ export interface FailsafeParts {
   readonly log: Logger
   readonly ask: AskFailsafe
   readonly config: () => DynamicConfig
+  /** The server serves as a primary and is not being ended: only then may the others be kept from leading. */
+  readonly isServing: () => boolean
   /** Everybody who might be in the `failsafe` key, as last read or last written; undefined when it is not known. */
   readonly members: () => Readonly<Record<string, string>> | undefined
   readonly body: () => JsonObject
@@ -75,7 +77,7 @@ export class Failsafe {
   /** Does our leadership rest on the word of the others now? */
   get isLeading(): boolean {
     const { keeper, clock } = this.#parts
-    return keeper.isExtended && clock.monotonicMs() < keeper.extendedUntilMs
+    return keeper.isExtended && keeper.isExtensible && clock.monotonicMs() < keeper.extendedUntilMs
   }
 
   /** Takes a leader's call: from now on we do not run against it for a ttl. The caller has checked that we may accept. */
@@ -97,12 +99,17 @@ export class Failsafe {
   }
 
   #isDue(): boolean {
-    const { keeper, clock, config } = this.#parts
+    const { keeper, clock, config, isServing } = this.#parts
     const { isFailsafeMode, isPaused } = config()
-    if (!isFailsafeMode || isPaused || keeper.hold === undefined || !keeper.isLoopAlive()) return false
+    if (!isFailsafeMode || isPaused || !keeper.isExtensible || !keeper.isLoopAlive()) return false
+    // A lease that ended takes nothing from what the others promised: they are asked on until the key is taken again.
+    const hasHold = keeper.hold !== undefined
+    if (!hasHold && !isServing()) return false
     const nowMs = clock.monotonicMs()
-    const silentMs = nowMs - Math.max(keeper.renewedAtMs, this.#confirmedAtMs)
-    const isFirst = this.#confirmedAtMs < keeper.renewedAtMs
+    // Without the hold a renewal is one of the lease that our member key hangs on.
+    const renewedAtMs = hasHold ? keeper.renewedAtMs : Number.NEGATIVE_INFINITY
+    const silentMs = nowMs - Math.max(renewedAtMs, this.#confirmedAtMs)
+    const isFirst = this.#confirmedAtMs < renewedAtMs
     return silentMs >= keeper.ttlMs / (isFirst ? 3 : 6) && nowMs - this.#triedAtMs >= keeper.ttlMs / 12
   }
 

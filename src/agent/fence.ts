@@ -110,7 +110,7 @@ export class Fence {
     }
     const { keeper } = this.#parts
     // A renewal that comes after the first signal is too late: the server is going down, and half a stop is none.
-    if (keeper.hold !== undefined && !this.isActing) this.#deadlineMs = keeper.safeUntilMs
+    if (Number.isFinite(keeper.safeUntilMs) && !this.isActing) this.#deadlineMs = keeper.safeUntilMs
     const leftMs = this.#deadlineMs - nowMs
     const { ttlMs } = keeper
     if (leftMs <= 0) this.#kill()

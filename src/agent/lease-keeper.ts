@@ -54,6 +54,8 @@ export class LeaseKeeper {
   #hold: LeaderHold | undefined
   #seen: Position | undefined
   readonly #deadline = new LeaseDeadline()
+  /** The hold ended while the others' word kept us, and nobody else has the key: that word alone counts on. */
+  #isKeptByOthers = false
   /** After a long pause the hold counts for nothing until the key has been read. */
   #isSuspect = false
   #turnBeganAtMs: number
@@ -93,9 +95,15 @@ export class LeaseKeeper {
     return this.#hold
   }
 
-  /** The monotonic instant after which we must not be a primary; -Infinity when we have no hold. */
+  /** The monotonic instant after which we must not be a primary; -Infinity when nothing allows it any more. */
   get safeUntilMs(): number {
-    return this.#hold === undefined ? Number.NEGATIVE_INFINITY : this.#deadline.safeUntilMs
+    if (this.#hold !== undefined) return this.#deadline.safeUntilMs
+    return this.#isKeptByOthers ? this.#deadline.extendedUntilMs : Number.NEGATIVE_INFINITY
+  }
+
+  /** May the others' word be asked for? They must have kept us until now, by the key or by the word they gave before. */
+  get isExtensible(): boolean {
+    return !this.#isSuspect && this.safeUntilMs > this.#parts.clock.monotonicMs()
   }
 
   /** Leadership left by our own clock; 0 when not the leader or when the hold is in doubt. */
@@ -116,7 +124,7 @@ export class LeaseKeeper {
 
   /** Has the deadline come from the others' word? */
   get isExtended(): boolean {
-    return this.#deadline.isExtended
+    return this.#hold === undefined ? this.#isKeptByOthers : this.#deadline.isExtended
   }
 
   /** The loop has begun a turn in time: a hung one must lose the lock. */
@@ -126,13 +134,10 @@ export class LeaseKeeper {
     return silentMs <= loopWaitMs + retryTimeoutMs + LOOP_GRACE_MS
   }
 
-  /** All other members promised at `sentAtMs` or later not to lead for a ttl. False when there is no hold to extend. */
+  /** All other members promised at `sentAtMs` or later not to lead for a ttl. A deadline that has passed is not brought back. */
   extend(sentAtMs: number): boolean {
-    if (this.#hold === undefined || this.#isSuspect) return false
-    const untilMs = sentAtMs + this.#askedTtlMs - marginMs(this.#askedTtlMs)
-    // A deadline that has passed is not brought back: the fence has acted.
-    if (this.#deadline.safeUntilMs <= this.#parts.clock.monotonicMs()) return false
-    this.#deadline.extended(untilMs)
+    if (!this.isExtensible) return false
+    this.#deadline.extended(sentAtMs + this.#askedTtlMs - marginMs(this.#askedTtlMs))
     return true
   }
 
@@ -189,14 +194,10 @@ export class LeaseKeeper {
       this.#deadline.moved(),
     )
     // Surely not written: the key hangs where it hung, and the next turn tries again.
-    if (written.outcome === 'unreachable')
-      throw new HaError(
-        'E_DCS_UNREACHABLE',
-        'the leader key could not move to a new lease: etcd did not take it',
-        {
-          retryable: true,
-        },
-      )
+    if (written.outcome === 'unreachable') {
+      const says = 'the leader key could not move to a new lease: etcd did not take it'
+      throw new HaError('E_DCS_UNREACHABLE', says, { retryable: true })
+    }
     if (written.outcome !== 'won' || written.revision === undefined) {
       this.drop(`the leader key could not move to a new lease (${written.outcome})`)
       return
@@ -280,6 +281,7 @@ export class LeaseKeeper {
     if (hold === undefined) return 'lost'
     this.#hold = undefined
     this.#lease = undefined
+    this.#isKeptByOthers = false
     return (await releaseLeader(this.#parts.dcs, hold, by, also)).outcome
   }
 
@@ -298,6 +300,8 @@ export class LeaseKeeper {
     const hold = this.#hold
     if (hold === undefined) {
       this.#isSuspect = false
+      const isOthers = leader !== undefined && leader.name !== this.#parts.name
+      if (isOthers || hasGoneBack) this.#endWord(isOthers ? `${leader.name} leads` : 'etcd was restored')
       return
     }
     if (hasGoneBack) this.drop('etcd was restored or replaced', 'overtaken', leader?.leaseId)
@@ -324,15 +328,26 @@ export class LeaseKeeper {
    */
   drop(why: string, loss: Loss = 'overtaken', foundOn?: bigint): void {
     if (this.#hold === undefined) return
+    const isSure = !this.#isSuspect
     this.#hold = undefined
     this.#isSuspect = false
     if (this.#lease?.id !== foundOn) this.#lease = undefined
     if (loss === 'overtaken') this.#deadline.noLongerExtended()
+    this.#isKeptByOthers = isSure && this.#deadline.isExtended
     this.#parts.onLost(why, loss)
+  }
+
+  /** The others' word kept a leader without a key, and no longer does. */
+  #endWord(why: string): void {
+    const wasKept = this.isExtensible
+    this.#isKeptByOthers = false
+    this.#deadline.noLongerExtended()
+    if (wasKept) this.#parts.onLost(`the others' word counts no more: ${why}`, 'overtaken')
   }
 
   #take(hold: LeaderHold, lease: DatedLease, asked: Instant): void {
     this.#hold = hold
+    this.#isKeptByOthers = false
     this.#isSuspect = false
     this.#deadline.taken(asked, this.#askedTtlMs)
     this.#note(lease)

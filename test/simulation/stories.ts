@@ -28,6 +28,8 @@ const CALM: Partial<Settings> = {
 }
 const WELL_MS = 60_000
 const HOUR_MS = 3_600_000
+/** Long enough to hear that the lease has ended, too short to take the key again. */
+const FLAP_MS = 279
 
 export const stories: readonly Story[] = [
   {
@@ -120,6 +122,24 @@ export const stories: readonly Story[] = [
           machine.setWallWrong(hours * HOUR_MS)
           await world.pass(12_000)
         }
+      }
+    },
+  },
+  {
+    name: 'failsafe-flap',
+    title:
+      'Failsafe mode: etcd is away for 25 s, back just long enough to say that the lease has ended, and away for 25 s again.',
+    settings: { ...CALM, isFailsafe: true },
+    happens: async world => {
+      for (const backForMs of [FLAP_MS, 0]) {
+        world.trace('fault', 'etcd is away')
+        for (const member of world.cluster.members) world.cluster.freeze(member)
+        await world.pass(25_000)
+        const { store } = world.cluster
+        store.revoke(store.key('leader')?.leaseId ?? 0n)
+        world.trace('fault', 'etcd is back')
+        for (const member of world.cluster.members) world.cluster.thaw(member)
+        await world.pass(backForMs)
       }
     },
   },

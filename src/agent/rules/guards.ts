@@ -37,7 +37,7 @@ export const etcdIsSilent: Rule = ({ view, server, lease, self, failsafe }, memo
   if (!runsAsPrimary(server)) {
     return say('etcd-is-silent', `etcd does not answer. I am (${self.name}), waiting`, memory)
   }
-  if (lease.leftMs > 0 && failsafe.isLeading) {
+  if (failsafe.isLeading) {
     const says = 'continue to run as a leader because failsafe mode is enabled and all members are accessible'
     return say('failsafe', says, memory)
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Failsafe } from '../../../src/agent/failsafe.ts'
 import { dynamicConfig } from '../../../src/config/agent/dynamic.ts'
+import { Deadline } from '../../../src/platform/deadline.ts'
 import { silentLogger } from '../../../src/platform/log.ts'
 import { MARGIN_MS, position, runLoop, scene, TTL_MS } from './keeper-scene.ts'
 
@@ -13,10 +14,11 @@ const three = { pg1: 'http://1/patroni', pg2: 'http://2/patroni', pg3: 'http://3
 
 /** A leader whose etcd a test can silence, and members that accept it or not. */
 function leaderScene(members: Readonly<Record<string, string>> | undefined = three) {
-  const parts = scene()
+  // As the agent does it.
+  const parts = scene(undefined, loss => loss !== 'overtaken' && failsafe.isLeading)
   const { keeper, clock, fence } = parts
   const others = { accepting: new Set(['pg2', 'pg3']), asked: [] as string[][], latencyMs: 0 }
-  const failsafe = new Failsafe({
+  const failsafe: Failsafe = new Failsafe({
     me: 'pg1',
     keeper,
     clock,
@@ -27,6 +29,7 @@ function leaderScene(members: Readonly<Record<string, string>> | undefined = thr
       return [...peers.keys()].map(name => ({ name, isAccepted: others.accepting.has(name), lsn: undefined }))
     },
     config: () => config,
+    isServing: () => fence.isArmed && !fence.isActing,
     members: () => members,
     body: () => ({}),
     onConfirmed: () => {},
@@ -117,6 +120,81 @@ test('etcd is back and the lease has ended there: the deadline of the others’ 
   assert.deepEqual(lost, ['the lease ended in etcd'])
   assert.equal(failsafe.isLeading, true, 'everybody has promised not to lead')
   assert.ok(keeper.extendedUntilMs >= untilMs)
+})
+
+/** etcd answers just once, that the lease has ended. */
+async function loseLease({ clock, keeper, store, lost }: ReturnType<typeof leaderScene>) {
+  store.answer = 'unreachable'
+  await runLoop(clock, keeper, 20_000)
+  store.answer = 'lost'
+  keeper.noteTurn()
+  await clock.advance(900)
+  assert.deepEqual(lost, ['the lease ended in etcd'])
+  store.answer = 'unreachable'
+}
+
+test('etcd answers only once that the lease has ended, and is away again: the others are asked on, the leader stays', async () => {
+  const parts = leaderScene()
+  const { clock, keeper, signals, failsafe, lead } = parts
+  await lead()
+  await loseLease(parts)
+  await runLoop(clock, keeper, 60_000)
+  assert.deepEqual(signals, [])
+  assert.equal(failsafe.isLeading, true)
+})
+
+test('the same, with a new lease for the member key that is renewed: the others are asked all the same', async () => {
+  const parts = leaderScene()
+  const { clock, keeper, store, signals, failsafe, lead } = parts
+  await lead()
+  await loseLease(parts)
+  store.answer = 'won'
+  await keeper.ensureLease(Deadline.in(clock, 1_000))
+  await runLoop(clock, keeper, 60_000)
+  assert.deepEqual(signals, [])
+  assert.equal(failsafe.isLeading, true)
+})
+
+test('the same, and then one member accepts no more: the leader stops by its last deadline', async () => {
+  const parts = leaderScene()
+  const { clock, keeper, signals, others, lead } = parts
+  await lead()
+  await loseLease(parts)
+  await runLoop(clock, keeper, 20_000)
+  assert.equal(signals.length, 0)
+  others.accepting.delete('pg3')
+  const lastMs = keeper.extendedUntilMs
+  await runLoop(clock, keeper, 10_000)
+  assert.ok(signals.some(line => line.endsWith('SIGKILL') && Number(line.split(' ')[0]) <= lastMs + 100))
+})
+
+for (const [what, seen] of [
+  ['somebody else in the key', { name: 'pg2', createRevision: 90n, modRevision: 90n, leaseId: 9n }],
+  ['an etcd that was restored', undefined],
+] as const) {
+  test(`the same, and then ${what}: nobody is asked any more, and the stop begins at once`, async () => {
+    const parts = leaderScene()
+    const { clock, keeper, signals, failsafe, others, lead } = parts
+    await lead()
+    await loseLease(parts)
+    keeper.verify(seen, position(seen === undefined ? 1n : 90n))
+    assert.equal(failsafe.isLeading, false)
+    const askedBefore = others.asked.length
+    await runLoop(clock, keeper, 1_000)
+    assert.ok(signals.some(line => line.endsWith('SIGKILL')))
+    assert.equal(others.asked.length, askedBefore)
+  })
+}
+
+test('a leader that is being stopped asks nobody: its promises would keep the others from leading', async () => {
+  const parts = leaderScene()
+  const { clock, keeper, fence, others, lead } = parts
+  await lead()
+  await loseLease(parts)
+  fence.disarm()
+  const askedBefore = others.asked.length
+  await runLoop(clock, keeper, 10_000)
+  assert.equal(others.asked.length, askedBefore)
 })
 
 test('somebody else in the key ends the others’ word at once', async () => {

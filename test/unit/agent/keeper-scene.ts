@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { Fence } from '../../../src/agent/fence.ts'
 import { LeaseKeeper } from '../../../src/agent/lease-keeper.ts'
+import type { Loss } from '../../../src/agent/lease-timings.ts'
 import type { Dcs, Outcome, Renewal, Write, Written } from '../../../src/dcs/dcs.ts'
 import { silentLogger } from '../../../src/platform/log.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
@@ -53,7 +54,7 @@ class ScriptedStore {
 }
 
 /** A keeper and a fence on a clock and a store that a test holds. */
-export function scene(used = timings) {
+export function scene(used = timings, isPromised: (loss: Loss) => boolean = () => false) {
   const clock = new FakeClock()
   const store = new ScriptedStore(clock)
   const lost: string[] = []
@@ -67,7 +68,7 @@ export function scene(used = timings) {
       log: silentLogger,
       onLost: (why, loss) => {
         lost.push(why)
-        fence.shorten(loss)
+        if (!isPromised(loss)) fence.shorten(loss)
       },
       onRenewed: () => {},
     },

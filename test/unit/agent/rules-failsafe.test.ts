@@ -22,6 +22,17 @@ const rows: readonly Row[] = [
     says: /continue to run as a leader because failsafe mode is enabled and all members are accessible/,
   },
   {
+    situation: 'the same when the lease has ended meanwhile: the others’ word is enough',
+    seen: {
+      config: failsafe,
+      view: undefined,
+      server: running({ role: 'primary' }),
+      failsafe: { isLeading: true, promisedTo: undefined },
+    },
+    rule: 'failsafe',
+    actions: [],
+  },
+  {
     situation: 'the key is gone, and we have accepted its former holder: no race',
     seen: { config: failsafe, view: free, failsafe: promised, peers: [] },
     rule: 'race-stay-back',
