@@ -22,6 +22,7 @@ const QUERY_MS = 2000
 /** A standby without receiver is asked for its timeline this often at most. */
 const TIMELINE_AGE_MS = 5000
 const WANTED_MS = 500
+const RELOAD_TAKES_MS = 1000
 const CANNOT_CONNECT_NOW = '57P03'
 
 /** The answer to one look. Without facts, `trouble` says why; the rest is what the server itself said about its state. */
@@ -43,6 +44,8 @@ export class Monitor {
   #pid: number | undefined
   #identity: ServerIdentity | undefined
   #source: RecoverySource | undefined
+  /** Handed over by a reload that the server may not have read yet. */
+  #handedOver: { readonly source: RecoverySource | undefined; readonly untilMs: number } | undefined
   #timeline: { readonly value: Timeline; readonly atMs: number } | undefined
   /** What the files want of the settings that wait for a restart, and when that was looked up. */
   #wanted: { readonly mark: string; readonly values: Readonly<Record<string, string>> } | undefined
@@ -60,9 +63,21 @@ export class Monitor {
     return this.#source
   }
 
-  /** A reload was sent that changes the source: do not wait for the next look to believe it. */
+  /**
+   * A reload was sent that changes the source: do not wait for the next look to believe it. A look that is quicker than the
+   * reload still sees the old one; whoever wrote the files again by it would take the change back.
+   */
   noteSource(source: RecoverySource | undefined): void {
     this.#source = source
+    this.#handedOver = { source, untilMs: this.#context.clock.monotonicMs() + RELOAD_TAKES_MS }
+  }
+
+  #sourceSeen(seen: RecoverySource): RecoverySource | undefined {
+    const handed = this.#handedOver
+    const isOver = handed === undefined || this.#context.clock.monotonicMs() > handed.untilMs
+    if (!isOver && !isSameSource(handed.source, seen)) return handed.source
+    this.#handedOver = undefined
+    return seen
   }
 
   /** The newest facts of the postmaster `pid`. A broken connection is replaced once within the look. Never rejects. */
@@ -94,6 +109,7 @@ export class Monitor {
     this.#connection = undefined
     this.#identity = undefined
     this.#source = undefined
+    this.#handedOver = undefined
     this.#timeline = undefined
     this.#wanted = undefined
   }
@@ -113,7 +129,7 @@ export class Monitor {
     const [row] = await connection.query(observationSql(identity.serverVersion), by.within(QUERY_MS))
     const observation = parseObservation(row, identity)
     if (observation === undefined) throw new Error('the monitoring query answered in an unknown shape')
-    this.#source = observation.facts.role === 'replica' ? observation.source : NO_SOURCE
+    this.#source = observation.facts.role === 'replica' ? this.#sourceSeen(observation.source) : NO_SOURCE
     const timeline = await this.#timelineOf(observation, by)
     const pendingSettings = await this.#pendingSettings(observation, by)
     const isRestartPending = pendingSettings !== undefined
@@ -196,6 +212,10 @@ export class Monitor {
       isGoingDown: isWaiting && /shutting down/.test(text),
     }
   }
+}
+
+function isSameSource(one: RecoverySource | undefined, other: RecoverySource): boolean {
+  return one?.primaryConninfo === other.primaryConninfo && one.primarySlotName === other.primarySlotName
 }
 
 function found(facts: ServerFacts): MonitorLook {

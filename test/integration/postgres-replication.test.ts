@@ -72,6 +72,17 @@ test('a standby goes back to an upstream by reload, without a restart', async ()
   assert.equal((await factsOf(pg2)).postmasterStartTime, postmasterStartTime)
 })
 
+test('settings that are taken right after a change of the upstream do not take it back', async () => {
+  for (const upstream of [undefined, pg1.upstream, undefined, pg1.upstream]) {
+    assert.equal(await pg2.server.follow(upstream, within(5000)), true)
+    await pg2.server.configure(pg2.settings, within(5000))
+    assert.equal(pg2.server.isFollowing(upstream), true)
+    const [row] = await sql(pg2, "SELECT current_setting('primary_conninfo') AS conninfo")
+    assert.equal(row?.['conninfo'] !== '', upstream !== undefined)
+  }
+  await until('streaming', pg2, async () => (await factsOf(pg2)).replicationState === 'streaming')
+})
+
 test('on a standby an idle slot follows the wanted position', async () => {
   const wanted = new Map([['pg3', (await factsOf(pg2)).replayedLsn]])
   await pg2.server.syncSlots(wanted, await factsOf(pg2), within(5000))
