@@ -3,8 +3,11 @@
 
 import { runChild } from '../platform/child.ts'
 import { Deadline } from '../platform/deadline.ts'
+import { messageOf } from '../platform/errors.ts'
 import type { Context } from './context.ts'
 import { serverEnvironment, toolEnvironment } from './environment.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import { segmentName } from './timeline-start.ts'
 
 const FILES_MS = 30_000
 const SETTING_MS = 10_000
@@ -19,9 +22,9 @@ mv -f "pg_wal/archive_status/$3.ready" "pg_wal/archive_status/$3.done"`
 
 /**
  * Archives what the stopped server left, with its own archive_command, oldest first. The first failure ends it with an error
- * in the log that names what is missing; the caller goes on. Rejects only when `signal` aborts.
+ * in the log that names what is missing; the caller goes on. `when` is for the log. Rejects only when `signal` aborts.
  */
-export async function archiveReady(context: Context, signal: AbortSignal): Promise<void> {
+export async function archiveReady(context: Context, when: string, signal: AbortSignal): Promise<void> {
   const { data, clock, log } = context
   const by = Deadline.in(clock, ARCHIVE_MS)
   const names = await data.unarchivedWal(by.within(FILES_MS)).catch(() => [])
@@ -42,11 +45,30 @@ export async function archiveReady(context: Context, signal: AbortSignal): Promi
     const left = names.slice(index)
     const why = result.timedOut ? 'it did not end in time' : (result.stderr.trim().split('\n').at(-1) ?? '')
     log.error(
-      `archive_command failed for ${left[0]} before the rewind (${why}): ${left.length} WAL files up to ${left.at(-1)} are missing in the archive; take a new base backup`,
+      `archive_command failed for ${left[0]} ${when} (${why}): ${left.length} WAL files up to ${left.at(-1)} are missing in the archive; take a new base backup`,
     )
     return
   }
-  log.info(`archived ${names.length} WAL files before the rewind, ${names[0]} to ${names.at(-1)}`)
+  log.info(`archived ${names.length} WAL files ${when}, ${names[0]} to ${names.at(-1)}`)
+}
+
+/**
+ * As Postgres.archiveEnd. PostgreSQL archives all but the file with the shutdown checkpoint, because it may go on to write
+ * there; a cluster that follows by the archive alone needs it to know that it has everything.
+ */
+export async function archiveEnd(context: Context, lifecycle: Lifecycle, signal: AbortSignal): Promise<void> {
+  const { clock, data, log } = context
+  const by = Deadline.in(clock, FILES_MS)
+  try {
+    const control = await lifecycle.controlFile(by)
+    if (control?.state !== 'shut down' || (await archiveCommand(context, by)) === undefined) return
+    const name = segmentName(control.timeline, control.checkpointLsn, control.walSegmentBytes)
+    await data.write(`pg_wal/archive_status/${name}.ready`, '', by)
+    await archiveReady(context, 'after the last checkpoint', signal)
+  } catch (error) {
+    signal.throwIfAborted()
+    log.error(`the last WAL could not be archived: ${messageOf(error)}`)
+  }
 }
 
 /** As the server's files have it; undefined when nothing is archived, or by a library that only a server can run. */

@@ -9,9 +9,9 @@ import type { Context } from './context.ts'
 import { intentOf } from './following.ts'
 import type { Upstream } from './port.ts'
 import { runReplicaMethod } from './replica-method.ts'
-import { connectionWords } from './settings-text.ts'
 import { withToolConnection } from './tool-connection.ts'
 import { BASEBACKUP_REFUSED, optionArguments, optionList, splitRefused } from './tool-options.ts'
+import { hasServer, upstreamWords } from './upstream.ts'
 
 const TRIES = 2
 const PAUSE_MS = 5000
@@ -30,8 +30,10 @@ export async function clone(
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, log, data, files } = context
-  const methods = methodsOf(context.settings).filter(({ noLeader }) => noLeader || source !== undefined)
-  let isKept = keepsData(context.settings) && (await hasCluster(context))
+  const isThere = source !== undefined && hasServer(source)
+  const configured = methodsOf(context.settings, source)
+  const methods = configured.filter(({ noLeader }) => noLeader || isThere)
+  let isKept = configured[0]?.keepData === true && (await hasCluster(context))
   if (!isKept) await makeRoom(context, Deadline.in(clock, FILES_MS))
   await context.writePassfile(Deadline.in(clock, FILES_MS))
   let failure: unknown = new HaError('E_CLONE', 'no replica method works without a leader', {
@@ -46,7 +48,7 @@ export async function clone(
           `the data that no method could use was set aside as ${await data.moveAside(Deadline.in(clock, FILES_MS))}`,
         )
       }
-      await copyBy(context, method, source, signal)
+      await copyBy(context, method, isThere ? source : undefined, signal)
       isDone = true
       break
     } catch (error) {
@@ -73,9 +75,13 @@ async function hasCluster({ data, clock }: Context): Promise<boolean> {
   return (await data.look(Deadline.in(clock, FILES_MS)))?.state === 'initialized'
 }
 
-function methodsOf({ replicaMethods }: ServerSettings): readonly ReplicaMethod[] {
+function methodsOf(
+  { replicaMethods, remoteMethods }: ServerSettings,
+  source?: Upstream,
+): readonly ReplicaMethod[] {
   const basebackup = { name: 'basebackup', command: undefined, options: [] }
-  return replicaMethods ?? [{ ...basebackup, noParams: false, keepData: false, noLeader: false }]
+  const ofMembers = replicaMethods ?? [{ ...basebackup, noParams: false, keepData: false, noLeader: false }]
+  return source?.remote === undefined ? ofMembers : (remoteMethods ?? ofMembers)
 }
 
 async function copyBy(
@@ -109,7 +115,7 @@ async function copy(context: Context, source: Upstream, signal: AbortSignal): Pr
   signal.throwIfAborted()
   const { config, clock, passfile } = context
   const binaries = await context.binaries(Deadline.in(clock, FILES_MS))
-  const words = connectionWords(source.address, config.postgres.replication, passfile)
+  const words = upstreamWords(source, config.postgres.replication, passfile)
   const named = { ...words, application_name: config.name }
   const result = await withToolConnection(named, ({ conninfo, env }) =>
     runChild(

@@ -13,6 +13,7 @@ import type { Lifecycle } from './lifecycle.ts'
 import { connectionTrouble } from './mistakes.ts'
 import type { Divergence, Upstream } from './port.ts'
 import { otherBeginning } from './timeline-start.ts'
+import { located } from './upstream.ts'
 import { endOfCheckpoint, endOfRecord, recordAfter } from './wal-records.ts'
 
 /** Our own end. `control` is undefined while the server runs. */
@@ -31,10 +32,11 @@ interface LeaderLineage extends Lineage {
 export async function divergence(
   context: Context,
   lifecycle: Lifecycle,
-  leader: Upstream,
+  upstream: Upstream,
   by: Deadline,
 ): Promise<Divergence> {
   try {
+    const leader = await located(context, upstream, by)
     const theirs = await leaderLineage(context, leader, by)
     const ours = await localEnd(context, lifecycle, by)
     if (ours.systemId !== theirs.systemId) {
@@ -57,7 +59,10 @@ export async function divergence(
   }
 }
 
-/** The leader's timeline and its past. Rejects when it is in recovery: then it is nobody to follow blindly. */
+/**
+ * The leader's timeline and its past. Rejects when a member of ours is in recovery: then it is nobody to follow blindly.
+ * Another cluster's server may be a standby of its own: what it has replayed is that cluster's history.
+ */
 export async function leaderLineage(
   context: Context,
   leader: Upstream,
@@ -68,7 +73,7 @@ export async function leaderLineage(
   const [row] = await ask(asRewind, 'rewind', context, by, connection =>
     connection.query('SELECT pg_is_in_recovery() AS standby', by),
   )
-  if (row?.['standby'] !== 'f')
+  if (row?.['standby'] !== 'f' && leader.remote === undefined)
     throw new HaError('E_NOT_PRIMARY', `${leader.member} has not left recovery yet`)
   const asReplica = context.remote(leader.address, replication, true)
   return ask(asReplica, 'replication', context, by, async walsender => {

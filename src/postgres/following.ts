@@ -7,9 +7,10 @@ import type { Context } from './context.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Monitor } from './monitor.ts'
 import type { ServerRole, Upstream } from './port.ts'
-import { connectionWords, conninfo, NO_SOURCE, type RecoverySource } from './settings-text.ts'
+import { conninfo, NO_SOURCE, type RecoverySource } from './settings-text.ts'
 import { stopServer } from './shutdown.ts'
 import { startServer } from './startup.ts'
+import { hasServer, upstreamWords } from './upstream.ts'
 
 /** From this version on a reload is enough to follow somebody else. */
 const CONNINFO_BY_RELOAD = 13
@@ -17,14 +18,18 @@ const STOP_MS = 30_000
 const RELOAD_WAIT_MS = 1000
 const RELOAD_POLL_MS = 20
 
-/** The two settings with which this member follows `upstream`: under its own name, through its own slot. */
+/**
+ * The two settings with which this member follows `upstream`: under its own name, through its own slot; another cluster
+ * through the slot that it keeps for us.
+ */
 export function sourceOf(context: Context, upstream: Upstream | undefined): RecoverySource {
-  if (upstream === undefined) return NO_SOURCE
+  if (upstream === undefined || !hasServer(upstream)) return NO_SOURCE
   const { config, settings, passfile } = context
-  const words = connectionWords(upstream.address, config.postgres.replication, passfile)
+  const words = upstreamWords(upstream, config.postgres.replication, passfile)
+  const slotName = upstream.remote === undefined ? slotNameOf(config.name) : (upstream.remote.slotName ?? '')
   return {
     primaryConninfo: conninfo({ ...words, application_name: config.name }),
-    primarySlotName: settings.useSlots ? slotNameOf(config.name) : '',
+    primarySlotName: settings.useSlots || upstream.remote !== undefined ? slotName : '',
   }
 }
 

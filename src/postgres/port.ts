@@ -129,7 +129,18 @@ export interface ControlData {
 /** Who to stream from. */
 export interface Upstream {
   readonly member: string
+  /** Of a remote cluster: the first one told. */
   readonly address: HostPort
+  /** Set when this is no member of ours but the cluster that ours follows. */
+  readonly remote?: RemoteSource
+}
+
+/** Another cluster as a standby leader reaches it. */
+export interface RemoteSource {
+  /** Whichever of them is the primary; a single one is taken as it is. Empty: there is only an archive. */
+  readonly hosts: readonly HostPort[]
+  /** The slot that it keeps for us. */
+  readonly slotName: string | undefined
 }
 
 /** How a stop went. `shutdownCheckpointLsn` is known when the control file says `shut down`. */
@@ -190,6 +201,11 @@ export interface Postgres {
   /** Asks for promotion and waits until the server has left recovery (it takes writes) or the deadline. */
   promote(by: Deadline): Promise<boolean>
   checkpoint(by: Deadline): Promise<boolean>
+  /**
+   * Archives what the stopped server left, the file with its shutdown checkpoint too: who follows by the archive alone gets
+   * everything. Never rejects but when `signal` aborts.
+   */
+  archiveEnd?(signal: AbortSignal): Promise<void>
   /** Ends client sessions that are idle outside of a transaction; returns how many others are left. Rejects when it cannot ask. */
   endIdleSessions?(by: Deadline): Promise<number>
   /**

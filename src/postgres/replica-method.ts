@@ -11,7 +11,8 @@ import { commandWords } from './command-words.ts'
 import type { Context } from './context.ts'
 import { serverEnvironment } from './environment.ts'
 import type { Upstream } from './port.ts'
-import { connectionWords, conninfo } from './settings-text.ts'
+import { conninfo } from './settings-text.ts'
+import { upstreamWords } from './upstream.ts'
 
 /** A copy is ended by its signal; this only bounds a wait that nobody aborts. */
 const COPY_MS = 30 * 24 * 3_600_000
@@ -68,8 +69,8 @@ function parameters(
   ]
 
   /** Without secrets: everybody can read a command line. */
-  function connectionOf({ address }: Upstream): string {
-    const { sslpassword: _secret, ...words } = connectionWords(address, config.postgres.replication, passfile)
+  function connectionOf(upstream: Upstream): string {
+    const { sslpassword: _secret, ...words } = upstreamWords(upstream, config.postgres.replication, passfile)
     return conninfo({ ...words, dbname: config.postgres.database })
   }
 }

@@ -10,15 +10,16 @@ import { leaderLineage } from './divergence.ts'
 import { toolEnvironment } from './environment.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Divergence, RewindResult, Upstream } from './port.ts'
-import { connectionWords } from './settings-text.ts'
 import { stopServer } from './shutdown.ts'
 import { withToolConnection } from './tool-connection.ts'
 import { optionArguments, optionList, REWIND_REFUSED, splitRefused } from './tool-options.ts'
+import { located, upstreamWords } from './upstream.ts'
 
 /** A rewind is ended by its signal; this only bounds a wait that nobody aborts. */
 const REWIND_MS = 24 * 3_600_000
 const STOP_MS = 60_000
 const FILES_MS = 30_000
+const BEFORE_REWIND = 'before the rewind'
 const LEADER_MS = 600_000
 /** With --progress pg_rewind says this right before it changes the first file. */
 const HAS_BEGUN_TO_COPY = /need to copy/
@@ -38,13 +39,13 @@ export async function rewind(
     const stop = { mode: 'fast', checkpointFirst: false, by: Deadline.in(clock, STOP_MS) } as const
     const { stopped } = await stopServer(context, lifecycle, stop, undefined)
     if (!stopped) return failed('our own server could not be stopped')
-    await archiveReady(context, signal)
+    await archiveReady(context, BEFORE_REWIND, signal)
     await context.files.writeSignals(
       { role: 'primary' },
       await majorVersion(context),
       Deadline.in(clock, FILES_MS),
     )
-    if (await endCrash(context, lifecycle, signal)) await archiveReady(context, signal)
+    if (await endCrash(context, lifecycle, signal)) await archiveReady(context, BEFORE_REWIND, signal)
     const leaderTimeline = await checkpointOnLeader(context, leader)
     const output = await runRewind(context, leader, signal)
     const before = divergence.kind === 'diverged' ? divergence : undefined
@@ -110,9 +111,10 @@ async function endCrash(context: Context, lifecycle: Lifecycle, signal: AbortSig
  */
 async function checkpointOnLeader(context: Context, leader: Upstream): Promise<number> {
   const by = Deadline.in(context.clock, LEADER_MS)
-  const { timeline } = await leaderLineage(context, leader, by)
+  const { address, ...named } = await located(context, leader, by)
+  const { timeline } = await leaderLineage(context, { address, ...named }, by)
   const target = {
-    ...context.remote(leader.address, context.config.postgres.superuser, false),
+    ...context.remote(address, context.config.postgres.superuser, false),
     session: PATIENT_SESSION,
   }
   await withConnection(target, by, async connection => {
@@ -126,7 +128,7 @@ async function runRewind(context: Context, leader: Upstream, signal: AbortSignal
   const { clock, config, data, files, settings } = context
   const binaries = await context.binaries(Deadline.in(clock, FILES_MS))
   await context.writePassfile(Deadline.in(clock, FILES_MS))
-  const words = connectionWords(leader.address, config.postgres.rewind, context.passfile)
+  const words = upstreamWords(leader, config.postgres.rewind, context.passfile)
   const source = { ...words, dbname: config.postgres.database, options: '-c statement_timeout=0' }
   const args = ['--progress', `--target-pgdata=${config.postgres.dataDir}`]
   if (files.isBesideData && binaries.majorVersion >= 15) args.push(`--config-file=${files.mainFile}`)

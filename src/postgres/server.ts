@@ -7,6 +7,7 @@ import type { Lsn, Timeline } from '../cluster/lsn.ts'
 import type { ServerSettings } from '../config/agent/types.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
+import { archiveEnd } from './archive-ready.ts'
 import { bootstrap } from './bootstrap.ts'
 import { clone, keepsData } from './clone.ts'
 import { Connection, PATIENT_SESSION, withConnection } from './connection.ts'
@@ -191,6 +192,10 @@ export class LocalServer implements Postgres {
     } catch {
       return false
     }
+  }
+
+  archiveEnd(signal: AbortSignal): Promise<void> {
+    return archiveEnd(this.#context, this.#lifecycle, signal)
   }
 
   divergence(leader: Upstream, by: Deadline): Promise<Divergence> {

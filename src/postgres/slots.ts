@@ -17,11 +17,12 @@ const NAME = /^[a-z0-9_]{1,63}$/
 /**
  * What has to change so that exactly the wanted physical slots exist. Logical and temporary ones are not ours; an active
  * one that nobody wants goes when its client does. A lost slot, one that reserves nothing, and on a standby one that holds
- * back vacuum for nobody, are made again. On a standby an idle slot follows the position that is wanted for it.
+ * back vacuum for nobody, are made again. An idle slot follows the position that is wanted for it: on a standby, and on a
+ * primary for a member that streams from another one.
  */
 export function slotChanges(
   wanted: ReadonlyMap<string, Lsn | undefined>,
-  facts: Pick<ServerFacts, 'role' | 'slots' | 'replayedLsn'>,
+  facts: Pick<ServerFacts, 'role' | 'slots' | 'replayedLsn' | 'writeLsn'>,
 ): readonly SlotChange[] {
   const existing = new Map(facts.slots.map(slot => [slot.name, slot]))
   const changes: SlotChange[] = []
@@ -36,18 +37,20 @@ export function slotChanges(
       continue
     }
     if (!slot.isPhysical || slot.isActive) continue
-    if (isUseless(slot, facts.role === 'replica')) {
+    const isIdle = facts.role === 'replica' || to !== undefined
+    if (isUseless(slot, isIdle)) {
       changes.push({ kind: 'drop', name }, { kind: 'create', name })
-    } else if (facts.role === 'replica' && to !== undefined) {
-      const reachable = facts.replayedLsn !== undefined && facts.replayedLsn < to ? facts.replayedLsn : to
+    } else if (to !== undefined) {
+      const end = facts.role === 'replica' ? facts.replayedLsn : facts.writeLsn
+      const reachable = end !== undefined && end < to ? end : to
       if ((slot.restartLsn ?? 0n) < reachable) changes.push({ kind: 'advance', name, to: reachable })
     }
   }
   return changes
 }
 
-function isUseless(slot: Slot, isStandby: boolean): boolean {
-  return slot.isLost || slot.restartLsn === undefined || (isStandby && slot.holdsXmin)
+function isUseless(slot: Slot, isIdle: boolean): boolean {
+  return slot.isLost || slot.restartLsn === undefined || (isIdle && slot.holdsXmin)
 }
 
 /** Carries the changes out, each by itself: one that fails is told and does not stop the others. Returns sentences. */

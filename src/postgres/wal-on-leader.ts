@@ -7,6 +7,7 @@ import { sqlStateOf, withConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import type { Monitor } from './monitor.ts'
 import type { Upstream, WalOnLeader } from './port.ts'
+import { hasServer, located } from './upstream.ts'
 
 /** A leader that has the file begins to send and says nothing else; one that has not refuses at once. */
 const SENDS_AFTER_MS = 500
@@ -24,9 +25,10 @@ export async function walOnLeader(
   by: Deadline,
 ): Promise<WalOnLeader> {
   try {
+    if (!hasServer(leader)) return 'unknown'
     // A replay that a query holds up, or that still has files of its own, lacks nothing.
     if (!(await isWaitingForWal(monitor, by))) return 'unknown'
-    return await askToSend(context, leader, need, by)
+    return await askToSend(context, await located(context, leader, by), need, by)
   } catch {
     return 'unknown'
   }

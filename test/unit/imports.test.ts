@@ -35,7 +35,7 @@ const pure: readonly RegExp[] = [
   /^src\/proxy\/(route|balance)\.ts$/,
   /^src\/health\/verdict\.ts$/,
   /^src\/api\/(health-check|status-document|information|metrics|order|candidates)\.ts$/,
-  /^src\/config\/agent\/(dynamic|settings|controlled|units|slots|methods)\.ts$/,
+  /^src\/config\/agent\/(dynamic|settings|controlled|units|slots|standby|methods)\.ts$/,
 ]
 
 interface SourceFile {

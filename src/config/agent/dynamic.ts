@@ -4,6 +4,7 @@
 import { asBigint, isObject, type Json, type JsonObject } from '../../cluster/json.ts'
 import { isStandbyCluster } from '../../cluster/summary.ts'
 import { slotWishes } from './slots.ts'
+import { readStandby } from './standby.ts'
 import type { DynamicConfig, SynchronousMode } from './types.ts'
 import { readBoolean, readInteger, readSeconds } from './units.ts'
 
@@ -25,11 +26,6 @@ const DRAIN_SECONDS_MAX = 600
 const OLD_NAMES: Readonly<Record<string, string>> = {
   primary_start_timeout: 'master_start_timeout',
   primary_stop_timeout: 'master_stop_timeout',
-}
-
-/** Switches that other implementations have and this version does not: silence would be a false promise. */
-const NOT_YET: Readonly<Record<string, string>> = {
-  standby_cluster: 'this cluster follows nobody',
 }
 
 /**
@@ -54,9 +50,10 @@ function readAll(reading: Reading, everyMemberHasPgherd: boolean): Omit<DynamicC
   const times = readTimes(reading, shortTtl ? SHORT_FLOORS : FLOORS)
   const postgresql = reading.raw['postgresql']
   const useSlots = isObject(postgresql) ? readBoolean(postgresql['use_slots']) : undefined
-  warnNotYet(reading)
   const slots = slotWishes(reading.raw)
   reading.warnings.push(...slots.warnings)
+  const standby = readStandby(reading.raw)
+  for (const says of standby.warnings) reading.warn('standby_cluster', says)
   return {
     ttlSeconds: times.ttl,
     loopWaitSeconds: times.loopWait,
@@ -72,7 +69,7 @@ function readAll(reading: Reading, everyMemberHasPgherd: boolean): Omit<DynamicC
     isSynchronousStrict: reading.boolean('synchronous_mode_strict', false),
     synchronousNodeCount: reading.integer('synchronous_node_count', 1, 1),
     maximumLagOnSyncnodeBytes: readSyncnodeLag(reading),
-    isFailsafeMode: reading.boolean('failsafe_mode', false),
+    isFailsafeMode: reading.boolean('failsafe_mode', false) && standby.source === undefined,
     primaryRaceBackoffSeconds: reading.integer('primary_race_backoff', 0, 0),
     shortTtl,
     drainTimeoutSeconds: readDrainTimeout(reading),
@@ -80,6 +77,7 @@ function readAll(reading: Reading, everyMemberHasPgherd: boolean): Omit<DynamicC
     rebuildsStarved: readOwn(reading, 'rebuild_starved_replicas'),
     permanentSlots: slots.permanent,
     ignoredSlots: slots.ignored,
+    standbyCluster: standby.source,
     raw: reading.raw,
   }
 }
@@ -217,12 +215,4 @@ function readSlotsTtl(reading: Reading): number {
   return seconds === undefined || seconds < 0
     ? reading.refuse('member_slots_ttl', 'a duration like 30min', 1800)
     : seconds
-}
-
-function warnNotYet(reading: Reading): void {
-  for (const [name, effect] of Object.entries(NOT_YET)) {
-    const value = reading.raw[name]
-    const isOn = isObject(value) ? Object.keys(value).length > 0 : readBoolean(value) === true
-    if (isOn) reading.warn(name, `this version does not act on it: ${effect}`)
-  }
 }

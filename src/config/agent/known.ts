@@ -77,8 +77,5 @@ export const otherStores = ['consul', 'zookeeper', 'exhibitor', 'kubernetes', 'r
 export const inert: Readonly<Record<string, ReadonlySet<string>>> = {
   '': set('citus'),
   log: set('traceback_level'),
-  postgresql: set(
-    ...['proxy_address', 'use_unix_socket_repl', 'callbacks', 'parameters_standby_leader', 'pre_promote'],
-    ...['before_stop', 'pg_hba_standby_leader', 'pg_ident_standby_leader'],
-  ),
+  postgresql: set(...['proxy_address', 'use_unix_socket_repl', 'callbacks', 'pre_promote', 'before_stop']),
 }

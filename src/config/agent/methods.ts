@@ -8,8 +8,11 @@ const BASEBACKUP = 'basebackup'
 const OURS = new Set(['command', 'no_params', 'keep_data', 'no_leader', 'no_master'])
 
 /** The methods by name; `readKey` reads a key of the `postgresql` section. */
-export function replicaMethods(readKey: (key: string) => Json | undefined): readonly ReplicaMethod[] {
-  return methodNames(readKey).map(name => readMethod(name, readKey(name)))
+export function replicaMethods(
+  readKey: (key: string) => Json | undefined,
+  names: readonly string[] = methodNames(readKey),
+): readonly ReplicaMethod[] {
+  return names.map(name => readMethod(name, readKey(name)))
 }
 
 /** `create_replica_methods` (old: `create_replica_method`): a list, or names between commas. */

@@ -3,7 +3,7 @@
 import { isObject, type Json, type JsonObject } from '../../cluster/json.ts'
 import { controlledNames, controlledValues } from './controlled.ts'
 import { replicaMethods } from './methods.ts'
-import type { DynamicConfig, LocalConfig, RoleSettings, ServerSettings } from './types.ts'
+import type { DynamicConfig, LocalConfig, RoleSettings, ServerSettings, StandbySource } from './types.ts'
 import { readBoolean } from './units.ts'
 
 /** Settings that say how a standby recovers. The agent alone decides where to stream from and up to where. */
@@ -41,6 +41,7 @@ export function serverSettings(
     dynamic: objectAt(dynamic.raw, 'postgresql'),
     local: local.postgres.raw,
     majorVersion,
+    standby: dynamic.standbyCluster,
   }
   const decided = controlledValues(objectAt(sides.dynamic, 'parameters'), majorVersion)
   const warnings = decided.warnings.map(({ name, says }) => `postgresql.parameters.${name}: ${says}`)
@@ -48,7 +49,12 @@ export function serverSettings(
   const roleSettings = (role?: Role) => settingsOf(sides, decided.walKeep, role, warnings)
   const primary = hasOwn(sides, 'primary') ? { primary: roleSettings('primary') } : {}
   const replica = hasOwn(sides, 'replica') ? { replica: roleSettings('replica') } : {}
-  const byRole = { ...primary, ...replica }
+  const isApart =
+    hasOwn(sides, 'standby_leader') || dynamic.standbyCluster?.recoveryMinApplyDelay !== undefined
+  const standbyLeader = isApart ? { standbyLeader: roleSettings('standby_leader') } : {}
+  const byRole = { ...primary, ...replica, ...standbyLeader }
+  const readKey = (key: string) => eitherOf(sides, key)
+  const remoteNames = dynamic.standbyCluster?.replicaMethods
   return {
     controlled: {
       listen_addresses: local.postgres.listenAddresses,
@@ -58,7 +64,8 @@ export function serverSettings(
     },
     ...roleSettings(),
     ...(Object.keys(byRole).length > 0 ? { byRole } : {}),
-    replicaMethods: replicaMethods(key => eitherOf(sides, key)),
+    replicaMethods: replicaMethods(readKey),
+    ...(remoteNames === undefined ? {} : { remoteMethods: replicaMethods(readKey, remoteNames) }),
     usePgRewind: isTrue('use_pg_rewind'),
     useSlots: dynamic.useSlots,
     removeDataDirectoryOnRewindFailure: isTrue('remove_data_directory_on_rewind_failure'),
@@ -67,13 +74,14 @@ export function serverSettings(
   }
 }
 
-type Role = 'primary' | 'replica'
+type Role = 'primary' | 'replica' | 'standby_leader'
 
 /** The two sides' `postgresql` sections. */
 interface Sides {
   readonly dynamic: JsonObject
   readonly local: JsonObject
   readonly majorVersion: number
+  readonly standby: StandbySource | undefined
 }
 
 const OF_A_ROLE = ['parameters', 'pg_hba', 'pg_ident']
@@ -101,7 +109,7 @@ function settingsOf(
     warnings,
   )
   const conf = { ...objectAt(dynamic, 'recovery_conf'), ...objectAt(local, 'recovery_conf') }
-  const recovery = recoveryParameters(merged, conf)
+  const recovery = { ...recoveryParameters(merged, conf), ...standbyRecovery(sides, role) }
   const listOf = (key: string) =>
     lines((role === undefined ? undefined : eitherOf(sides, `${key}_${role}`)) ?? eitherOf(sides, key))
   return {
@@ -127,6 +135,18 @@ function defaultParameters(
   const isLookChosen =
     merged.has('client_connection_check_interval') || majorVersion < LOOKS_AFTER_CLIENT_SINCE
   return { ...(isPauseChosen ? {} : STREAM_AGAIN), ...(isLookChosen ? {} : LOOK_AFTER_CLIENT) }
+}
+
+/** A standby cluster reads the other one's archive; its leader alone may stay behind on purpose. */
+function standbyRecovery({ standby }: Sides, role: Role | undefined): Readonly<Record<string, string>> {
+  const wishes = {
+    restore_command: standby?.restoreCommand,
+    archive_cleanup_command: standby?.archiveCleanupCommand,
+    recovery_min_apply_delay: role === 'standby_leader' ? standby?.recoveryMinApplyDelay : undefined,
+  }
+  return Object.fromEntries(
+    Object.entries(wishes).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  )
 }
 
 type Parameters = ReadonlyMap<string, { readonly name: string; readonly value: string }>
@@ -189,4 +209,11 @@ function lines(value: Json | undefined): readonly string[] | undefined {
 function objectAt(values: JsonObject, key: string): JsonObject {
   const value = values[key]
   return isObject(value) ? value : {}
+}
+
+/** What counts for a standby that leads a standby cluster: its own settings in place of a replica's. */
+export function asStandbyLeader(settings: ServerSettings): ServerSettings {
+  const { byRole } = settings
+  if (byRole?.standbyLeader === undefined) return settings
+  return { ...settings, byRole: { ...byRole, replica: byRole.standbyLeader } }
 }

@@ -176,10 +176,26 @@ export interface DynamicConfig {
   readonly permanentSlots: ReadonlyMap<string, PermanentSlot>
   /** Slots that are somebody else's: neither made nor dropped. */
   readonly ignoredSlots: readonly SlotMatcher[]
+  /** The cluster that this one follows; undefined: nobody. Then nothing here is ever a primary. */
+  readonly standbyCluster: StandbySource | undefined
   /** What was clamped or refused, for one warning each. */
   readonly warnings: readonly string[]
   /** The `config` key as it is. */
   readonly raw: JsonObject
+}
+
+/** Where a standby cluster gets its data from. */
+export interface StandbySource {
+  /** The other cluster's servers, or an address that leads to its primary; empty: from the archive alone. */
+  readonly hosts: readonly HostPort[]
+  /** The other cluster's slot for us. */
+  readonly slotName: string | undefined
+  readonly restoreCommand: string | undefined
+  readonly archiveCleanupCommand: string | undefined
+  /** As PostgreSQL takes it; for the standby leader alone. */
+  readonly recoveryMinApplyDelay: string | undefined
+  /** How the first copy is made; undefined: as other replicas are. */
+  readonly replicaMethods: readonly string[] | undefined
 }
 
 /** One way to make a replica. */
@@ -213,9 +229,15 @@ export interface ServerSettings extends RoleSettings {
   /** Set on the postmaster's command line, so that ALTER SYSTEM cannot change them. */
   readonly controlled: Readonly<Record<string, string>>
   /** In place of the general ones, for roles that have some of their own. */
-  readonly byRole?: { readonly primary?: RoleSettings; readonly replica?: RoleSettings }
+  readonly byRole?: {
+    readonly primary?: RoleSettings
+    readonly replica?: RoleSettings
+    readonly standbyLeader?: RoleSettings
+  }
   /** How a replica is made, in the order of attempts; undefined: by pg_basebackup. */
   readonly replicaMethods?: readonly ReplicaMethod[]
+  /** The same for the first copy of another cluster, where that differs. */
+  readonly remoteMethods?: readonly ReplicaMethod[]
   readonly usePgRewind: boolean
   readonly useSlots: boolean
   readonly removeDataDirectoryOnRewindFailure: boolean

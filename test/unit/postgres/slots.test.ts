@@ -19,7 +19,13 @@ function plan(
   slots: readonly Slot[],
   wanted: Readonly<Record<string, bigint | undefined>>,
 ) {
-  const facts = { role, slots, replayedLsn: role === 'replica' ? 500n : undefined }
+  const isReplica = role === 'replica'
+  const facts = {
+    role,
+    slots,
+    replayedLsn: isReplica ? 500n : undefined,
+    writeLsn: isReplica ? undefined : 500n,
+  }
   return slotChanges(new Map(Object.entries(wanted)), facts).map(change =>
     change.kind === 'advance' ? `advance ${change.name} ${change.to}` : `${change.kind} ${change.name}`,
   )
@@ -67,7 +73,16 @@ const rows = [
     { a: 200n },
     ['drop a', 'create a'],
   ],
-  ['a primary advances nothing', 'primary', [slot('a')], { a: 200n }, []],
+  ['a primary advances nothing that nobody tells', 'primary', [slot('a')], { a: undefined }, []],
+  ['a primary advances that of a cascading member', 'primary', [slot('a')], { a: 200n }, ['advance a 200']],
+  [
+    "a primary makes a cascading member's slot anew that holds back vacuum for nobody",
+    'primary',
+    [slot('a', { holdsXmin: true })],
+    { a: 200n },
+    ['drop a', 'create a'],
+  ],
+  ['not beyond what it has written', 'primary', [slot('a')], { a: 900n }, ['advance a 500']],
   ['a standby advances an idle one', 'replica', [slot('a')], { a: 200n }, ['advance a 200']],
   ['not beyond what it has replayed', 'replica', [slot('a')], { a: 900n }, ['advance a 500']],
   ['never back', 'replica', [slot('a')], { a: 50n }, []],
