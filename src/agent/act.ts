@@ -175,7 +175,10 @@ export class Executor {
   }
 
   async #checkDivergence({ leader }: Extract<Action, { kind: 'check-divergence' }>): Promise<Answers> {
-    const by = Deadline.in(this.#parts.clock, COMPARE_TIMEOUT_MS)
+    // A leader compares in a standby cluster alone, and its turns must go on.
+    const leaderMs = this.#state.config.retryTimeoutSeconds * 1000
+    const withinMs = this.#keeper.hold === undefined ? COMPARE_TIMEOUT_MS : leaderMs
+    const by = Deadline.in(this.#parts.clock, Math.min(COMPARE_TIMEOUT_MS, withinMs))
     const divergence = await this.#parts.postgres.divergence(leader, by)
     this.#state.divergence = divergence
     if (divergence.kind === 'unknown') {

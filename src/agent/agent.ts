@@ -229,7 +229,7 @@ export class Agent {
       name: local.name,
       scope: local.scope,
       state: memberState(state, this.#tasks.running?.kind),
-      role: memberRole(state),
+      role: memberRole(state, this.#keeper.hold !== undefined),
       facts: state.server.facts,
       leaseLeftMs,
       isPaused: state.config.isPaused,

@@ -8,11 +8,15 @@ import { printTerm, TERM_KEY } from '../cluster/term.ts'
 import type { Condition, Write, Written } from '../dcs/dcs.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
+import type { Upstream } from '../postgres/port.ts'
+import { historyMark, remoteUpstream } from './rules/source.ts'
+import { takeSettings } from './server-settings.ts'
 import { stopQuickly } from './stop-quickly.ts'
 import { type MemoryUpdate, noUpdate } from './tasks.ts'
 import type { WorkContext } from './work.ts'
 
 const WRITE_MS = 10_000
+const CONTROL_MS = 30_000
 const SET_ASIDE_TIMEOUT_MS = 60_000
 const GIVE_BACK_TRIES = 3
 const GIVE_BACK_PAUSE_MS = 1_000
@@ -26,18 +30,43 @@ export async function bootstrapCluster(context: WorkContext, signal: AbortSignal
   const ours = await claim(context)
   if (ours === undefined) return noUpdate
   try {
-    const systemId = await parts.postgres.bootstrap(signal)
+    const remote = remoteUpstream(state.config)
+    const systemId =
+      remote === undefined
+        ? await parts.postgres.bootstrap(signal)
+        : await copyRemote(context, remote, signal)
     await lead(context, ours, systemId)
     state.lastTerm = keeper.hold?.createRevision
-    fence.arm()
     state.lockMs = undefined
     const facts = { system_id: systemId }
+    if (remote !== undefined) {
+      const says = `initialized a standby cluster of (${remote.member})`
+      parts.events.record({ kind: 'bootstrap', says, facts })
+      const mark =
+        keeper.hold === undefined ? undefined : historyMark(state.config, keeper.hold.createRevision)
+      return memory => ({ ...memory, role: 'replica', cleanAgainst: mark })
+    }
+    fence.arm()
     parts.events.record({ kind: 'bootstrap', says: 'initialized a new cluster', facts })
     return memory => ({ ...memory, role: 'primary' })
   } catch (error) {
     await undo(context, ours, messageOf(error))
     return noUpdate
   }
+}
+
+/** Ends with a running standby of the other cluster, whose identity is ours too. */
+async function copyRemote(context: WorkContext, remote: Upstream, signal: AbortSignal): Promise<string> {
+  const { postgres, clock } = context.parts
+  await takeSettings(context)
+  await postgres.clone(remote, signal)
+  if (!(await postgres.start('replica', remote, signal))) {
+    signal.throwIfAborted()
+    throw new HaError('E_BOOTSTRAP', 'the copy of the remote cluster did not start')
+  }
+  const control = await postgres.controlData(Deadline.in(clock, CONTROL_MS))
+  if (control === undefined) throw new HaError('E_BOOTSTRAP', 'the control file of the copy cannot be read')
+  return control.systemId
 }
 
 async function claim(context: WorkContext): Promise<Held | undefined> {

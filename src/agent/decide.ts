@@ -10,6 +10,7 @@ import { decidePaused } from './rules/pause.ts'
 import { leaderRace } from './rules/race.ts'
 import { serverIsDown, serverIsStarting } from './rules/recover.ts'
 import { systemIsUnregistered } from './rules/register.ts'
+import { leadsStandbyCluster, standbyClusterServerIsDown } from './rules/standby.ts'
 import type { Memory, Snapshot } from './snapshot.ts'
 
 /**
@@ -32,9 +33,15 @@ export const rules: readonly Rule[] = [
   followsLeader,
 ]
 
+/** The same in a cluster that follows another one: nobody is promoted, and whoever starts does so as a standby. */
+export const standbyRules: readonly Rule[] = rules.map(rule =>
+  rule === serverIsDown ? standbyClusterServerIsDown : rule === holdsLeader ? leadsStandbyCluster : rule,
+)
+
 export function decide(snapshot: Snapshot, memory: Memory): Decision {
   if (snapshot.config.isPaused) return decidePaused(snapshot, memory)
-  for (const rule of rules) {
+  const isStandbyCluster = snapshot.config.standbyCluster !== undefined
+  for (const rule of isStandbyCluster ? standbyRules : rules) {
     const decision = rule(snapshot, memory)
     if (decision !== undefined) return decision
   }

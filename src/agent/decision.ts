@@ -48,6 +48,8 @@ export type Action =
   | (Extract<SyncStep, { kind: 'write-sync' | 'delete-sync' }> & SyncCompare)
   | Extract<SyncStep, { kind: 'set-synchronous-names' }>
   | { readonly kind: 'demote'; readonly demotion: Demotion }
+  /** A primary with the key stops in order, archives what it wrote last, keeps the key, and comes back as a standby. */
+  | { readonly kind: 'demote-cluster' }
   | { readonly kind: 'follow'; readonly upstream: Upstream }
   | { readonly kind: 'stop-receiving' }
   | { readonly kind: 'rewind'; readonly leader: Upstream }

@@ -42,7 +42,8 @@ export async function demote(context: WorkContext, demotion: Demotion): Promise<
   state.isStopExpected = true
   const isGraceful = demotion.mode === 'graceful'
   let handedOver: Promise<void> | undefined
-  const isPrepared = isGraceful && demotion.release && (await drainFirst(context))
+  const isOrdered = state.lastView?.request !== undefined
+  const isPrepared = isGraceful && demotion.release && isOrdered && (await drainFirst(context))
   const positionBefore = state.server.facts === undefined ? undefined : walPosition(state.server.facts)
   const result = await parts.postgres.stop({
     mode: isGraceful ? 'fast' : 'immediate',
@@ -91,12 +92,11 @@ function gracefulStopMs({ state }: WorkContext): number {
  * A change that was ordered gives transactions time to finish; nothing depends on it. Returns whether a checkpoint was made
  * on the way: what became dirty in the seconds of the drain does not need another one.
  */
-async function drainFirst({ parts, state, keeper }: WorkContext): Promise<boolean> {
+export async function drainFirst({ parts, state, keeper }: WorkContext): Promise<boolean> {
   const { clock, log, dcs, postgres } = parts
   const { hold } = keeper
   const { endIdleSessions } = postgres
-  if (hold === undefined || endIdleSessions === undefined || state.lastView?.request === undefined)
-    return false
+  if (hold === undefined || endIdleSessions === undefined) return false
   // The checkpoint's writes are done while sessions still work: the stop itself is then short.
   const isFlushed = await postgres.checkpoint(Deadline.in(clock, CHECKPOINT_MS))
   const announce = (value: string, by: Deadline) =>

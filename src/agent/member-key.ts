@@ -30,6 +30,8 @@ export interface MemberKeyParts {
   readonly checkpointAfterPromote: boolean
   readonly version: string
   readonly phases: FailoverPhases | undefined
+  /** The member that our tag `replicatefrom` names sends nothing: we need a slot on the leader. */
+  readonly hasGivenUpNamed?: boolean
 }
 
 /** Prints the key's value. Field order is stable, so that an unchanged member writes nothing. */
@@ -63,10 +65,11 @@ function addPositions(fields: Record<string, Json>, facts: ServerFacts): void {
   fields['timeline'] = facts.timeline
 }
 
-function ownFields({ version, phases }: MemberKeyParts): JsonObject {
-  if (phases === undefined) return { version }
+function ownFields({ version, phases, hasGivenUpNamed }: MemberKeyParts): JsonObject {
+  const own = { version, ...(hasGivenUpNamed === true ? { follows_leader: true } : {}) }
+  if (phases === undefined) return own
   return {
-    version,
+    ...own,
     phases: { lock_ms: Math.round(phases.lockMs), promote_ms: Math.round(phases.promoteMs) },
   }
 }

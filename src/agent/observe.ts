@@ -3,13 +3,14 @@
 import { type ClusterView, epochOf } from '../cluster/view.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
-import type { ServerStatus } from '../postgres/port.ts'
+import type { ServerStatus, Upstream } from '../postgres/port.ts'
 import type { Answers } from './act.ts'
 import type { Failsafe } from './failsafe.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import type { AgentParts } from './parts.ts'
 import { leaderUpstream } from './rules/say.ts'
+import { namedUpstream, remoteUpstream } from './rules/source.ts'
 import type { Self, Snapshot } from './snapshot.ts'
 import type { AgentState } from './state.ts'
 import type { Tasks } from './tasks.ts'
@@ -197,7 +198,10 @@ export class Observer {
   snapshot(answers: Answers): Snapshot {
     const { clock, postgres } = this.#parts
     const state = this.#state
-    const upstream = state.view === undefined ? undefined : leaderUpstream(state.view)
+    const { view } = state
+    const { name, tags } = this.#parts.local
+    const follows = (upstream: Upstream | undefined) =>
+      upstream !== undefined && postgres.isFollowing(upstream)
     return {
       nowMs: clock.monotonicMs(),
       wallMs: clock.wallMs(),
@@ -212,7 +216,9 @@ export class Observer {
       systemId: state.systemId,
       synchronousNames: state.synchronousNames,
       isFollowingNobody: postgres.isFollowing(undefined),
-      isFollowingLeader: upstream !== undefined && postgres.isFollowing(upstream),
+      isFollowingLeader: view !== undefined && follows(leaderUpstream(view)),
+      isFollowingNamed: view !== undefined && follows(namedUpstream(view, name, tags)),
+      isFollowingRemote: follows(remoteUpstream(state.config)),
       task: this.#tasks.running,
       lease: {
         hold: this.#keeper.hold,

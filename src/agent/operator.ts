@@ -7,6 +7,7 @@ import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import { type RestartOutcome, restartServer } from './restart.ts'
 import { leaderUpstream } from './rules/say.ts'
+import { historyMark } from './rules/source.ts'
 import { memberRole } from './state.ts'
 import { noUpdate, type Tasks } from './tasks.ts'
 import type { WorkContext } from './work.ts'
@@ -59,7 +60,7 @@ export class Operator {
   async restart(conditions: RestartConditions): Promise<OrderOutcome> {
     const { parts, state } = this.#context
     const unmet = unmetCondition(conditions, {
-      role: memberRole(state),
+      role: memberRole(state, this.#context.keeper.hold !== undefined),
       serverVersion: state.server.facts?.serverVersion,
       isRestartPending: state.server.facts?.isRestartPending ?? false,
     })
@@ -194,8 +195,9 @@ export class Operator {
       says: 'reinitialize',
       work: async signal => {
         const epoch = state.view?.leader?.createRevision
+        const mark = epoch === undefined ? undefined : historyMark(state.config, epoch)
         await this.#unwaitedFor(signal, () => this.#copyAfresh(signal))
-        return memory => ({ ...memory, role: 'replica', cleanAgainst: epoch })
+        return memory => ({ ...memory, role: 'replica', cleanAgainst: mark })
       },
       onFailure: noUpdate,
     })
@@ -209,7 +211,10 @@ export class Operator {
     const { parts } = this.#context
     const urls = new Map(apiUrl === undefined ? [] : [[name, apiUrl]])
     const answers = await parts.askPeers(urls, Deadline.in(parts.clock, ASK_LEADER_MS))
-    const isThere = answers.some(answer => answer.isReachable && answer.isPrimary)
+    const { standbyCluster } = this.#context.state.config
+    const isThere = answers.some(
+      answer => answer.isReachable && (answer.isPrimary || standbyCluster !== undefined),
+    )
     return isThere ? undefined : `The leader ${name} does not answer as a primary, can not reinitialize`
   }
 

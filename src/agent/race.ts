@@ -69,6 +69,8 @@ interface Contest {
   readonly isForced: boolean
   readonly promise: SyncState | undefined
   readonly lastLeader: string | undefined
+  /** Who leads follows another cluster, and gets from there what others have more. */
+  readonly isStandbyCluster: boolean
   /** Positions of voters that still receive are waited for no longer. */
   readonly isLate: boolean
 }
@@ -92,6 +94,7 @@ export function compare(
     isForced: request?.candidate === self.name && request.leader === undefined,
     promise,
     lastLeader: promise?.leader ?? lastLeader,
+    isStandbyCluster: config.standbyCluster !== undefined,
     isLate: snapshot.leaderlessMs > SEALED_WITHIN_MS,
   }
   const answers = peers.filter(({ isReachable }) => isReachable)
@@ -104,7 +107,9 @@ export function compare(
 
 function compareWith(contest: Contest, peer: PeerAnswer): Verdict {
   const { facts, promise } = contest
-  const isLaterTimeline = peer.timeline !== undefined && peer.timeline > contest.timeline
+  // One that may not lead must not keep a standby cluster without a leader.
+  const counts = !contest.isStandbyCluster || peer.mayLead
+  const isLaterTimeline = peer.timeline !== undefined && peer.timeline > contest.timeline && counts
   if (peer.isPrimary) {
     // Two running primaries: the one whose timeline is behind has been overtaken and must not win by silence.
     if (facts.role === 'primary' && !isLaterTimeline) return yes

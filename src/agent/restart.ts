@@ -4,9 +4,11 @@
 import { isInSync } from '../cluster/sync.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
+import type { Upstream } from '../postgres/port.ts'
 import { demote } from './demote.ts'
 import { walPosition } from './race.ts'
 import { leaderUpstream } from './rules/say.ts'
+import { remoteUpstream } from './rules/source.ts'
 import type { PeerAnswer } from './snapshot.ts'
 import { type MemoryUpdate, noUpdate } from './tasks.ts'
 import { candidateUrls, type WorkContext } from './work.ts'
@@ -66,7 +68,7 @@ async function startAgain(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<'up' | 'down' | 'too-slow' | 'lease-lost'> {
-  const { parts, state, keeper, fence } = context
+  const { parts, keeper, fence } = context
   const isLeaseLost = () => isPrimary && keeper.leftMs() <= 0
   if (isLeaseLost()) return 'lease-lost'
   if (isPrimary) fence.arm()
@@ -78,17 +80,23 @@ async function startAgain(
     else timer = parts.clock.setTimer(LEASE_CHECK_MS, watch)
   }
   let timer = parts.clock.setTimer(LEASE_CHECK_MS, watch)
-  const upstream = state.lastView === undefined ? undefined : leaderUpstream(state.lastView)
-  const follows = upstream?.member === parts.local.name ? undefined : upstream
+  const follows = isPrimary ? undefined : upstreamOf(context)
   try {
     const role = isPrimary ? 'primary' : 'replica'
     const both = AbortSignal.any([enough.signal, signal])
-    if (await parts.postgres.start(role, isPrimary ? undefined : follows, both)) return 'up'
+    if (await parts.postgres.start(role, follows, both)) return 'up'
   } finally {
     timer.cancel()
   }
   if (isLeaseLost()) return 'lease-lost'
   return enough.signal.aborted || signal.aborted ? 'too-slow' : 'down'
+}
+
+/** The leader, or for a standby leader the other cluster. */
+function upstreamOf({ state, parts, keeper }: WorkContext): Upstream | undefined {
+  if (keeper.hold !== undefined) return remoteUpstream(state.config)
+  const upstream = state.lastView === undefined ? undefined : leaderUpstream(state.lastView)
+  return upstream?.member === parts.local.name ? undefined : upstream
 }
 
 /** The server does not come up: if somebody else can serve, the key goes to them. */

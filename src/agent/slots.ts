@@ -7,12 +7,16 @@ import type { ClusterView } from '../cluster/view.ts'
 import type { PermanentSlot, SlotMatcher } from '../config/agent/slots.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { LogicalSlot, Slot } from '../postgres/port.ts'
+import { namedMember } from './rules/source.ts'
 
 /** When each member's slot was last wanted, by the monotonic clock. */
 export type SlotMemory = ReadonlyMap<string, number>
 
 export interface WantedSlots {
-  /** Slot name to the position that an inactive slot on a standby may advance to. */
+  /**
+   * Slot name to the position that an inactive slot may advance to. Undefined: it stays where it is, for on this server
+   * nobody else knows better than its own consumer.
+   */
   readonly slots: ReadonlyMap<string, Lsn | undefined>
   /** Only a primary makes them. */
   readonly logical: readonly LogicalSlot[]
@@ -25,7 +29,7 @@ export interface SlotScene {
   readonly tags: Tags
   /** The leader decides how long a member that left keeps its slot; the others go by what it retains. */
   readonly isLeader: boolean
-  readonly config: Pick<DynamicConfig, 'memberSlotsTtlSeconds' | 'permanentSlots'>
+  readonly config: Pick<DynamicConfig, 'memberSlotsTtlSeconds' | 'permanentSlots' | 'standbyCluster'>
   readonly memory: SlotMemory
   readonly nowMs: number
 }
@@ -33,6 +37,7 @@ export interface SlotScene {
 /**
  * A slot for every other member, for members that left less than `member_slots_ttl` ago, and the permanent ones. A member
  * that may become the leader has them all, so that everybody finds his WAL on it; one that may not serves its own followers.
+ * Where nothing is kept for a member that left, the leader has slots only for those that follow it, not for cascading ones.
  */
 export function wantedSlots(scene: SlotScene): WantedSlots {
   const { view, name, config } = scene
@@ -40,16 +45,21 @@ export function wantedSlots(scene: SlotScene): WantedSlots {
   const isKeeper = scene.isLeader || mayLead(scene)
   const isPassing = config.memberSlotsTtlSeconds === 0
   const followers = followersOf(view, name)
+  const cascading = cascadingMembers(view)
   const slots = new Map<string, Lsn | undefined>()
   for (const member of memory.keys()) {
-    const isWanted = followers.has(member) || (isKeeper && (scene.isLeader || !isPassing))
-    if (isWanted) slots.set(member, view.status.slots[member])
+    const isLeaders = scene.isLeader && !(isPassing && cascading.has(member))
+    const isWanted = followers.has(member) || (isKeeper && (isLeaders || !isPassing))
+    // The leader's slot for a cascading member is nobody's to move on but ours: it would keep WAL for ever.
+    const to = scene.isLeader ? cascading.get(member) : view.status.slots[member]
+    if (isWanted) slots.set(member, to)
   }
   if (!isKeeper) return { slots, logical: [], memory }
   const logical: LogicalSlot[] = []
   for (const [permanent, wish] of config.permanentSlots) {
-    if (permanent === slotNameOf(name) || !isKept(wish)) continue
-    if (wish.kind === 'physical') slots.set(permanent, view.status.slots[permanent])
+    if (permanent === slotNameOf(name) || !isKept(wish, config)) continue
+    const to = scene.isLeader ? undefined : view.status.slots[permanent]
+    if (wish.kind === 'physical') slots.set(permanent, to)
     else if (wish.kind === 'logical')
       logical.push({ name: permanent, database: wish.database, plugin: wish.plugin })
   }
@@ -76,7 +86,8 @@ function membersSeen({ view, name, isLeader, config, memory, nowMs }: SlotScene)
     if (!isLeader || !memory.has(member)) seen.set(member, nowMs)
   }
   for (const member of view.members.values()) {
-    if (!isTagged(member.tags, 'nostream')) seen.set(slotNameOf(member.name), nowMs)
+    if (isTagged(member.tags, 'nostream')) seen.delete(slotNameOf(member.name))
+    else seen.set(slotNameOf(member.name), nowMs)
   }
   seen.delete(slotNameOf(name))
   return seen
@@ -87,8 +98,21 @@ function followersOf(view: ClusterView, name: string): ReadonlySet<string> {
   return new Set(followers.map(member => slotNameOf(member.name)))
 }
 
-function isKept(wish: PermanentSlot): boolean {
-  return wish.kind !== 'unclear' && wish.clusterType !== 'standby'
+/** Those that follow another member than the leader, with how far they are. One that has given its own up says so. */
+function cascadingMembers(view: ClusterView): ReadonlyMap<string, Lsn | undefined> {
+  const members = [...view.members.values()].filter(
+    ({ name, tags, pgherd }) =>
+      name !== view.leader?.name &&
+      pgherd?.['follows_leader'] !== true &&
+      namedMember(view, name, tags) !== undefined,
+  )
+  return new Map(members.map(({ name, walPosition }) => [slotNameOf(name), walPosition]))
+}
+
+function isKept(wish: PermanentSlot, { standbyCluster }: SlotScene['config']): boolean {
+  if (wish.kind === 'unclear') return false
+  const type = standbyCluster === undefined ? 'primary' : 'standby'
+  return (wish.clusterType ?? type) === type
 }
 
 function matches(slot: Slot, matcher: SlotMatcher): boolean {

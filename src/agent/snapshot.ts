@@ -102,6 +102,10 @@ export interface Snapshot {
   readonly synchronousNames: SynchronousHold
   /** The server's configuration already streams from the current leader. */
   readonly isFollowingLeader: boolean
+  /** It streams from the member that our tag `replicatefrom` names. */
+  readonly isFollowingNamed?: boolean
+  /** It follows the cluster that a standby cluster follows. */
+  readonly isFollowingRemote?: boolean
   /** The server's configuration names no upstream. */
   readonly isFollowingNobody: boolean
   readonly task: RunningTask | undefined
@@ -125,6 +129,15 @@ export interface StandStill {
   readonly isWalGone: boolean
 }
 
+/** The member that `replicatefrom` names sends nothing, though its key says that it could. */
+export interface SilentNamed {
+  /** Of its key: another lease is another life of its agent. */
+  readonly leaseId: bigint
+  readonly sinceMs: number
+  /** Since when we follow the leader instead. */
+  readonly givenUpAtMs: number | undefined
+}
+
 /** What the agent remembers from turn to turn. */
 export interface Memory {
   /** Our own idea of our role, which survives the server being down. */
@@ -133,7 +146,11 @@ export interface Memory {
   readonly isSettled: boolean
   /** Members with an API at the last time there was a leader: the race asks these too. */
   readonly electorate: ReadonlyMap<string, string>
-  /** The epoch (create_revision) against which our history was found clean. */
+  /** Undefined while the named member feeds us. */
+  readonly silentNamed?: SilentNamed | undefined
+  /** When the history was last compared with the remote cluster's. */
+  readonly comparedAtMs?: number | undefined
+  /** The epoch (create_revision) against which our history was found clean; negative: the remote cluster's, in that epoch. */
   readonly cleanAgainst: bigint | undefined
   /** Rewind failed against this epoch: do not try for ever. */
   readonly rewindFailedAgainst: bigint | undefined

@@ -115,9 +115,11 @@ export function pendingReasons({ server }: AgentState): JsonObject {
 
 /**
  * The role that others read: what the server says, else what we believe of ourselves. A server that does not run is no
- * primary: the race of the others would wait for it for ever.
+ * primary: the race of the others would wait for it for ever. `hasKey`: we hold the leader key.
  */
-export function memberRole({ server, memory }: AgentState): string {
+export function memberRole({ server, memory, config }: AgentState, hasKey: boolean): string {
+  const isStandbyLeader = hasKey && config.standbyCluster !== undefined && server.facts?.role === 'replica'
+  if (isStandbyLeader) return 'standby_leader'
   if (server.facts !== undefined) return server.facts.role
   if (memory.role === 'promoted') return 'replica'
   return memory.role === 'primary' && server.process === 'stopped' ? 'demoted' : memory.role

@@ -18,6 +18,7 @@ import type { LeaseKeeper } from './lease-keeper.ts'
 import { printMemberKey } from './member-key.ts'
 import type { AgentParts } from './parts.ts'
 import { walPosition } from './race.ts'
+import { settingsNow } from './server-settings.ts'
 import { isOthersSlot, wantedSlots } from './slots.ts'
 import { type AgentState, memberRole, memberState, pendingReasons } from './state.ts'
 import { standbyNames } from './sync/promotion.ts'
@@ -55,11 +56,8 @@ export class Upkeep {
     await this.#quietly('kept configuration', () => this.#keepConfig(view, by))
     await this.#quietly('synchronous standbys', () => this.#standbyNames(facts, by))
     if (this.#state.config.useSlots) await this.#quietly('slots', () => this.#syncSlots(view, facts, by))
-    if (
-      hold !== undefined &&
-      facts.role === 'primary' &&
-      view.leader?.createRevision === hold.createRevision
-    ) {
+    const isLeading = facts.role === 'primary' || this.#state.config.standbyCluster !== undefined
+    if (hold !== undefined && isLeading && view.leader?.createRevision === hold.createRevision) {
       await this.#quietly('status', () => this.#publish(view, facts, hold))
     }
   }
@@ -109,7 +107,7 @@ export class Upkeep {
       database: local.postgres.database,
       apiUrl,
       state: memberState(state, this.#tasks.running?.kind),
-      role: memberRole(state),
+      role: memberRole(state, this.#keeper.hold !== undefined),
       facts: state.server.facts,
       tags: state.isLeavingSync ? { ...local.tags, nosync: true, sync_priority: 0 } : local.tags,
       isPaused: state.config.isPaused,
@@ -122,14 +120,15 @@ export class Upkeep {
       checkpointAfterPromote: state.checkpointAfterPromote,
       version,
       phases: state.phases,
+      hasGivenUpNamed: state.memory.silentNamed?.givenUpAtMs !== undefined,
     })
   }
 
   /** The server gets its settings again when the configuration, or a role with settings of its own, changed what they are. */
   async #configure(view: ClusterView, { role }: ServerFacts, by: Deadline): Promise<void> {
-    const { postgres, settingsFor } = this.#parts
+    const { postgres } = this.#parts
     const state = this.#state
-    const settings = settingsFor(state.config)
+    const settings = settingsNow({ parts: this.#parts, state, keeper: this.#keeper })
     const text = JSON.stringify([settings, settings.byRole === undefined ? null : role])
     if (text !== state.appliedSettings) {
       // Also the first time: a server that was taken over may have been started with other settings.
@@ -237,6 +236,7 @@ export class Upkeep {
 
   async #newHistory(view: ClusterView, facts: ServerFacts): Promise<string | undefined> {
     const { postgres, clock, local } = this.#parts
+    if (facts.role !== 'primary') return undefined
     const known = view.history?.value
     if (facts.timeline === 1 && known === undefined) return undefined
     if (clusterTimeline(known) === facts.timeline) return undefined

@@ -7,9 +7,12 @@ import type { Upstream } from '../postgres/port.ts'
 import { bootstrapCluster } from './bootstrap.ts'
 import type { Action, PromotionWrite } from './decision.ts'
 import { demote } from './demote.ts'
+import { demoteCluster } from './demote-cluster.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import type { AgentParts } from './parts.ts'
+import { historyMark } from './rules/source.ts'
+import { takeSettings } from './server-settings.ts'
 import type { Memory } from './snapshot.ts'
 import type { AgentState } from './state.ts'
 import { stopQuickly } from './stop-quickly.ts'
@@ -25,7 +28,7 @@ const SET_ASIDE_TIMEOUT_MS = 60_000
 
 type Long = Extract<
   Action,
-  { kind: 'bootstrap' | 'clone' | 'start' | 'promote' | 'demote' | 'rewind' | 'set-aside' }
+  { kind: 'bootstrap' | 'clone' | 'start' | 'promote' | 'demote' | 'demote-cluster' | 'rewind' | 'set-aside' }
 >
 
 /** Everything that a long action needs. */
@@ -76,6 +79,8 @@ export class Work {
         return task('demote', `demoting (${action.demotion.mode})`, () =>
           demote(this.#context, action.demotion),
         )
+      case 'demote-cluster':
+        return task('demote', 'demoting the cluster', signal => demoteCluster(this.#context, signal))
       case 'rewind':
         return task('rewind', `running pg_rewind from ${action.leader.member}`, signal =>
           this.#rewind(action.leader, signal),
@@ -103,11 +108,13 @@ export class Work {
   }
 
   #epoch(): bigint | undefined {
-    return this.#context.state.view?.leader?.createRevision
+    const { view, config } = this.#context.state
+    return view?.leader === undefined ? undefined : historyMark(config, view.leader.createRevision)
   }
 
   async #start(action: Extract<Long, { kind: 'start' }>, signal: AbortSignal): Promise<MemoryUpdate> {
     const { fence, keeper } = this.#context
+    await takeSettings(this.#context)
     await namesForStart(this.#context, action.as)
     let mayGoOn = signal
     if (action.as === 'primary') {

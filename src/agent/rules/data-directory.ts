@@ -7,6 +7,7 @@ import type { Upstream } from '../../postgres/port.ts'
 import type { Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { leaderUpstream, say } from './say.ts'
+import { remoteUpstream } from './source.ts'
 
 /** Storage that cannot be read holds nobody's leadership. */
 export const dataDirectoryIsUnreadable: Rule = ({ server, lease }, memory) => {
@@ -49,12 +50,19 @@ export const dataDirectoryIsEmpty: Rule = (snapshot, memory) => {
 }
 
 function bootstrapOrWait(
-  { self }: Snapshot,
+  { self, config }: Snapshot,
   view: ClusterView,
   memory: Parameters<Rule>[1],
 ): ReturnType<Rule> {
+  const remote = remoteUpstream(config)
   if (view.initialize === undefined && self.canBootstrap && mayLead(self)) {
-    return say('bootstrap', 'trying to bootstrap a new cluster', memory, { kind: 'bootstrap' })
+    const what = remote === undefined ? 'a new cluster' : `a standby leader from (${remote.member})`
+    return say('bootstrap', `trying to bootstrap ${what}`, memory, { kind: 'bootstrap' })
+  }
+  // Nobody here has data, or leads: the other cluster has it all.
+  if (remote !== undefined && (view.initialize?.value ?? '') !== '') {
+    const says = `trying to bootstrap from the remote cluster (${remote.member})`
+    return say('clone-remote', says, memory, { kind: 'clone', from: remote })
   }
   if (claimInForce(view)?.name === self.name && self.canBootstrap && mayLead(self)) {
     return say('bootstrap', 'trying to bootstrap a new cluster: the scope is claimed in my name', memory, {

@@ -6,6 +6,7 @@ import type { Decision, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { resolveDivergence } from './divergence.ts'
 import { leaderIsPrimary, leaderUpstream, runsAsPrimary, say, sayUnanswered } from './say.ts'
+import { historyMark, reference, type Source, sourceOf } from './source.ts'
 import { lacksWal } from './starved.ts'
 
 /** A promotion takes a tenth of a second or two, and nobody tells us of its end. */
@@ -39,7 +40,8 @@ export const followsLeader: Rule = (snapshot, memory) => {
       server,
     )
   }
-  return followWith(snapshot, view, facts, upstream, leader.createRevision, { ...memory, role: 'replica' })
+  const mark = historyMark(snapshot.config, leader.createRevision)
+  return followWith(snapshot, view, facts, upstream, mark, { ...memory, role: 'replica' })
 }
 
 function followWith(
@@ -47,24 +49,50 @@ function followWith(
   view: ClusterView,
   facts: ServerFacts,
   upstream: Upstream,
-  epoch: bigint,
+  mark: bigint,
   memory: Memory,
 ): Decision {
-  const checked = checkHistory(snapshot, view, facts, upstream, epoch, memory)
+  const check = snapshot.config.standbyCluster === undefined ? checkHistory : checkRemoteHistory
+  const checked = check(snapshot, view, facts, upstream, mark, memory)
   if (checked.decision !== undefined) return checked.decision
-  if (!snapshot.isFollowingLeader) {
-    return say('follow', `following the leader (${upstream.member})`, checked.memory, {
-      kind: 'follow',
-      upstream,
-    })
-  }
-  const starved = lacksWal(snapshot, facts, upstream, epoch, checked.memory)
+  const source = sourceOf(snapshot, view, upstream, facts, checked.memory)
+  const turned = source.isFollowing ? undefined : turnTo(source, upstream)
+  if (turned !== undefined) return turned
+  const isFromLeader = source.kind === 'leader'
+  const starved = isFromLeader
+    ? lacksWal(snapshot, facts, upstream, mark, source.memory)
+    : { memory: { ...source.memory, standStill: undefined } }
   if (starved.decision !== undefined) return starved.decision
-  return say(
-    'no-action-replica',
-    `no action. I am (${snapshot.self.name}), a secondary, and following a leader (${upstream.member})`,
-    { ...starved.memory, failedStarts: 0 },
-  )
+  const decision = say('no-action-replica', noAction(snapshot.self.name, upstream, source), {
+    ...starved.memory,
+    failedStarts: 0,
+  })
+  return source.againInMs === undefined ? decision : { ...decision, againInMs: source.againInMs }
+}
+
+/** Points the server to another source. */
+function turnTo({ kind, upstream, memory }: Source, leader: Upstream): Decision {
+  if (upstream === undefined) {
+    const says = 'nostream: following by the archive alone'
+    return say('follow-archive', says, memory, { kind: 'stop-receiving' })
+  }
+  if (kind === 'named') {
+    const says = `following (${upstream.member}), which follows the leader (${leader.member})`
+    return say('follow-named', says, memory, { kind: 'follow', upstream })
+  }
+  return say('follow', `following the leader (${upstream.member})`, memory, { kind: 'follow', upstream })
+}
+
+function noAction(me: string, leader: Upstream, { kind, upstream }: Source): string {
+  const sentence = `no action. I am (${me}), a secondary, and following a leader (${leader.member})`
+  if (kind === 'archive') return `${sentence} by the archive`
+  return kind === 'named' ? `${sentence} through (${upstream?.member})` : sentence
+}
+
+/** What a look at the history found; a decision where it has to be acted on first. */
+interface Checked {
+  readonly memory: Memory
+  readonly decision?: Decision
 }
 
 /** A new leader on another timeline may have parted from us: ask once for each of its terms. */
@@ -73,19 +101,18 @@ function checkHistory(
   view: ClusterView,
   facts: ServerFacts,
   upstream: Upstream,
-  epoch: bigint,
+  mark: bigint,
   memory: Memory,
-): { readonly memory: Memory; readonly decision?: Decision } {
-  if (memory.cleanAgainst === epoch) return { memory }
+): Checked {
+  if (memory.cleanAgainst === mark) return { memory }
   const { divergence } = snapshot
   const isInRecovery = divergence?.kind === 'unknown' && divergence.isLeaderInRecovery === true
   if (!leaderIsPrimary(view) || isInRecovery) {
     if (!mayHaveItsNextTimeline(snapshot, view, facts, memory)) return { memory }
-    const says = `waiting for (${upstream.member}) to leave recovery: the history of my timeline ${facts.timeline} is to be compared first`
-    return { memory, decision: { ...say('wait-to-compare', says, memory), againInMs: COMPARE_AGAIN_MS } }
+    return { memory, decision: waitToCompare(upstream, facts, memory) }
   }
   if (divergence === undefined) {
-    if (isStreamingFrom(snapshot, view, facts)) return { memory: { ...memory, cleanAgainst: epoch } }
+    if (isStreamingFrom(snapshot, view, facts)) return { memory: { ...memory, cleanAgainst: mark } }
     const says = `comparing my history with (${upstream.member})`
     return {
       memory,
@@ -93,9 +120,47 @@ function checkHistory(
     }
   }
   if (divergence.kind === 'diverged') {
-    return { memory, decision: resolveDivergence(snapshot, upstream, epoch, memory) }
+    return { memory, decision: resolveDivergence(snapshot, upstream, mark, memory) }
   }
-  return { memory: divergence.kind === 'none' ? { ...memory, cleanAgainst: epoch } : memory }
+  return { memory: divergence.kind === 'none' ? { ...memory, cleanAgainst: mark } : memory }
+}
+
+/**
+ * In a standby cluster all have parts of the other cluster's history and none of their own: that is what ours is compared
+ * with. Where it does not answer, who was compared before has nothing of his own since; anybody else waits.
+ */
+function checkRemoteHistory(
+  snapshot: Snapshot,
+  view: ClusterView,
+  facts: ServerFacts,
+  leader: Upstream,
+  mark: bigint,
+  memory: Memory,
+): Checked {
+  const { config, divergence } = snapshot
+  const remote = reference(config, leader)
+  const isClean = memory.cleanAgainst === mark || remote === undefined
+  if (isClean) return { memory: { ...memory, cleanAgainst: mark } }
+  if (divergence === undefined) {
+    if (isStreamingFrom(snapshot, view, facts)) return { memory: { ...memory, cleanAgainst: mark } }
+    const says = `comparing my history with the remote cluster (${remote.member})`
+    return {
+      memory,
+      decision: say('compare-with-remote', says, memory, { kind: 'check-divergence', leader: remote }),
+    }
+  }
+  if (divergence.kind === 'diverged')
+    return { memory, decision: resolveDivergence(snapshot, remote, mark, memory) }
+  if (divergence.kind === 'none') return { memory: { ...memory, cleanAgainst: mark } }
+  if (!mayHaveItsNextTimeline(snapshot, view, facts, memory))
+    return { memory: { ...memory, cleanAgainst: mark } }
+  return { memory, decision: waitToCompare(remote, facts, memory) }
+}
+
+function waitToCompare({ member, remote }: Upstream, { timeline }: ServerFacts, memory: Memory): Decision {
+  const what = remote === undefined ? 'to leave recovery' : 'to answer'
+  const says = `waiting for (${member}) ${what}: the history of my timeline ${timeline} is to be compared first`
+  return { ...say('wait-to-compare', says, memory), againInMs: COMPARE_AGAIN_MS }
 }
 
 /**

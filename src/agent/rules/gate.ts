@@ -28,9 +28,13 @@ const tags: Question = ({ self }, _view, facts) =>
     ? undefined
     : no('following a different leader because I am not allowed to promote')
 
-/** A primary that was overtaken must not win by silence; a standby that was away must not lead with old data. */
+/**
+ * A primary that was overtaken must not win by silence; a standby that was away must not lead with old data. In a standby
+ * cluster timelines are the other cluster's, and who is behind gets what it lacks from there.
+ */
 const timeline: Question = ({ config }, view, facts) => {
   const cluster = clusterTimeline(view.history?.value)
+  if (config.standbyCluster !== undefined) return undefined
   const counts = facts.role === 'primary' || config.checkTimeline
   if (cluster === undefined || !counts || facts.timeline >= cluster) return undefined
   const cure =

@@ -89,8 +89,13 @@ function canLead(
     return lagBytes <= config.maximumLagOnFailoverBytes
   }
   if (peer.timeline !== undefined && peer.timeline < facts.timeline) return false
-  const isStreaming = facts.senders.some(
-    ({ applicationName, state }) => state === 'streaming' && sameName(applicationName, peer.name),
-  )
-  return isStreaming && walPosition(facts) - peer.walPosition <= config.maximumLagOnFailoverBytes
+  const streams = (name: string) =>
+    facts.senders.some(
+      ({ applicationName, state }) => state === 'streaming' && sameName(applicationName, name),
+    )
+  // A cascading one gets everything through the member that it names.
+  const through = view.members.get(peer.name)?.tags['replicatefrom']
+  const isReached =
+    streams(peer.name) || (peer.isStreaming && typeof through === 'string' && streams(through))
+  return isReached && walPosition(facts) - peer.walPosition <= config.maximumLagOnFailoverBytes
 }

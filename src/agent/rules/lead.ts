@@ -58,7 +58,8 @@ function promotionWrite({ config, self }: Snapshot, view: ClusterView): Promotio
   return begins === undefined ? undefined : { ...begins, syncModRevision: view.syncModRevision }
 }
 
-function nameWithoutHold(snapshot: Snapshot, view: ClusterView, memory: Memory): Decision {
+/** Our name stands in the key and the hold is not ours: taken up again where that is safe, else waited out. */
+export function nameWithoutHold(snapshot: Snapshot, view: ClusterView, memory: Memory): Decision {
   const again = reattach(snapshot, view, memory)
   if (again !== undefined) return again
   // Also one that does not answer: when the key ends nothing else would stop it.
@@ -75,7 +76,7 @@ function nameWithoutHold(snapshot: Snapshot, view: ClusterView, memory: Memory):
 
 /** Our name is in the key without our hold: after a restart beside a running primary, or after an answer that was lost. */
 export function reattach(
-  { lease, acquired, self, server }: Snapshot,
+  { lease, acquired, self, server, config }: Snapshot,
   view: ClusterView,
   memory: Memory,
 ): Decision | undefined {
@@ -83,7 +84,9 @@ export function reattach(
   const isOnOurLease = leader !== undefined && leader.leaseId === lease.leaseId
   const timeline = clusterTimeline(view.history?.value) ?? 0
   const own = server.facts?.timeline ?? server.controlTimeline ?? 0
-  const isRestart = !memory.isSettled && runsAsPrimary(server) && own >= timeline
+  // A standby leader takes no writes: whatever became of the cluster meanwhile, it cannot have acknowledged any.
+  const isStandbyLeader = config.standbyCluster !== undefined && server.facts?.role === 'replica'
+  const isRestart = !memory.isSettled && (isStandbyLeader || (runsAsPrimary(server) && own >= timeline))
   // A key that hangs on our own lease is ours, whatever became of the answer to the write that put it there.
   if (!isOnOurLease && !(isRestart && acquired === undefined)) return undefined
   const says = `the leader key carries my name (${self.name}): taking it up again`

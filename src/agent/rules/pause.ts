@@ -11,6 +11,7 @@ import { leaderRace } from './race.ts'
 import { serverIsDown, serverIsStarting } from './recover.ts'
 import { systemIsUnregistered } from './register.ts'
 import { runsAsPrimary, say } from './say.ts'
+import { leadsStandbyCluster, standbyClusterServerIsDown } from './standby.ts'
 
 /** Without etcd nothing changes: nobody else will be made leader by himself. */
 const etcdIsSilent: Rule = ({ view }, memory) =>
@@ -28,7 +29,10 @@ const anotherCluster: Rule = (snapshot, memory) => {
 const serverIsGone: Rule = (snapshot, memory) => {
   const { server } = snapshot
   if (server.process !== 'stopped') return undefined
-  if (memory.isOursToStart && server.dataDirectory === 'initialized') return serverIsDown(snapshot, memory)
+  if (memory.isOursToStart && server.dataDirectory === 'initialized') {
+    const isStandbyCluster = snapshot.config.standbyCluster !== undefined
+    return (isStandbyCluster ? standbyClusterServerIsDown : serverIsDown)(snapshot, memory)
+  }
   return letGo(snapshot, 'paused-server-down', 'the server is not running, and stays so', memory)
 }
 
@@ -54,6 +58,11 @@ const leader: Rule = (snapshot, memory) => {
   if (view?.leader?.name !== self.name) return undefined
   if (lease.hold === undefined) return reattach(snapshot, view, memory) ?? withoutLock(memory)
   const { facts } = server
+  if (snapshot.config.standbyCluster !== undefined) {
+    // A change of sides is for the end of the pause.
+    if (facts?.role === 'primary') return say('paused-as-primary', PRIMARY_STAYS, memory)
+    return withoutHarshness(leadsStandbyCluster(snapshot, memory), memory)
+  }
   if (facts?.role === 'replica' && !memory.isNamedInPause) {
     return letGo(snapshot, 'paused-not-primary', 'my server is no primary', memory)
   }
@@ -63,7 +72,13 @@ const leader: Rule = (snapshot, memory) => {
 /** Standbys still follow whoever leads, as far as that needs no restart; nothing is rewound. */
 const follower: Rule = (snapshot, memory) => {
   if (runsAsPrimary(snapshot.server)) return withoutLock(memory)
-  const decision = followsLeader(snapshot, memory)
+  return withoutHarshness(followsLeader(snapshot, memory), memory)
+}
+
+const PRIMARY_STAYS =
+  'I am the leader with the lock: this cluster becomes a standby cluster when the pause ends'
+
+function withoutHarshness(decision: Decision | undefined, memory: Memory): Decision | undefined {
   const isHarsh = decision?.actions.some(({ kind }) => kind === 'rewind' || kind === 'set-aside') === true
   if (!isHarsh || memory.isOursToStart) return decision
   return say('paused-diverged', 'my history parts from the leader: left as it is', memory)

@@ -1,13 +1,14 @@
 // The server does not run, or not yet.
 
-import type { ClusterView } from '../../cluster/view.ts'
+import type { ClusterView, LeaderKey } from '../../cluster/view.ts'
 import type { Decision, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { resolveDivergence } from './divergence.ts'
 import { leaderIsPrimary, leaderUpstream, say } from './say.ts'
+import { sourceAtStart } from './source.ts'
 
 /** A leader gives way after this many starts that failed at once: somebody else may be able to serve. */
-const LEADER_STARTS_MAX = 3
+export const LEADER_STARTS_MAX = 3
 /** And after this many restarts in so short a time: a server that crashes again and again serves nobody. */
 export const RESTARTS_MAX = 3
 
@@ -66,13 +67,7 @@ function standbyIsDown(snapshot: Snapshot, view: ClusterView, memory: Memory): D
       upstream: undefined,
     })
   }
-  if (memory.cleanAgainst === leader.createRevision) {
-    return say('start-following', `starting as a secondary of (${leader.name})`, memory, {
-      kind: 'start',
-      as: 'replica',
-      upstream,
-    })
-  }
+  if (memory.cleanAgainst === leader.createRevision) return startFollowing(snapshot, view, leader, memory)
   const { divergence } = snapshot
   if (divergence === undefined) {
     return say('check-divergence', `comparing my history with (${leader.name})`, memory, {
@@ -82,14 +77,8 @@ function standbyIsDown(snapshot: Snapshot, view: ClusterView, memory: Memory): D
   }
   if (divergence.kind === 'diverged')
     return resolveDivergence(snapshot, upstream, leader.createRevision, memory)
-  if (divergence.kind === 'none') {
-    return say(
-      'start-following',
-      `starting as a secondary of (${leader.name})`,
-      { ...memory, cleanAgainst: leader.createRevision },
-      { kind: 'start', as: 'replica', upstream },
-    )
-  }
+  if (divergence.kind === 'none')
+    return startFollowing(snapshot, view, leader, { ...memory, cleanAgainst: leader.createRevision })
   // A crashed server's end of WAL is only known after recovery: it recovers alone, then it is asked again.
   return say('start-alone', `starting as a secondary to find its end of WAL (${divergence.why})`, memory, {
     kind: 'start',
@@ -98,16 +87,24 @@ function standbyIsDown(snapshot: Snapshot, view: ClusterView, memory: Memory): D
   })
 }
 
+function startFollowing(snapshot: Snapshot, view: ClusterView, leader: LeaderKey, memory: Memory): Decision {
+  const source = sourceAtStart(snapshot, view, memory)
+  const upstream = source?.upstream
+  const says = `starting as a secondary of (${upstream?.member ?? leader.name})`
+  return say('start-following', says, source?.memory ?? memory, { kind: 'start', as: 'replica', upstream })
+}
+
 /**
  * A postmaster that does not take connections yet, or not any more. A standby may need the leader's WAL to come up at all
  * (after a rewind or a copy), so it is pointed to it.
  */
 export const serverIsStarting: Rule = (snapshot, memory) => {
-  const { server, view, self } = snapshot
+  const { server, view } = snapshot
   if (server.process !== 'starting' && server.process !== 'stopping') return undefined
-  const upstream = view === undefined || view.leader?.name === self.name ? undefined : leaderUpstream(view)
-  if (server.process === 'starting' && upstream !== undefined && !snapshot.isFollowingLeader) {
-    const says = `PostgreSQL is still starting: following the leader (${upstream.member})`
+  const source = view === undefined ? undefined : sourceAtStart(snapshot, view, memory)
+  const upstream = source?.isFollowing === false ? source.upstream : undefined
+  if (server.process === 'starting' && upstream !== undefined) {
+    const says = `PostgreSQL is still starting: following (${upstream.member})`
     return say('follow-while-starting', says, memory, { kind: 'follow', upstream })
   }
   return say('server-is-starting', `PostgreSQL is still ${server.process}`, memory)

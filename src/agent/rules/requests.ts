@@ -33,9 +33,15 @@ export function handleRequest(
   }
   const heirs = findHeirs(snapshot, view, request, facts, peers)
   if ('obstacle' in heirs) return refuse(heirs.obstacle, memory)
+  const successor = request.candidate ?? 'the best candidate'
+  // A standby leader has nothing of its own that the other would have to receive first.
+  if (facts.role === 'replica') {
+    const says = `manual failover: released leader key for ${successor}`
+    return say('standby-switchover', says, memory, { kind: 'release-leader' })
+  }
   return say(
     'switchover',
-    `manual failover: demoting myself for ${request.candidate ?? 'the best candidate'}`,
+    `manual failover: demoting myself for ${successor}`,
     { ...memory, role: 'demoted' },
     { kind: 'demote', demotion: { mode: 'graceful', release: true, heirs: heirs.names } },
   )

@@ -29,7 +29,9 @@ export function lacksWal(
   const before = continued(memory.standStill, epoch, position, nowMs)
   const still: StandStill =
     walOnLeader === undefined ? before : { ...before, askedAtMs: nowMs, isWalGone: walOnLeader === 'gone' }
-  const next: Memory = { ...memory, standStill: still }
+  // Not for want of WAL: perhaps what came last from an upstream that is gone is nothing that the leader has.
+  const cleanAgainst = walOnLeader === 'unknown' ? undefined : memory.cleanAgainst
+  const next: Memory = { ...memory, cleanAgainst, standStill: still }
   const isDue =
     nowMs - still.sinceMs >= STILL_MS && nowMs - (still.askedAtMs ?? Number.NEGATIVE_INFINITY) >= ASK_AGAIN_MS
   if (isDue) {

@@ -87,6 +87,7 @@ export interface ViewSpec {
   readonly status?: string
   readonly sync?: string
   readonly failsafe?: string
+  readonly replicationStates?: Readonly<Record<string, string>>
   readonly states?: Readonly<Record<string, string>>
   readonly config?: string | undefined
   readonly members?: readonly string[]
@@ -134,6 +135,7 @@ function memberValue(name: string, spec: ViewSpec): string {
     state: spec.states?.[name] ?? 'running',
     role: spec.roles?.[name] ?? (name === 'pg1' ? 'primary' : 'replica'),
     timeline: spec.timelines?.[name] ?? 1,
+    replication_state: spec.replicationStates?.[name],
     tags: spec.tags?.[name] ?? {},
   })
 }
