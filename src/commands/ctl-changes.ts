@@ -2,6 +2,7 @@
 
 import { Argument, type Command, Option } from 'commander'
 import { roles } from '../ctl/choose.ts'
+import { demoteCluster, promoteCluster } from '../ctl/cluster-role.ts'
 import { editConfig } from '../ctl/edit-config.ts'
 import { type Format, formats } from '../ctl/formats.ts'
 import { setPause } from '../ctl/pause.ts'
@@ -26,6 +27,7 @@ export function addChanges(ctl: Command): void {
   addReload(ctl)
   addReinit(ctl)
   addFlush(ctl)
+  addClusterRole(ctl)
   ctl
     .command('remove')
     .description('delete everything that etcd knows of a cluster')
@@ -101,6 +103,45 @@ function addPause(ctl: Command): void {
         withContext(ctl, context => setPause(context, name, word === 'pause', wait ?? false)),
       )
   }
+}
+
+interface DemoteFlags {
+  readonly host?: string
+  readonly port?: string
+  readonly restoreCommand?: string
+  readonly primarySlotName?: string
+  readonly force?: boolean
+}
+
+function addClusterRole(ctl: Command): void {
+  ctl
+    .command('demote-cluster')
+    .description('make this cluster follow another one')
+    .argument('[cluster]', 'default: the configured scope')
+    .option('--host <host>', 'of the other cluster, or several between commas')
+    .option('--port <port>', 'of its servers')
+    .option('--restore-command <command>', 'how its WAL is fetched from an archive')
+    .option('--primary-slot-name <slot>', 'the slot that it keeps for us')
+    .option('--force', 'ask nothing')
+    .action((name: string | undefined, flags: DemoteFlags) =>
+      withContext(ctl, context =>
+        demoteCluster(context, name, {
+          host: flags.host,
+          port: flags.port,
+          restoreCommand: flags.restoreCommand,
+          primarySlotName: flags.primarySlotName,
+          force: flags.force ?? false,
+        }),
+      ),
+    )
+  ctl
+    .command('promote-cluster')
+    .description('make a standby cluster one that takes writes')
+    .argument('[cluster]', 'default: the configured scope')
+    .option('--force', 'ask nothing')
+    .action((name: string | undefined, { force }: { readonly force?: boolean }) =>
+      withContext(ctl, context => promoteCluster(context, name, { force: force ?? false })),
+    )
 }
 
 interface RestartFlags extends MemberFlags {

@@ -48,8 +48,6 @@ export function ctlCommand(): Command {
 const REFUSED: Readonly<Record<string, string>> = {
   configure: 'write a patroni.yml, or give -d URL: this command is gone from patronictl, too',
   scaffold: 'this command is gone from patronictl, too: the first agent creates the keys of its cluster',
-  'demote-cluster': 'standby clusters are not built yet: no key was written',
-  'promote-cluster': 'standby clusters are not built yet: no key was written',
 }
 
 function addRefusals(ctl: Command): void {

@@ -1,6 +1,7 @@
 // `list` and `topology`: prints the members once, or again and again.
 
-import { scheduledSwitchover } from '../cluster/summary.ts'
+import { isObject, type Json } from '../cluster/json.ts'
+import { isStandbyCluster, scheduledSwitchover } from '../cluster/summary.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import { readBoolean } from '../config/agent/units.ts'
 import { plainTimestamp } from '../platform/log.ts'
@@ -81,7 +82,9 @@ function titleOf(scope: string, view: ClusterView): string {
 /** What concerns the whole cluster, below its table. */
 function notes(view: ClusterView): string {
   const lines: string[] = []
-  if (readBoolean(view.config?.value['pause']) === true) lines.push(' Maintenance mode: on')
+  const config = view.config?.value ?? {}
+  if (isStandbyCluster(config)) lines.push(` Standby cluster of: ${sourceText(config['standby_cluster'])}`)
+  if (readBoolean(config['pause']) === true) lines.push(' Maintenance mode: on')
   const scheduled = scheduledSwitchover(view)
   if (scheduled !== undefined) {
     lines.push(` Switchover scheduled at: ${scheduled.at}`)
@@ -89,4 +92,12 @@ function notes(view: ClusterView): string {
     if (scheduled.to !== undefined) lines.push(`${'to'.padStart(24)}: ${scheduled.to}`)
   }
   return lines.map(line => `${line}\n`).join('')
+}
+
+/** The hosts as they are written, or the archive. */
+function sourceText(section: Json | undefined): string {
+  if (!isObject(section)) return ''
+  const { host, port } = section
+  if (host === undefined || host === null || host === '') return 'an archive'
+  return port === undefined || port === null ? String(host) : `${String(host)}, port ${String(port)}`
 }

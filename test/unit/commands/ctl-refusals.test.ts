@@ -5,14 +5,6 @@ import { ctlCommand } from '../../../src/commands/ctl.ts'
 import { completionScript } from '../../../src/commands/ctl-completion.ts'
 
 const refused: readonly (readonly [readonly string[], RegExp])[] = [
-  [
-    ['demote-cluster', 'main', '--host', '10.0.0.9', '--force'],
-    /^error: demote-cluster: standby clusters are not built yet: no key was written\n$/,
-  ],
-  [
-    ['promote-cluster', '--force'],
-    /^error: promote-cluster: standby clusters are not built yet: no key was written\n$/,
-  ],
   [['configure'], /^error: configure: write a patroni\.yml, or give -d URL/],
   [['scaffold', 'main'], /^error: scaffold: this command is gone from patronictl, too/],
 ]
@@ -33,10 +25,10 @@ for (const [words, says] of refused) {
 
 test('help and completion do not offer what is refused', () => {
   const ctl = ctlCommand()
-  assert.doesNotMatch(ctl.helpInformation(), /demote-cluster|scaffold/)
+  assert.doesNotMatch(ctl.helpInformation(), /scaffold/)
   for (const shell of ['bash', 'zsh'] as const) {
     const script = completionScript(ctl, shell, 'pgherdctl')
-    assert.doesNotMatch(script, /demote-cluster|scaffold/)
+    assert.doesNotMatch(script, /scaffold/)
     assert.match(script, /edit-config/)
   }
 })
