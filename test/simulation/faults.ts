@@ -4,6 +4,7 @@
 import type { Random } from './core/random.ts'
 import type { EtcdMember } from './etcd/cluster.ts'
 import type { SimMember } from './member.ts'
+import { REMOTE_MACHINES } from './remote-site.ts'
 import type { World } from './world.ts'
 
 /** Begins a fault that lasts `durationMs`; the result ends it, and may be called twice. */
@@ -38,9 +39,9 @@ function cut(world: World, name: string, pairs: readonly (readonly [string, stri
 
 /** All but `name`. */
 function others(world: World, name: string): readonly string[] {
-  return [...machines(world), ...stores(world), ...world.proxies.map(proxy => proxy.name), 'client'].filter(
-    one => one !== name,
-  )
+  const far = world.remote === undefined ? [] : REMOTE_MACHINES
+  const proxies = world.proxies.map(proxy => proxy.name)
+  return [...machines(world), ...stores(world), ...proxies, ...far, 'client'].filter(one => one !== name)
 }
 
 export const partitions: readonly Fault[] = [

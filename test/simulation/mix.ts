@@ -2,6 +2,7 @@
 
 import type { Random } from './core/random.ts'
 import { allFaults, type Fault } from './faults.ts'
+import { REMOTE_MACHINES } from './remote-site.ts'
 
 /** Nothing of this is a reason to change the leader. */
 const HARMLESS: readonly string[] = [
@@ -29,6 +30,28 @@ const keyDeleted: Fault = {
 export const harmlessFaults: readonly Fault[] = [
   ...allFaults.filter(fault => HARMLESS.includes(fault.name)),
   keyDeleted,
+]
+
+/** What happens to the site that a standby cluster follows, and on the way to it. */
+export const remoteFaults: readonly Fault[] = [
+  {
+    name: 'remote site fails over',
+    begin: world => {
+      world.counts.add('remote site fails over')
+      world.remote?.failOver()
+      return () => {}
+    },
+  },
+  {
+    name: 'remote site unreachable',
+    begin: world => {
+      world.counts.add('remote site unreachable')
+      const pairs = world.members.flatMap(({ machine: { name } }) =>
+        REMOTE_MACHINES.flatMap(far => [[name, far] as const, [far, name] as const]),
+      )
+      return world.network.cut(pairs)
+    },
+  },
 ]
 
 /** The mix of one seed: each kind of fault with a weight, many of them 0. */

@@ -2,6 +2,7 @@
 
 import type { JsonObject } from '../../src/cluster/json.ts'
 import type { Random } from './core/random.ts'
+import { standbySection } from './standby-life.ts'
 
 /** Which loss of commits a failover may bring. */
 export type Durability = 'async' | 'sync' | 'strict' | 'quorum'
@@ -20,6 +21,10 @@ export interface Settings {
   readonly primaryStartTimeoutSeconds: number
   readonly proxies: number
   readonly writers: number
+  /** A cluster of its own, or one that follows another site. */
+  readonly site: 'main' | 'standby'
+  /** A fourth member follows the third one. */
+  readonly isCascading: boolean
   /** Faults happen for this long. */
   readonly faultyMs: number
   /** Mean pause between the beginnings of two faults. */
@@ -39,7 +44,7 @@ const TIMES: readonly (readonly [number, number, number])[] = [
 
 export function drawSettings(random: Random): Settings {
   const [ttlSeconds, loopWaitSeconds, retryTimeoutSeconds] = random.pick(TIMES)
-  return {
+  const drawn = {
     durability: random.pick(DURABILITIES),
     isFailsafe: random.chance(0.35),
     synchronousNodes: random.whole(1, 2),
@@ -54,6 +59,10 @@ export function drawSettings(random: Random): Settings {
     faultyMs: 25_000 + ttlSeconds * 1000,
     faultEveryMs: random.between(2_000, 9_000),
   }
+  const site = random.chance(0.12) ? 'standby' : 'main'
+  const isCascading = random.chance(0.2)
+  // A standby cluster has no primary that could take its key again before anybody else does.
+  return { ...drawn, isGentle: drawn.isGentle && site === 'main', site, isCascading }
 }
 
 /** The `config` key that the first node writes. */
@@ -66,6 +75,7 @@ export function dynamicOf(settings: Settings): JsonObject {
     primary_start_timeout: settings.primaryStartTimeoutSeconds,
     failsafe_mode: settings.isFailsafe,
     ...synchronousOf(settings),
+    ...(settings.site === 'standby' ? { standby_cluster: standbySection } : {}),
     pgherd: { short_ttl: true },
     postgresql: {
       use_pg_rewind: true,

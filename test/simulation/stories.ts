@@ -25,6 +25,8 @@ const CALM: Partial<Settings> = {
   checkTimeline: true,
   primaryStartTimeoutSeconds: 300,
   writers: 2,
+  site: 'main',
+  isCascading: false,
 }
 const WELL_MS = 60_000
 const HOUR_MS = 3_600_000

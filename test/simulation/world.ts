@@ -18,15 +18,16 @@ import { Counts } from './counts.ts'
 import { EtcdCluster } from './etcd/cluster.ts'
 import type { Fault } from './faults.ts'
 import { rememberedDynamic, SimMember } from './member.ts'
-import { drawMix, harmlessFaults } from './mix.ts'
+import { drawMix, harmlessFaults, remoteFaults } from './mix.ts'
+import { memberNames, STORES, tagsOf } from './names.ts'
 import type { WorldParts } from './parts.ts'
 import { PostgresWorld } from './postgres/world.ts'
 import { SimProxy } from './proxy.ts'
+import { REMOTE_MACHINES, RemoteSite } from './remote-site.ts'
 import { drawSettings, dynamicOf, type Settings } from './settings.ts'
+import { liveOn } from './standby-life.ts'
 import type { Trace } from './trace.ts'
 
-const MEMBERS = ['pg1', 'pg2', 'pg3']
-const STORES = ['etcd1', 'etcd2', 'etcd3']
 /** A cluster that is made from nothing, without faults, is well by then. */
 const FORMED_MS = 60_000
 const LOOK_MS = 250
@@ -52,6 +53,10 @@ export class World {
   readonly cluster: EtcdCluster
   readonly counts = new Counts()
   readonly members: readonly SimMember[]
+  /** What a standby cluster follows. */
+  readonly remote: RemoteSite | undefined
+  /** Does the cluster follow the remote site now? */
+  isStandby: boolean
   readonly proxies: readonly SimProxy[]
   readonly safety: Safety
   readonly clients: readonly ProxyClient[]
@@ -73,8 +78,12 @@ export class World {
     this.network = new Network(this.scheduler, this.#random.fork('network'))
     this.cluster = new EtcdCluster(this.scheduler, this.network, this.#random.fork('etcd'), STORES)
     this.#parts = this.#shared()
-    this.members = MEMBERS.map(
-      (name, index) => new SimMember(this.#parts, this.#machine(name), index + 1, {}),
+    this.isStandby = this.settings.site === 'standby'
+    this.remote = this.isStandby
+      ? new RemoteSite(this.#parts.postgres, name => this.#machine(name), this.#random.fork('remote'))
+      : undefined
+    this.members = memberNames(this.settings).map(
+      (name, index) => new SimMember(this.#parts, this.#machine(name), index + 1, tagsOf(name, seed)),
     )
     this.safety = new Safety({
       settings: this.settings,
@@ -115,11 +124,13 @@ export class World {
     await this.form()
     await this.hurt(this.settings.faultyMs)
     await this.recover()
+    if (this.remote !== undefined) await liveOn(this)
     this.#sum()
   }
 
   /** Makes a cluster from empty data directories and waits until it is well. */
   async form(): Promise<void> {
+    this.remote?.start()
     for (const member of this.members) member.startAgent()
     for (const client of this.clients) client.start()
     this.#direct.start()
@@ -136,7 +147,8 @@ export class World {
     const random = this.#random.fork('faults')
     const before = this.#reign()
     this.#isHurting = true
-    this.#nextFault(random, this.settings.isGentle ? harmlessFaults : drawMix(random))
+    const mix = this.settings.isGentle ? harmlessFaults : drawMix(random)
+    this.#nextFault(random, this.remote === undefined ? mix : [...mix, ...remoteFaults])
     await this.pass(durationMs)
     this.#isHurting = false
     if (!this.settings.isGentle) return
@@ -168,13 +180,19 @@ export class World {
     const { ttlSeconds, loopWaitSeconds, retryTimeoutSeconds } = this.currentTimes()
     const stoppedAtMs = this.scheduler.nowMs
     const leaderMs = 2 * (ttlSeconds + loopWaitSeconds + 2 * retryTimeoutSeconds) * 1000 + 25_000
-    await this.until(() => hasLeader(this.members, this.cluster.store), leaderMs, 'no-leader-after-faults')
+    const isLed = () => hasLeader(this.members, this.cluster.store, this.isStandby)
+    await this.until(isLed, leaderMs, 'no-leader-after-faults')
     this.counts.max('leader after faults, s', (this.scheduler.nowMs - stoppedAtMs) / 1000)
     await this.untilWell(leaderMs + 60_000, 'the cluster after faults')
     this.counts.max('well after faults, s', (this.scheduler.nowMs - stoppedAtMs) / 1000)
+    if (!this.isStandby) await this.untilWritten(40_000)
+  }
+
+  /** Waits until every client has written once more. */
+  async untilWritten(withinMs: number): Promise<void> {
     const before = this.clients.map(client => client.acknowledged)
     const isWritten = () => this.clients.every((client, index) => client.acknowledged > (before[index] ?? 0))
-    await this.until(isWritten, 40_000, 'clients-cannot-write-after-faults')
+    await this.until(isWritten, withinMs, 'clients-cannot-write-after-faults')
   }
 
   /** The times in force: an operator may have changed them. */
@@ -189,7 +207,9 @@ export class World {
 
   /** Cuts a machine off from everything; the result heals it. */
   cutOff(machine: string): () => void {
-    const others = [...MEMBERS, ...STORES, ...this.proxies.map(proxy => proxy.name), 'client']
+    const { members, proxies } = this
+    const sites = [...members, ...proxies].map(({ name }) => name)
+    const others = [...sites, ...STORES, ...(this.remote === undefined ? [] : REMOTE_MACHINES), 'client']
     const pairs = others
       .filter(name => name !== machine)
       .flatMap(name => [[name, machine] as const, [machine, name] as const])
@@ -212,7 +232,7 @@ export class World {
   }
 
   async untilWell(withinMs: number, what: string): Promise<void> {
-    const missing = () => whatIsMissing(this.members, this.cluster.store)
+    const missing = () => this.#missing()
     await this.until(
       () => missing() === undefined,
       withinMs,
@@ -235,7 +255,10 @@ export class World {
     const leader = this.leader()?.name
     if (leader === undefined) return
     const chosen =
-      candidate ?? (random.chance(0.5) ? random.pick(MEMBERS.filter(name => name !== leader)) : undefined)
+      candidate ??
+      (random.chance(0.5)
+        ? random.pick(this.members.map(({ name }) => name).filter(name => name !== leader))
+        : undefined)
     const value = printRequest({ leader, candidate: chosen, scheduledAt: undefined })
     this.counts.add('switchover ordered')
     this.trace('operator', `switchover from ${leader} to ${chosen ?? 'anybody'}`)
@@ -274,8 +297,7 @@ export class World {
   #nextFault(random: Random, mix: readonly Fault[]): void {
     this.scheduler.in(random.between(0.2, 1.8) * this.settings.faultEveryMs, () => {
       if (!this.#isHurting) return
-      if (whatIsMissing(this.members, this.cluster.store) !== undefined)
-        this.counts.add('second faults during recovery')
+      if (this.#missing() !== undefined) this.counts.add('second faults during recovery')
       this.begin(random.pick(mix), random, random.between(500, 3 * this.settings.ttlSeconds * 1000))
       this.#nextFault(random, mix)
     })
@@ -305,6 +327,10 @@ export class World {
     if (lost !== undefined) this.counts.add('acknowledged rows lost', this.safety.lostOn(lost.server))
   }
 
+  #missing(): string | undefined {
+    return whatIsMissing(this.members, this.cluster.store, this.isStandby ? this.remote?.primary : undefined)
+  }
+
   #machine(name: string): Machine {
     return new Machine(name, this.scheduler, this.#random.fork(name))
   }
@@ -323,6 +349,11 @@ export class World {
       postgres: new PostgresWorld(scheduler, network, this.#random.fork('postgres'), {
         onAcknowledged: (server, record) => this.#watch(() => this.safety.onAcknowledged(server, record)),
         onPromoted: server => {
+          if (this.remote?.owns(server) === true) {
+            counts.add('failovers of the remote site')
+            return
+          }
+          if (this.isStandby) this.fail(new Violation('promoted-in-a-standby-cluster', server.name))
           counts.add('promotions')
           this.trace(server.name, `PROMOTED to timeline ${server.data?.timeline}`)
           this.#watch(() => this.safety.onPromoted(server))

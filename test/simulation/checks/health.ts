@@ -2,16 +2,21 @@
 
 import type { EtcdStore } from '../etcd/store.ts'
 import type { SimMember } from '../member.ts'
+import type { SimServer } from '../postgres/server.ts'
 
-/** What is still missing; undefined when all is well. */
-export function whatIsMissing(members: readonly SimMember[], store: EtcdStore): string | undefined {
+/** What is still missing; undefined when all is well. `remote`: the primary that a standby cluster follows. */
+export function whatIsMissing(
+  members: readonly SimMember[],
+  store: EtcdStore,
+  remote?: SimServer,
+): string | undefined {
   const holder = store.key('leader')?.value
   if (holder === undefined) return 'no leader key'
   const leader = members.find(member => member.name === holder)
   if (leader === undefined) return `${holder} holds the leader key and is no member`
   const own = leader.server
-  if (!own.isServing || !own.isPrimary || own.data === undefined)
-    return `${holder} leads and is no running primary`
+  const missing = remote === undefined ? noPrimary(leader) : noStandbyLeader(leader, remote)
+  if (missing !== undefined) return missing
   for (const member of members) {
     if (!member.isAgentAtWork) return `the agent of ${member.name} does not run`
     if (member === leader) continue
@@ -19,16 +24,35 @@ export function whatIsMissing(members: readonly SimMember[], store: EtcdStore): 
     if (server.state !== 'running') return `${member.name} is ${server.state}`
     if (server.role !== 'replica') return `${member.name} is a second primary`
     if (server.receiver?.isStreaming !== true) return `${member.name} does not stream`
-    if (server.upstream?.member !== holder)
+    if (server.upstream?.member !== upstreamOf(member, leader))
       return `${member.name} follows ${server.upstream?.member ?? 'nobody'}`
-    if (server.data?.timeline !== own.data.timeline) return `${member.name} is on another timeline`
+    if (server.data?.timeline !== own.data?.timeline) return `${member.name} is on another timeline`
   }
   return undefined
 }
 
-/** Is there a leader that takes writes? */
-export function hasLeader(members: readonly SimMember[], store: EtcdStore): boolean {
+function noPrimary({ name, server }: SimMember): string | undefined {
+  const isThere = server.isServing && server.isPrimary && server.data !== undefined
+  return isThere ? undefined : `${name} leads and is no running primary`
+}
+
+function noStandbyLeader({ name, server }: SimMember, remote: SimServer): string | undefined {
+  if (!remote.isPrimary) return 'the remote site has no primary'
+  if (!server.isServing || server.isPrimary) return `${name} leads and is no running standby`
+  if (server.upstream?.address.host !== remote.address.host) return `${name} leads and follows nobody outside`
+  if (server.receiver?.isStreaming !== true) return `${name} leads and does not stream`
+  return server.data?.timeline === remote.data?.timeline ? undefined : `${name} is on another timeline`
+}
+
+/** Everybody follows the leader, but who names somebody else. */
+function upstreamOf({ name, local }: SimMember, leader: SimMember): string {
+  const named = local.tags['replicatefrom']
+  return typeof named === 'string' && named !== name ? named : leader.name
+}
+
+/** Is there a leader that takes writes, or in a standby cluster one that runs? */
+export function hasLeader(members: readonly SimMember[], store: EtcdStore, isStandby = false): boolean {
   const holder = store.key('leader')?.value
   const server = members.find(member => member.name === holder)?.server
-  return server?.isServing === true && server.isPrimary
+  return server?.isServing === true && server.isPrimary === !isStandby
 }

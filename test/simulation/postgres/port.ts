@@ -243,7 +243,7 @@ export class SimPostgres implements Postgres {
   async divergence(leader: Upstream, by: Deadline): Promise<Divergence> {
     const server = this.#server
     const theirs = await askServer(this.#process, server, leader, by, remote =>
-      remote.isServing && remote.isPrimary ? remote.data : undefined,
+      remote.isServing && (remote.isPrimary || leader.remote !== undefined) ? remote.data : undefined,
     ).catch(() => undefined)
     await this.#pause(2, 20)
     if (theirs === undefined) {
@@ -294,9 +294,13 @@ export class SimPostgres implements Postgres {
     return { ok: true, discardedBytes: bytes, says: `rewound to the history of ${leader.member}` }
   }
 
-  async walOnLeader(): Promise<WalOnLeader> {
+  async walOnLeader(leader: Upstream, _from: Lsn, _timeline: Timeline, by: Deadline): Promise<WalOnLeader> {
     await this.#pause(5, 50)
-    return 'there'
+    const { data } = this.#server
+    const hasOurs = await askServer(this.#process, this.#server, leader, by, ({ isServing, data: theirs }) =>
+      isServing && data !== undefined && theirs !== undefined ? theirs.has(data.last) : undefined,
+    ).catch(() => undefined)
+    return hasOurs === true ? 'there' : 'unknown'
   }
 
   async canRewind(_by: Deadline): Promise<boolean> {

@@ -42,8 +42,10 @@ export class PostgresWorld {
   }
 
   at(address: HostPort): SimServer | undefined {
-    return this.servers.find(
+    const there = this.servers.filter(
       server => server.address.host === address.host && server.address.port === address.port,
     )
+    // Behind one address may be several: it leads to the one that runs.
+    return there.find(server => server.isServing) ?? there[0]
   }
 }
