@@ -234,12 +234,8 @@ export class Session implements Cuttable {
     backend.join(this)
     const { clock, timeouts, keepAliveMs } = this.#host
     const { source } = this.#host.wayTo(backend)
-    const options = {
-      timeoutMs: timeouts.connectMs,
-      source,
-      keepAliveMs,
-      unackedMs: timeouts.serverUnackedMs,
-    }
+    const { connectMs: timeoutMs, serverUnackedMs: unackedMs } = timeouts
+    const options = { timeoutMs, source, keepAliveMs, unackedMs }
     this.#connecting = connectTo(clock, backend.address, options, {
       onConnected: server => this.#stream(backend, server),
       onFailed: failure => this.#onConnectFailed(backend, failure),

@@ -16,20 +16,20 @@ function stateOf(server: Partial<ServerStatus>): AgentState {
 const silent = { facts: undefined, trouble: 'no answer in time' }
 // what is known, state, trouble that is told
 const rows: readonly (readonly [string, Partial<ServerStatus>, string, string | undefined])[] = [
-  ['it answers', {}, 'running', undefined],
-  ['it runs and does not answer', silent, 'unknown', 'no answer in time'],
+  ['answers', {}, 'running', undefined],
+  ['runs and does not answer', silent, 'unknown', 'no answer in time'],
   [
-    'it runs and does not let us in',
+    'runs and does not let us in',
     { facts: undefined, isAnswering: true, trouble: 'password authentication failed' },
     'unknown',
     'password authentication failed',
   ],
-  ['it starts', { ...silent, process: 'starting' }, 'starting', 'no answer in time'],
-  ['it stops', { ...silent, process: 'stopping' }, 'stopping', 'no answer in time'],
-  ['it does not run', { ...silent, process: 'stopped' }, 'stopped', undefined],
+  ['starts', { ...silent, process: 'starting' }, 'starting', 'no answer in time'],
+  ['stops', { ...silent, process: 'stopping' }, 'stopping', 'no answer in time'],
+  ['does not run', { ...silent, process: 'stopped' }, 'stopped', undefined],
 ]
 for (const [what, server, state, trouble] of rows) {
-  test(`${what}: ${state}`, () => {
+  test(`a member whose server ${what} is told as ${state}`, () => {
     const known = stateOf(server)
     assert.equal(memberState(known, undefined), state)
     assert.equal(troubleOf(known)['trouble'], trouble)
