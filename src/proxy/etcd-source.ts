@@ -35,6 +35,8 @@ export class EtcdSource implements Source {
   #lastAnswerAtMs: number
   #isSilent = false
 
+  #lastView: ClusterView | undefined
+
   constructor(options: EtcdSourceOptions) {
     this.#options = options
     this.#lastAnswerAtMs = options.clock.monotonicMs()
@@ -71,6 +73,10 @@ export class EtcdSource implements Source {
         this.#timer = this.#options.clock.setTimer(delayMs, () => this.refresh())
       }
     })
+  }
+
+  get lastView(): ClusterView | undefined {
+    return this.#lastView
   }
 
   /** Answers of members are no news about the store. */
@@ -133,6 +139,7 @@ export class EtcdSource implements Source {
         says: `etcd answers again after ${(silentMs / 1000).toFixed(1)} s`,
       })
     }
+    this.#lastView = view
     this.#isSilent = false
     this.#lastAnswerAtMs = clock.monotonicMs()
   }

@@ -349,7 +349,8 @@ export class ProxyServer {
     const { clock, log, config, pid, version } = this.#parts
     const listeners = Object.fromEntries(config.listeners.map(({ name, binds }) => [name, printBinds(binds)]))
     const value = { name: config.name, version, listeners, admin: printBinds(config.admin.binds) }
-    return keepRegistered({ clock, dcs, log, id: `${config.name}-${pid}`, value }, signal)
+    const lastView = () => this.#source.lastView
+    return keepRegistered({ clock, dcs, log, id: `${config.name}-${pid}`, value, lastView }, signal)
   }
 
   #statusParts(): StatusParts {

@@ -1,5 +1,7 @@
 // Where knowledge about members and leadership comes from: etcd, or the members' own REST servers.
 
+import type { ClusterView } from '../cluster/view.ts'
+
 /** A running source feeds the router until its signal aborts. */
 export interface Source {
   /** Runs until `signal` aborts; never rejects. */
@@ -10,4 +12,6 @@ export interface Source {
   refresh(): void
   /** For how long nothing has answered; undefined while something does. */
   silentMs(): number | undefined
+  /** The scope as last read from a store; undefined where there is none, and before the first read. */
+  readonly lastView?: ClusterView | undefined
 }

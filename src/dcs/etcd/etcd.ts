@@ -231,6 +231,9 @@ function keysOf(writes: readonly Write[]): string {
   return writes.map(write => (write.kind === 'delete-prefix' ? write.prefix : write.key)).join(', ')
 }
 
-function lookupOf({ srv, lookupSrv }: EtcdOptions): (() => Promise<readonly string[]>) | undefined {
-  return lookupSrv ?? (srv === undefined ? undefined : () => lookupEndpoints(srv))
+function lookupOf({
+  srv,
+  lookupSrv,
+}: EtcdOptions): ((by: Deadline) => Promise<readonly string[]>) | undefined {
+  return lookupSrv ?? (srv === undefined ? undefined : by => lookupEndpoints(srv, by))
 }

@@ -31,7 +31,7 @@ export interface TopologyParts {
   readonly logger: Logger
   readonly tell: Tell
   /** Undefined: the configured endpoints are fixed. */
-  readonly lookup: (() => Promise<readonly string[]>) | undefined
+  readonly lookup: ((by: Deadline) => Promise<readonly string[]>) | undefined
   /** False: what is configured is a proxy or the only way in. */
   readonly followMembers: boolean
   readonly open: (address: EndpointAddress, learnedFrom?: string) => EtcdEndpoint
@@ -105,7 +105,7 @@ export class Topology {
     if (lookup === undefined) return
     try {
       const by = Deadline.in(clock, REFRESH_MAX_MS)
-      const found = await by.run('DNS', () => lookup(), this.#ended.signal)
+      const found = await by.run('DNS', () => lookup(by), this.#ended.signal)
       this.#addresses = found.map(text => parseEndpoint(text))
       const known = new Map(endpoints.configured.map(one => [one.name, one]))
       endpoints.setConfigured(this.#addresses.map(address => known.get(address.name) ?? open(address)))
