@@ -23,6 +23,8 @@ export class HttpWatch implements WatchConnection {
   readonly #parts: HttpWatchParts
   readonly #handlers: WatchHandlers
   #current = new AbortController()
+  /** The question for a sign of life, or the stream that is to take the current one's place. */
+  #next = new AbortController()
   #from: bigint | undefined
   #looks = 0
   #isOver = false
@@ -37,22 +39,23 @@ export class HttpWatch implements WatchConnection {
 
   askForLife(): void {
     this.#looks += 1
-    if (this.#looks % LOOKS_PER_RENEWAL === 0) return void this.#run(new AbortController(), true)
+    if (this.#next !== this.#current) this.#next.abort()
+    this.#next = new AbortController()
+    if (this.#looks % LOOKS_PER_RENEWAL === 0) return void this.#run(this.#next, true)
     const onAlive = ({ header }: Answered) =>
       this.#tell({ header, isCreated: false, canceled: undefined, events: [] })
-    this.#parts.look(this.#parts.signal).then(onAlive, () => {})
+    this.#parts.look(this.#next.signal).then(onAlive, () => {})
   }
 
   cancel(): void {
     this.#isOver = true
-    this.#current.abort()
+    for (const one of [this.#current, this.#next]) one.abort()
   }
 
   /** Reads one stream to its end. A renewal takes the place of the stream before it when it is confirmed. */
   async #run(stream: AbortController, isRenewal: boolean): Promise<void> {
-    const signal = AbortSignal.any([stream.signal, this.#parts.signal])
     try {
-      const { statusCode, body } = await this.#parts.open(this.#from, signal)
+      const { statusCode, body } = await this.#parts.open(this.#from, stream.signal)
       if (statusCode !== 200) throw errorOf(parseLine(await body.text()), statusCode)
       for await (const line of linesOf(body)) this.#onLine(line, stream, isRenewal)
       if (this.#current === stream && !this.#isOver) this.#handlers.onEnd()

@@ -1,5 +1,4 @@
-// The requests over etcd's HTTP/JSON gateway: for servers, proxies and networks that gRPC does not get through. The same
-// answers as grpc.ts gives.
+// The requests over etcd's HTTP/JSON gateway, for where gRPC does not get through. The same answers as grpc.ts gives.
 
 import { isIP } from 'node:net'
 import { Pool } from 'undici'
@@ -10,7 +9,6 @@ import { HttpWatch } from './http-watch.ts'
 import type * as rpc from './rpc.ts'
 import type { OpenTarget } from './target.ts'
 
-const LOOK_MS = 10_000
 /** Codes of a name that is not found, of a connect and of a TLS handshake: the request was surely not written. */
 const NOT_SENT =
   /ECONNREFUSED|connect E(HOST|NET)UNREACH|UND_ERR_CONNECT|ENOTFOUND|EAI_AGAIN|ERR_TLS_|CERT|SELF_SIGNED|ISSUER|UNABLE_TO_/
@@ -111,9 +109,8 @@ class HttpRpc implements rpc.EtcdRpc {
       }
       return this.#request('/v3/watch', { create_request: create }, { ...call, signal })
     }
-    const within = (end: AbortSignal) => AbortSignal.any([end, AbortSignal.timeout(LOOK_MS)])
-    const look = (end: AbortSignal) =>
-      this.range({ key: request.key, isLocal: true, keysOnly: true }, { ...call, signal: within(end) })
+    const look = (signal: AbortSignal) =>
+      this.range({ key: request.key, isLocal: true, keysOnly: true }, { ...call, signal })
     return new HttpWatch({ open, look, from: request.from, signal: call.signal }, on)
   }
 
