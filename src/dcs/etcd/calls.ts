@@ -1,34 +1,25 @@
 // Which member is asked, whose answer is believed, and what may be asked again. A read may be repeated at another member; a
 // write never, once it may have left.
 
-import type { Position } from '../../cluster/view.ts'
 import type { Clock } from '../../platform/clock.ts'
 import { type Deadline, DeadlineError } from '../../platform/deadline.ts'
 import type { DcsMetrics } from '../metrics.ts'
 import type { Tell } from '../tell.ts'
 import { type AttemptOptions, Attempts } from './attempt.ts'
+import { type Answer, Belief, type Dated, type Freshness, mostAgreed } from './belief.ts'
 import type { Endpoint, Endpoints, Send } from './endpoints.ts'
 import { EtcdFault, faultOf, haErrorOf, isEndpointFault, isRefusal } from './faults.ts'
 import { Patience } from './patience.ts'
 import { Race } from './race.ts'
 import type { Answered } from './rpc.ts'
-import { isBehind, isForeign, type KnownTerm, type RaftTerms } from './terms.ts'
+import type { RaftTerms } from './terms.ts'
 import { positionOf, type Wire } from './wire.ts'
-
-/** An answer and the monotonic time before its request left. */
-export interface Answer<T> {
-  readonly value: T
-  readonly position: Position
-  readonly sentAtMs: number
-}
 
 /** A write goes only to a member that answered something this recently, or answers a probe first. */
 const FRESH_MS = 250
 const PAUSE_MS = 100
 /** At the first contact: how much longer the others are waited for when one has answered. */
 const MEET_MS = 250
-/** Silence of the known cluster after which another one may take its place. */
-const REPLACED_AFTER_MS = 3_000
 const LAST_WORDS_MS = 5
 /** Requests of one call that may be under way at the same time. */
 const UNDER_WAY_MAX = 9
@@ -48,16 +39,18 @@ export interface CallsParts {
 /** What came of one member: a fault, an answer to believe, or one from the past or from elsewhere. */
 type Tried<T> =
   | { readonly endpoint: Endpoint; readonly fault: EtcdFault }
-  | { readonly endpoint: Endpoint; readonly answer: Answer<T>; readonly doubt: string | undefined }
+  | (Dated<T> & { readonly doubt: string | undefined })
 
 export class Calls {
   readonly #parts: CallsParts
   readonly #attempts: Attempts
   readonly #patience: Patience
+  readonly #belief: Belief
 
   constructor(parts: CallsParts) {
     this.#parts = parts
     this.#patience = new Patience(parts.retryTimeoutMs)
+    this.#belief = new Belief(parts)
     this.#attempts = new Attempts({ ...parts, patience: this.#patience })
   }
 
@@ -84,22 +77,21 @@ export class Calls {
 
   /**
    * A request that may be repeated: asks member after member, waiting on for the earlier ones, until one answers or the
-   * deadline is over. Throws HaError. An answer of an older raft term or of another cluster is passed over. Only a
-   * `linearizable` one of a configured member is taken in spite of that, when nobody of the known cluster and term
+   * deadline is over. Throws HaError. An answer of an older raft term or of another cluster is passed over. Only one
+   * that is not `local`, of a configured member, is taken in spite of that, when nobody of the known cluster and term
    * answers: then etcd was restored or replaced, and refusing it would refuse it for ever.
    */
   async read<T extends Answered>(
     what: string,
     by: Deadline,
     send: Send<T>,
-    kind: 'linearizable' | 'local' = 'linearizable',
+    kind: Freshness = 'linearizable',
   ): Promise<Answer<T>> {
     if (this.#parts.endpoints.all.length === 0) await this.#parts.findEndpoints?.(by)
     const faults = new Map<Endpoint, EtcdFault>()
     const race = new Race<Tried<T>>(this.#parts.clock)
     try {
-      if (this.#parts.terms.current() === undefined && kind === 'linearizable')
-        await this.#meet(what, by, send)
+      if (this.#parts.terms.current() === undefined && kind !== 'local') await this.#meet(what, by, send)
       for (let round = 1; !by.isOver(); round *= 2) {
         const found = await this.#round({ what, by, send, kind, race, faults }, this.attemptMs * round)
         if (found !== undefined) return found
@@ -147,52 +139,53 @@ export class Calls {
   /** One try at every member. The answer to return, or undefined when another round is due. */
   async #round<T extends Answered>(read: Reading<T>, patientMs: number): Promise<Answer<T> | undefined> {
     const { what, by, race, send, kind } = read
-    let doubtful: Answer<T> | undefined
+    const doubtful = new Map<Endpoint, Answer<T>>()
     const order = this.#parts.endpoints.order()
     for (const [index, endpoint] of order.entries()) {
       if (by.isOver()) return undefined
       if (race.running < UNDER_WAY_MAX) race.start(signal => this.#tryRead(endpoint, what, by, send, signal))
       const shareMs = Math.min(patientMs, by.remainingMs() / (order.length - index))
-      const judged = this.#judge(read, await race.next(shareMs))
-      if (judged.found !== undefined) return judged.found
-      doubtful = judged.doubtful ?? doubtful
+      const found = this.#judge(read, await race.next(shareMs), doubtful)
+      if (found !== undefined) return found
     }
     // Whoever was started last, or was cut short by another's failure, has its time too.
     for (;;) {
       const tried = await race.next(Math.min(patientMs, by.remainingMs()))
       if (tried === undefined) break
-      const judged = this.#judge(read, tried)
-      if (judged.found !== undefined) return judged.found
-      doubtful = judged.doubtful ?? doubtful
+      const found = this.#judge(read, tried, doubtful)
+      if (found !== undefined) return found
     }
     // A stranger, or a member from an old disk, must not lock us out with its refusal: it counts when nobody else answered.
     const refusals = [...read.faults.values()].filter(fault => isRefusal(fault.kind))
     if (refusals.length > 0) throw haErrorOf(what, refusals)
-    const mayTake = kind === 'linearizable' && !by.isOver()
-    if (doubtful !== undefined && mayTake && !this.#isKnownAlive()) return this.#takeRestored(doubtful)
-    const late = await race.next(Math.min(PAUSE_MS, by.remainingMs()), true)
-    return this.#judge(read, late).found
+    if (kind !== 'local' && !by.isOver()) {
+      const restored = this.#belief.restored([...doubtful.values()])
+      if (restored !== undefined) return this.#belief.takeRestored(restored)
+    }
+    return this.#judge(read, await race.next(Math.min(PAUSE_MS, by.remainingMs()), true))
   }
 
-  /** `found`: believed. `doubtful`: of an older term or another cluster, of a member that has a say in that. */
+  /** The answer if it is believed. One of an older term or another cluster, of a member that has a say in that, is kept aside. */
   #judge<T extends Answered>(
     { what, kind, faults }: Reading<T>,
     tried: Tried<T> | undefined,
-  ): { readonly found?: Answer<T>; readonly doubtful?: Answer<T> } {
-    if (tried === undefined) return {}
+    doubtful?: Map<Endpoint, Answer<T>>,
+  ): Answer<T> | undefined {
+    if (tried === undefined) return undefined
     const { endpoint } = tried
     if ('fault' in tried) {
       note(faults, endpoint, tried.fault)
-      if (isEndpointFault(tried.fault.kind) || isRefusal(tried.fault.kind)) return {}
+      if (isEndpointFault(tried.fault.kind) || isRefusal(tried.fault.kind)) return undefined
       throw haErrorOf(what, [tried.fault])
     }
-    if (tried.doubt === undefined) return { found: this.#believe(endpoint, tried.answer, kind) }
+    if (tried.doubt === undefined) return this.#belief.accept(tried, kind)
     faults.set(endpoint, new EtcdFault('stale', endpoint.name, tried.doubt))
     this.#parts.endpoints.failed(endpoint)
     this.#parts.tell('dcs-not-believed', `etcd ${endpoint.name} is not believed: it ${tried.doubt}`, {
       about: endpoint.name,
     })
-    return endpoint.learnedFrom === undefined ? { doubtful: tried.answer } : {}
+    if (endpoint.learnedFrom === undefined) doubtful?.set(endpoint, tried.answer)
+    return undefined
   }
 
   /**
@@ -207,7 +200,7 @@ export class Calls {
       try {
         const value = await this.attempt(endpoint, what, by.within(this.attemptMs * 2), send)
         const position = positionOf(value.header)
-        const doubt = this.#doubtOf(endpoint, position, known)
+        const doubt = this.#belief.doubtOf(endpoint, position, known)
         // Too late to undo, and nothing to build on: the caller reads before it goes on.
         if (doubt !== undefined) {
           this.#parts.endpoints.failed(endpoint)
@@ -237,48 +230,11 @@ export class Calls {
     try {
       const value = await this.attempt(endpoint, what, by, send, { signal })
       const position = positionOf(value.header)
-      const doubt = this.#doubtOf(endpoint, position, known)
-      return { endpoint, answer: { value, position, sentAtMs }, doubt }
+      const doubt = this.#belief.doubtOf(endpoint, position, known)
+      return { endpoint, answer: { value, position, sentAtMs }, doubt, known }
     } catch (error) {
       return { endpoint, fault: faultOf(error, endpoint.name) }
     }
-  }
-
-  /** Why an answer must not be believed just like that; `known` is what was known when its request left. */
-  #doubtOf({ learnedFrom }: Endpoint, position: Position, known: KnownTerm | undefined): string | undefined {
-    const { clusterId, raftTerm } = position
-    if (isForeign(position, known) || (learnedFrom !== undefined && learnedFrom !== clusterId)) {
-      return `belongs to another etcd cluster, ${clusterId}`
-    }
-    return isBehind(position, known) ? `answered from the older raft term ${raftTerm}` : undefined
-  }
-
-  #believe<T>(endpoint: Endpoint, answer: Answer<T>, kind: 'linearizable' | 'local'): Answer<T> {
-    if (kind === 'linearizable') this.#parts.terms.raise(answer.position)
-    this.#parts.terms.heardAtMs = this.#parts.clock.monotonicMs()
-    this.#parts.endpoints.prefer(endpoint)
-    return answer
-  }
-
-  /**
-   * Neither another cluster nor an older term is taken for ours while ours has answered a moment ago: a pause of its
-   * members is no replacement, and one of them may have been brought up alone from an old disk.
-   */
-  #isKnownAlive(): boolean {
-    return this.#parts.terms.heardAtMs > this.#parts.clock.monotonicMs() - REPLACED_AFTER_MS
-  }
-
-  #takeRestored<T>(answer: Answer<T>): Answer<T> {
-    const { clusterId, raftTerm } = answer.position
-    const isReplaced = isForeign(answer.position, this.#parts.terms.current())
-    const says = isReplaced
-      ? `etcd is another cluster now, ${clusterId}, and nobody of the known one answers: taken as replaced`
-      : `etcd went back to raft term ${raftTerm} on every member that answers: taken as restored from a backup`
-    this.#parts.metrics.restored()
-    this.#parts.tell('dcs-restored', says, { facts: { clusterId, raftTerm: Number(raftTerm) } })
-    this.#parts.terms.accept(answer.position)
-    if (isReplaced) this.#parts.endpoints.setLearned([])
-    return answer
   }
 
   /** A member that is alive and of our cluster. Throws EtcdFault `not-sent` when there is none in time. */
@@ -341,7 +297,7 @@ export class Calls {
         (rpc, call) => rpc.range({ key, isLocal: true, keysOnly: true }, call),
         { signal },
       )
-      const doubt = this.#doubtOf(endpoint, positionOf(header), known)
+      const doubt = this.#belief.doubtOf(endpoint, positionOf(header), known)
       if (doubt === undefined) return undefined
       this.#parts.endpoints.failed(endpoint)
       return new EtcdFault('stale', endpoint.name, doubt)
@@ -362,22 +318,12 @@ function note(faults: Map<Endpoint, EtcdFault>, endpoint: Endpoint, fault: EtcdF
   faults.set(endpoint, fault)
 }
 
-/** The highest term within the etcd cluster that most answers came from; of two equally many the first. */
-function mostAgreed(positions: readonly Position[]): Position | undefined {
-  const count = (id: string) => positions.filter(({ clusterId }) => clusterId === id).length
-  return positions.reduce<Position | undefined>((best, one) => {
-    if (best === undefined) return one
-    if (one.clusterId !== best.clusterId) return count(one.clusterId) > count(best.clusterId) ? one : best
-    return one.raftTerm > best.raftTerm ? one : best
-  }, undefined)
-}
-
 /** One read that goes on: what is asked, and what came of it so far. */
 interface Reading<T> {
   readonly what: string
   readonly by: Deadline
   readonly send: Send<T>
-  readonly kind: 'linearizable' | 'local'
+  readonly kind: Freshness
   readonly race: Race<Tried<T>>
   readonly faults: Map<Endpoint, EtcdFault>
 }

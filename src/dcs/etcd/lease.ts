@@ -36,8 +36,11 @@ export class Leases {
 
   /** A grant whose answer is lost leaves a lease that nobody uses and that ends by itself: it may be repeated. */
   async grant(ttlSeconds: number, by: Deadline): Promise<Lease> {
-    const { value, sentAtMs } = await this.#parts.calls.read('grant a lease', by, (rpc, call) =>
-      rpc.grant(Math.ceil(ttlSeconds), call),
+    const { value, sentAtMs } = await this.#parts.calls.read(
+      'grant a lease',
+      by,
+      (rpc, call) => rpc.grant(Math.ceil(ttlSeconds), call),
+      'ordered',
     )
     return { id: value.id, ttlSeconds: value.ttlSeconds, sentAtMs }
   }

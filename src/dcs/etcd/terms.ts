@@ -1,4 +1,4 @@
-// The highest raft term heard, per etcd cluster: tells an answer of a member that lives in the past.
+// The etcd cluster that we know, its highest raft term and revision: tells an answer of a member that lives in the past.
 //
 // Only linearizable answers raise it: a member that is cut off raises its own term again and again by calling
 // elections, and its terms must not make the healthy majority look old.
@@ -9,6 +9,8 @@ import type { Position } from '../../cluster/view.ts'
 export interface KnownTerm {
   readonly clusterId: string
   readonly raftTerm: bigint
+  /** The highest revision that was told: no linearizable answer to a later question is below it, unless etcd was restored. */
+  readonly revision: bigint
 }
 
 export class RaftTerms {
@@ -22,13 +24,15 @@ export class RaftTerms {
 
   /** Takes over an answer that was accepted, also after a restore, where the term may be lower. */
   accept(position: Position): void {
-    this.#known = { clusterId: position.clusterId, raftTerm: position.raftTerm }
+    const { clusterId, raftTerm, revision } = position
+    this.#known = { clusterId, raftTerm, revision }
   }
 
-  /** Raises the term after an answer whose own freshness nobody doubts. */
+  /** Raises term and revision after an answer whose own freshness nobody doubts. */
   raise(position: Position): void {
     if (isBehind(position, this.#known) || isForeign(position, this.#known)) return
-    this.accept(position)
+    const known = this.#known?.revision ?? 0n
+    this.accept(position.revision < known ? { ...position, revision: known } : position)
   }
 }
 
@@ -40,4 +44,10 @@ export function isBehind(position: Position, known: KnownTerm | undefined): bool
 /** Is the answer from another etcd cluster than the one that we know? */
 export function isForeign(position: Position, known: KnownTerm | undefined): boolean {
   return known !== undefined && position.clusterId !== known.clusterId
+}
+
+/** Has the same etcd cluster, in a term as high as before, lost what it had? So a wiped one with its old name looks. */
+export function isShorter(position: Position, known: KnownTerm | undefined): boolean {
+  if (known === undefined || isForeign(position, known) || isBehind(position, known)) return false
+  return position.revision < known.revision
 }

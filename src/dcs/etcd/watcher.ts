@@ -10,6 +10,7 @@
 import type { Position } from '../../cluster/view.ts'
 import type { Clock, Timer } from '../../platform/clock.ts'
 import { Deadline } from '../../platform/deadline.ts'
+import { messageOf } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { WatchEvent, WatchOptions } from '../dcs.ts'
 import type { DcsMetrics } from '../metrics.ts'
@@ -18,7 +19,7 @@ import type { Tell } from '../tell.ts'
 import type { Calls } from './calls.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { type StreamEnd, WatchStream } from './stream.ts'
-import { isBehind, type RaftTerms } from './terms.ts'
+import { isBehind, isForeign, type RaftTerms } from './terms.ts'
 import { revisionOf, type Wire } from './wire.ts'
 
 export interface WatcherParts {
@@ -66,6 +67,7 @@ export class Watcher {
   readonly #onAbort = () => this.close()
   #renewals: Timer[] = []
   #base: Base | undefined
+  #asking: Promise<void> | undefined
   #isClosed = false
 
   constructor(parts: WatcherParts, options: WatchOptions) {
@@ -105,6 +107,14 @@ export class Watcher {
   #open(slot: Slot): void {
     if (this.#isClosed) return
     const { calls, clock, endpoints, terms, wire, silenceMs } = this.#parts
+    const known = terms.current()
+    if (known === undefined) {
+      void this.#askWhichEtcd().then(() => {
+        if (terms.current() !== undefined) this.#open(slot)
+        else if (!this.#isClosed) slot.timer = clock.setTimer(REOPEN_MS, () => this.#open(slot))
+      })
+      return
+    }
     const endpoint = this.#choose(slot)
     if (endpoint === undefined) {
       const isKnown = endpoints.all.length > 0
@@ -114,12 +124,12 @@ export class Watcher {
     slot.from = this.#base === undefined ? undefined : this.#base.lastRevision + 1n
     // As much as a slow etcd needs: a stream that is given up too early is never open.
     const answerMs = Math.max(ANSWER_MIN_MS, calls.attemptMs)
-    const known = terms.current()
     const stream = new WatchStream(
       { clock, wire, endpoint, from: slot.from, answerMs, silenceMs },
       {
         // What was known when it opened: an election that comes later makes no honest member look old.
-        doubt: position => (isBehind(position, known) ? this.#doubt(stream, position) : undefined),
+        doubt: position =>
+          isBehind(position, known) || isForeign(position, known) ? this.#doubt(stream, position) : undefined,
         onCreated: position => this.#onCreated(slot, stream, position),
         onEvents: (position, events) => this.#onEvents(position, events),
         onAlive: () => endpoints.answered(endpoint),
@@ -174,15 +184,41 @@ export class Watcher {
     if (position.revision < base.lastRevision) this.#checkForRestore(base, stream, position).catch(() => {})
   }
 
-  /** A member from the past: cut off, or brought up from an old disk; or all of etcd was restored, which a read tells. */
+  /** A member from the past or from elsewhere; or all of etcd was restored or replaced, which a read tells. */
   #doubt({ endpoint }: WatchStream, position: Position): string {
-    const why = `answered from the older raft term ${position.raftTerm}`
+    const { clusterId, raftTerm } = position
+    const isElsewhere = isForeign(position, this.#parts.terms.current())
+    const why = isElsewhere
+      ? `belongs to another etcd cluster, ${clusterId}`
+      : `answered from the older raft term ${raftTerm}`
     this.#parts.tell('dcs-not-believed', `etcd ${endpoint.name} is not believed: its watch ${why}`, {
       about: endpoint.name,
     })
     const base = this.#base
-    if (base !== undefined) this.#checkForRestore(base, undefined, position).catch(() => {})
+    if (base === undefined) void this.#askWhichEtcd()
+    else this.#checkForRestore(base, undefined, position).catch(() => {})
     return why
+  }
+
+  /**
+   * Whom to believe is settled by a linearizable read of all members: a stream has one member's word only, and whoever answers
+   * first may be a stranger or live in the past. Never rejects; those who ask at the same time share one read.
+   */
+  #askWhichEtcd(): Promise<void> {
+    const { calls, clock, wire } = this.#parts
+    const by = Deadline.in(clock, calls.attemptMs * 3)
+    this.#asking ??= calls
+      .read('find the cluster', by, (rpc, call) =>
+        rpc.range({ key: wire.key('leader'), keysOnly: true }, call),
+      )
+      .then(
+        () => {},
+        error => this.#parts.logger.debug(`no watch yet: ${messageOf(error)}`, { event: 'dcs-watch-failed' }),
+      )
+      .finally(() => {
+        this.#asking = undefined
+      })
+    return this.#asking
   }
 
   #onEvents(position: Position, events: readonly WatchEvent[]): void {

@@ -6,7 +6,7 @@ import type { RangeAnswer, TxnAnswer } from '../../../../src/dcs/etcd/rpc.ts'
 import { Deadline } from '../../../../src/platform/deadline.ts'
 import { HaError } from '../../../../src/platform/errors.ts'
 import { FakeClock } from '../../../support/fake-clock.ts'
-import { type FakeMember, fakeEtcd, type Manner } from './fake-members.ts'
+import { FakeMember, fakeEtcd, type Manner } from './fake-members.ts'
 
 const range: Send<RangeAnswer> = (rpc, call) => rpc.range({ key: Buffer.from('x') }, call)
 const txn: Send<TxnAnswer> = (rpc, call) => rpc.txn({ compare: [], success: [] }, call)
@@ -116,6 +116,91 @@ test('when every member that answers is in the older term for 3 s, etcd was rest
   assert.ok(!(result instanceof Error))
   assert.equal(result.position.raftTerm, 2n)
   assert.equal(terms.current()?.raftTerm, 2n)
+})
+
+test('one of three that says so alone is believed after a minute of silence, not after 3 s', async () => {
+  for (const manner of [
+    { term: 2, revision: 3 },
+    { clusterId: '77', term: 20 },
+  ]) {
+    const { calls, by, members, clock, terms } = rig({ term: 9 }, { term: 9 }, { term: 9 })
+    await calls.read('read', by(1_000), range)
+    members.forEach((member, index) => {
+      member.manner = index === 2 ? manner : refused
+    })
+    for (let untilMs = 10_000; untilMs <= 50_000; untilMs += 10_000) {
+      const { result } = await timed(clock, calls.read('read', by(10_000), range))
+      assert.ok(result instanceof HaError && result.code === 'E_DCS_STALE', `after ${untilMs} ms`)
+    }
+    const { result } = await timed(clock, calls.read('read', by(12_000), range))
+    assert.ok(!(result instanceof Error), String(result))
+    assert.equal(terms.current()?.raftTerm, BigInt(manner.term))
+    const next = await timed(clock, calls.read('read', by(1_000), range))
+    assert.ok(!(next.result instanceof Error), 'and from then on it is the one that we know')
+  }
+})
+
+test('as many members as etcd’s own list has must agree, however few are configured', async () => {
+  const { calls, by, members, endpoints, clock } = rig({ term: 9 }, {}, {})
+  const [ours, second, third] = members
+  assert.ok(ours && second && third)
+  const learned = [second, third].map(({ name }) => new FakeMember(name, clock, '1'))
+  endpoints.setConfigured([ours])
+  endpoints.setLearned([...learned, new FakeMember('m0', clock, '1')])
+  await calls.read('read', by(1_000), range)
+  for (const member of learned) member.manner = refused
+  ours.manner = { term: 2, revision: 3 }
+  const { result } = await timed(clock, calls.read('read', by(10_000), range))
+  assert.ok(result instanceof HaError, 'one of three')
+})
+
+test('an etcd that lost what it had, in a term no lower than before, is followed and told as restored', async () => {
+  const { calls, by, members, told, terms } = rig({ term: 3, revision: 500 })
+  await calls.read('read', by(1_000), range)
+  const [member] = members
+  assert.ok(member !== undefined)
+  member.manner = { term: 4, revision: 2 }
+  const { position } = await calls.read('read', by(1_000), range)
+  assert.equal(position.revision, 2n)
+  assert.deepEqual(
+    told.filter(says => says.startsWith('dcs-restored')),
+    ['dcs-restored etcd went back from revision 500 to 2: taken as restored or wiped'],
+  )
+  await calls.read('read', by(1_000), range)
+  assert.equal(told.filter(says => says.startsWith('dcs-restored')).length, 1)
+  assert.deepEqual(terms.current(), { clusterId: '1', raftTerm: 4n, revision: 2n })
+})
+
+test('a member that lags with a lease or a local read is no restored etcd', async () => {
+  const { calls, leases, by, members, told } = rig({ term: 3, revision: 500 })
+  await calls.read('read', by(1_000), range)
+  const [member] = members
+  assert.ok(member !== undefined)
+  member.manner = { term: 3, revision: 490 }
+  await leases.grant(5, by(1_000))
+  await calls.read('read a lease', by(1_000), range, 'local')
+  assert.deepEqual(
+    told.filter(says => says.startsWith('dcs-restored')),
+    [],
+  )
+})
+
+test('an answer to a question that was sent before the last write says nothing of a restore', async () => {
+  const { calls, by, members, told, clock } = rig({ term: 3, revision: 500 })
+  await calls.read('read', by(1_000), range)
+  const [member] = members
+  assert.ok(member !== undefined)
+  member.manner = { term: 3, revision: 500, delayMs: 200 }
+  const slow = calls.read('read', by(5_000), range)
+  await clock.advance(10)
+  member.manner = { term: 3, revision: 501 }
+  await calls.write('write', by(1_000), txn)
+  await clock.advance(300)
+  assert.equal((await slow).position.revision, 500n)
+  assert.deepEqual(
+    told.filter(says => says.startsWith('dcs-restored')),
+    [],
+  )
 })
 
 test('one member that was brought up alone from an old disk is not believed while the others have just answered', async () => {

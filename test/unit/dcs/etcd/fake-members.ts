@@ -15,7 +15,7 @@ import type {
 import { RaftTerms } from '../../../../src/dcs/etcd/terms.ts'
 import { Wire } from '../../../../src/dcs/etcd/wire.ts'
 import { noDcsMetrics } from '../../../../src/dcs/metrics.ts'
-import { tellNobody } from '../../../../src/dcs/tell.ts'
+import type { Tell } from '../../../../src/dcs/tell.ts'
 import { raceAbort } from '../../../../src/platform/deadline.ts'
 import { silentLogger } from '../../../../src/platform/log.ts'
 import type { FakeClock } from '../../../support/fake-clock.ts'
@@ -155,6 +155,7 @@ export class FakeMember implements Endpoint {
     const rpc: Partial<EtcdRpc> = {
       range: ({ isLocal }) => this.#answer(isLocal === true ? 'probe' : 'range', { keys: [] }),
       txn: () => this.#answer('txn', { succeeded: true }),
+      grant: ttlSeconds => this.#answer('grant', { id: 7n, ttlSeconds, grantedSeconds: ttlSeconds }),
       keepAlive: id => {
         const { ttl: ttlSeconds = 5 } = this.manner
         return this.#answer('keepalive', { id, ttlSeconds, grantedSeconds: ttlSeconds })
@@ -196,8 +197,9 @@ export function fakeEtcd(clock: FakeClock, size: number, isFirstContact = false)
   const wire = new Wire('/service/x/')
   const terms = new RaftTerms()
   if (!isFirstContact) terms.accept({ clusterId: '1', revision: 0n, raftTerm: 0n })
-  const told = { logger: silentLogger, metrics: noDcsMetrics, tell: tellNobody }
-  const shared = { endpoints, terms, clock, ...told }
+  const told: string[] = []
+  const tell: Tell = (kind, says) => void told.push(`${kind} ${says}`)
+  const shared = { endpoints, terms, clock, logger: silentLogger, metrics: noDcsMetrics, tell }
   const calls = new Calls({ ...shared, wire, retryTimeoutMs: 1_000 * size })
-  return { members, endpoints, terms, wire, calls, ...told, leases: new Leases({ ...shared, calls }) }
+  return { ...shared, members, wire, calls, told, leases: new Leases({ ...shared, calls }) }
 }

@@ -4,12 +4,13 @@ import type { Notice } from '../../../../src/dcs/dcs.ts'
 import { Watcher } from '../../../../src/dcs/etcd/watcher.ts'
 import { revisionOf } from '../../../../src/dcs/etcd/wire.ts'
 import { FakeClock } from '../../../support/fake-clock.ts'
-import { type FakeStream, fakeEtcd } from './fake-members.ts'
+import { type FakeMember, type FakeStream, fakeEtcd } from './fake-members.ts'
 
 /** A watch over three members with what it told so far: revisions as numbers, `stale` by its first words. */
-async function watching(streams: 1 | 2) {
+async function watching(streams: 1 | 2, firstContact?: (members: readonly FakeMember[]) => void) {
   const clock = new FakeClock()
-  const etcd = fakeEtcd(clock, 3)
+  const etcd = fakeEtcd(clock, 3, firstContact !== undefined)
+  firstContact?.(etcd.members)
   const ended = new AbortController()
   const told: (number | string)[] = []
   const watcher = new Watcher(
@@ -306,5 +307,65 @@ test('failures of other requests do not put off the deadline of a sign of life',
   assert.equal(m0.streams[0]?.progressRequests, 1, 'asked once')
   assert.equal(m0.streams[0]?.isCanceled, true)
   assert.equal(m1.streams.length, 1, 'the watch went elsewhere')
+  await close()
+})
+
+test('before anything is known most members say which etcd it is: a stranger or an old disk that answers first tells nothing', async () => {
+  for (const [manner, clusterId, term] of [
+    [{ clusterId: '77', revision: 900 }, '77', 2],
+    [{ term: 2, revision: 900 }, '1', 2],
+  ] as const) {
+    const { m0, m1, told, terms, clock, close } = await watching(1, members => {
+      for (const member of members) member.manner = { term: 9, revision: 10 }
+      const [first] = members
+      if (first !== undefined) first.manner = manner
+    })
+    assert.equal(m0.streams.length, 0, 'nothing is watched before it is known')
+    await clock.advance(300)
+    assert.deepEqual([terms.current()?.clusterId, terms.current()?.raftTerm], ['1', 9n])
+    if (m0.streams.length > 0) {
+      latest(m0).inTerm(term).created(900, clusterId)
+      await clock.advance(200)
+    }
+    latest(m1).inTerm(9).created(10)
+    latest(m1).events(11)
+    await clock.advance(0)
+    assert.deepEqual(told, ['watch started', 11])
+    await close()
+  }
+})
+
+test('a watch that starts over does not begin at a stranger either', async () => {
+  const { endpoints, members, m0, m1, m2, told, clock, close } = await watching(1)
+  latest(m0).created(10)
+  endpoints.prefer(m1)
+  latest(m0).compacted(50)
+  for (const member of members) member.manner = { revision: 60 }
+  m1.manner = { clusterId: '77', revision: 3 }
+  await clock.advance(200)
+  assert.equal(latest(m1).from, undefined, 'the next one in turn is the stranger')
+  latest(m1).created(3, '77')
+  latest(m1).events(4)
+  await clock.advance(200)
+  latest(m2).created(60)
+  latest(m2).events(61)
+  await clock.advance(0)
+  assert.deepEqual(told.slice(-2), ['watch started', 61])
+  assert.ok(!told.includes(4))
+  await close()
+})
+
+test('an etcd that was replaced while the watch was away is followed once it is believed', async () => {
+  const { members, m0, m1, told, clock, close } = await watching(1)
+  latest(m0).created(10)
+  for (const member of members) member.manner = { clusterId: '77', revision: 3 }
+  latest(m0).end()
+  await clock.advance(200)
+  latest(m1).created(3, '77')
+  for (let waitedMs = 0; waitedMs < 5_000; waitedMs += 200) {
+    await clock.advance(200)
+    for (const member of members) if (member.streams.length > 0) latest(member).created(3, '77')
+  }
+  assert.equal(told.filter(one => one === 'watch started').length, 2)
   await close()
 })
