@@ -1,12 +1,17 @@
 // What clients see of planned switchovers: shared by the short and the long run.
 
 import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { Cluster } from '../../src/demo/cluster.ts'
-import type { SqlTarget } from '../../src/demo/sql.ts'
+import { serverBinDir } from '../../src/demo/member.ts'
+import { queryOnce, type SqlTarget } from '../../src/demo/sql.ts'
 import { waitFor } from '../../src/demo/wait.ts'
+import type { Fixture } from '../support/fixture.ts'
+import { runProgram } from '../support/run-program.ts'
 
 const CONNECT_MS = 5_000
 const TRANSACTION_MS = 1_500
@@ -19,10 +24,20 @@ interface Seen {
   readonly abortedTransactions: string[]
   ended: number
   readonly otherEnds: string[]
+  /** Of pgbench: transactions, runs that ended early, and every error that was not the end of an idle session. */
+  readonly bench: { transactions: number; endedRuns: number; readonly errors: string[] }
+}
+
+/** A target in clear text and in TLS, in turn. */
+function* inTurn(target: SqlTarget): Generator<SqlTarget, never> {
+  for (;;) {
+    yield target
+    yield { ...target, ssl: { rejectUnauthorized: false } }
+  }
 }
 
 function clientOf(target: SqlTarget): pg.Client {
-  const { host, port, user, password } = target
+  const { host, port, user, password, ssl } = target
   const client = new pg.Client({
     host,
     port,
@@ -30,6 +45,7 @@ function clientOf(target: SqlTarget): pg.Client {
     password,
     database: 'postgres',
     connectionTimeoutMillis: CONNECT_MS,
+    ...(ssl === undefined ? {} : { ssl }),
   })
   client.on('error', () => {})
   return client
@@ -43,8 +59,9 @@ async function connecting(
   signal: AbortSignal,
 ): Promise<void> {
   const running = new Set<Promise<void>>()
-  while (!signal.aborted) {
-    const one = connectOnce(target, seen).finally(() => running.delete(one))
+  for (const next of inTurn(target)) {
+    if (signal.aborted) break
+    const one = connectOnce(next, seen).finally(() => running.delete(one))
     running.add(one)
     await sleep(1000 / perSecond)
   }
@@ -113,6 +130,35 @@ async function transacting(target: SqlTarget, seen: Seen, signal: AbortSignal): 
   }
 }
 
+/** A short transaction, forty times a second: what saturates the machine would measure the machine. */
+const BENCH_SCRIPT = 'BEGIN;\nINSERT INTO bench VALUES (1);\nEND;\n'
+/** The end of an idle session: found when the next transaction is to begin, whose command is the first. */
+const IDLE_END =
+  /^pgbench: error: client \d+ script 0 aborted in command 0 query 0: FATAL: {2}terminating connection/
+/** Lines that only say what follows from another one. */
+const CONSEQUENCES =
+  /^$|^server closed the connection|^\tThis probably means|^\tbefore or while|^pgbench: error: Run was aborted|^pgbench \(15|^pgbench: error: client \d+ aborted: could not send/
+
+/** pgbench, begun anew whenever it has ended. */
+async function benching(target: SqlTarget, script: string, seen: Seen, signal: AbortSignal): Promise<void> {
+  const pgbench = path.join(await serverBinDir(), 'pgbench')
+  const env = {
+    PGHOST: target.host,
+    PGPORT: String(target.port),
+    PGUSER: target.user,
+    PGPASSWORD: target.password,
+    PGSSLMODE: target.ssl === undefined ? 'disable' : 'require',
+    PGCONNECT_TIMEOUT: String(CONNECT_MS / 1000),
+  }
+  while (!signal.aborted) {
+    const ran = await runProgram([pgbench, '-n', '-c', '2', '-T', '5', '-R', '40', '-f', script, 'postgres'], { env })
+    seen.bench.transactions += Number(/actually processed: (\d+)/.exec(ran.stdout)?.[1] ?? 0)
+    if (ran.code !== 0) seen.bench.endedRuns += 1
+    const lines = ran.stderr.split('\n').filter(line => !IDLE_END.test(line) && !CONSEQUENCES.test(line))
+    seen.bench.errors.push(...lines)
+  }
+}
+
 function untilAborted(signal: AbortSignal): Promise<'aborted'> {
   return new Promise(resolve => signal.addEventListener('abort', () => resolve('aborted'), { once: true }))
 }
@@ -163,7 +209,11 @@ export async function switchOverDuring(
 }
 
 /** Switches over `times` times under load; asserts what clients may expect. */
-export async function switchOverUnderLoad(t: TestContext, cluster: Cluster, times: number): Promise<void> {
+export async function switchOverUnderLoad(
+  t: TestContext,
+  { cluster, work }: Pick<Fixture, 'cluster' | 'work'>,
+  times: number,
+): Promise<void> {
   const [proxy] = cluster.proxies
   assert.ok(proxy)
   const seen: Seen = {
@@ -173,13 +223,21 @@ export async function switchOverUnderLoad(t: TestContext, cluster: Cluster, time
     abortedTransactions: [],
     ended: 0,
     otherEnds: [],
+    bench: { transactions: 0, endedRuns: 0, errors: [] },
   }
+  const script = path.join(work.data, 'bench.sql')
+  await writeFile(script, BENCH_SCRIPT)
+  const [plain, encrypted] = [proxy.write, { ...proxy.write, ssl: { rejectUnauthorized: false } }]
+  await queryOnce(plain, 'CREATE TABLE IF NOT EXISTS bench (id int)')
   const stopping = new AbortController()
   const { signal } = stopping
   const load = Promise.all([
     connecting(proxy.write, 20, seen, signal),
-    ...Array.from({ length: 5 }, () => pooled(proxy.write, seen, signal)),
-    ...Array.from({ length: 3 }, () => transacting(proxy.write, seen, signal)),
+    ...Array.from({ length: 6 }, (_, index) => pooled(index % 2 === 0 ? plain : encrypted, seen, signal)),
+    ...Array.from({ length: 4 }, (_, index) =>
+      transacting(index % 2 === 0 ? plain : encrypted, seen, signal),
+    ),
+    ...[plain, encrypted].map(target => benching(target, script, seen, signal)),
   ])
   try {
     await sleep(1000)
@@ -190,10 +248,13 @@ export async function switchOverUnderLoad(t: TestContext, cluster: Cluster, time
   }
   t.diagnostic(
     `${times} switchovers: ${seen.connects} connects, ${seen.failedConnects.length} failed; ${seen.transactions} transactions of ${TRANSACTION_MS} ms, ` +
-      `${seen.abortedTransactions.length} aborted; ${seen.ended} idle sessions ended with 57P01, ${seen.otherEnds.length} otherwise`,
+      `${seen.abortedTransactions.length} aborted; ${seen.ended} idle sessions ended with 57P01, ${seen.otherEnds.length} otherwise; ` +
+      `pgbench: ${seen.bench.transactions} transactions in whole runs, ${seen.bench.endedRuns} runs ended between two of them`,
   )
   assert.deepEqual(seen.failedConnects, [])
   assert.deepEqual(seen.abortedTransactions, [])
   assert.deepEqual(seen.otherEnds, [])
+  assert.deepEqual(seen.bench.errors, [])
+  assert.ok(seen.bench.endedRuns > 0 && seen.bench.transactions > 0)
   assert.ok(seen.ended >= times, `${seen.ended} idle sessions were ended`)
 }

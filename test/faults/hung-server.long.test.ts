@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
 import pg from 'pg'
-import { queryOnce } from '../../src/demo/sql.ts'
+import { endQuickly, queryOnce } from '../../src/demo/sql.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { startCluster } from '../support/fixture.ts'
 
@@ -41,19 +41,30 @@ test('a server that does not let its agent in goes on serving the clients of the
   })
 })
 
-/** In a session that waits as long as the proxy holds it. */
+/** In a session that waits as long as the proxy holds it; again while its time to wait ends first. */
 async function createTable(name: string): Promise<void> {
   assert.ok(proxy)
-  const client = new pg.Client({
-    ...proxy.write,
-    ...spare,
-    database: 'postgres',
-    connectionTimeoutMillis: 20_000,
+  const target = { ...proxy.write, ...spare, database: 'postgres', connectionTimeoutMillis: 20_000 }
+  const refusals = new Set<string>()
+  await waitFor('a new session to write', { withinMs: 60_000 }, async note => {
+    const client = new pg.Client(target)
+    client.on('error', () => {})
+    try {
+      await client.connect()
+      await client.query(`CREATE TABLE ${name} (id int)`)
+      return true
+    } catch (error) {
+      note(String(error))
+      refusals.add((error as { readonly code?: string }).code ?? String(error))
+      return false
+    } finally {
+      await endQuickly(client)
+    }
   })
-  client.on('error', () => {})
-  await client.connect()
-  await client.query(`CREATE TABLE ${name} (id int)`)
-  await client.end()
+  assert.deepEqual(
+    [...refusals].filter(code => code !== '57P03'),
+    [],
+  )
 }
 
 test('a server that hangs: its member says so, new sessions wait, and go on when another one leads', async t => {

@@ -7,7 +7,7 @@ import { createServer } from 'node:net'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitFor } from '../../src/demo/wait.ts'
-import { realClock } from '../../src/platform/clock.ts'
+import { type Clock, realClock, type Timer } from '../../src/platform/clock.ts'
 import { Backend } from '../../src/proxy/backend.ts'
 import { cancelRequest, gssRequest, splits, sslRequest, startup } from '../unit/proxy/bytes.ts'
 import { first, greeting, type Rig, rig, secret, untilEmpty } from './proxy-listener-rig.ts'
@@ -96,15 +96,56 @@ export async function held(): Promise<{
   return { descriptors, heapBytes: collect === undefined ? undefined : process.memoryUsage().heapUsed }
 }
 
-/** Three equal rounds of all that; the third leaves no more behind than the second. */
-export async function threeRounds(t: TestContext, sessions: number): Promise<void> {
-  const made = await rig(t, { sessionsMax: 2000 })
+/** Knows how many timers are still to fire. */
+class CountingClock implements Clock {
+  pending = 0
+
+  monotonicMs(): number {
+    return realClock.monotonicMs()
+  }
+
+  wallMs(): number {
+    return realClock.wallMs()
+  }
+
+  setTimer(delayMs: number, run: () => void): Timer {
+    this.pending += 1
+    let isOver = false
+    const end = () => {
+      if (!isOver) this.pending -= 1
+      isOver = true
+    }
+    const timer = realClock.setTimer(delayMs, () => {
+      end()
+      run()
+    })
+    return {
+      cancel: () => {
+        end()
+        timer.cancel()
+      },
+    }
+  }
+
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
+    return realClock.sleep(delayMs, signal)
+  }
+}
+
+/**
+ * Three equal rounds of all that, each first packet cut at `cutsMax` places at most; the third leaves no more behind than the
+ * second, and no timer is left.
+ */
+export async function threeRounds(t: TestContext, sessions: number, cutsMax: number): Promise<void> {
+  const clock = new CountingClock()
+  const made = await rig(t, { sessionsMax: 2000, clock })
   const backend = await echoing(t)
   made.backends = [backend]
   const left: Awaited<ReturnType<typeof held>>[] = []
   for (let round = 0; round < 3; round += 1) {
     for (const packet of firstPackets(7)) {
-      const pieces = [...splits(packet)].filter((_, index) => index % Math.ceil(packet.length / 20) === 0)
+      const every = Math.max(1, Math.ceil(packet.length / cutsMax))
+      const pieces = [...splits(packet)].filter((_, index) => index % every === 0)
       await Promise.all(pieces.map(piece => sendSplit(made, piece)))
     }
     for (let from = 0; from < sessions; from += 50) {
@@ -113,6 +154,10 @@ export async function threeRounds(t: TestContext, sessions: number): Promise<voi
     }
     await untilEmpty(made)
     await waitFor('the server to be left', { withinMs: WITHIN_MS }, () => backend.sessions.size === 0)
+    await waitFor('all timers to be over', { withinMs: WITHIN_MS }, note => {
+      note(String(clock.pending))
+      return clock.pending === 0
+    })
     await sleep(200)
     left.push(await held())
   }

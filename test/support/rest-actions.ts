@@ -24,7 +24,7 @@ const FUTURE = '2037-01-01T00:00:00+00:00'
 const PAST = '2001-01-01T00:00:00+00:00'
 const PARSE = /^Unable to parse scheduled timestamp\. It should be in an unambiguous format, e\.g\. ISO 8601$/
 
-const rows: readonly Row[] = [
+export const actionRows: readonly Row[] = [
   row('PATCH /config', undefined, 'leader', 411),
   row('PATCH /config', '', 'leader', 400),
   row('PATCH /config', '{"a":', 'leader', 400),
@@ -161,7 +161,7 @@ export function testRestActions(cluster: Cluster, keeper: 'pgherd' | 'patroni'):
     known ??= findSides(cluster)
     return known
   }
-  for (const { call, body, to, code, says, since } of rows) {
+  for (const { call, body, to, code, says, since } of actionRows) {
     if (since !== undefined && keeper === 'patroni') continue
     const shown = body === undefined ? 'without a body' : `with ${JSON.stringify(body)}`
     const when = since === undefined ? '' : ` (since ${since})`

@@ -9,7 +9,7 @@ import type { Member } from '../../src/demo/member.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { rawAnswer } from './raw-http.ts'
 
-/** A row: request, code on the leader, code on the replica; `since` marks what Debian's 3.0.2 does not have yet. */
+/** A row of health checks: request, code on the leader, code on the replica; `since` marks what Debian's 3.0.2 does not have yet. */
 interface Row {
   readonly request: string
   readonly leader: number
@@ -17,7 +17,7 @@ interface Row {
   readonly since?: string
 }
 
-const rows: readonly Row[] = [
+export const restRows: readonly Row[] = [
   row('/', 200, 503),
   row('/primary', 200, 503),
   row('/master', 200, 503),
@@ -61,7 +61,7 @@ const rows: readonly Row[] = [
 ]
 
 /** GETs that are no health checks, with their code everywhere, and whether there is a body. */
-const documents: readonly (readonly [string, number, boolean])[] = [
+export const restDocuments: readonly (readonly [string, number, boolean])[] = [
   ['/patroni', 200, true],
   ['/patroni/x', 200, true],
   ['/cluster', 200, true],
@@ -70,6 +70,46 @@ const documents: readonly (readonly [string, number, boolean])[] = [
   ['/history', 200, true],
   ['/metrics', 200, true],
   ['/liveness', 200, false],
+  ['/liveness/x', 200, false],
+  ['/readiness', 200, false],
+  ['/readiness?lag=16MB', 200, false],
+  ['/readiness?lag=16MB&mode=write', 200, false],
+  ['/readiness?mode=apply', 200, false],
+  ['/cluster/x', 200, true],
+  ['/history/x', 200, true],
+  ['/metrics/x', 200, true],
+  ['/failsafe', 502, true],
+  ['/failsafe/x', 502, true],
+]
+
+/** Patroni's metrics, and since when the real one has them; undefined: 3.0.2 does. */
+export const restMetrics: readonly (readonly [string, string?])[] = [
+  ['patroni_version'],
+  ['patroni_postgres_running'],
+  ['patroni_postmaster_start_time'],
+  ['patroni_primary'],
+  ['patroni_xlog_location'],
+  ['patroni_standby_leader'],
+  ['patroni_replica'],
+  ['patroni_sync_standby'],
+  ['patroni_quorum_standby', '4.0'],
+  ['patroni_xlog_received_location'],
+  ['patroni_xlog_replayed_location'],
+  ['patroni_xlog_replayed_timestamp'],
+  ['patroni_xlog_paused'],
+  ['patroni_postgres_streaming', '3.1'],
+  ['patroni_postgres_in_archive_recovery', '3.1'],
+  ['patroni_postgres_server_version'],
+  ['patroni_cluster_unlocked'],
+  ['patroni_failsafe_mode_is_active'],
+  ['patroni_failsafe_mode_enabled', '4.1'],
+  ['patroni_failsafe_member', '4.1'],
+  ['patroni_postgres_timeline'],
+  ['patroni_dcs_last_seen'],
+  ['patroni_pending_restart'],
+  ['patroni_is_paused'],
+  ['patroni_postgres_state', '4.1'],
+  ['patroni_failover_priority', '4.1'],
 ]
 
 /** By OPTIONS and HEAD these are health checks of unknown names. */
@@ -104,7 +144,7 @@ export function testRestTable(cluster: Cluster, keeper: 'pgherd' | 'patroni'): v
     known ??= findSides(cluster)
     return known
   }
-  for (const { request, leader, replica, since } of rows) {
+  for (const { request, leader, replica, since } of restRows) {
     if (since !== undefined && keeper === 'patroni') continue
     const when = since === undefined ? '' : ` (since ${since})`
     test(`${called}: GET, HEAD and OPTIONS ${request} are ${leader} on the leader, ${replica} on a replica${when}`, async () => {
@@ -113,7 +153,7 @@ export function testRestTable(cluster: Cluster, keeper: 'pgherd' | 'patroni'): v
       await untilCodes(second, request, replica)
     })
   }
-  for (const [target, code, hasBody] of documents) {
+  for (const [target, code, hasBody] of restDocuments) {
     test(`${called}: GET ${target} is ${code} ${hasBody ? 'with' : 'without'} a body everywhere`, async () => {
       for (const member of await sides()) {
         const answer = await rawAnswer(member.host.address, member.config.restPort, 'GET', target)
@@ -228,6 +268,15 @@ function testFields(called: string, sides: Sides): void {
     })
   })
 
+  test(`${called}: /metrics has every name, on the leader and on a replica`, async () => {
+    const wanted = restMetrics.filter(([, since]) => since === undefined || called === 'pgherd')
+    for (const member of await sides()) {
+      const { body } = await member.rest('/metrics')
+      const missing = wanted.filter(([name]) => !new RegExp(`^${name} ?\\{`, 'm').test(body))
+      assert.deepEqual(missing, [], member.name)
+    }
+  })
+
   test(`${called}: /metrics says who is primary and where`, async () => {
     const [leader, replica] = await sides()
     const value = async (member: Member, name: string) =>
@@ -243,7 +292,7 @@ function testFields(called: string, sides: Sides): void {
   })
 }
 
-async function findSides(cluster: Cluster): Promise<readonly [Member, Member]> {
+export async function findSides(cluster: Cluster): Promise<readonly [Member, Member]> {
   const leader = await cluster.leader()
   const [replica] = await cluster.replicas()
   assert.ok(replica)
@@ -251,7 +300,7 @@ async function findSides(cluster: Cluster): Promise<readonly [Member, Member]> {
 }
 
 /** All three methods give this code. A member answers from its last look: the leader's new position may be known before ours. */
-async function untilCodes(member: Member, target: string, code: number): Promise<void> {
+export async function untilCodes(member: Member, target: string, code: number): Promise<void> {
   const what = `GET, HEAD and OPTIONS ${target} of ${member.name} to be ${code}`
   await waitFor(what, { withinMs: 10_000, everyMs: 250 }, async note => {
     const now = await codes(member, target)
