@@ -54,7 +54,8 @@ export interface PoolEvidence {
 export function poolMembers(pool: PoolSpec, evidence: PoolEvidence): readonly string[] {
   if (pool.kind === 'servers') return checkedServers(pool, evidence)
   const names = [...evidence.members.keys()].filter(name => belongs(pool, name, evidence)).sort()
-  return withoutBackups(pool, names)
+  const members = withoutBackups(pool, names)
+  return members.length > 0 ? members : lonelyStandbyLeader(pool, evidence)
 }
 
 function belongs(pool: PoolSpec, name: string, evidence: PoolEvidence): boolean {
@@ -65,6 +66,18 @@ function belongs(pool: PoolSpec, name: string, evidence: PoolEvidence): boolean 
   if (name === evidence.leader)
     return pool.kind === 'any' && name === evidence.writer && isAnyPrimary(health, pool, tags)
   return readsFrom(name, health, tags, evidence) && passes(pool.filter, name, health, tags, evidence)
+}
+
+/** A standby cluster's leader takes no writes that reads could disturb: it serves them when no replica does. */
+function lonelyStandbyLeader(pool: PoolSpec, evidence: PoolEvidence): readonly string[] {
+  const { leader } = evidence
+  if (leader === undefined || pool.kind === 'standby-leader' || pool.filter.sync === 'sync') return []
+  const health = evidence.health.get(leader) ?? unknownHealth
+  const tags = evidence.members.get(leader)?.tags ?? {}
+  const isDisabled = pool.servers.some(({ name, isDisabled: isOut }) => name === leader && isOut)
+  const isOut = isDisabled || evidence.nowMs < health.avoidUntilMs || isTagged(tags, 'noloadbalance')
+  if (isOut || !isStandbyLeader(leader, health, evidence)) return []
+  return hasTags(pool.filter, health.answer?.tags ?? {}, tags) ? [leader] : []
 }
 
 /** Its agent is silent, or gets nothing out of it, but its server answers and its key is there: it stays, and does not come in that way. */

@@ -140,6 +140,19 @@ const rows: readonly (readonly [string, PoolSpec, PoolEvidence, readonly string[
     ['pg3'],
   ],
   ['the standby leader', spec({ kind: 'standby-leader' }), evidence({ health: standbyLead }), ['pg1']],
+  [
+    'reads go to the standby leader when no replica serves them',
+    spec(),
+    evidence({ health: new Map([...standbyLead].filter(([name]) => name === 'pg1')) }),
+    ['pg1'],
+  ],
+  ['and not while one does', spec(), evidence({ health: standbyLead }), ['pg2', 'pg3']],
+  [
+    'nor where commits must have been confirmed',
+    filter({ sync: 'sync' }),
+    evidence({ health: new Map([...standbyLead].filter(([name]) => name === 'pg1')) }),
+    [],
+  ],
   ['no standby leader in a cluster with a primary', spec({ kind: 'standby-leader' }), evidence(), []],
   [
     'a backup only when nobody else is there',
@@ -247,7 +260,7 @@ test('when the store is silent the leader’s own answers extend the route only 
   assert.equal(known({ isStoreSilent: false, onDcsLoss: 'close' }), 1090)
 })
 
-test('for all pools and evidence: nobody is in a pool that the leader key names, is tagged out, or never answered', () => {
+test('for all pools and evidence: nobody is in a pool that leads as a primary, is tagged out, or never answered', () => {
   const one = fc.record({
     role: fc.constantFrom('primary', 'replica', 'standby_leader'),
     state: fc.constantFrom('running', 'starting'),
@@ -277,12 +290,13 @@ test('for all pools and evidence: nobody is in a pool that the leader key names,
         })
         for (const name of poolMembers(hasLimit ? filter({ lagBytesMax: 1000 }) : spec(), known)) {
           const member = named.find(other => other.name === name)
-          assert.ok(member !== undefined && name !== `pg${leader}`)
+          assert.ok(member !== undefined)
+          const isLeader = name === `pg${leader}`
           assert.deepEqual(
             [member.role, member.state, member.isTagged, member.isSilent],
-            ['replica', 'running', false, false],
+            [isLeader ? 'standby_leader' : 'replica', 'running', false, false],
           )
-          assert.ok(!hasLimit || member.lag <= 1000)
+          assert.ok(!hasLimit || isLeader || member.lag <= 1000)
         }
       },
     ),
