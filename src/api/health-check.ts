@@ -75,7 +75,8 @@ function baseOf(query: URLSearchParams, status: AgentStatus): Base {
   if (status.leaseLeftMs <= 0) return { leader: false, primary: false, standbyLeader: false, replica }
   if (isStandbyCluster(status.config.raw)) {
     const standbyLeader = isStandbyLeader || status.role === 'replica'
-    return { leader: true, primary: false, standbyLeader, replica: false }
+    // One that is to be demoted takes writes until it stops, and in a pause for as long as that lasts: that is the truth.
+    return { leader: true, primary: isPrimary, standbyLeader, replica: false }
   }
   return { leader: true, primary: true, standbyLeader: false, replica }
 }

@@ -82,6 +82,11 @@ const situations: readonly (readonly [string, AgentStatus, readonly string[]])[]
     replicaStatus({ ...standbyCluster, role: 'standby_leader', leaseLeftMs: 9 }),
     ['/leader', '/standby-leader', '/standby_leader', ...readOnlyFamily, '/health'],
   ],
+  [
+    'a primary that is about to become the leader of a standby cluster',
+    leaderStatus({ ...standbyCluster }),
+    [...primaryFamily, ...readOnlyFamily, '/health'],
+  ],
   ['a stopped server', replicaStatus({ state: 'stopped', role: 'demoted', facts: undefined }), []],
 ]
 
