@@ -70,7 +70,7 @@ export function standbyLeader(
 }
 
 /** Waits until a row that was written at the other side is there. */
-export async function untilRow(member: Member, table: string, withinMs = 30_000): Promise<void> {
+export async function untilRow(member: Member, table: string, withinMs = 90_000): Promise<void> {
   await waitFor(`${table} on ${member.name}`, { withinMs, everyMs: 50 }, async () => {
     const rows = await member.query('SELECT 1 FROM pg_class WHERE relname = $1', [table])
     return rows.length === 1
