@@ -67,8 +67,8 @@ export class Executor {
     this.#fence = fence
     this.#tasks = context.tasks
     this.#failsafe = context.failsafe
-    this.#context = { parts, state, keeper, fence }
-    this.#work = new Work(parts, state, keeper, fence)
+    this.#context = context
+    this.#work = new Work(context)
   }
 
   /** Runs the actions. An action that throws is logged and ends the step; what was learnt so far is returned. */
@@ -106,6 +106,9 @@ export class Executor {
         return this.#acquire()
       case 'reattach-leader':
         return this.#reattach()
+      case 'arm-watchdog':
+        await this.#context.watchdog.arm()
+        return {}
       case 'follow':
         await postgres.follow(action.upstream, Deadline.in(clock, FOLLOW_TIMEOUT_MS))
         return {}
@@ -255,6 +258,7 @@ export class Executor {
     switch (action.kind) {
       case 'release-leader':
         await mustWin(this.#keeper.release(by).then(outcome => ({ outcome })))
+        if (this.#state.server.process === 'stopped') this.#context.callbacks.demoted()
         return
       case 'register-system-id':
         await mustWin(this.#register(action.systemId, by))

@@ -10,6 +10,7 @@ import type { Timer } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { ServerFacts } from '../postgres/port.ts'
+import { Callbacks } from './callbacks.ts'
 import { demote } from './demote.ts'
 import { Failsafe, type FailsafeCall } from './failsafe.ts'
 import { failsafeBody, failsafeMembers } from './failsafe-key.ts'
@@ -22,6 +23,8 @@ import { Operator } from './operator.ts'
 import type { AgentParts } from './parts.ts'
 import { AgentState, memberRole, memberState, pendingReasons, troubleOf } from './state.ts'
 import { Tasks } from './tasks.ts'
+import { Watchdog } from './watchdog.ts'
+import type { WorkContext } from './work.ts'
 
 const REFRESH_MS = 1_000
 const LAST_WORDS_MS = 2_000
@@ -45,6 +48,8 @@ export interface AgentFace {
   readonly isRestartPending: boolean
   /** A leader that the others' word keeps, or a member that has given its word. */
   readonly isFailsafeActive: boolean
+  /** A watchdog is required and does not work. */
+  readonly isWatchdogFailed: boolean
   readonly pendingReasons: JsonObject
   readonly scheduledRestart: JsonObject | undefined
   readonly pgherd: JsonObject
@@ -57,6 +62,8 @@ export class Agent {
   readonly #fence: Fence
   readonly #failsafe: Failsafe
   readonly #tasks: Tasks
+  readonly #watchdog: Watchdog
+  readonly #callbacks: Callbacks
   readonly #loop: Loop
   /** Orders for this one member. */
   readonly operator: Operator
@@ -79,6 +86,7 @@ export class Agent {
         log,
         onLost: (why, loss) => this.#onLost(why, loss),
         onRenewed: tookMs => parts.metrics.leaseRenewed(tookMs),
+        onProven: () => this.#watchdog.proven(),
       },
       {
         ttlMs: config.ttlSeconds * 1000,
@@ -94,6 +102,24 @@ export class Agent {
       suspendAwareMs: parts.suspendAwareMs,
       onFenced: says => this.#onFenced(says),
     })
+    this.#watchdog = new Watchdog({
+      watchdogs: parts.watchdogs,
+      config: () => parts.local.watchdog,
+      keeper: this.#keeper,
+      isFencing: () => this.#fence.isActing,
+      clock,
+      log,
+      onFed: isDone => parts.metrics.watchdogFed(isDone),
+    })
+    this.#callbacks = new Callbacks({
+      scope: local.scope,
+      run: parts.runScript,
+      clock,
+      log,
+      scripts: () => parts.settingsFor(this.#state.config).scripts,
+      how: () => parts.local.scripts,
+      onEnded: (action, result) => parts.metrics.callbackEnded(action, result),
+    })
     this.#failsafe = new Failsafe({
       me: local.name,
       keeper: this.#keeper,
@@ -107,8 +133,8 @@ export class Agent {
       body: () => failsafeBody(parts, this.#state),
       onConfirmed: (isAccepted, isFirst) => this.#onFailsafe(isAccepted, isFirst),
     })
-    this.#loop = new Loop(parts, this.#state, this.#keeper, this.#fence, this.#tasks, this.#failsafe)
-    const context = { parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
+    const context = this.#context()
+    this.#loop = new Loop({ ...context, tasks: this.#tasks, failsafe: this.#failsafe })
     const { upkeep } = this.#loop
     this.operator = new Operator(
       context,
@@ -118,8 +144,24 @@ export class Agent {
     )
   }
 
+  #context(): WorkContext {
+    return {
+      parts: this.#parts,
+      state: this.#state,
+      keeper: this.#keeper,
+      fence: this.#fence,
+      watchdog: this.#watchdog,
+      callbacks: this.#callbacks,
+    }
+  }
+
   get dcs(): Dcs {
     return this.#parts.dcs
+  }
+
+  /** Does a watchdog watch over this machine for us? */
+  get isWatched(): boolean {
+    return this.#watchdog.state.isArmed
   }
 
   /** Does the server serve on the strength of our lease? */
@@ -184,6 +226,8 @@ export class Agent {
 
   #onFenced(says: string): void {
     this.#parts.metrics.fenced()
+    void this.#watchdog.standDown()
+    this.#callbacks.stopped('demoted')
     this.#parts.events.record({ kind: 'fenced', says })
     this.#loop.wake()
   }
@@ -210,6 +254,7 @@ export class Agent {
   /** The node's file was read again: the server gets its settings again, too. */
   reloaded(): void {
     this.#state.appliedSettings = undefined
+    this.#state.isReloadOrdered = true
     this.#loop.wake()
   }
 
@@ -240,6 +285,7 @@ export class Agent {
       nextTurnAtMs: state.nextTurnAtMs,
       isRestartPending: state.server.facts?.isRestartPending ?? false,
       isFailsafeActive: this.#failsafe.isLeading || this.#failsafe.promisedTo !== undefined,
+      isWatchdogFailed: !this.#watchdog.state.isHealthy,
       pendingReasons: pendingReasons(state),
       scheduledRestart:
         state.scheduledRestart === undefined
@@ -261,7 +307,6 @@ export class Agent {
    * that would show it alive has ended, so the stop itself does.
    */
   async #stopServer(): Promise<void> {
-    const context = { parts: this.#parts, state: this.#state, keeper: this.#keeper, fence: this.#fence }
     let pulse: Timer | undefined
     const beat = () => {
       this.#keeper.noteTurn()
@@ -271,7 +316,7 @@ export class Agent {
     try {
       await leaveSync(this.#parts, this.#state, this.#loop.upkeep)
       this.#parts.log.info('stopping the server')
-      await demote(context, { mode: 'graceful', release: true, heirs: undefined })
+      await demote(this.#context(), { mode: 'graceful', release: true, heirs: undefined })
     } finally {
       pulse?.cancel()
     }
@@ -317,6 +362,8 @@ export class Agent {
     this.#keeper.stop()
     this.#failsafe.stop()
     this.#fence.stop()
+    // A device that is closed without a word resets the machine: right for a server that could not be stopped, and only there.
+    await this.#watchdog.settled()
     await Deadline.in(clock, LAST_WORDS_MS)
       .run('closing', () => postgres.close())
       .catch(error => log.warning(messageOf(error)))

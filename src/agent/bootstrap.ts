@@ -13,6 +13,7 @@ import { historyMark, remoteUpstream } from './rules/source.ts'
 import { takeSettings } from './server-settings.ts'
 import { stopQuickly } from './stop-quickly.ts'
 import { type MemoryUpdate, noUpdate } from './tasks.ts'
+import { armWatchdog } from './watchdog.ts'
 import type { WorkContext } from './work.ts'
 
 const WRITE_MS = 10_000
@@ -35,6 +36,7 @@ export async function bootstrapCluster(context: WorkContext, signal: AbortSignal
       remote === undefined
         ? await parts.postgres.bootstrap(signal)
         : await copyRemote(context, remote, signal)
+    if (remote === undefined) await armWatchdog(context)
     await lead(context, ours, systemId)
     state.lastTerm = keeper.hold?.createRevision
     state.lockMs = undefined

@@ -36,6 +36,7 @@ export type Action =
   | Ask
   | { readonly kind: 'acquire-leader' }
   | { readonly kind: 'reattach-leader' }
+  | { readonly kind: 'arm-watchdog' }
   | { readonly kind: 'release-leader' }
   | { readonly kind: 'register-system-id'; readonly systemId: string }
   | { readonly kind: 'write-config' }
@@ -95,6 +96,7 @@ export function needsAnotherStep(action: Action): boolean {
     case 'check-wal':
     case 'acquire-leader':
     case 'reattach-leader':
+    case 'arm-watchdog':
     case 'register-system-id':
     case 'write-sync':
     case 'delete-sync':

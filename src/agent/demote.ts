@@ -8,6 +8,7 @@ import { Deadline } from '../platform/deadline.ts'
 import type { StopResult } from '../postgres/port.ts'
 import type { Demotion } from './decision.ts'
 import { drain } from './drain.ts'
+import { beforeStop } from './own-scripts.ts'
 import { syncPromise, walPosition } from './race.ts'
 import { includesName } from './sync/names.ts'
 import { unchanged } from './synchronous.ts'
@@ -36,12 +37,14 @@ const backInPlace: MemoryUpdate = memory => ({ ...memory, role: 'primary', isOur
 
 /** Stops the server and, if asked to, gives the leader key away as soon as that is safe. */
 export async function demote(context: WorkContext, demotion: Demotion): Promise<MemoryUpdate> {
-  const { parts, state, fence } = context
+  const { parts, state, fence, watchdog, callbacks } = context
   const stopped = new AbortController()
   const orderModRevision = state.lastView?.requestModRevision
   state.isStopExpected = true
   const isGraceful = demotion.mode === 'graceful'
   let handedOver: Promise<void> | undefined
+  const wasStopped = state.server.process === 'stopped'
+  if (isGraceful) await beforeStop(context, gracefulStopMs(context))
   const isOrdered = state.lastView?.request !== undefined
   const isPrepared = isGraceful && demotion.release && isOrdered && (await drainFirst(context))
   const positionBefore = state.server.facts === undefined ? undefined : walPosition(state.server.facts)
@@ -72,6 +75,9 @@ export async function demote(context: WorkContext, demotion: Demotion): Promise<
     return demoted
   }
   fence.disarm()
+  void watchdog.standDown()
+  // An ordered change of the leader is told as one: by then the key may belong to somebody else.
+  if (!wasStopped) callbacks.stopped(demotion.heirs === undefined ? undefined : 'demoted')
   if (!demotion.release) return demoted
   if (demotion.heirs !== undefined && !(await isSafeToGo(context, demotion.heirs, result))) {
     return await refuse(context, orderModRevision)
@@ -117,11 +123,12 @@ async function handOver(
   positionBefore: Lsn | undefined,
   stopped: AbortSignal,
 ): Promise<void> {
-  const { parts, fence } = context
+  const { parts, fence, watchdog } = context
   while (!stopped.aborted) {
     if (await hasHeir(context, demotion.heirs, checkpointLsn)) {
       // The control file says "shut down": no backend is left that could acknowledge anything.
       fence.disarm()
+      void watchdog.standDown()
       await release(context, positionBefore)
       return
     }

@@ -26,6 +26,8 @@ export class LeaseDeadline {
   #provenUntilMs = Number.NEGATIVE_INFINITY
   #movedEndsMs = Number.POSITIVE_INFINITY
   #extendedUntilMs = Number.NEGATIVE_INFINITY
+  #provenAtMs = Number.NEGATIVE_INFINITY
+  #extendedAtMs = Number.NEGATIVE_INFINITY
 
   get suspendedMs(): number {
     return this.#suspendedMs
@@ -44,6 +46,11 @@ export class LeaseDeadline {
   /** The monotonic instant after which nobody may be a primary on the strength of this. */
   get safeUntilMs(): number {
     return Math.max(this.#byLeaseMs(), this.#extendedUntilMs)
+  }
+
+  /** Since when our leadership has been certain for a ttl: the older of the two things that must hold, or the others' word. */
+  get provenSinceMs(): number {
+    return Math.max(Math.min(this.#renewedAtMs, this.#provenAtMs), this.#extendedAtMs)
   }
 
   /** Has the deadline come from the others' word? */
@@ -69,12 +76,15 @@ export class LeaseDeadline {
   /** The key hangs on a lease of this ttl since a write that left at this instant: what was proven of another one is over. */
   taken(asked: Instant, ttlMs: number): void {
     this.#provenUntilMs = Number.NEGATIVE_INFINITY
+    this.#provenAtMs = Number.NEGATIVE_INFINITY
     this.proven(asked, ttlMs)
   }
 
   /** A linearizable answer, asked for at this instant, knew the key on its lease of this ttl. */
   proven(asked: Instant, ttlMs: number): void {
-    this.#provenUntilMs = Math.max(this.#provenUntilMs, this.since(asked) + ttlMs * (1 - DRIFT))
+    const atMs = this.since(asked)
+    this.#provenAtMs = Math.max(this.#provenAtMs, atMs)
+    this.#provenUntilMs = Math.max(this.#provenUntilMs, atMs + ttlMs * (1 - DRIFT))
   }
 
   /** The key may hang on this other lease already, which nobody renews before that is known. */
@@ -87,12 +97,14 @@ export class LeaseDeadline {
   }
 
   /** The others' word counts whatever becomes of our lease; it is never shortened by a later one. */
-  extended(untilMs: number): void {
+  extended(untilMs: number, sentAtMs: number): void {
     this.#extendedUntilMs = untilMs
+    this.#extendedAtMs = sentAtMs
   }
 
   noLongerExtended(): void {
     this.#extendedUntilMs = Number.NEGATIVE_INFINITY
+    this.#extendedAtMs = Number.NEGATIVE_INFINITY
   }
 
   /** The machine slept this long: every time in etcd went on. */
@@ -103,6 +115,8 @@ export class LeaseDeadline {
     this.#provenUntilMs -= suspendedMs
     this.#movedEndsMs -= suspendedMs
     this.#extendedUntilMs -= suspendedMs
+    this.#provenAtMs -= suspendedMs
+    this.#extendedAtMs -= suspendedMs
   }
 
   #byLeaseMs(): number {

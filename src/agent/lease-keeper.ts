@@ -35,6 +35,8 @@ export interface LeaseKeeperParts {
   readonly onLost: (why: string, loss: Loss) => void
   /** Called with the duration of each successful renewal. */
   readonly onRenewed: (tookMs: number) => void
+  /** Something has proven our leadership anew; since when it is certain tells `provenSinceMs`. */
+  readonly onProven?: () => void
 }
 
 /** Taken before a linearizable request leaves. */
@@ -117,6 +119,11 @@ export class LeaseKeeper {
     return this.#deadline.renewedAtMs
   }
 
+  /** Since when our leadership has been certain for a ttl. */
+  get provenSinceMs(): number {
+    return this.#deadline.provenSinceMs
+  }
+
   /** The last deadline that came from the other members' word; it counts although the hold may be lost by now. */
   get extendedUntilMs(): number {
     return this.#deadline.extendedUntilMs
@@ -137,7 +144,8 @@ export class LeaseKeeper {
   /** All other members promised at `sentAtMs` or later not to lead for a ttl. A deadline that has passed is not brought back. */
   extend(sentAtMs: number): boolean {
     if (!this.isExtensible) return false
-    this.#deadline.extended(sentAtMs + this.#askedTtlMs - marginMs(this.#askedTtlMs))
+    this.#deadline.extended(sentAtMs + this.#askedTtlMs - marginMs(this.#askedTtlMs), sentAtMs)
+    this.#parts.onProven?.()
     return true
   }
 
@@ -319,6 +327,7 @@ export class LeaseKeeper {
       this.#hold = holdOf(leader)
       this.#isSuspect = false
       this.#deadline.proven(asked, this.#askedTtlMs)
+      this.#parts.onProven?.()
     }
   }
 
@@ -351,6 +360,7 @@ export class LeaseKeeper {
     this.#isSuspect = false
     this.#deadline.taken(asked, this.#askedTtlMs)
     this.#note(lease)
+    this.#parts.onProven?.()
   }
 
   #note(lease: DatedLease): void {
@@ -386,6 +396,7 @@ export class LeaseKeeper {
       if (this.#lease?.id !== lease.id) return
       if (renewed.outcome === 'won') {
         this.#note(renewed.lease)
+        this.#parts.onProven?.()
         this.#parts.onRenewed(clock.monotonicMs() - beganAtMs)
       } else if (renewed.outcome === 'lost') {
         this.#lease = undefined

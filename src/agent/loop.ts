@@ -6,14 +6,13 @@ import { messageOf } from '../platform/errors.ts'
 import { type Answers, Executor } from './act.ts'
 import { decide } from './decide.ts'
 import { changesKeys, changesServer, type Decision, needsAnotherStep } from './decision.ts'
-import type { Failsafe } from './failsafe.ts'
-import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
-import { Observer } from './observe.ts'
+import { type LoopContext, Observer } from './observe.ts'
 import type { AgentParts } from './parts.ts'
 import type { AgentState } from './state.ts'
 import type { Tasks } from './tasks.ts'
 import { Upkeep } from './upkeep.ts'
+import type { Watchdog } from './watchdog.ts'
 
 const STEPS_MAX = 8
 const LOOKS_MAX = 3
@@ -24,6 +23,7 @@ export class Loop {
   readonly #state: AgentState
   readonly #keeper: LeaseKeeper
   readonly #tasks: Tasks
+  readonly #watchdog: Watchdog
   readonly #observer: Observer
   readonly #executor: Executor
   readonly #upkeep: Upkeep
@@ -34,21 +34,16 @@ export class Loop {
   #lastRule = ''
   #lastSaidAtMs = Number.NEGATIVE_INFINITY
 
-  constructor(
-    parts: AgentParts,
-    state: AgentState,
-    keeper: LeaseKeeper,
-    fence: Fence,
-    tasks: Tasks,
-    failsafe: Failsafe,
-  ) {
+  constructor(context: LoopContext) {
+    const { parts, state, keeper, tasks, callbacks } = context
     this.#parts = parts
     this.#state = state
     this.#keeper = keeper
     this.#tasks = tasks
-    this.#observer = new Observer({ parts, state, keeper, fence, tasks, failsafe }, () => this.wake())
-    this.#executor = new Executor({ parts, state, keeper, fence, tasks, failsafe })
-    this.#upkeep = new Upkeep(parts, state, keeper, tasks)
+    this.#watchdog = context.watchdog
+    this.#observer = new Observer(context, () => this.wake())
+    this.#executor = new Executor(context)
+    this.#upkeep = new Upkeep(parts, state, keeper, tasks, callbacks)
   }
 
   /** What the loop said last, and under which rule. */
@@ -105,7 +100,7 @@ export class Loop {
   /** One turn. Returns the name of the last rule that spoke. */
   async turn(): Promise<string> {
     this.#keeper.noteTurn()
-    await Promise.all([this.#observer.readView(), this.#lookWithoutTaskEnd()])
+    await Promise.all([this.#observer.readView(), this.#lookWithoutTaskEnd(), this.#watchdog.look()])
     this.#applyTaskUpdates()
     let answers: Answers = {}
     let decision = this.#decide(answers)

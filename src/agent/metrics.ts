@@ -5,8 +5,12 @@ import type { AgentMetrics } from './parts.ts'
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-/** Registers the agent's metrics; `leaseLeftSeconds` is read at each scrape. */
-export function createAgentMetrics(registry: Registry, leaseLeftSeconds: () => number): AgentMetrics {
+/** Registers the agent's metrics; `leaseLeftSeconds` and `isWatched` are read at each scrape. */
+export function createAgentMetrics(
+  registry: Registry,
+  leaseLeftSeconds: () => number,
+  isWatched: () => boolean,
+): AgentMetrics {
   const registers = [registry]
   const turns = new Histogram({
     name: 'pgherd_agent_turn_seconds',
@@ -51,7 +55,27 @@ export function createAgentMetrics(registry: Registry, leaseLeftSeconds: () => n
     registers,
     collect: (): void => leaseLeft.set(leaseLeftSeconds()),
   })
+  const callbacks = new Counter({
+    name: 'pgherd_agent_callbacks_total',
+    help: 'Callbacks that ended, by action and by how they ended',
+    labelNames: ['action', 'result'],
+    registers,
+  })
+  const feeds = new Counter({
+    name: 'pgherd_agent_watchdog_feeds_total',
+    help: 'Times that the watchdog was fed, by result',
+    labelNames: ['result'],
+    registers,
+  })
+  const watched: Gauge = new Gauge({
+    name: 'pgherd_agent_watchdog_armed',
+    help: '1 while a watchdog resets this machine unless this agent feeds it',
+    registers,
+    collect: (): void => watched.set(isWatched() ? 1 : 0),
+  })
   return {
+    callbackEnded: (action, result) => callbacks.inc({ action, result }),
+    watchdogFed: isDone => feeds.inc({ result: isDone ? 'done' : 'failed' }),
     turn: (tookMs, rule) => turns.observe({ rule }, tookMs / 1000),
     leaseRenewed: tookMs => renewals.observe(tookMs / 1000),
     fenced: () => fences.inc(),

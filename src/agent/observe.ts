@@ -5,6 +5,7 @@ import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { ServerStatus, Upstream } from '../postgres/port.ts'
 import type { Answers } from './act.ts'
+import type { Callbacks } from './callbacks.ts'
 import type { Failsafe } from './failsafe.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
@@ -12,8 +13,9 @@ import type { AgentParts } from './parts.ts'
 import { leaderUpstream } from './rules/say.ts'
 import { namedUpstream, remoteUpstream } from './rules/source.ts'
 import type { Self, Snapshot } from './snapshot.ts'
-import type { AgentState } from './state.ts'
+import { type AgentState, memberRole } from './state.ts'
 import type { Tasks } from './tasks.ts'
+import type { Watchdog } from './watchdog.ts'
 
 const STATUS_TIMEOUT_MIN_MS = 1_000
 const STATUS_TIMEOUT_MAX_MS = 2_500
@@ -27,6 +29,8 @@ export interface LoopContext {
   readonly fence: Fence
   readonly tasks: Tasks
   readonly failsafe: Failsafe
+  readonly watchdog: Watchdog
+  readonly callbacks: Callbacks
 }
 
 export class Observer {
@@ -36,6 +40,8 @@ export class Observer {
   readonly #fence: Fence
   readonly #tasks: Tasks
   readonly #failsafe: Failsafe
+  readonly #watchdog: Watchdog
+  readonly #callbacks: Callbacks
   readonly #startedAtMs: number
   readonly #onSendersChanged: () => void
   #look: Promise<void> | undefined
@@ -48,6 +54,8 @@ export class Observer {
     this.#fence = context.fence
     this.#tasks = context.tasks
     this.#failsafe = context.failsafe
+    this.#watchdog = context.watchdog
+    this.#callbacks = context.callbacks
     this.#startedAtMs = context.parts.clock.monotonicMs()
     this.#onSendersChanged = onSendersChanged
   }
@@ -126,6 +134,8 @@ export class Observer {
     const { postgres, clock } = this.#parts
     const state = this.#state
     const takenAtMs = clock.monotonicMs()
+    const taskBefore = this.#tasks.running
+    const { endedCount } = this.#tasks
     // A server that hangs must not make the loop look hung: the lease is renewed only while turns begin in time.
     const patienceMs = Math.max(state.config.retryTimeoutSeconds * 1000, STATUS_TIMEOUT_MIN_MS)
     const server = await postgres.status(Deadline.in(clock, Math.min(patienceMs, STATUS_TIMEOUT_MAX_MS)))
@@ -144,6 +154,9 @@ export class Observer {
     }
     await this.#learnSystemId()
     this.#armOrDisarm(task)
+    // What a look saw while a task worked on the server is not told: the task's end brings a look of its own.
+    const isUndisturbed = taskBefore === undefined && this.#tasks.endedCount === endedCount
+    if (isUndisturbed && this.#tasks.running === undefined) this.#tellCallbacks(server)
   }
 
   /** A server that runs and does not tell its role, without our lease: its control file says whether it was a primary. */
@@ -181,17 +194,36 @@ export class Observer {
     }
   }
 
+  #tellCallbacks(server: ServerStatus): void {
+    if (server.process === 'running' && server.facts !== undefined)
+      this.#callbacks.running(memberRole(this.#state, this.#keeper.hold !== undefined))
+  }
+
   /** A primary on the strength of our lease is under the fence; a standby or a stopped server needs none. */
   #armOrDisarm(task: string | undefined): void {
     const { server, config } = this.#state
     // While paused nobody else is made leader by himself: a primary stays one, whatever becomes of the lease.
     if (config.isPaused && task === undefined) {
       if (!this.#fence.isActing) this.#fence.disarm()
+      void this.#watchdog.standDown()
       return
     }
     if (server.facts?.role === 'primary' && this.#keeper.hold !== undefined) this.#fence.arm()
     const isHarmless = server.facts?.role === 'replica' || server.process === 'stopped'
-    if (isHarmless && task === undefined && !this.#fence.isActing) this.#fence.disarm()
+    if (!isHarmless || task !== undefined || this.#fence.isActing) return
+    this.#fence.disarm()
+    if (this.#keeper.hold === undefined && this.#watchdog.state.isArmed) void this.#endWatch(server)
+  }
+
+  /** Without the key nothing brings a primary up; but a backend of one that is gone could still acknowledge something. */
+  async #endWatch({ process }: ServerStatus): Promise<void> {
+    const { postgres, log } = this.#parts
+    try {
+      if (process === 'stopped' && (await postgres.killFamily()) > 0) return
+      await this.#watchdog.standDown()
+    } catch (error) {
+      log.warning(`cannot look for the server's processes: ${messageOf(error)}`)
+    }
   }
 
   /** The snapshot of this instant, with what the turn has learnt so far. */
@@ -226,6 +258,7 @@ export class Observer {
         leaseId: this.#keeper.leaseId,
         isFencing: this.#fence.isActing,
       },
+      watchdog: this.#watchdog.state,
       peers: answers.peers,
       divergence: answers.divergence,
       walOnLeader: answers.walOnLeader,

@@ -219,8 +219,9 @@ export class Operator {
   }
 
   async #copyAfresh(signal: AbortSignal): Promise<void> {
-    const { parts, state, keeper, fence } = this.#context
+    const { parts, state, keeper, fence, callbacks } = this.#context
     const { postgres, clock, local } = parts
+    const wasStopped = state.server.process === 'stopped'
     const upstream = state.view === undefined ? undefined : leaderUpstream(state.view)
     if (upstream === undefined || upstream.member === local.name || keeper.hold !== undefined) {
       throw new HaError('E_NO_LEADER', 'there is no other leader to copy any more')
@@ -230,6 +231,7 @@ export class Operator {
     const { stopped } = await postgres.stop(stop)
     if (!stopped) throw new HaError('E_STOP', 'the server could not be stopped')
     fence.disarm()
+    if (!wasStopped) callbacks.stopped()
     parts.events.record({
       kind: 'reinitialize',
       says: `reinitialize: this member's data is thrown away and copied from (${upstream.member})`,

@@ -9,8 +9,10 @@ import type { Deadline } from '../platform/deadline.ts'
 import type { EventLog } from '../platform/event-log.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Postgres } from '../postgres/port.ts'
+import type { CallbackResult, RunScript } from './callbacks.ts'
 import type { AskFailsafe } from './failsafe.ts'
 import type { PeerAnswer } from './snapshot.ts'
+import type { Watchdogs } from './watchdog.ts'
 
 /** Asks members over REST, in parallel, once; a member that does not answer is in the list as not reachable. */
 export type AskPeers = (peers: ReadonlyMap<string, string>, by: Deadline) => Promise<readonly PeerAnswer[]>
@@ -30,6 +32,8 @@ export interface AgentParts {
   readonly readDynamic: ReadDynamic
   readonly settingsFor: (config: DynamicConfig) => ServerSettings
   readonly suspendAwareMs: () => number | undefined
+  readonly watchdogs: Watchdogs
+  readonly runScript: RunScript
   readonly version: string
   readonly apiUrl: string
   readonly metrics: AgentMetrics
@@ -45,4 +49,6 @@ export interface AgentMetrics {
   /** One action that `rule` ordered: done, failed, or (a long one) started or refused because another runs. */
   acted(rule: string, action: string, outcome: string): void
   failsafeAsked(isAccepted: boolean): void
+  callbackEnded(action: string, result: CallbackResult): void
+  watchdogFed(isDone: boolean): void
 }

@@ -6,6 +6,7 @@ import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Upstream } from '../postgres/port.ts'
 import { demote } from './demote.ts'
+import { beforeStop } from './own-scripts.ts'
 import { walPosition } from './race.ts'
 import { leaderUpstream } from './rules/say.ts'
 import { remoteUpstream } from './rules/source.ts'
@@ -42,8 +43,10 @@ export async function restartServer(
       : before.role === 'primary'
   state.isStopExpected = true
   const by = Deadline.in(parts.clock, STOP_MS)
+  await beforeStop(context, STOP_MS)
   const { stopped } = await parts.postgres.stop({ mode: 'fast', checkpointFirst: true, by })
   if (!stopped) return { outcome: 'failed', update: noUpdate }
+  context.callbacks.expect('on_restart')
   const started = await startAgain(context, isPrimary, timeoutMs, signal)
   if (started === 'lease-lost') {
     parts.log.warning('the lease was lost during a restart: the server does not come back as a primary')

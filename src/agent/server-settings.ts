@@ -8,7 +8,11 @@ import type { WorkContext } from './work.ts'
 const FILES_MS = 10_000
 
 /** The settings in force, by the configuration and by whether we hold the key of a standby cluster. */
-export function settingsNow({ parts, state, keeper }: Omit<WorkContext, 'fence'>): ServerSettings {
+export function settingsNow({
+  parts,
+  state,
+  keeper,
+}: Pick<WorkContext, 'parts' | 'state' | 'keeper'>): ServerSettings {
   const settings = parts.settingsFor(state.config)
   const isStandbyLeader = state.config.standbyCluster !== undefined && keeper.hold !== undefined
   return isStandbyLeader ? asStandbyLeader(settings) : settings

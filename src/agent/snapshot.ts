@@ -7,6 +7,7 @@ import type { DynamicConfig } from '../config/agent/types.ts'
 import type { LeaderHold } from '../dcs/dcs.ts'
 import type { Divergence, ServerStatus, WalOnLeader } from '../postgres/port.ts'
 import { firstSyncMemory, type SyncMemory } from './sync/scene.ts'
+import type { WatchdogState } from './watchdog.ts'
 
 /** What never changes while the process runs (a reload makes a new one). */
 export interface Self {
@@ -110,6 +111,7 @@ export interface Snapshot {
   readonly isFollowingNobody: boolean
   readonly task: RunningTask | undefined
   readonly lease: LeaseState
+  readonly watchdog: WatchdogState
   /** Answers to the `ask` actions of this turn. */
   readonly peers: readonly PeerAnswer[] | undefined
   readonly divergence: Divergence | undefined
@@ -171,6 +173,8 @@ export interface Memory {
   readonly standStill?: StandStill | undefined
   /** When this server was last given up for want of WAL, to be copied anew. */
   readonly rebuiltAtMs?: number | undefined
+  /** When `pre_promote` last refused: for the time of a lease others may try. */
+  readonly prePromoteFailedAtMs?: number
   /** The leader's synchronous upkeep. */
   readonly sync: SyncMemory
 }

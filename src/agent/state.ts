@@ -52,6 +52,8 @@ export class AgentState {
   seenSynchronousNames: string | undefined
   /** The server settings last handed over, as text. */
   appliedSettings: string | undefined
+  /** The node's file was read again: the server reads its files again whatever has changed. */
+  isReloadOrdered = false
   /** The configuration that lies beside the data, by its revision in the store. */
   keptConfigRevision: bigint | undefined
   /** The configuration that this member works by, server included, by its revision in the store. */

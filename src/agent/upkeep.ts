@@ -13,6 +13,7 @@ import { writeAsLeader } from '../dcs/leadership.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { ServerFacts } from '../postgres/port.ts'
+import type { Callbacks } from './callbacks.ts'
 import { FAILSAFE_KEY, printFailsafe } from './failsafe-key.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { printMemberKey } from './member-key.ts'
@@ -32,12 +33,14 @@ export class Upkeep {
   readonly #state: AgentState
   readonly #keeper: LeaseKeeper
   readonly #tasks: Tasks
+  readonly #callbacks: Callbacks
 
-  constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, tasks: Tasks) {
+  constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, tasks: Tasks, callbacks: Callbacks) {
     this.#parts = parts
     this.#state = state
     this.#keeper = keeper
     this.#tasks = tasks
+    this.#callbacks = callbacks
   }
 
   /** One round. Never throws. */
@@ -133,8 +136,12 @@ export class Upkeep {
     if (text !== state.appliedSettings) {
       // Also the first time: a server that was taken over may have been started with other settings.
       await postgres.configure(settings, by)
+      // The first time nobody has ordered or changed anything.
+      if (state.appliedSettings !== undefined || state.isReloadOrdered)
+        this.#callbacks.reloaded(memberRole(state, this.#keeper.hold !== undefined))
       // Only now: what failed is tried again in the next turn.
       state.appliedSettings = text
+      state.isReloadOrdered = false
       for (const warning of settings.warnings) this.#parts.log.warning(warning)
     }
     this.#noteUsed(view)

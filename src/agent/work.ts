@@ -5,11 +5,13 @@ import { Deadline, DeadlineError } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import type { Upstream } from '../postgres/port.ts'
 import { bootstrapCluster } from './bootstrap.ts'
+import type { Callbacks } from './callbacks.ts'
 import type { Action, PromotionWrite } from './decision.ts'
 import { demote } from './demote.ts'
 import { demoteCluster } from './demote-cluster.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
+import { prePromote } from './own-scripts.ts'
 import type { AgentParts } from './parts.ts'
 import { historyMark } from './rules/source.ts'
 import { takeSettings } from './server-settings.ts'
@@ -18,6 +20,7 @@ import type { AgentState } from './state.ts'
 import { stopQuickly } from './stop-quickly.ts'
 import { beginSynchronous, namesForStart, setSynchronousNames } from './synchronous.ts'
 import { type MemoryUpdate, noUpdate, type TaskPlan } from './tasks.ts'
+import { armWatchdog, type Watchdog } from './watchdog.ts'
 
 /** A standby that takes longer goes on by itself, and the loop looks after it again. */
 const STANDBY_START_MS = 10_000
@@ -37,13 +40,15 @@ export interface WorkContext {
   readonly state: AgentState
   readonly keeper: LeaseKeeper
   readonly fence: Fence
+  readonly watchdog: Watchdog
+  readonly callbacks: Callbacks
 }
 
 export class Work {
   readonly #context: WorkContext
 
-  constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, fence: Fence) {
-    this.#context = { parts, state, keeper, fence }
+  constructor(context: WorkContext) {
+    this.#context = context
   }
 
   plan(action: Long): TaskPlan {
@@ -74,7 +79,7 @@ export class Work {
           this.#failedStart,
         )
       case 'promote':
-        return task('promote', 'promote', () => this.#promote(action.sync), noUpdate)
+        return task('promote', 'promote', signal => this.#promote(action.sync, signal), noUpdate)
       case 'demote':
         return task('demote', `demoting (${action.demotion.mode})`, () =>
           demote(this.#context, action.demotion),
@@ -113,14 +118,16 @@ export class Work {
   }
 
   async #start(action: Extract<Long, { kind: 'start' }>, signal: AbortSignal): Promise<MemoryUpdate> {
-    const { fence, keeper } = this.#context
+    const { fence, keeper, callbacks } = this.#context
     await takeSettings(this.#context)
     await namesForStart(this.#context, action.as)
+    callbacks.expect('on_start')
     let mayGoOn = signal
     if (action.as === 'primary') {
       if (keeper.leftMs() <= 0 || fence.isActing)
         throw new HaError('E_LEASE_LOST', 'the lease was lost before the start')
       fence.arm()
+      await armWatchdog(this.#context)
       // The fence kills what it finds; a server that is launched after its look must not be.
       mayGoOn = AbortSignal.any([signal, fence.signal])
     }
@@ -152,8 +159,9 @@ export class Work {
     }
   }
 
-  async #promote(sync: PromotionWrite | undefined): Promise<MemoryUpdate> {
+  async #promote(sync: PromotionWrite | undefined, signal: AbortSignal): Promise<MemoryUpdate> {
     const { parts, state, keeper, fence } = this.#context
+    if (!(await prePromote(this.#context, signal))) return this.#giveUpPromotion()
     const beganAtMs = parts.clock.monotonicMs()
     if (sync !== undefined) await beginSynchronous(this.#context, sync)
     else if (state.synchronousNames.names !== undefined) await setSynchronousNames(this.#context, undefined)
@@ -177,6 +185,16 @@ export class Work {
     })
     this.#checkpointInBackground()
     return memory => ({ ...memory, role: 'primary', cleanAgainst: undefined })
+  }
+
+  /** Somebody else may be fit to lead: nobody who waits for us to be. */
+  async #giveUpPromotion(): Promise<MemoryUpdate> {
+    const { parts, keeper } = this.#context
+    const says = 'promotion cancelled because pre_promote failed: the leader key is released'
+    parts.events.record({ kind: 'pre-promote-failed', says })
+    await keeper.release(Deadline.in(parts.clock, RELEASE_TIMEOUT_MS))
+    const prePromoteFailedAtMs = parts.clock.monotonicMs()
+    return memory => ({ ...memory, role: 'replica', prePromoteFailedAtMs })
   }
 
   /** Others rewind from us only once our control file shows the new timeline; that takes a checkpoint. */
@@ -203,6 +221,7 @@ export class Work {
     const { divergence } = state
     if (divergence?.kind !== 'diverged') return noUpdate
     state.isStopExpected = true
+    if (state.server.process === 'running') this.#context.callbacks.stopped()
     const result = await parts.postgres.rewind(leader, divergence, signal)
     if (!result.ok) {
       parts.log.error(`pg_rewind from ${leader.member} failed: ${result.says}`)

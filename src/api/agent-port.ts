@@ -34,6 +34,8 @@ export interface AgentStatus {
   readonly isRestartPending: boolean
   /** A leader that the others' word keeps, or a member that has given its word. */
   readonly isFailsafeActive: boolean
+  /** A watchdog is required and does not work: this member must not lead. */
+  readonly isWatchdogFailed?: boolean
   /** By setting: old_value and new_value; empty when no setting waits. */
   readonly pendingReasons: JsonObject
   readonly scheduledRestart: JsonObject | undefined

@@ -20,6 +20,7 @@ export function statusDocument(status: AgentStatus): JsonObject {
   if (status.isPaused) document['pause'] = true
   if (view?.leader === undefined) document['cluster_unlocked'] = true
   if (status.isFailsafeActive) document['failsafe_mode_is_active'] = true
+  if (status.isWatchdogFailed === true) document['watchdog_failed'] = true
   document['dcs_last_seen'] = Math.floor((status.dcsLastSeenWallMs ?? 0) / 1000)
   if (Object.keys(tags).length > 0) document['tags'] = tags
   const systemId = facts?.systemId ?? view?.initialize?.value

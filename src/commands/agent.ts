@@ -35,6 +35,7 @@ import { createRegistry } from '../platform/metrics.ts'
 import { version } from '../platform/version.ts'
 import { LocalServer } from '../postgres/server.ts'
 import { AgentLog } from './agent-log.ts'
+import { machineWatchdogs, runCommandLine } from './agent-machine.ts'
 import { Reloader } from './agent-reload.ts'
 import { etcdOptions, refusalOf } from './etcd-options.ts'
 
@@ -155,7 +156,13 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
     get apiUrl() {
       return apiUrl(node.local)
     },
-    metrics: createAgentMetrics(registry, () => agent.status().leaseLeftMs / 1000),
+    watchdogs: machineWatchdogs,
+    runScript: runCommandLine,
+    metrics: createAgentMetrics(
+      registry,
+      () => agent.status().leaseLeftMs / 1000,
+      () => agent.isWatched,
+    ),
   }
   const agent: Agent = new Agent(parts, config)
   postgres.onGone(() => agent.wake())

@@ -1,8 +1,8 @@
 // Calls of the C library that Node does not offer: raw sockets, ioctl, socket options. Through koffi's prebuilt module,
 // which is optional: on a processor that it was not built for everything else works, and what needs a call says so.
 //
-// Calls run on the main thread and must not block: descriptors are opened with O_NONBLOCK, and what may hang in the kernel
-// has no place here.
+// Calls run on the main thread and must not block: descriptors are opened with O_NONBLOCK. What may hang in the kernel is
+// bound with `bindWaiting`, which runs it on a thread of Node's pool.
 
 import { createRequire } from 'node:module'
 import path from 'node:path'
@@ -11,7 +11,12 @@ import { getSystemErrorName } from 'node:util'
 import { HaError, messageOf } from './errors.ts'
 
 /** Any function of the C library that tells its failure by a negative number and errno. */
-export type NativeFunction = (...words: readonly (number | bigint | string | Buffer | null)[]) => number
+export type NativeFunction = (...words: readonly NativeWord[]) => number
+
+type NativeWord = number | bigint | string | Buffer | null
+
+/** The same for a call that may take its time: it settles when the call has returned, and never if that hangs. */
+export type WaitingFunction = (...words: readonly NativeWord[]) => Promise<number>
 
 /** Follows a descriptor in the event loop. */
 export interface DescriptorWatch {
@@ -28,9 +33,13 @@ export class SystemCallError extends HaError {
   }
 }
 
+type KoffiFunction = NativeFunction & {
+  async(...wordsAndCallback: readonly (NativeWord | ((error: Error | null, result: number) => void))[]): void
+}
+
 /** The part of koffi's module that we use (https://koffi.dev). */
 interface KoffiModule {
-  load(library: null): { func(prototype: string): NativeFunction }
+  load(library: null): { func(prototype: string): KoffiFunction }
   errno(): number
   readonly node: {
     poll(
@@ -44,7 +53,7 @@ interface KoffiModule {
 /** The C library of this process. */
 export class NativeLibrary {
   readonly #module: KoffiModule
-  readonly #library: { func(prototype: string): NativeFunction }
+  readonly #library: { func(prototype: string): KoffiFunction }
 
   constructor(module: KoffiModule) {
     this.#module = module
@@ -57,12 +66,30 @@ export class NativeLibrary {
    */
   bind(prototype: string): NativeFunction {
     const call = this.#library.func(prototype)
-    const name = /(\w+)\s*\(/.exec(prototype)?.[1] ?? prototype
+    const name = nameIn(prototype)
     return (...words) => {
       const result = call(...words)
       if (result < 0) throw new SystemCallError(name, getSystemErrorName(-this.#module.errno()))
       return result
     }
+  }
+
+  /**
+   * As `bind`, on a thread of Node's pool: the process goes on meanwhile. A call that never returns keeps its thread (there
+   * are four by default) and keeps the process from exiting, so whoever uses this has at most one under way. Buffers must
+   * not be touched before it settles.
+   */
+  bindWaiting(prototype: string): WaitingFunction {
+    const call = this.#library.func(prototype)
+    const name = nameIn(prototype)
+    return (...words) =>
+      new Promise((resolve, reject) => {
+        call.async(...words, (error: Error | null, result: number) => {
+          if (error !== null) reject(error)
+          else if (result < 0) reject(new SystemCallError(name, getSystemErrorName(-this.#module.errno())))
+          else resolve(result)
+        })
+      })
   }
 
   /** Calls `onReadable` in the event loop whenever `descriptor` has something to read. Stop it before closing the descriptor. */
@@ -78,6 +105,10 @@ export class NativeLibrary {
       },
     }
   }
+}
+
+function nameIn(prototype: string): string {
+  return /(\w+)\s*\(/.exec(prototype)?.[1] ?? prototype
 }
 
 let loaded: NativeLibrary | HaError | undefined

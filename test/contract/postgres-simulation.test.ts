@@ -48,7 +48,8 @@ postgresContract('simulation', async () => {
     member: async (name): Promise<ServerUnderTest> => {
       made += 1
       const machine = new Machine(name, scheduler, random.fork(name))
-      const local = localConfig(name, made, {}, {})
+      const watchdog = { mode: 'off', device: '', safetyMarginSeconds: 5, driver: 'default' } as const
+      const local = localConfig(name, made, { dynamic: {}, watchdog }, {})
       const server = new SimServer(servers, machine, local.postgres.connectAddress)
       const port = new SimPostgres(server, new Process(`${name}/agent`, machine), random.fork(`${name}/port`))
       const write = async (withinMs: number) => {

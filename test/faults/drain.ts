@@ -151,7 +151,10 @@ async function benching(target: SqlTarget, script: string, seen: Seen, signal: A
     PGCONNECT_TIMEOUT: String(CONNECT_MS / 1000),
   }
   while (!signal.aborted) {
-    const ran = await runProgram([pgbench, '-n', '-c', '2', '-T', '5', '-R', '40', '-f', script, 'postgres'], { env })
+    const ran = await runProgram(
+      [pgbench, '-n', '-c', '2', '-T', '5', '-R', '40', '-f', script, 'postgres'],
+      { env },
+    )
     seen.bench.transactions += Number(/actually processed: (\d+)/.exec(ran.stdout)?.[1] ?? 0)
     if (ran.code !== 0) seen.bench.endedRuns += 1
     const lines = ran.stderr.split('\n').filter(line => !IDLE_END.test(line) && !CONSEQUENCES.test(line))

@@ -141,6 +141,7 @@ export class Rig {
       useSlots: true,
       removeDataDirectoryOnRewindFailure: false,
       removeDataDirectoryOnDivergedTimelines: false,
+      scripts: { callbacks: {}, prePromote: undefined, beforeStop: undefined },
       warnings: [],
     }
   }

@@ -179,8 +179,7 @@ export const processes: readonly Fault[] = [
     begin: (world, random) => {
       const member = leaderOr(world, random)
       world.counts.add('machine lost')
-      member.killAgent()
-      member.server.killFamily()
+      member.powerOff()
       // A machine that is down answers nothing, not even a refusal.
       const up = world.network.cut(both([member.machine.name], others(world, member.machine.name)))
       const end = once(() => {
@@ -339,6 +338,17 @@ export const troubles: readonly Fault[] = [
       world.counts.add('paused')
       world.changeConfig({ pause: true })
       return () => world.changeConfig({ pause: false })
+    },
+  },
+  {
+    name: 'watchdog broken',
+    begin: (world, random) => {
+      const { watchdog } = leaderOr(world, random)
+      world.counts.add('watchdog broken')
+      watchdog.isBroken = true
+      return () => {
+        watchdog.isBroken = false
+      }
     },
   },
   {

@@ -2,11 +2,16 @@
 
 import type { JsonObject } from '../../src/cluster/json.ts'
 import type { Tags } from '../../src/cluster/member.ts'
-import type { LocalConfig } from '../../src/config/agent/types.ts'
+import type { LocalConfig, WatchdogConfig } from '../../src/config/agent/types.ts'
 
 const someone = { username: 'postgres', password: undefined, options: {} }
 
-export function localConfig(name: string, number: number, dynamic: JsonObject, tags: Tags): LocalConfig {
+export function localConfig(
+  name: string,
+  number: number,
+  { dynamic, watchdog }: { readonly dynamic: JsonObject; readonly watchdog: WatchdogConfig },
+  tags: Tags,
+): LocalConfig {
   const host = `10.0.0.${number}`
   return {
     file: 'patroni.yml',
@@ -64,6 +69,13 @@ export function localConfig(name: string, number: number, dynamic: JsonObject, t
       levels: new Map(),
       look: { format: '%(message)s', dateFormat: undefined, fixed: {} },
       file: undefined,
+    },
+    watchdog,
+    scripts: {
+      primaryRole: 'primary',
+      callbackTimeoutMs: undefined,
+      prePromoteTimeoutMs: undefined,
+      beforeStopTimeoutMs: undefined,
     },
     warnings: [],
   }

@@ -24,24 +24,28 @@ import type { WorldParts } from './parts.ts'
 import { SimPostgres } from './postgres/port.ts'
 import { SimServer } from './postgres/server.ts'
 import { askRest, type RestAnswer } from './rest.ts'
+import { SimWatchdog } from './watchdog.ts'
 
 const FIRST_READ_MS = 3_000
 const RETRY_MS = 1_000
 const AFTER_EXIT_MS = 1_500
 const PEER_TIMEOUT_MS = 2_000
 const UNKEPT_STOP_MS = 30_000
+const BOOT_MS = 5_000
 const STRANGER = { address: undefined, authorization: undefined, hasCertificate: false }
 
 export class SimMember {
   readonly name: string
   readonly machine: Machine
   readonly server: SimServer
+  readonly watchdog: SimWatchdog
   readonly local: LocalConfig
   readonly #parts: WorldParts
   #process: Process | undefined
   #agent: Agent | undefined
   #rest: RestRouter | undefined
   #starts = 0
+  #isBooting = false
   /** The world's time at which an agent last was not at work: dead, stopped, or not yet in its loop. */
   #absentUntilMs = 0
 
@@ -49,8 +53,9 @@ export class SimMember {
     this.name = machine.name
     this.machine = machine
     this.#parts = parts
-    this.local = localConfig(machine.name, number, parts.dynamic, tags)
+    this.local = localConfig(machine.name, number, parts, tags)
     this.server = new SimServer(parts.postgres, machine, this.local.postgres.connectAddress)
+    this.watchdog = new SimWatchdog(machine, () => this.#resetMachine())
   }
 
   get apiUrl(): string {
@@ -78,7 +83,7 @@ export class SimMember {
 
   /** The supervisor starts the agent, unless one lives. */
   startAgent(): void {
-    if (this.#process !== undefined && !this.#process.isDead) return
+    if (this.#isBooting || (this.#process !== undefined && !this.#process.isDead)) return
     this.#starts += 1
     const process = new Process(this.name, this.machine)
     this.#process = process
@@ -96,6 +101,29 @@ export class SimMember {
     this.#agent = undefined
     this.#rest = undefined
     this.noteAbsent()
+  }
+
+  /** The power is gone: nothing of the machine runs. */
+  powerOff(): void {
+    this.killAgent()
+    this.server.killFamily()
+    this.watchdog.reset()
+  }
+
+  /** Nobody fed the watchdog. What stood still is gone too. */
+  #resetMachine(): void {
+    const { counts, trace, cutOff, scheduler } = this.#parts
+    counts.add('machines reset by a watchdog')
+    trace(this.name, 'WATCHDOG: the machine is reset')
+    this.powerOff()
+    this.server.process.reset()
+    this.#isBooting = true
+    const back = cutOff(this.machine.name)
+    scheduler.in(BOOT_MS, () => {
+      back()
+      this.#isBooting = false
+      this.startAgent()
+    })
   }
 
   /** SIGTERM: the agent stops its server and gives the key away. */
@@ -177,6 +205,11 @@ export class SimMember {
       readDynamic: this.#parts.readDynamic,
       settingsFor: memoized(config => serverSettings(this.local, config, 15)),
       suspendAwareMs: () => this.machine.uptimeMs(),
+      watchdogs: {
+        device: () => this.watchdog.device(process),
+        isWritable: async () => !this.watchdog.isBroken,
+      },
+      runScript: async () => ({ kind: 'exited', code: 0 }),
       version: '0.1.0',
       apiUrl: this.apiUrl,
       metrics: {
@@ -191,6 +224,8 @@ export class SimMember {
           counts.outcome(rule, action, outcome)
           if (outcome === 'started') ordered = { rule, action }
         },
+        callbackEnded: () => {},
+        watchdogFed: isDone => counts.add(isDone ? 'watchdog fed' : 'watchdog not fed'),
         failsafeAsked: isAccepted => counts.add(isAccepted ? 'failsafe accepted' : 'failsafe refused'),
       },
     }

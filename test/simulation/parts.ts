@@ -2,6 +2,7 @@
 
 import type { JsonObject } from '../../src/cluster/json.ts'
 import type { dynamicConfig } from '../../src/config/agent/dynamic.ts'
+import type { WatchdogConfig } from '../../src/config/agent/types.ts'
 import type { Logger } from '../../src/platform/log.ts'
 import type { Network } from './core/network.ts'
 import type { Random } from './core/random.ts'
@@ -20,6 +21,7 @@ export interface WorldParts {
   readonly postgres: PostgresWorld
   readonly counts: Counts
   readonly dynamic: JsonObject
+  readonly watchdog: WatchdogConfig
   readonly readDynamic: typeof dynamicConfig
   readonly onTxn: NonNullable<SimDcsParts['onTxn']>
   /** A signal that never aborts. */
@@ -29,4 +31,6 @@ export interface WorldParts {
   memberAt(apiUrl: string): SimMember | undefined
   logger(source: string): Logger
   trace(source: string, says: string): void
+  /** Nothing reaches this machine and nothing leaves it, until the result is called. */
+  cutOff(machine: string): () => void
 }

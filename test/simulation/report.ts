@@ -14,6 +14,7 @@ export const MINIMA: Readonly<Record<string, number>> = {
   'freezes over ttl': 350,
   'second faults during recovery': 2_000,
   'etcd elections': 300,
+  'machines reset by a watchdog': 150,
   'partition member alone': 150,
   'partition member without etcd': 150,
   'partition requests to etcd lost': 150,

@@ -1,6 +1,7 @@
 // What a seed chooses before anything happens: the cluster's times and switches, how many clients, which faults.
 
 import type { JsonObject } from '../../src/cluster/json.ts'
+import type { WatchdogConfig } from '../../src/config/agent/types.ts'
 import type { Random } from './core/random.ts'
 import { standbySection } from './standby-life.ts'
 
@@ -29,6 +30,7 @@ export interface Settings {
   readonly faultyMs: number
   /** Mean pause between the beginnings of two faults. */
   readonly faultEveryMs: number
+  readonly watchdog: WatchdogConfig['mode']
 }
 
 const DURABILITIES: readonly Durability[] = ['async', 'sync', 'strict', 'quorum']
@@ -58,11 +60,22 @@ export function drawSettings(random: Random): Settings {
     writers: random.whole(2, 3),
     faultyMs: 25_000 + ttlSeconds * 1000,
     faultEveryMs: random.between(2_000, 9_000),
+    watchdog: random.pick(['off', 'off', 'automatic', 'required'] as const),
   }
   const site = random.chance(0.12) ? 'standby' : 'main'
   const isCascading = random.chance(0.2)
   // A standby cluster has no primary that could take its key again before anybody else does.
   return { ...drawn, isGentle: drawn.isGentle && site === 'main', site, isCascading }
+}
+
+/** The section of every member's file. A slow server may delay a turn by more than the slack of so short a lease. */
+export function watchdogOf({ watchdog, isGentle, ttlSeconds }: Settings): WatchdogConfig {
+  return {
+    mode: isGentle ? 'off' : watchdog,
+    device: '/dev/watchdog',
+    safetyMarginSeconds: ttlSeconds >= 20 ? 3 : 2,
+    driver: 'default',
+  }
 }
 
 /** The `config` key that the first node writes. */

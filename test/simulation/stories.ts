@@ -27,6 +27,7 @@ const CALM: Partial<Settings> = {
   writers: 2,
   site: 'main',
   isCascading: false,
+  watchdog: 'off',
 }
 const WELL_MS = 60_000
 const HOUR_MS = 3_600_000
@@ -96,6 +97,22 @@ export const stories: readonly Story[] = [
       world.trace('fault', `the agent of ${leader.name} goes on (SIGCONT)`)
       leader.process?.thaw()
       leader.noteAbsent()
+    },
+  },
+  {
+    name: 'watchdog',
+    title: "The leader's machine stands still for 15 s: its watchdog resets it before the lease ends.",
+    settings: { ...CALM, watchdog: 'required' },
+    happens: async world => {
+      const leader = leaderOf(world)
+      const { process, server } = leader
+      world.trace('fault', `everything on the machine of ${leader.name} stands still`)
+      process?.freeze()
+      server.process.freeze()
+      await world.pass(15_000)
+      world.trace('fault', `the machine of ${leader.name} would go on`)
+      process?.thaw()
+      server.process.thaw()
     },
   },
   {

@@ -24,7 +24,7 @@ import type { WorldParts } from './parts.ts'
 import { PostgresWorld } from './postgres/world.ts'
 import { SimProxy } from './proxy.ts'
 import { REMOTE_MACHINES, RemoteSite } from './remote-site.ts'
-import { drawSettings, dynamicOf, type Settings } from './settings.ts'
+import { drawSettings, dynamicOf, type Settings, watchdogOf } from './settings.ts'
 import { liveOn } from './standby-life.ts'
 import type { Trace } from './trace.ts'
 
@@ -345,6 +345,8 @@ export class World {
       cluster,
       counts,
       dynamic: dynamicOf(this.settings),
+      watchdog: watchdogOf(this.settings),
+      cutOff: machine => this.cutOff(machine),
       readDynamic: rememberedDynamic(),
       postgres: new PostgresWorld(scheduler, network, this.#random.fork('postgres'), {
         onAcknowledged: (server, record) => this.#watch(() => this.safety.onAcknowledged(server, record)),

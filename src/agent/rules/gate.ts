@@ -28,6 +28,10 @@ const tags: Question = ({ self }, _view, facts) =>
     ? undefined
     : no('following a different leader because I am not allowed to promote')
 
+/** Where it is required, a member whose watchdog does not work promotes nothing. */
+const watchdog: Question = ({ watchdog: state }, _view, facts) =>
+  state.isHealthy || facts.role === 'primary' ? undefined : no('Watchdog device is not usable')
+
 /**
  * A primary that was overtaken must not win by silence; a standby that was away must not lead with old data. In a standby
  * cluster timelines are the other cluster's, and who is behind gets what it lacks from there.
@@ -100,7 +104,7 @@ const lag: Question = ({ self, config }, view, facts) => {
   return no(`my position is ${lagBytes} bytes behind the last leader's, over maximum_lag_on_failover`)
 }
 
-const questions: readonly Question[] = [tags, timeline, failsafe, synchronous, request, lag]
+const questions: readonly Question[] = [tags, watchdog, timeline, failsafe, synchronous, request, lag]
 
 /** The request that is to be carried out now: a scheduled one is the leader's business. */
 function immediate(view: ClusterView): FailoverRequest | undefined {

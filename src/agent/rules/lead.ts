@@ -8,6 +8,7 @@ import { promotionSync } from '../sync/promotion.ts'
 import { dueInMs, handleRequest } from './requests.ts'
 import { runsAsPrimary, say, sayUnanswered } from './say.ts'
 import { keepSynchronous, type SyncUpkeep } from './sync.ts'
+import { underWatchdog } from './watchdog.ts'
 
 /** With the key in hand: promote, answer requests, or carry on. With our name but no hold: only a restart may take it up. */
 export const holdsLeader: Rule = (snapshot, memory) => {
@@ -23,6 +24,8 @@ export const holdsLeader: Rule = (snapshot, memory) => {
     // The key outlived our lease's deadline, or the process stood still: a renewal must come first.
     if (lease.leftMs <= 0)
       return say('wait-for-renewal', 'leader, waiting for my lease to be renewed', memory)
+    const unwatched = underWatchdog(snapshot, facts, memory)
+    if (unwatched !== undefined) return unwatched
     return say(
       'promote',
       'promoted self to leader by acquiring session lock',
@@ -30,6 +33,8 @@ export const holdsLeader: Rule = (snapshot, memory) => {
       { kind: 'promote', sync: promotionWrite(snapshot, view) },
     )
   }
+  const unwatched = underWatchdog(snapshot, facts, { ...memory, role: 'primary' })
+  if (unwatched !== undefined) return unwatched
   const requested = handleRequest(snapshot, view, facts, { ...memory, role: 'primary' })
   if (requested !== undefined) return requested
   const synchronous = keepSynchronous(snapshot, view, facts, { ...memory, role: 'primary', failedStarts: 0 })

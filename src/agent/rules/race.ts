@@ -24,6 +24,9 @@ export const leaderRace: Rule = (snapshot, memory) => {
   }
   const later = putOff(snapshot, view, facts, memory)
   if (later !== undefined) return later
+  if (hasRefusedToPromote(snapshot, facts, memory)) {
+    return stayBack('pre_promote has just failed here: leaving the lead to others', snapshot, memory)
+  }
   const unsealed = sealPosition(snapshot, view, facts, memory)
   if (unsealed !== undefined) return unsealed
   const allowed = gate(snapshot, view, facts)
@@ -42,6 +45,16 @@ export const leaderRace: Rule = (snapshot, memory) => {
   return say('acquire-leader', 'I am the healthiest: taking the leader key', memory, {
     kind: 'acquire-leader',
   })
+}
+
+/** Whatever the script objects to is likely to be there still. */
+function hasRefusedToPromote(
+  { nowMs, config }: Snapshot,
+  { role }: ServerFacts,
+  { prePromoteFailedAtMs }: Memory,
+): boolean {
+  if (prePromoteFailedAtMs === undefined || role === 'primary') return false
+  return nowMs - prePromoteFailedAtMs < config.ttlSeconds * 1000
 }
 
 /**

@@ -70,6 +70,13 @@ export const credentialKeys = set(
   ...['sslcrldir', 'sslnegotiation', 'gssencmode', 'channel_binding'],
 )
 
+export const watchdogKeys = set('mode', 'device', 'safety_margin', 'driver')
+
+export const callbackKeys = set('on_start', 'on_stop', 'on_restart', 'on_reload', 'on_role_change')
+
+/** Of `pgherd` in a node's file. */
+export const ownKeys = set('callback_role', 'callback_timeout', 'pre_promote_timeout', 'before_stop_timeout')
+
 /** Stores that we do not speak to. */
 export const otherStores = ['consul', 'zookeeper', 'exhibitor', 'kubernetes', 'raft'] as const
 
@@ -77,5 +84,5 @@ export const otherStores = ['consul', 'zookeeper', 'exhibitor', 'kubernetes', 'r
 export const inert: Readonly<Record<string, ReadonlySet<string>>> = {
   '': set('citus'),
   log: set('traceback_level'),
-  postgresql: set(...['proxy_address', 'use_unix_socket_repl', 'callbacks', 'pre_promote', 'before_stop']),
+  postgresql: set('proxy_address', 'use_unix_socket_repl'),
 }

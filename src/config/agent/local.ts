@@ -11,6 +11,7 @@ import { type Reading, Section } from './section.ts'
 import { readSource, type Source } from './source.ts'
 import { readTags } from './tags.ts'
 import type { ConfigWarning, LocalConfig } from './types.ts'
+import { readScripts, readWatchdog } from './watchdog.ts'
 
 /** Stands for nobody in synchronous_standby_names, so no member may carry it. */
 const PLACEHOLDER = '__patroni_strict_sync_replica_placeholder__'
@@ -48,6 +49,8 @@ export function localConfig(source: Source, user: string | undefined): LocalConf
     postgres: readPostgres(top, user),
     tags,
     log: readLog(top),
+    watchdog: readWatchdog(top),
+    scripts: readScripts(top),
     warnings: inOrder(reading.warnings),
   }
 }

@@ -3,6 +3,7 @@
 import { isObject, type Json, type JsonObject } from '../../cluster/json.ts'
 import { controlledNames, controlledValues } from './controlled.ts'
 import { replicaMethods } from './methods.ts'
+import { readServerScripts } from './server-scripts.ts'
 import type { DynamicConfig, LocalConfig, RoleSettings, ServerSettings, StandbySource } from './types.ts'
 import { readBoolean } from './units.ts'
 
@@ -70,6 +71,7 @@ export function serverSettings(
     useSlots: dynamic.useSlots,
     removeDataDirectoryOnRewindFailure: isTrue('remove_data_directory_on_rewind_failure'),
     removeDataDirectoryOnDivergedTimelines: isTrue('remove_data_directory_on_diverged_timelines'),
+    scripts: readServerScripts(sides, warnings),
     warnings: [...new Set(warnings)],
   }
 }

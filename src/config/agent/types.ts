@@ -125,6 +125,27 @@ export interface LogConfig {
   readonly file: LogFileConfig | undefined
 }
 
+/** The machine's watchdog: resets the machine when nobody feeds it in time. */
+export interface WatchdogConfig {
+  /** `required`: without a working one this member does not lead. */
+  readonly mode: 'off' | 'automatic' | 'required'
+  readonly device: string
+  /** It fires this much before the lease ends; -1: after half of the lease. */
+  readonly safetyMarginSeconds: number
+  /** `testing`: a named pipe gets as text what a device would be told. */
+  readonly driver: 'default' | 'testing'
+}
+
+/** How the operator's scripts are run; which ones, `ServerSettings` says. */
+export interface ScriptConfig {
+  /** What callbacks call a primary. */
+  readonly primaryRole: 'primary' | 'master'
+  /** A script that takes longer is ended; undefined: it may take as long as it likes. */
+  readonly callbackTimeoutMs: number | undefined
+  readonly prePromoteTimeoutMs: number | undefined
+  readonly beforeStopTimeoutMs: number | undefined
+}
+
 export interface LocalConfig {
   readonly file: string
   readonly name: string
@@ -138,6 +159,8 @@ export interface LocalConfig {
   readonly postgres: LocalPostgres
   readonly tags: Tags
   readonly log: LogConfig
+  readonly watchdog: WatchdogConfig
+  readonly scripts: ScriptConfig
   readonly warnings: readonly ConfigWarning[]
 }
 
@@ -224,6 +247,18 @@ export interface RoleSettings {
   readonly pgIdent: readonly string[] | undefined
 }
 
+/** When a callback is called. */
+export type CallbackAction = 'on_start' | 'on_stop' | 'on_restart' | 'on_reload' | 'on_role_change'
+
+/** The operator's command lines. */
+export interface Scripts {
+  readonly callbacks: Readonly<Partial<Record<CallbackAction, string>>>
+  /** Its failure stops a promotion. */
+  readonly prePromote: string | undefined
+  /** Runs before an ordered shutdown of the server. */
+  readonly beforeStop: string | undefined
+}
+
 /** The effective wishes about the server: dynamic and local merged, controlled parameters decided. */
 export interface ServerSettings extends RoleSettings {
   /** Set on the postmaster's command line, so that ALTER SYSTEM cannot change them. */
@@ -242,6 +277,7 @@ export interface ServerSettings extends RoleSettings {
   readonly useSlots: boolean
   readonly removeDataDirectoryOnRewindFailure: boolean
   readonly removeDataDirectoryOnDivergedTimelines: boolean
+  readonly scripts: Scripts
   /** Values that were refused, for one warning each. */
   readonly warnings: readonly string[]
 }

@@ -142,12 +142,25 @@ export class Safety {
     counts.max('overtaken server acknowledged while its agent was at work for, ms', Math.round(atWorkMs))
     // Paused, nothing is stopped; a leader that is cut off does not hear that the pause is over.
     if (member?.agent?.status().isPaused === true) return
+    if (member !== undefined) this.#checkWatchdog(member, says)
     if (atWorkMs > this.#lookAndStopMs) {
       throw new Violation(
         'two-epochs-with-a-working-fence',
         `${says}, its agent at work for ${Math.round(atWorkMs)} ms`,
       )
     }
+  }
+
+  /**
+   * Where a watchdog is required, a machine whose agent is killed or stands still is reset before its lease ends: nothing of
+   * it is left that could acknowledge. A suspended machine's watchdog sleeps with it, and a pause disarms it.
+   */
+  #checkWatchdog({ machine }: SimMember, says: string): void {
+    const { settings, counts } = this.#parts
+    if (settings.watchdog !== 'required' || settings.isGentle) return
+    if (this.#parts.nowMs() - machine.resumedAtMs < 3 * settings.ttlSeconds * 1000) return
+    if (counts.get('paused') > 0) return
+    throw new Violation('two-epochs-with-a-watchdog', says)
   }
 
   /** In sync modes a new primary has every acknowledged commit. */

@@ -143,6 +143,12 @@ export class Process implements Clock {
     }
   }
 
+  /** The machine started anew: what stood still is gone, and nothing stands still any more. */
+  reset(): void {
+    this.#frozenBy = 0
+    this.#waiting = []
+  }
+
   /** SIGKILL: whatever it waits for never comes. */
   kill(): void {
     this.#isDead = true

@@ -7,6 +7,7 @@ import { dynamicConfig } from '../../../src/config/agent/dynamic.ts'
 import type { Outcome, Write } from '../../../src/dcs/dcs.ts'
 import { silentLogger } from '../../../src/platform/log.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
+import { aside } from './aside.ts'
 import { SYSTEM_ID } from './scene.ts'
 
 interface Setting {
@@ -64,7 +65,7 @@ async function bootstrap({ claim, isApplied = true, lead = 'won', isLeading = fa
     log: silentLogger,
     events: { record: () => {} },
   }
-  const context = { parts, state, keeper, fence } as unknown as WorkContext
+  const context = { parts, state, keeper, fence, ...aside() } as unknown as WorkContext
   await bootstrapCluster(context, new AbortController().signal)
   return { happened, exitCode: state.exitCode }
 }

@@ -11,6 +11,7 @@ import type { Write } from '../../../src/dcs/dcs.ts'
 import { silentLogger } from '../../../src/platform/log.ts'
 import type { StopOptions } from '../../../src/postgres/port.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
+import { aside, withoutScripts } from './aside.ts'
 import { holding, ledByUs, peer, streamedBy } from './scene.ts'
 
 interface Setting {
@@ -30,6 +31,7 @@ function setting({ checkpointLsn, peers, config = {}, sync, isStuck = false }: S
   state.lastView = state.view
   const happened: string[] = []
   const stops: StopOptions[] = []
+  const told: string[] = []
   const keeper = {
     hold: holding.hold as typeof holding.hold | undefined,
     release: async () => {
@@ -39,6 +41,7 @@ function setting({ checkpointLsn, peers, config = {}, sync, isStuck = false }: S
     },
   }
   const parts = {
+    ...withoutScripts,
     local: { name: 'pg2' },
     clock,
     log: silentLogger,
@@ -59,8 +62,8 @@ function setting({ checkpointLsn, peers, config = {}, sync, isStuck = false }: S
     },
   }
   const fence = { disarm: () => {} }
-  const context = { parts, state, keeper, fence } as unknown as WorkContext
-  return { clock, context, happened, stops }
+  const context = { parts, state, keeper, fence, ...aside(told) } as unknown as WorkContext
+  return { clock, context, happened, stops, told }
 }
 
 const to = (...heirs: string[]) => ({ mode: 'graceful', release: true, heirs }) as const
@@ -126,6 +129,28 @@ test('without a synchronous mode primary_stop_timeout means nothing, and an uncl
   await finish(clock, demote(context, to('pg3')))
   assert.equal(stops[0]?.by.atMs, 3_600_000)
   assert.deepEqual(happened, ['stopped', 'handover-refused', 'put failover'])
+})
+
+test('the watchdog is disarmed when the server has stopped, not before, and callbacks are told of it', async () => {
+  const { clock, context, happened, told } = setting({ peers: () => [] })
+  await finish(clock, demote(context, { mode: 'immediate', release: true, heirs: undefined }))
+  assert.deepEqual(happened, ['stopped', 'released'])
+  assert.deepEqual(told, ['watchdog disarmed', 'on_stop as it was'])
+})
+
+test('processes that cannot be ended leave the watchdog armed: it resets the machine', async () => {
+  const { clock, context, told } = setting({ peers: () => [], isStuck: true })
+  await finish(clock, demote(context, { mode: 'immediate', release: true, heirs: undefined }))
+  assert.deepEqual(told, [])
+})
+
+test('an ordered change of the leader is told as the stop of a demoted server', async () => {
+  const { clock, context, told } = setting({
+    checkpointLsn: 2000n,
+    peers: () => [peer('pg3', { walPosition: 2120n })],
+  })
+  await finish(clock, demote(context, to('pg3')))
+  assert.ok(told.includes('on_stop demoted'), told.join(', '))
 })
 
 test('a leader that gives way while its processes are stuck in the kernel gives the key up', async () => {

@@ -10,6 +10,7 @@ import { unconditionalRestart } from '../../../src/cluster/restart.ts'
 import { dynamicConfig } from '../../../src/config/agent/dynamic.ts'
 import { silentLogger } from '../../../src/platform/log.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
+import { aside, withoutScripts } from './aside.ts'
 import { view } from './scene.ts'
 
 const LOOP_WAIT_MS = 10_000
@@ -26,6 +27,7 @@ function scene(droppedAtMs: number, first = named) {
   const parts = {
     clock,
     log: { ...silentLogger, warning: (text: string) => note(text.split(':')[0] ?? '') },
+    ...withoutScripts,
     local: { name: 'pg2' },
     dcs: { read: async () => (clock.monotonicMs() >= droppedAtMs ? nobody : first) },
     postgres: {
@@ -47,7 +49,12 @@ function scene(droppedAtMs: number, first = named) {
   const leave = (signal?: AbortSignal) => leaveSync(parts, state, upkeep, signal)
   const keeper = { leftMs: () => 0, hold: undefined }
   const tasks = new Tasks(clock, silentLogger, () => {})
-  const operator = new Operator({ parts, state, keeper } as unknown as WorkContext, tasks, () => {}, leave)
+  const operator = new Operator(
+    { parts, state, keeper, ...aside() } as unknown as WorkContext,
+    tasks,
+    () => {},
+    leave,
+  )
   return { said, clock, state, leave, operator, tasks }
 }
 

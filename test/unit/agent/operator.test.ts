@@ -10,6 +10,7 @@ import { unconditionalRestart } from '../../../src/cluster/restart.ts'
 import { dynamicConfig } from '../../../src/config/agent/dynamic.ts'
 import { silentLogger } from '../../../src/platform/log.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
+import { aside, withoutScripts } from './aside.ts'
 import { running, view } from './scene.ts'
 
 const AT_MS = 30_000
@@ -25,6 +26,7 @@ function scene() {
   const parts = {
     clock,
     log: { ...silentLogger, info: (text: string) => said.push(text) },
+    ...withoutScripts,
     local: { name: 'pg2' },
     askPeers: async () => [{ isReachable: true, isPrimary: true }],
     postgres: {
@@ -36,7 +38,12 @@ function scene() {
       start: async () => said.push('start') > 0,
     },
   }
-  const context = { parts, state, keeper: { leftMs: () => 0, hold: undefined } } as unknown as WorkContext
+  const context = {
+    parts,
+    state,
+    keeper: { leftMs: () => 0, hold: undefined },
+    ...aside(),
+  } as unknown as WorkContext
   const operator = new Operator(
     context,
     new Tasks(clock, silentLogger, () => {}),

@@ -8,6 +8,7 @@ import { parsePeerAnswer } from '../../../src/health/peer.ts'
 import { silentLogger } from '../../../src/platform/log.ts'
 import { primaryFacts, standbyFacts, threeMembers, viewOf } from '../../support/agent-status.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
+import { aside, withoutScripts } from './aside.ts'
 
 interface Scene {
   /** What the server was told, in order. */
@@ -46,6 +47,7 @@ function scene(
       postgres,
       clock,
       log: silentLogger,
+      ...withoutScripts,
       local: { name: me },
       events: { record: ({ kind }: { readonly kind: string }) => said.push(kind) },
       askPeers: async () => peers,
@@ -66,6 +68,7 @@ function scene(
         return 'won'
       },
     },
+    ...aside(),
     fence: { arm: () => said.push('arm'), disarm: () => said.push('disarm') },
   } as unknown as WorkContext
   const run = async (timeoutMs = 60_000, passMs = 0) => {

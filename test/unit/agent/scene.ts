@@ -191,6 +191,7 @@ export function snapshot(changes: Partial<Snapshot> = {}): Snapshot {
     isFollowingNobody: false,
     task: undefined,
     lease: { hold: undefined, leftMs: 0, leaseId: OUR_LEASE, isFencing: false },
+    watchdog: { mode: 'off', isArmed: false, lack: undefined, isHealthy: true },
     peers: undefined,
     divergence: undefined,
     acquired: undefined,

@@ -7,6 +7,7 @@ import { asStandbyLeader, serverSettings } from '../../../../src/config/agent/se
 import { localConfig } from '../../../simulation/local-config.ts'
 
 const read = (section: unknown) => dynamicConfig({ standby_cluster: section as never }, true)
+const watchdog = { mode: 'off', device: '/dev/watchdog', safetyMarginSeconds: 5, driver: 'default' } as const
 const nothing = {
   slotName: undefined,
   restoreCommand: undefined,
@@ -90,12 +91,12 @@ test('all members read the archive of the other cluster; the delay and its own s
     },
     true,
   )
-  const settings = serverSettings(localConfig('pg1', 1, {}, {}), dynamic)
+  const settings = serverSettings(localConfig('pg1', 1, { dynamic: {}, watchdog }, {}), dynamic)
   assert.deepEqual(settings.recovery, { restore_command: 'cp %f %p' })
   const leads = asStandbyLeader(settings).byRole?.replica
   assert.deepEqual(leads?.recovery, { restore_command: 'cp %f %p', recovery_min_apply_delay: '5min' })
   assert.equal(leads?.parameters['work_mem'], '2MB')
   assert.equal(settings.byRole?.replica, undefined)
-  const own = serverSettings(localConfig('pg1', 1, {}, {}), dynamicConfig({}, true))
+  const own = serverSettings(localConfig('pg1', 1, { dynamic: {}, watchdog }, {}), dynamicConfig({}, true))
   assert.equal(asStandbyLeader(own), own)
 })
