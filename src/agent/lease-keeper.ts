@@ -2,21 +2,13 @@
 // but only while the loop lives: a hung loop must lose the lock. It decides nothing and touches no server.
 
 import type { LeaderKey, Position } from '../cluster/view.ts'
-import {
-  type Condition,
-  type Dcs,
-  holdOf,
-  type LeaderHold,
-  type Outcome,
-  type Renewal,
-  type Write,
-} from '../dcs/dcs.ts'
+import { type Condition, holdOf, type LeaderHold, type Outcome, type Write } from '../dcs/dcs.ts'
 import { acquireLeader, reattachLeader, releaseLeader } from '../dcs/leadership.ts'
-import type { Clock, Timer } from '../platform/clock.ts'
+import type { Timer } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
-import type { Logger } from '../platform/log.ts'
 import { type DatedLease, type Instant, LeaseDeadline } from './lease-deadline.ts'
+import type { Asked, DatedRenewal, LeaseKeeperParts } from './lease-keeper-parts.ts'
 import { type LeaseTimings, type Loss, marginMs, renewalIntervalMs, usefulMs } from './lease-timings.ts'
 
 const LOOP_GRACE_MS = 2_000
@@ -25,27 +17,6 @@ const LOOP_GRACE_MS = 2_000
  * leaves would lose the lease although every renewal succeeds.
  */
 const RENEWALS_MAX = 5
-
-export interface LeaseKeeperParts {
-  readonly dcs: Dcs
-  readonly name: string
-  readonly clock: Clock
-  readonly log: Logger
-  /** Called when the hold is found lost, so that the loop runs at once. */
-  readonly onLost: (why: string, loss: Loss) => void
-  /** Called with the duration of each successful renewal. */
-  readonly onRenewed: (tookMs: number) => void
-  /** Something has proven our leadership anew; since when it is certain tells `provenSinceMs`. */
-  readonly onProven?: () => void
-}
-
-/** Taken before a linearizable request leaves. */
-interface Asked extends Instant {
-  /** The store as last seen by then. */
-  readonly seen: Position | undefined
-}
-
-type DatedRenewal = Exclude<Renewal, { outcome: 'won' }> | { outcome: 'won'; lease: DatedLease }
 
 export class LeaseKeeper {
   readonly #parts: LeaseKeeperParts

@@ -40,7 +40,8 @@ function agent(store: MemoryStore, clock: FakeClock, name: string, failing = fal
     events: { record: () => {} },
   }
   const fence = { arm: () => {}, disarm: () => {} }
-  const context = { parts, state, keeper, fence } as unknown as WorkContext
+  const watchdog = { arm: async () => {}, standDown: async () => {}, state: { mode: 'off' } }
+  const context = { parts, state, keeper, fence, watchdog } as unknown as WorkContext
   /** One turn with an empty data directory: what is decided, and done if it is a bootstrap. */
   const turn = async (): Promise<string> => {
     const view = await dcs.read(Deadline.in(clock, 1_000))
