@@ -87,17 +87,20 @@ export class Belief {
 
   /**
    * Neither another cluster nor an older term is taken for ours while ours has answered a moment ago: a pause of its
-   * members is no replacement. How long that moment is depends on how many say otherwise.
+   * members is no replacement. How long that moment is depends on how many say otherwise. Members of etcd's own list
+   * count too, but only a configured one is the authority on which etcd is meant.
    */
-  restored<T>(doubtful: readonly Answer<T>[]): Answer<T> | undefined {
+  restored<T>(doubtful: ReadonlyMap<Endpoint, Answer<T>>): Answer<T> | undefined {
     const { clock, endpoints, terms } = this.#parts
-    const best = mostAgreed(doubtful.map(({ position }) => position))
+    const configured = [...doubtful].filter(([{ learnedFrom }]) => learnedFrom === undefined)
+    const best = mostAgreed(configured.map(([, { position }]) => position))
     if (best === undefined) return undefined
-    const agreeing = doubtful.filter(({ position }) => position.clusterId === best.clusterId)
-    const isMost = agreeing.length * 2 > Math.max(endpoints.configured.length, endpoints.learned.length)
+    const agreeing = [...doubtful].filter(([, { position }]) => position.clusterId === best.clusterId)
+    const voices = new Set(agreeing.map(([{ memberId, name }]) => memberId ?? name)).size
+    const isMost = voices * 2 > Math.max(endpoints.configured.length, endpoints.learned.length)
     const silentMs = clock.monotonicMs() - terms.heardAtMs
     if (silentMs <= (isMost ? REPLACED_AFTER_MS : LONE_AFTER_MS)) return undefined
-    return agreeing.find(({ position }) => position === best)
+    return configured.find(([, { position }]) => position === best)?.[1]
   }
 
   /** From now on the store that gave this answer is the one that we know. */

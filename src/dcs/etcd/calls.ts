@@ -159,13 +159,13 @@ export class Calls {
     const refusals = [...read.faults.values()].filter(fault => isRefusal(fault.kind))
     if (refusals.length > 0) throw haErrorOf(what, refusals)
     if (kind !== 'local' && !by.isOver()) {
-      const restored = this.#belief.restored([...doubtful.values()])
+      const restored = this.#belief.restored(doubtful)
       if (restored !== undefined) return this.#belief.takeRestored(restored)
     }
     return this.#judge(read, await race.next(Math.min(PAUSE_MS, by.remainingMs()), true))
   }
 
-  /** The answer if it is believed. One of an older term or another cluster, of a member that has a say in that, is kept aside. */
+  /** The answer if it is believed. One of an older term or another cluster is kept aside. */
   #judge<T extends Answered>(
     { what, kind, faults }: Reading<T>,
     tried: Tried<T> | undefined,
@@ -184,7 +184,7 @@ export class Calls {
     this.#parts.tell('dcs-not-believed', `etcd ${endpoint.name} is not believed: it ${tried.doubt}`, {
       about: endpoint.name,
     })
-    if (endpoint.learnedFrom === undefined) doubtful?.set(endpoint, tried.answer)
+    doubtful?.set(endpoint, tried.answer)
     return undefined
   }
 

@@ -152,6 +152,10 @@ test('as many members as etcd’s own list has must agree, however few are confi
   ours.manner = { term: 2, revision: 3 }
   const { result } = await timed(clock, calls.read('read', by(10_000), range))
   assert.ok(result instanceof HaError, 'one of three')
+  // The whole etcd was restored in place: the members of its list say so too.
+  for (const member of learned) member.manner = { term: 2, revision: 3 }
+  const { result: all } = await timed(clock, calls.read('read', by(10_000), range))
+  assert.ok(!(all instanceof Error), String(all))
 })
 
 test('an etcd that lost what it had, in a term no lower than before, is followed and told as restored', async () => {
