@@ -187,6 +187,9 @@ async function refuse(
     await writeAsLeader(parts.dcs, hold, [clear], Deadline.in(parts.clock, RELEASE_MS), [
       unchanged('failover', orderModRevision),
     ])
+    // The term goes on: proxies need not wait until the word that it ends has lost its weight.
+    const takeBack = { kind: 'delete', key: 'pgherd/closing' } as const
+    await writeAsLeader(parts.dcs, hold, [takeBack], Deadline.in(parts.clock, RELEASE_MS))
   }
   return backInPlace
 }

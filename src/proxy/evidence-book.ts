@@ -27,6 +27,12 @@ export const CLOSING_MS_MAX = 15_000
 /** After the time that its transactions get, a server may take so long to stop. */
 const STOP_MS = 10_000
 
+/** Which epoch ends, by a word that was written in `revision`. */
+interface Announced {
+  readonly createRevision: bigint
+  readonly revision: bigint | undefined
+}
+
 export interface BookOptions {
   readonly limits: CounterLimits
   readonly timing: ProbeTiming
@@ -47,7 +53,7 @@ export class EvidenceBook {
   #sync: SyncState | undefined
   #request: { readonly value: FailoverRequest; readonly sinceMs: number } | undefined
   /** An agent of ours has announced that this epoch ends. */
-  #closing: { readonly createRevision: bigint; readonly untilMs: number } | undefined
+  #closing: (Announced & { readonly untilMs: number }) | undefined
 
   constructor(options: BookOptions) {
     this.#options = options
@@ -121,13 +127,17 @@ export class EvidenceBook {
   applyView(view: ClusterView, nowMs: number): void {
     this.roster.replace(view.members.values(), nowMs)
     this.told(view.sync?.value, view.request?.value, nowMs)
-    this.announced(closingOf(view.own.get('closing')?.value), nowMs)
+    const closing = view.own.get('closing')
+    this.announced(closingOf(closing?.value), closing?.modRevision, nowMs)
   }
 
-  /** Takes a key that tells of a change to come; any other key means nothing here. An empty value: it was deleted. */
-  applyKey(key: string, value: string, nowMs: number): void {
+  /**
+   * Takes a key that tells of a change to come, as it was written in `revision`; any other key means nothing here. An empty
+   * value: it was deleted.
+   */
+  applyKey(key: string, value: string, revision: bigint, nowMs: number): void {
     if (key === 'failover') this.requested(parseRequest(value), nowMs)
-    if (key === 'pgherd/closing') this.announced(closingOf(value), nowMs)
+    if (key === 'pgherd/closing') this.announced(closingOf(value), revision, nowMs)
   }
 
   /** What the store says besides leader and members. */
@@ -141,19 +151,29 @@ export class EvidenceBook {
     if (!isSame) this.#request = request === undefined ? undefined : { value: request, sinceMs: nowMs }
   }
 
-  /** An agent of ours says that the epoch with this revision ends; undefined: no such word any more. */
-  announced(closing: Closing | undefined, nowMs: number): void {
-    if (closing?.createRevision === this.#closing?.createRevision) return
-    const lastsMs = Math.max(CLOSING_MS_MAX, (closing?.drainMs ?? 0) + STOP_MS)
-    this.#closing =
-      closing === undefined ? undefined : { createRevision: closing.createRevision, untilMs: nowMs + lastsMs }
+  /**
+   * An agent of ours says, in a word written in `revision`, that an epoch ends; undefined: no such word any more. The same word
+   * is read again and again and counts from the first time; the same words anew are another switchover of that epoch.
+   */
+  announced(closing: Closing | undefined, revision: bigint | undefined, nowMs: number): void {
+    if (closing === undefined) {
+      this.#closing = undefined
+      return
+    }
+    const { createRevision, drainMs = 0 } = closing
+    if (this.#closing?.createRevision === createRevision && this.#closing.revision === revision) return
+    const lastsMs = Math.max(CLOSING_MS_MAX, drainMs + STOP_MS)
+    this.#closing = { createRevision, revision, untilMs: nowMs + lastsMs }
   }
 
   /** Is the present leader about to go, by an order or by its own word? Not for ever: an order may come to nothing. */
-  isClosing({ epoch }: Leadership, nowMs: number): boolean {
+  isClosing({ epoch, continuedAs }: Leadership, nowMs: number): boolean {
     if (epoch === undefined) return false
     const closing = this.#closing
-    if (closing?.createRevision === epoch.createRevision && nowMs < closing.untilMs) return true
+    // A leader that took its vanished key again speaks of the key that it holds now.
+    const isMeant =
+      closing !== undefined && [epoch.createRevision, continuedAs].includes(closing.createRevision)
+    if (isMeant && nowMs < closing.untilMs) return true
     const request = this.#request
     if (request === undefined || nowMs - request.sinceMs >= CLOSING_MS_MAX) return false
     const { leader, candidate, scheduledAt } = request.value

@@ -243,7 +243,7 @@ export class Router {
   #applyMemberEvent(position: Position, event: WatchEvent): void {
     const key = keyOf(event)
     if (position.clusterId !== this.#leadership.clusterId) return
-    this.#book.applyKey(key, event.kind === 'put' ? event.kv.value : '', this.#now())
+    this.#book.applyKey(key, event.kind === 'put' ? event.kv.value : '', revisionOf(event), this.#now())
     if (!key.startsWith('members/')) return
     const name = key.slice('members/'.length)
     if (event.kind === 'delete') {

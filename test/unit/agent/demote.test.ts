@@ -97,7 +97,7 @@ for (const [situation, peers] of nobody) {
   test(`${situation}: the key stays, the request is cleared, the server comes back in place`, async () => {
     const { clock, context, happened } = setting({ checkpointLsn: 2000n, peers })
     const update = await finish(clock, demote(context, to('pg3')))
-    assert.deepEqual(happened, ['stopped', 'handover-refused', 'put failover'])
+    assert.deepEqual(happened, ['stopped', 'handover-refused', 'put failover', 'delete pgherd/closing'])
     assert.equal(update(firstMemory).role, 'primary')
   })
 }
@@ -128,7 +128,7 @@ test('without a synchronous mode primary_stop_timeout means nothing, and an uncl
   })
   await finish(clock, demote(context, to('pg3')))
   assert.equal(stops[0]?.by.atMs, 3_600_000)
-  assert.deepEqual(happened, ['stopped', 'handover-refused', 'put failover'])
+  assert.deepEqual(happened, ['stopped', 'handover-refused', 'put failover', 'delete pgherd/closing'])
 })
 
 test('the watchdog is disarmed when the server has stopped, not before, and callbacks are told of it', async () => {

@@ -333,3 +333,23 @@ test('the word of the leader’s own agent that its epoch ends holds new session
   await world.clock.advance(50)
   assert.equal(world.enter(), undefined)
 })
+
+test('a switchover that is given up lets new sessions in at once, and the next one holds them again', async t => {
+  const world = await led(t)
+  const revision = world.router.leadership.epoch?.createRevision
+  const value = `{"create_revision":${revision},"drain_ms":5000}`
+  const close = () => world.store.txn([], [{ kind: 'put', key: 'pgherd/closing', value }])
+  close()
+  await world.clock.advance(50)
+  assert.equal(world.enter(), undefined)
+  world.store.txn([], [{ kind: 'delete', key: 'pgherd/closing' }])
+  await world.clock.advance(50)
+  assert.equal(world.enter()?.backend.name, 'pg1')
+  // The key of a switchover that somebody else's agent gave up may have stayed.
+  close()
+  await world.clock.advance(16_000)
+  assert.equal(world.enter()?.backend.name, 'pg1')
+  close()
+  await world.clock.advance(50)
+  assert.equal(world.enter(), undefined)
+})
