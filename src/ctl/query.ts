@@ -95,7 +95,8 @@ async function sqlOf({ command, file }: QueryOptions): Promise<string> {
   if (command !== undefined) return command
   if (file === undefined) throw new UserError('You need to specify either --command or --file')
   return readFile(file === '-' ? '/dev/stdin' : file, 'utf8').catch((error: unknown) => {
-    throw new UserError(`Can not read ${file}: ${messageOf(error)}`)
+    // As patronictl: a file that is not there is a wrong word.
+    throw new UserError(`Can not read ${file}: ${messageOf(error)}`, 2)
   })
 }
 

@@ -4,12 +4,13 @@ import path from 'node:path'
 import { ROLES } from '../../src/demo/member-config.ts'
 import type { RunOptions } from './run-program.ts'
 
-const ONE_SQL = path.resolve(import.meta.dirname, '../fixtures/ctl/one.sql')
+/** What SQLFILE stands for. */
+export const ONE_SQL = path.resolve(import.meta.dirname, '../fixtures/ctl/one.sql')
 
 export interface CtlRow {
   /** Part of every run; the rest is for long runs. */
   readonly isCore?: true
-  /** SCOPE, LEADER and REPLICA stand for the names of the cluster. */
+  /** SCOPE, LEADER and REPLICA stand for the names of the cluster, SQLFILE for a file with one statement. */
   readonly words: readonly string[]
   readonly options?: RunOptions
   readonly code: number
@@ -250,7 +251,7 @@ export const ctlRows: readonly CtlRow[] = [
   { words: ['version'], code: 0 },
   { words: ['dsn', '-r', 'leader'], code: 0 },
   {
-    words: ['query', '-f', ONE_SQL, '-d', 'postgres', '-U', ROLES.superuser.username],
+    words: ['query', '-f', 'SQLFILE', '-d', 'postgres', '-U', ROLES.superuser.username],
     options: sql,
     code: 0,
     prints: /^a\tb\n1\tx\n$/,
@@ -262,7 +263,7 @@ export const ctlRows: readonly CtlRow[] = [
     code: 0,
     prints: /Use --force option to apply changes/,
   },
-  { words: ['edit-config', '--apply', '/nonexistent.yml', '--force'], code: 2 },
+  { words: ['edit-config', '--apply', '/nonexistent.yml', '--force'], code: 1, since: '4.0' },
   {
     words: ['reload', 'SCOPE', '-r', 'leader', '--force'],
     code: 0,

@@ -6,7 +6,7 @@ import test from 'node:test'
 import { parse } from 'yaml'
 import type { Cluster } from '../../src/demo/cluster.ts'
 import { waitFor } from '../../src/demo/wait.ts'
-import { ctlRows } from './ctl-rows.ts'
+import { ctlRows, ONE_SQL } from './ctl-rows.ts'
 import { callRest } from './rest-actions.ts'
 import { type Ran, type RunOptions, runProgram } from './run-program.ts'
 
@@ -111,7 +111,7 @@ async function configOf(cluster: Cluster): Promise<unknown> {
 async function namesOf(cluster: Cluster): Promise<Readonly<Record<string, string>>> {
   const leader = await cluster.leader()
   const [replica] = await cluster.replicas()
-  return { SCOPE: cluster.scope, LEADER: leader.name, REPLICA: replica?.name ?? '' }
+  return { SCOPE: cluster.scope, LEADER: leader.name, REPLICA: replica?.name ?? '', SQLFILE: ONE_SQL }
 }
 
 /** Columns that both versions have; since 4.1 positions have columns of their own in place of one lag. */
