@@ -7,6 +7,7 @@ import { printTerm, TERM_KEY } from '../cluster/term.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { Condition, Outcome, Write, Written } from '../dcs/dcs.ts'
 import { writeAsLeader } from '../dcs/leadership.ts'
+import type { Timer } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import type { Divergence, WalOnLeader } from '../postgres/port.ts'
@@ -43,11 +44,12 @@ function outcomeOf({ acquired, divergence, walOnLeader, isStarted }: Answers): s
 
 const PEER_TIMEOUT_MS = 2_000
 const BRIEF_TIMEOUT_MS = 500
-/** No lease hangs on it: whoever compares does not lead. A busy leader and our own WAL need more than an exchange with etcd. */
+/** A busy leader and our own WAL need more than an exchange with etcd. */
 const COMPARE_TIMEOUT_MS = 5_000
 /** Its host may be gone, and its lease about to end: this must not hold up the race. */
 const CHECK_WAL_TIMEOUT_MS = 1_000
 const FOLLOW_TIMEOUT_MS = 10_000
+const TURN_PULSE_MS = 500
 
 export class Executor {
   readonly #parts: AgentParts
@@ -178,16 +180,28 @@ export class Executor {
   }
 
   async #checkDivergence({ leader }: Extract<Action, { kind: 'check-divergence' }>): Promise<Answers> {
-    // A leader compares in a standby cluster alone, and its turns must go on.
-    const leaderMs = this.#state.config.retryTimeoutSeconds * 1000
-    const withinMs = this.#keeper.hold === undefined ? COMPARE_TIMEOUT_MS : leaderMs
-    const by = Deadline.in(this.#parts.clock, Math.min(COMPARE_TIMEOUT_MS, withinMs))
-    const divergence = await this.#parts.postgres.divergence(leader, by)
+    const by = Deadline.in(this.#parts.clock, COMPARE_TIMEOUT_MS)
+    const divergence = await this.#duringTurn(() => this.#parts.postgres.divergence(leader, by))
     this.#state.divergence = divergence
     if (divergence.kind === 'unknown') {
       this.#parts.log.info(`history of (${leader.member}) not compared yet: ${divergence.why}`)
     }
     return { divergence }
+  }
+
+  /** A leader compares only in a standby cluster: its turn may take that long without looking hung to its own lease. */
+  async #duringTurn<T>(work: () => Promise<T>): Promise<T> {
+    let pulse: Timer | undefined
+    const beat = () => {
+      this.#keeper.noteTurn()
+      pulse = this.#parts.clock.setTimer(TURN_PULSE_MS, beat)
+    }
+    if (this.#keeper.hold !== undefined) beat()
+    try {
+      return await work()
+    } finally {
+      pulse?.cancel()
+    }
   }
 
   async #acquire(): Promise<Answers> {

@@ -67,7 +67,9 @@ function standbyIsDown(snapshot: Snapshot, view: ClusterView, memory: Memory): D
       upstream: undefined,
     })
   }
-  if (memory.cleanAgainst === leader.createRevision) return startFollowing(snapshot, view, leader, memory)
+  if (memory.cleanAgainst === leader.createRevision) {
+    return startFollowing(snapshot, view, leader, memory)
+  }
   const { divergence } = snapshot
   if (divergence === undefined) {
     return say('check-divergence', `comparing my history with (${leader.name})`, memory, {

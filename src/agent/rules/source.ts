@@ -113,10 +113,14 @@ function leadsBack(view: ClusterView, from: string, me: string): boolean {
   return false
 }
 
-/** On another timeline it may have WAL that the leader's history does not have. */
+/**
+ * On another timeline it may have WAL that the leader's history does not have. Members of another make may not tell whether
+ * they stream: that they run has to do, and their silence will tell.
+ */
 function canFeed(member: Member, view: ClusterView): boolean {
   const leader = view.leader === undefined ? undefined : view.members.get(view.leader.name)
-  const isFed = member.replicationState === 'streaming' || isTagged(member.tags, 'nostream')
+  const isUntold = member.pgherd === undefined && member.replicationState === undefined
+  const isFed = isUntold || member.replicationState === 'streaming' || isTagged(member.tags, 'nostream')
   return member.state === 'running' && isFed && member.timeline === leader?.timeline
 }
 

@@ -13,8 +13,9 @@ import { leaderUpstream, say, sayUnanswered } from './say.ts'
 import { historyMark, reference, remoteUpstream, sourceAtStart } from './source.ts'
 import { lacksWal } from './starved.ts'
 
-/** A comparison may take as long as the other side needs to answer, and the turns of a leader renew its lease. */
-const COMPARE_AGAIN_MS = 10_000
+/** A comparison takes as long as the other side needs to answer; while the server asks by itself there is less of a hurry. */
+const COMPARE_AGAIN_MS = 3_000
+const COMPARE_FOLLOWED_AGAIN_MS = 10_000
 
 /** The key is ours: follow the other cluster. A server that still is a primary becomes a standby first. */
 export const leadsStandbyCluster: Rule = (snapshot, memory) => {
@@ -84,7 +85,8 @@ function compareWithRemote(
   if (memory.cleanAgainst === mark || isStreaming || reference(config, remote) === undefined)
     return { ...memory, cleanAgainst: mark }
   if (divergence === undefined) {
-    const isDue = nowMs - (memory.comparedAtMs ?? Number.NEGATIVE_INFINITY) >= COMPARE_AGAIN_MS
+    const againMs = isFollowing ? COMPARE_FOLLOWED_AGAIN_MS : COMPARE_AGAIN_MS
+    const isDue = nowMs - (memory.comparedAtMs ?? Number.NEGATIVE_INFINITY) >= againMs
     if (!isDue) return isFollowing ? memory : waitForRemote(remote, memory)
     const says = `comparing my history with the remote cluster (${remote.member})`
     const next = { ...memory, comparedAtMs: nowMs }
@@ -92,6 +94,8 @@ function compareWithRemote(
   }
   if (divergence.kind === 'diverged') return resolveDivergence(snapshot, remote, mark, memory)
   if (divergence.kind === 'none') return { ...memory, cleanAgainst: mark }
+  // Compared with that cluster in an earlier term: it has nothing but its WAL since.
+  if (memory.cleanAgainst !== undefined && memory.cleanAgainst < 0n) return { ...memory, cleanAgainst: mark }
   // It names that cluster already: it asks again and again by itself, and gets nothing that does not fit.
   return isFollowing ? memory : waitForRemote(remote, memory)
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { bootstrapCluster } from '../../../src/agent/bootstrap.ts'
+import { firstMemory } from '../../../src/agent/snapshot.ts'
 import { AgentState } from '../../../src/agent/state.ts'
 import type { WorkContext } from '../../../src/agent/work.ts'
 import { dynamicConfig } from '../../../src/config/agent/dynamic.ts'
@@ -17,12 +18,13 @@ interface Setting {
   readonly lead?: Outcome
   /** The lead was taken although its answer did not come. */
   readonly isLeading?: boolean
+  readonly config?: object
 }
 
 /** pg1 finds an empty scope; what it did is in the list. */
-async function bootstrap({ claim, isApplied = true, lead = 'won', isLeading = false }: Setting) {
+async function bootstrap({ claim, isApplied = true, lead = 'won', isLeading = false, config = {} }: Setting) {
   const happened: string[] = []
-  const state = new AgentState(dynamicConfig({}, true))
+  const state = new AgentState(dynamicConfig({ ...config }, true))
   let mark = ''
   const dcs = {
     write: async (_conditions: unknown, writes: readonly Write[]) => {
@@ -52,6 +54,13 @@ async function bootstrap({ claim, isApplied = true, lead = 'won', isLeading = fa
   }
   const postgres = {
     bootstrap: async () => SYSTEM_ID,
+    configure: async () => false,
+    clone: async ({ member }: { readonly member: string }) => void happened.push(`copied ${member}`),
+    start: async (as: string, { member }: { readonly member: string }) => {
+      happened.push(`started as ${as} of ${member}`)
+      return true
+    },
+    controlData: async () => ({ systemId: SYSTEM_ID }),
     stop: async () => ({ stopped: true }),
     setAside: async () => '/data.failed',
   }
@@ -64,10 +73,11 @@ async function bootstrap({ claim, isApplied = true, lead = 'won', isLeading = fa
     clock: new FakeClock(),
     log: silentLogger,
     events: { record: () => {} },
+    settingsFor: () => ({}),
   }
   const context = { parts, state, keeper, fence, ...aside() } as unknown as WorkContext
-  await bootstrapCluster(context, new AbortController().signal)
-  return { happened, exitCode: state.exitCode }
+  const update = await bootstrapCluster(context, new AbortController().signal)
+  return { happened, exitCode: state.exitCode, memory: update(firstMemory) }
 }
 
 const claims = 'put initialize, put pgherd/claim'
@@ -94,4 +104,12 @@ test('a lead that somebody else has, or that is not there, gives the scope back 
     assert.deepEqual(happened, [claims, 'lead if claimed at 7', 'delete initialize, delete pgherd/claim'])
     assert.equal(exitCode, 1)
   }
+})
+
+test('a standby cluster begins as a copy of the other one; no fence is armed, for nothing is written there', async () => {
+  const config = { standby_cluster: { host: 'far' } }
+  const { happened, memory } = await bootstrap({ claim: 'won', config })
+  const made = ['copied far:5432', 'started as replica of far:5432']
+  assert.deepEqual(happened, [claims, ...made, 'lead if claimed at 7'])
+  assert.deepEqual([memory.role, memory.cleanAgainst], ['replica', -9n])
 })

@@ -5,7 +5,18 @@ import test from 'node:test'
 import { decide } from '../../../src/agent/decide.ts'
 import type { Memory, SilentNamed, Snapshot } from '../../../src/agent/snapshot.ts'
 import type { ClusterView } from '../../../src/cluster/view.ts'
-import { down, running, settled, snapshot, type ViewSpec, view } from './scene.ts'
+import {
+  down,
+  holding,
+  ledByUs,
+  peer,
+  running,
+  settled,
+  snapshot,
+  streamedBy,
+  type ViewSpec,
+  view,
+} from './scene.ts'
 import { describe, follows, type Row } from './table.ts'
 
 const NOW_MS = 1_000_000
@@ -28,6 +39,7 @@ const seen = (changes: Partial<Snapshot> = {}): Partial<Snapshot> => ({
   view: cluster(),
   ...changes,
 })
+const handOver = { failover: '{"leader":"pg2","member":"pg3"}' }
 const deaf = running({ replicationState: undefined })
 
 const rows: readonly Row[] = [
@@ -48,7 +60,8 @@ const rows: readonly Row[] = [
     [
       ['is not there', { members: ['pg1', 'pg2'] }],
       ['does not run', { states: { pg3: 'starting' } }],
-      ['streams from nobody', { replicationStates: {} }],
+      ['streams from nobody', { replicationStates: { pg3: 'in archive recovery' } }],
+      ['is ours and tells nothing', { replicationStates: {}, ours: ['pg3'] }],
       ['is on another timeline than the leader', { timelines: { pg1: 2 } }],
       ['follows us in turn', { tags: { pg3: { replicatefrom: 'pg2' } } }],
     ] as const
@@ -67,8 +80,16 @@ const rows: readonly Row[] = [
     actions: [],
   },
   {
+    situation: 'a Patroni member that does not tell whether it streams is followed',
+    seen: seen({ view: cluster({ replicationStates: {} }) }),
+    rule: 'follow-named',
+    actions: ['follow pg3'],
+  },
+  {
     situation: 'a member between may follow the archive alone',
-    seen: seen({ view: cluster({ replicationStates: {}, tags: { pg3: { nostream: true } } }) }),
+    seen: seen({
+      view: cluster({ replicationStates: {}, ours: ['pg3'], tags: { pg3: { nostream: true } } }),
+    }),
     rule: 'follow-named',
     actions: ['follow pg3'],
   },
@@ -148,6 +169,28 @@ const rows: readonly Row[] = [
     seen: seen({ ...following, view: cluster({ epoch: 101n }) }),
     rule: 'check-divergence',
     actions: ['check-divergence pg1'],
+  },
+  {
+    situation: 'a cascading member that streams through one of ours may take over: it gets everything',
+    seen: {
+      view: ledByUs({ ...handOver, tags: { pg3: { replicatefrom: 'pg1' } } }),
+      server: streamedBy('pg1'),
+      lease: holding,
+      peers: [peer('pg3', { isStreaming: true })],
+    },
+    rule: 'switchover',
+    actions: ['demote graceful release to pg3'],
+  },
+  {
+    situation: 'one that streams from nobody may not',
+    seen: {
+      view: ledByUs({ ...handOver, tags: { pg3: { replicatefrom: 'pg1' } } }),
+      server: streamedBy('pg1'),
+      lease: holding,
+      peers: [peer('pg3')],
+    },
+    rule: 'request-refused',
+    actions: ['clear-request'],
   },
 ]
 for (const row of rows) test(row.situation, () => follows(row))

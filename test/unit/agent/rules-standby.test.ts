@@ -80,9 +80,16 @@ const rows: readonly Row[] = [
     actions: [],
   },
   {
+    situation: 'it does not answer, and our history was compared in an earlier term: it is followed all the same',
+    seen: leads({ isFollowingRemote: false, divergence: unknown }),
+    remembers: { cleanAgainst: -99n },
+    rule: 'follow-remote',
+    actions: [`follow ${REMOTE}`],
+  },
+  {
     situation: 'it was asked a moment ago: it is not asked again yet',
     seen: leads({ isFollowingRemote: false }),
-    remembers: { comparedAtMs: NOW_MS - 9_999 },
+    remembers: { comparedAtMs: NOW_MS - 2_999 },
     rule: 'wait-for-remote',
     actions: [],
   },

@@ -87,6 +87,11 @@ export interface ViewSpec {
   readonly status?: string
   readonly sync?: string
   readonly failsafe?: string
+  readonly positions?: Readonly<Record<string, number>>
+  /** Of ours: follows the leader because the member that its tag names sends nothing. */
+  readonly givenUp?: readonly string[]
+  /** Members that run this program. */
+  readonly ours?: readonly string[]
   readonly replicationStates?: Readonly<Record<string, string>>
   readonly states?: Readonly<Record<string, string>>
   readonly config?: string | undefined
@@ -136,8 +141,14 @@ function memberValue(name: string, spec: ViewSpec): string {
     role: spec.roles?.[name] ?? (name === 'pg1' ? 'primary' : 'replica'),
     timeline: spec.timelines?.[name] ?? 1,
     replication_state: spec.replicationStates?.[name],
+    xlog_location: spec.positions?.[name],
+    ...(spec.ours?.includes(name) === true ? { pgherd: ownFields(name, spec) } : {}),
     tags: spec.tags?.[name] ?? {},
   })
+}
+
+function ownFields(name: string, { givenUp }: ViewSpec): object {
+  return { version: '0.1.0', ...(givenUp?.includes(name) === true ? { follows_leader: true } : {}) }
 }
 
 export function member(name: string): Member {

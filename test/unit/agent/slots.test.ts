@@ -56,6 +56,53 @@ test('a member that may not lead keeps slots for its own followers alone', () =>
   assert.deepEqual(names(scene({ view: seen, tags, isLeader: true })), ['pg2', 'pg3'])
 })
 
+const cascade = { tags: { pg3: { replicatefrom: 'pg2' } }, positions: { pg3: 900 } }
+
+test('the leader moves the slot of a cascading member on; that of one that has given its own up it leaves alone', () => {
+  assert.deepEqual(
+    [...wantedSlots(scene({ view: view(cascade) })).slots],
+    [
+      ['pg2', undefined],
+      ['pg3', 900n],
+    ],
+  )
+  const alone = view({ ...cascade, ours: ['pg3'], givenUp: ['pg3'] })
+  assert.equal(wantedSlots(scene({ view: alone })).slots.get('pg3'), undefined)
+})
+
+test('with member_slots_ttl 0 a cascading member has its slot where it streams from, and on the leader when that is gone', () => {
+  const config = dynamicConfig({ member_slots_ttl: 0 }, true)
+  const seen = view(cascade)
+  assert.deepEqual(names(scene({ view: seen, config })), ['pg2'])
+  assert.deepEqual(names(scene({ view: seen, config, name: 'pg2', isLeader: false })), ['pg3'])
+  const gone = view({ ...cascade, members: ['pg1', 'pg3'] })
+  assert.deepEqual(names(scene({ view: gone, config })), ['pg3'])
+  const alone = view({ ...cascade, ours: ['pg3'], givenUp: ['pg3'] })
+  assert.deepEqual(names(scene({ view: alone, config })), ['pg2', 'pg3'])
+})
+
+test('a member that becomes nostream loses its slot at once', () => {
+  const seen = view({ tags: { pg3: { nostream: true } }, status: '{"optime":1,"retain_slots":["pg3"]}' })
+  assert.deepEqual(names(scene({ view: seen, memory: new Map([['pg3', 999_999]]) })), ['pg2'])
+})
+
+test('a standby cluster has the permanent slots that are for one, and its leader moves none of them', () => {
+  const slots = {
+    here: { type: 'physical', cluster_type: 'standby' },
+    there: { type: 'physical', cluster_type: 'primary' },
+    both: { type: 'physical' },
+  }
+  const config = dynamicConfig({ slots, standby_cluster: { host: 'a' } }, true)
+  const seen = view({ members: ['pg1'], status: '{"optime":1,"slots":{"here":7,"both":8}}' })
+  assert.deepEqual(
+    [...wantedSlots(scene({ view: seen, config })).slots],
+    [
+      ['here', undefined],
+      ['both', undefined],
+    ],
+  )
+})
+
 const PERMANENT = {
   slots: {
     backup: { type: 'physical' },
