@@ -72,7 +72,7 @@ test('a standby cluster is made by a method of its own and follows by the archiv
     await member.configure({ postgresql: { fetch } })
   }
   await far.agent.start()
-  await standbyLeader(standby, 60_000, undefined)
+  await standbyLeader(standby, 90_000, 'any')
   await farther.agent.start()
   await source.query('CREATE TABLE to_far AS SELECT 1 AS id')
   await source.query('SELECT pg_switch_wal()')

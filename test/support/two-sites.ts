@@ -49,11 +49,11 @@ export async function twoSites(
   return { work, main, standby }
 }
 
-/** Waits for the member that leads this standby cluster, by its own word, and follows. */
+/** Waits for the member that leads this standby cluster, by its own word, and streams (`any`: or reads the archive). */
 export function standbyLeader(
   cluster: Cluster,
   withinMs = 60_000,
-  state: string | undefined = 'streaming',
+  state: 'streaming' | 'any' = 'streaming',
 ): Promise<Member> {
   return waitFor(`a standby leader of ${cluster.scope}`, { withinMs, everyMs: 100 }, async note => {
     const name = await cluster.leaderKey()
@@ -65,7 +65,7 @@ export function standbyLeader(
     const status = await member.status(1_000)
     note(`${name}: ${JSON.stringify(status)}`)
     const isThere = status.role === 'standby_leader' && status.state === 'running'
-    return isThere && (state === undefined || status['replication_state'] === state) ? member : undefined
+    return isThere && (state === 'any' || status['replication_state'] === state) ? member : undefined
   })
 }
 
