@@ -80,6 +80,12 @@ const NEEDS = [
     isThere: () => existsSync('/usr/share/i18n/locales/zh_CN'),
   },
   {
+    package: 'iputils-arping',
+    why: 'arping: the callback script of the seed deployment tells its neighbours of an address with it',
+    purposes: ['test'],
+    isThere: () => findProgram('arping') !== undefined,
+  },
+  {
     package: 'python3-psycopg2',
     why: 'the Python driver, whose errors are shown in docs/drivers.md',
     purposes: ['test'],

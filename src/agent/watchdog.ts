@@ -160,7 +160,7 @@ export class Watchdog {
   /** Sets the timeout, which feeds it too. Rejects when the device cannot watch over us as it must. */
   async #set(armed: Armed, plan: WatchdogPlan, by: Deadline): Promise<void> {
     const { device, info, config } = armed
-    if (info.canSetTimeout) await device.setTimeout(plan.timeoutSeconds, by)
+    if (info.canSetTimeout) await device.setTimeoutSeconds(plan.timeoutSeconds, by)
     const actualSeconds = await device.timeoutSeconds(by)
     const verdict = judgeTimeout(plan, actualSeconds, this.#loopWaitSeconds)
     const isRefused = verdict.kind === 'useless' || (verdict.kind === 'unsafe' && config.mode === 'required')

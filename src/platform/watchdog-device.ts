@@ -23,7 +23,7 @@ export interface WatchdogDevice {
   /** The device starts to count. */
   open(by: Deadline): Promise<WatchdogInfo>
   /** Also feeds it. */
-  setTimeout(seconds: number, by: Deadline): Promise<void>
+  setTimeoutSeconds(seconds: number, by: Deadline): Promise<void>
   /** The timeout in force: a driver may have taken another than was asked for. */
   timeoutSeconds(by: Deadline): Promise<number>
   keepalive(by: Deadline): Promise<void>
@@ -92,7 +92,7 @@ abstract class FileDevice implements WatchdogDevice {
     }
   }
 
-  abstract setTimeout(seconds: number, by: Deadline): Promise<void>
+  abstract setTimeoutSeconds(seconds: number, by: Deadline): Promise<void>
   abstract timeoutSeconds(by: Deadline): Promise<number>
   protected abstract info(by: Deadline): Promise<WatchdogInfo>
 
@@ -158,7 +158,7 @@ export class LinuxWatchdog extends FileDevice {
     'int ioctl(int descriptor, unsigned long request, _Inout_ void *value)',
   )
 
-  async setTimeout(seconds: number, by: Deadline): Promise<void> {
+  async setTimeoutSeconds(seconds: number, by: Deadline): Promise<void> {
     if (seconds < 1 || seconds > TIMEOUT_SECONDS_MAX)
       throw new HaError('E_WATCHDOG', `a watchdog cannot wait for ${seconds} s`)
     const value = Buffer.alloc(4)
@@ -196,7 +196,7 @@ const TESTING_TIMEOUT_SECONDS = 60
 export class TestingWatchdog extends FileDevice {
   #timeoutSeconds = TESTING_TIMEOUT_SECONDS
 
-  async setTimeout(seconds: number, by: Deadline): Promise<void> {
+  async setTimeoutSeconds(seconds: number, by: Deadline): Promise<void> {
     await this.say(`Ctimeout=${seconds}\n`, by)
     this.#timeoutSeconds = seconds
   }

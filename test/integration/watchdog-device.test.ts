@@ -42,7 +42,7 @@ test('the timeout is set and read back, the device fed, and a close with the far
     canSetTimeout: true,
     canBeDisarmed: true,
   })
-  await device.setTimeout(25, by())
+  await device.setTimeoutSeconds(25, by())
   assert.equal(await device.timeoutSeconds(by()), 25)
   await device.keepalive(by())
   await assert.rejects(new LinuxWatchdog(standIn.device).open(by()), /open: EBUSY/)
@@ -87,7 +87,7 @@ test('a device that cannot be disarmed says so, and one with a fixed timeout too
   const { canSetTimeout, canBeDisarmed } = await device.open(by())
   assert.deepEqual({ canSetTimeout, canBeDisarmed }, { canSetTimeout: false, canBeDisarmed: false })
   assert.equal(await device.timeoutSeconds(by()), 7)
-  await assert.rejects(device.setTimeout(5, by()), /set the timeout: E(OPNOTSUPP|NOTSUP)/)
+  await assert.rejects(device.setTimeoutSeconds(5, by()), /set the timeout: E(OPNOTSUPP|NOTSUP)/)
   await device.disarm(by())
   await other.says('left-counting')
 })
@@ -117,7 +117,7 @@ test('the testing driver writes into a pipe what a device would be told', async 
   const reader = await open(pipe, constants.O_RDONLY | constants.O_NONBLOCK)
   t.after(() => reader.close())
   await device.open(by())
-  await device.setTimeout(15, by())
+  await device.setTimeoutSeconds(15, by())
   await device.keepalive(by())
   await device.disarm(by())
   const { buffer, bytesRead } = await reader.read(Buffer.alloc(100), 0, 100)

@@ -36,7 +36,7 @@ export class SimWatchdog {
     return {
       isStuck: false,
       open: () => call(() => this.#open(process)),
-      setTimeout: seconds =>
+      setTimeoutSeconds: seconds =>
         call(() => {
           this.#timeoutMs = seconds * 1000
           this.#feed()

@@ -11,7 +11,7 @@ const [path = '', seconds = ''] = process.argv.slice(2)
 const device = new LinuxWatchdog(path)
 const by = () => Deadline.in(realClock, CALL_MS)
 await device.open(by())
-await device.setTimeout(Number(seconds), by())
+await device.setTimeoutSeconds(Number(seconds), by())
 setInterval(() => void device.keepalive(by()), FEED_EVERY_MS)
 process.on('SIGTERM', () => {
   void device.disarm(by()).then(() => process.exit(0))

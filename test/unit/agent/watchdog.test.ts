@@ -58,7 +58,7 @@ function scene(changes: Partial<WatchdogConfig> = {}) {
             canBeDisarmed: trouble.canBeDisarmed,
           }
         },
-        setTimeout: async seconds => {
+        setTimeoutSeconds: async seconds => {
           await call(`timeout ${seconds}`)
           timeoutSeconds = seconds
         },
