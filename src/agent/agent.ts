@@ -169,6 +169,11 @@ export class Agent {
     return this.#fence.isArmed
   }
 
+  /** The cluster's logical slots as they stand on this member. */
+  get logicalSlots(): ReadonlyMap<string, string> {
+    return this.#state.logicalSlots
+  }
+
   wake(): void {
     this.#loop.wake()
   }
@@ -297,6 +302,7 @@ export class Agent {
         age_ms: Number.isFinite(ageMs) ? Math.max(0, Math.round(ageMs)) : null,
         ...this.#loop.lastWords,
         ...troubleOf(state),
+        ...(state.logicalSlots.size === 0 ? {} : { logical_slots: Object.fromEntries(state.logicalSlots) }),
         ...(state.usedConfigRevision === undefined ? {} : { config_revision: state.usedConfigRevision }),
       },
     }

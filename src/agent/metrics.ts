@@ -5,12 +5,17 @@ import type { AgentMetrics } from './parts.ts'
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-/** Registers the agent's metrics; `leaseLeftSeconds` and `isWatched` are read at each scrape. */
-export function createAgentMetrics(
-  registry: Registry,
-  leaseLeftSeconds: () => number,
-  isWatched: () => boolean,
-): AgentMetrics {
+/** What is read at each scrape. */
+export interface AgentGauges {
+  readonly leaseLeftSeconds: () => number
+  /** Does a watchdog watch over this machine? */
+  readonly isWatched: () => boolean
+  /** State of each logical slot that the cluster keeps. */
+  readonly logicalSlots: () => ReadonlyMap<string, string>
+}
+
+/** Registers the agent's metrics. */
+export function createAgentMetrics(registry: Registry, gauges: AgentGauges): AgentMetrics {
   const registers = [registry]
   const turns = new Histogram({
     name: 'pgherd_agent_turn_seconds',
@@ -53,7 +58,17 @@ export function createAgentMetrics(
     name: 'pgherd_agent_lease_left_seconds',
     help: 'Leadership left by the agent’s own strict clock; 0 when not the leader',
     registers,
-    collect: (): void => leaseLeft.set(leaseLeftSeconds()),
+    collect: (): void => leaseLeft.set(gauges.leaseLeftSeconds()),
+  })
+  const logicalSlots: Gauge = new Gauge({
+    name: 'pgherd_agent_logical_slot_ready',
+    help: 'Whether the consumer of a logical slot that the cluster keeps can go on at this member: 1 or 0',
+    labelNames: ['slot'],
+    registers,
+    collect: (): void => {
+      logicalSlots.reset()
+      for (const [slot, state] of gauges.logicalSlots()) logicalSlots.set({ slot }, state === 'ready' ? 1 : 0)
+    },
   })
   const callbacks = new Counter({
     name: 'pgherd_agent_callbacks_total',
@@ -71,7 +86,7 @@ export function createAgentMetrics(
     name: 'pgherd_agent_watchdog_armed',
     help: '1 while a watchdog resets this machine unless this agent feeds it',
     registers,
-    collect: (): void => watched.set(isWatched() ? 1 : 0),
+    collect: (): void => watched.set(gauges.isWatched() ? 1 : 0),
   })
   return {
     callbackEnded: (action, result) => callbacks.inc({ action, result }),

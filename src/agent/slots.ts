@@ -18,7 +18,7 @@ export interface WantedSlots {
    * nobody else knows better than its own consumer.
    */
   readonly slots: ReadonlyMap<string, Lsn | undefined>
-  /** Only a primary makes them. */
+  /** A primary makes them, a standby gets copies. */
   readonly logical: readonly LogicalSlot[]
   readonly memory: SlotMemory
 }
@@ -61,9 +61,28 @@ export function wantedSlots(scene: SlotScene): WantedSlots {
     const to = scene.isLeader ? undefined : view.status.slots[permanent]
     if (wish.kind === 'physical') slots.set(permanent, to)
     else if (wish.kind === 'logical')
-      logical.push({ name: permanent, database: wish.database, plugin: wish.plugin })
+      logical.push({
+        name: permanent,
+        database: wish.database,
+        plugin: wish.plugin,
+        confirmedLsn: view.status.slots[permanent],
+      })
   }
-  return { slots, logical, memory }
+  return { slots, logical: isTagged(scene.tags, 'nostream') ? [] : logical, memory }
+}
+
+/**
+ * The slot by which the primary keeps rows for this member: its own, or that of the member at the top of the line that it
+ * replicates through.
+ */
+export function slotOnPrimary({ members, leader }: ClusterView, name: string): string {
+  let me = name
+  for (const _ of members) {
+    const next = members.get(me)?.tags['replicatefrom']
+    if (typeof next !== 'string' || !members.has(next) || next === leader?.name || next === me) break
+    me = next
+  }
+  return slotNameOf(me)
 }
 
 /** Is this existing slot out of our hands? */

@@ -6,6 +6,7 @@ import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { Divergence, ServerStatus } from '../postgres/port.ts'
 import type { FailoverPhases } from './member-key.ts'
+import type { LogicalSlotState } from './slot-copies.ts'
 import type { SlotMemory } from './slots.ts'
 import { firstMemory, type Memory, type SynchronousHold } from './snapshot.ts'
 
@@ -45,6 +46,8 @@ export class AgentState {
   lastTerm: bigint | undefined
   lockMs: number | undefined
   slots: SlotMemory = new Map()
+  /** The cluster's logical slots as they stand on this member. */
+  logicalSlots: ReadonlyMap<string, LogicalSlotState> = new Map()
   writtenMember: { readonly value: string; readonly revision: bigint } | undefined
   writtenStatus: string | undefined
   synchronousNames: SynchronousHold = { isKnown: false, names: undefined }

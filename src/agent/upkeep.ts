@@ -20,6 +20,7 @@ import { printMemberKey } from './member-key.ts'
 import type { AgentParts } from './parts.ts'
 import { walPosition } from './race.ts'
 import { settingsNow } from './server-settings.ts'
+import { SlotCopies } from './slot-copies.ts'
 import { isOthersSlot, wantedSlots } from './slots.ts'
 import { type AgentState, memberRole, memberState, pendingReasons } from './state.ts'
 import { standbyNames } from './sync/promotion.ts'
@@ -34,6 +35,7 @@ export class Upkeep {
   readonly #keeper: LeaseKeeper
   readonly #tasks: Tasks
   readonly #callbacks: Callbacks
+  readonly #copies: SlotCopies
 
   constructor(parts: AgentParts, state: AgentState, keeper: LeaseKeeper, tasks: Tasks, callbacks: Callbacks) {
     this.#parts = parts
@@ -41,6 +43,7 @@ export class Upkeep {
     this.#keeper = keeper
     this.#tasks = tasks
     this.#callbacks = callbacks
+    this.#copies = new SlotCopies(parts, state, tasks, this)
   }
 
   /** One round. Never throws. */
@@ -189,11 +192,15 @@ export class Upkeep {
     const others = new Set(facts.slots.filter(slot => isOthersSlot(slot, config)).map(({ name }) => name))
     const ours = facts.slots.filter(({ name }) => !others.has(name))
     const slots = new Map([...wanted.slots].filter(([name]) => !others.has(name)))
-    const logical = facts.role === 'primary' ? wanted.logical.filter(({ name }) => !others.has(name)) : []
+    const logical = wanted.logical
+      .filter(({ name }) => !others.has(name))
+      .map(slot => ({ ...slot, isUnproven: state.logicalSlots.get(slot.name) === 'unproven' }))
     const done = config.isPaused
       ? await postgres.syncSlots(missingSlots(slots, facts), { ...facts, slots: [] }, by)
       : await postgres.syncSlots(slots, { ...facts, slots: ours }, by, logical)
     for (const change of done) log.info(change)
+    await this.#copies.run(logical, facts, view, by)
+    state.logicalSlots = this.#copies.states
   }
 
   /** The leader's position and slots, and the history after a promotion, in one guarded transaction. */
@@ -229,8 +236,9 @@ export class Upkeep {
     const own = slotNameOf(local.name)
     const slots: Record<string, Lsn> = { [own]: walPosition(facts) }
     for (const slot of facts.slots) {
-      if (slot.isPhysical && slot.restartLsn !== undefined && slot.name !== own)
-        slots[slot.name] = slot.restartLsn
+      const isKept = this.#state.config.permanentSlots.get(slot.name)?.kind === 'logical'
+      const position = slot.isPhysical ? slot.restartLsn : isKept ? slot.confirmedLsn : undefined
+      if (position !== undefined && slot.name !== own) slots[slot.name] = position
     }
     return printStatus({ optime: walPosition(facts), slots, retainSlots: this.#retained() })
   }

@@ -158,11 +158,11 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
     },
     watchdogs: machineWatchdogs,
     runScript: runCommandLine,
-    metrics: createAgentMetrics(
-      registry,
-      () => agent.status().leaseLeftMs / 1000,
-      () => agent.isWatched,
-    ),
+    metrics: createAgentMetrics(registry, {
+      leaseLeftSeconds: () => agent.status().leaseLeftMs / 1000,
+      isWatched: () => agent.isWatched,
+      logicalSlots: () => agent.logicalSlots,
+    }),
   }
   const agent: Agent = new Agent(parts, config)
   postgres.onGone(() => agent.wake())

@@ -92,6 +92,19 @@ const UNARCHIVED = `
 cd "$1/pg_wal/archive_status" || exit 1
 for f in *.ready; do [ ! -e "$f" ] || basename "$f" .ready; done`
 
+/** PostgreSQL removes what ends in .tmp when it starts. */
+const PLACE_SLOT = `
+cd "$1/pg_replslot" || exit 1
+[ ! -e "$2" ] || exit 0
+umask 077
+rm -rf "$2.tmp" && mkdir "$2.tmp" && base64 -d > "$2.tmp/state" || exit 1
+sync "$2.tmp/state" "$2.tmp" && mv -T "$2.tmp" "$2" && sync .`
+
+/** The timeline does not matter: a file of any will keep the place. */
+const OLDEST_WAL = `
+cd "$1/pg_wal" || exit 1
+ls | grep -x '[0-9A-F]\\{24\\}' | cut -c 9- | sort | head -n 1`
+
 const MOVE_ASIDE = `
 real=$(readlink -f "$1") || exit 1
 target="$real.failed"; n=1
@@ -173,6 +186,18 @@ export class DataDirectory {
     return (await this.#must('list WAL to archive', UNARCHIVED, [this.path], by)).stdout
       .split('\n')
       .filter(name => name !== '')
+  }
+
+  /** Of the oldest WAL file the last two parts of the name, 16 hex digits; undefined when there is none. */
+  async oldestWal(by: Deadline): Promise<string | undefined> {
+    const name = (await this.#must('list WAL', OLDEST_WAL, [this.path], by)).stdout.trim()
+    return name === '' ? undefined : name
+  }
+
+  /** Lays the state of a replication slot where a stopped server finds it; a slot that is there stays. */
+  async placeSlot(name: string, state: Buffer, by: Deadline): Promise<void> {
+    const text = `${state.toString('base64')}\n`
+    await this.#must(`place slot ${name}`, PLACE_SLOT, [this.path, name], by, [0], text)
   }
 
   /** Renames the directory to `<path>.failed`, with a number when that exists, and makes an empty one. Returns the new path. */

@@ -9,6 +9,9 @@ import type { RecoverySource } from './settings-text.ts'
 
 const WRITTEN_LSN_SINCE = 130000
 const CONNINFO_SETTING_SINCE = 120000
+/** From here on a logical slot on a standby tells that rows it needs were removed. */
+const CONFLICTS_SINCE = 160000
+const SYNCED_SLOTS_SINCE = 170000
 
 /** Where a checkpointer waits that has handled every signal: between checkpoints, or between the writes of a spread one. */
 const CHECKPOINTER_RESTS = ['CheckpointerMain', 'CheckpointWriteDelay']
@@ -76,9 +79,9 @@ SELECT CASE WHEN pg_is_in_recovery() THEN 'replica' ELSE 'primary' END AS role,
   CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn() END AS flush_lsn,
   (SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'checkpointer') AS checkpointer_waits,
   (SELECT json_agg(json_build_array(slot_name, slot_type, active, temporary, restart_lsn,
-    xmin IS NOT NULL OR catalog_xmin IS NOT NULL,
-    ${serverVersion >= WRITTEN_LSN_SINCE ? "wal_status IS NOT DISTINCT FROM 'lost'" : 'false'},
-    database, plugin)) FROM pg_replication_slots) AS slots
+    xmin IS NOT NULL OR catalog_xmin IS NOT NULL, ${isLostSql(serverVersion)}, database, plugin,
+    confirmed_flush_lsn, catalog_xmin::text,
+    ${serverVersion >= SYNCED_SLOTS_SINCE ? 'failover, synced' : 'false, false'})) FROM pg_replication_slots) AS slots
 FROM (SELECT) one LEFT JOIN pg_stat_wal_receiver w ON true`
 }
 
@@ -90,6 +93,14 @@ export const WANTED_SETTINGS_SQL = `
 SELECT s.name, coalesce((SELECT f.setting FROM pg_file_settings f WHERE lower(f.name) = lower(s.name)
   ORDER BY f.seqno DESC LIMIT 1), s.boot_val) AS wanted
 FROM pg_settings s WHERE s.pending_restart AND s.name <> 'hot_standby'`
+
+/** Whether nobody can read on from a slot, as servers of this version say it. */
+function isLostSql(serverVersion: number): string {
+  if (serverVersion < WRITTEN_LSN_SINCE) return 'false'
+  const lost = "wal_status IS NOT DISTINCT FROM 'lost'"
+  if (serverVersion >= SYNCED_SLOTS_SINCE) return `${lost} OR invalidation_reason IS NOT NULL`
+  return serverVersion >= CONFLICTS_SINCE ? `${lost} OR coalesce(conflicting, false)` : lost
+}
 
 /** Reads the row of `observationSql`; undefined when it has another shape. */
 export function parseObservation(row: Row | undefined, identity: ServerIdentity): Observation | undefined {
@@ -169,7 +180,10 @@ function senderOf(fields: readonly Json[]): Sender {
 }
 
 function slotOf(fields: readonly Json[]): Slot {
-  const [name, kind, active, temporary, restartLsn, holdsXmin, isLost, database, plugin] = fields
+  const [name, kind, active, temporary, restartLsn, holdsXmin, isLost, database, plugin, ...more] = fields
+  const [confirmedLsn, catalogXmin, isFailover, isSynced] = more
+  const confirmed = lsn(text(confirmedLsn))
+  const xmin = text(catalogXmin)
   return {
     name: text(name) ?? '',
     isPhysical: kind === 'physical',
@@ -180,7 +194,24 @@ function slotOf(fields: readonly Json[]): Slot {
     isLost: isLost === true,
     ...(typeof database === 'string' ? { database } : {}),
     ...(typeof plugin === 'string' ? { plugin } : {}),
+    ...(confirmed === undefined ? {} : { confirmedLsn: confirmed }),
+    ...(xmin === undefined ? {} : { catalogXmin: Number(xmin) }),
+    ...(isFailover === true ? { isFailover } : {}),
+    ...(isSynced === true ? { isSynced } : {}),
   }
+}
+
+/** A row of pg_replication_slots as a server of any version shows it. */
+export function slotOfRow(row: Row): Slot {
+  const isTrue = (name: string): boolean => row[name] === 't'
+  const isLost =
+    row['wal_status'] === 'lost' || isTrue('conflicting') || (row['invalidation_reason'] ?? null) !== null
+  return slotOf([
+    ...[row['slot_name'] ?? null, row['slot_type'] ?? null, isTrue('active'), isTrue('temporary')],
+    ...[row['restart_lsn'] ?? null, (row['xmin'] ?? row['catalog_xmin'] ?? null) !== null, isLost],
+    ...[row['database'] ?? null, row['plugin'] ?? null, row['confirmed_flush_lsn'] ?? null],
+    ...[row['catalog_xmin'] ?? null, isTrue('failover'), isTrue('synced')],
+  ])
 }
 
 function textValues(value: string | null | undefined): Readonly<Record<string, string>> {
@@ -197,7 +228,7 @@ function text(value: Json | undefined): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-function lsn(value: string | null | undefined): Lsn | undefined {
+export function lsn(value: string | null | undefined): Lsn | undefined {
   return value === null || value === undefined ? undefined : parseLsn(value)
 }
 

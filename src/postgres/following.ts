@@ -25,7 +25,10 @@ const RELOAD_POLL_MS = 20
 export function sourceOf(context: Context, upstream: Upstream | undefined): RecoverySource {
   if (upstream === undefined || !hasServer(upstream)) return NO_SOURCE
   const { config, settings, passfile } = context
-  const words = upstreamWords(upstream, config.postgres.replication, passfile)
+  const words = {
+    ...upstreamWords(upstream, config.postgres.replication, passfile),
+    ...(settings.parameters['sync_replication_slots'] === 'on' ? { dbname: config.postgres.database } : {}),
+  }
   const slotName = upstream.remote === undefined ? slotNameOf(config.name) : (upstream.remote.slotName ?? '')
   return {
     primaryConninfo: conninfo({ ...words, application_name: config.name }),

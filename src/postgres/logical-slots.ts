@@ -1,23 +1,24 @@
-// Logical replication slots that a primary should have. To create one PostgreSQL waits for every transaction that runs, so
-// it is done beside the agent's turns.
+// The hands for logical slots: creates them on a primary, where PostgreSQL waits for every transaction that runs, and moves
+// copies on a standby on, where it reads WAL. Both may take long, so they are done beside the agent's turns.
 
 import pg from 'pg'
+import { formatLsn } from '../cluster/lsn.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import { PATIENT_SESSION, withConnection } from './connection.ts'
 import type { Context } from './context.ts'
+import { type LogicalPlan, logicalPlan, SYNCED_SINCE } from './logical-plan.ts'
 import type { LogicalSlot, ServerFacts } from './port.ts'
 
 /** A longer wait holds a snapshot back; it is given up and tried again. */
-const CREATE_MS = 600_000
-/** From this version on PostgreSQL itself carries a slot over to the standbys that ask for it. */
-const FAILOVER_SINCE = 170000
+const SLOT_MS = 600_000
 
-/** Makes one slot at a time. */
+/** Works on one slot at a time. */
 export class LogicalSlots {
   readonly #context: Context
-  readonly #abort = new AbortController()
-  #isBusy = false
+  #abort = new AbortController()
+  #work: Promise<void> | undefined
+  #isClosed = false
   /** What was last said about each slot, so that a mistake is told once. */
   readonly #told = new Map<string, string>()
 
@@ -25,57 +26,75 @@ export class LogicalSlots {
     this.#context = context
   }
 
-  /** Begins to create the first of `wanted` that is missing; returns at once. Does nothing on a standby. */
-  createMissing(wanted: readonly LogicalSlot[], { role, slots, serverVersion }: ServerFacts): void {
-    if (role !== 'primary' || this.#isBusy) return
-    const there = new Map(slots.map(slot => [slot.name, slot]))
-    for (const slot of wanted) {
-      const found = there.get(slot.name)
-      if (found !== undefined && !isSame(found, slot))
-        this.#tell(slot.name, `exists already with another kind, database or plugin: it is left alone`)
-    }
-    const missing = wanted.filter(({ name }) => !there.has(name))
-    if (missing.length === 0) return
-    this.#isBusy = true
-    void this.#create(missing, serverVersion).finally(() => {
-      this.#isBusy = false
+  /** Begins to do what `wanted` needs on a server with these slots; returns at once. */
+  begin(wanted: readonly LogicalSlot[], facts: ServerFacts): void {
+    if (this.#work !== undefined || this.#isClosed) return
+    const plan = logicalPlan(wanted, facts)
+    for (const { name, says } of plan.complaints) this.#tell(name, says)
+    if (plan.create.length + plan.drop.length + plan.advance.length === 0) return
+    this.#abort = new AbortController()
+    this.#work = this.#carryOut(plan, facts.serverVersion, this.#abort.signal).finally(() => {
+      this.#work = undefined
     })
+  }
+
+  /** Ends what is under way: nobody moves a slot while the server is restarted or promoted. */
+  async halt(): Promise<void> {
+    this.#abort.abort(new Error('the server changes its role'))
+    await this.#work
   }
 
   close(): void {
+    this.#isClosed = true
     this.#abort.abort(new Error('closing'))
   }
 
-  async #create(missing: readonly LogicalSlot[], serverVersion: number): Promise<void> {
-    const { clock, log } = this.#context
-    for (const slot of missing) {
-      if (this.#abort.signal.aborted) return
-      try {
-        const by = Deadline.in(clock, CREATE_MS)
-        const create = (signal: AbortSignal) => this.#createOne(slot, serverVersion, by, signal)
-        await by.run('creating it', create, this.#abort.signal)
-        this.#told.delete(slot.name)
-        log.info(`created logical slot ${slot.name} in ${slot.database}`)
-      } catch (error) {
-        if (!this.#abort.signal.aborted) this.#tell(slot.name, `cannot be created: ${messageOf(error)}`)
-      }
+  async #carryOut(plan: LogicalPlan, serverVersion: number, signal: AbortSignal): Promise<void> {
+    for (const { name, why } of plan.drop) {
+      const sql = `SELECT pg_drop_replication_slot(${pg.escapeLiteral(name)})`
+      const isDone = await this.#try(name, 'dropped', sql, undefined, signal)
+      if (isDone) this.#context.log.warning(`dropped logical slot ${name}: ${why}`)
+    }
+    for (const slot of plan.create) {
+      const words = [pg.escapeLiteral(slot.name), pg.escapeLiteral(slot.plugin), 'false']
+      if (serverVersion >= SYNCED_SINCE) words.push('false', 'true')
+      const sql = `SELECT pg_create_logical_replication_slot(${words.join(', ')})`
+      const isDone = await this.#try(slot.name, 'created', sql, slot.database, signal)
+      if (isDone) this.#context.log.info(`created logical slot ${slot.name} in ${slot.database}`)
+    }
+    for (const { slot, to } of plan.advance) {
+      const sql = `SELECT pg_replication_slot_advance(${pg.escapeLiteral(slot.name)}, '${formatLsn(to)}')`
+      await this.#try(slot.name, 'advanced', sql, slot.database, signal)
     }
   }
 
-  async #createOne(
-    { name, database, plugin }: LogicalSlot,
-    serverVersion: number,
-    by: Deadline,
+  async #try(
+    name: string,
+    what: string,
+    sql: string,
+    database: string | undefined,
     signal: AbortSignal,
-  ): Promise<void> {
-    const target = { ...this.#context.local(PATIENT_SESSION), database }
-    const words = [pg.escapeLiteral(name), pg.escapeLiteral(plugin), 'false']
-    if (serverVersion >= FAILOVER_SINCE) words.push('false', 'true')
-    await withConnection(target, by, async connection => {
-      // A session that waits would keep our process alive.
-      signal.addEventListener('abort', () => connection.close(), { once: true })
-      await connection.query(`SELECT pg_create_logical_replication_slot(${words.join(', ')})`, by)
-    })
+  ): Promise<boolean> {
+    if (signal.aborted) return false
+    const local = this.#context.local(PATIENT_SESSION)
+    const by = Deadline.in(this.#context.clock, SLOT_MS)
+    try {
+      await by.run(
+        what,
+        until =>
+          withConnection({ ...local, database: database ?? local.database }, by, async connection => {
+            // A session that waits would keep our process alive.
+            until.addEventListener('abort', () => connection.close(), { once: true })
+            await connection.query(sql, by)
+          }),
+        signal,
+      )
+      this.#told.delete(name)
+      return true
+    } catch (error) {
+      if (!signal.aborted) this.#tell(name, `cannot be ${what}: ${messageOf(error)}`)
+      return false
+    }
   }
 
   #tell(name: string, says: string): void {
@@ -83,8 +102,4 @@ export class LogicalSlots {
     this.#told.set(name, says)
     this.#context.log.warning(`logical slot ${name} ${says}`)
   }
-}
-
-function isSame(found: ServerFacts['slots'][number], { database, plugin }: LogicalSlot): boolean {
-  return !found.isPhysical && found.database === database && found.plugin === plugin
 }

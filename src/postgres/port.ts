@@ -50,13 +50,38 @@ export interface Slot {
   /** Logical ones only. */
   readonly database?: string
   readonly plugin?: string
+  /** Up to where its consumer has all. */
+  readonly confirmedLsn?: Lsn
+  /** Rows of the catalogs that are as old as this transaction are kept for it. */
+  readonly catalogXmin?: number
+  /** From 17 on: standbys that ask for it have a copy. */
+  readonly isFailover?: boolean
+  /** From 17 on: PostgreSQL itself keeps it equal to the primary's. */
+  readonly isSynced?: boolean
 }
 
-/** A logical slot that a primary should have. */
+/** A logical slot that the cluster keeps. */
 export interface LogicalSlot {
   readonly name: string
   readonly database: string
   readonly plugin: string
+  /** Up to where its consumer has all, as the leader published it last. */
+  readonly confirmedLsn?: Lsn | undefined
+  /** A copy that still asks for older rows than its position needs: each advance, be it to the same place, lets some go. */
+  readonly isUnproven?: boolean
+}
+
+/** What the leader says of logical slots and of the physical slot of a standby. */
+export interface SlotsOnLeader {
+  readonly logical: ReadonlyMap<string, Slot>
+  /** The oldest transaction whose catalog rows the leader keeps for the standby; undefined while it keeps none. */
+  readonly standbyXmin: number | undefined
+}
+
+/** One logical slot that a standby did not get from its leader, and why. */
+export interface SlotNotCopied {
+  readonly name: string
+  readonly why: string
 }
 
 /** What the server itself says, from one query. */
@@ -234,8 +259,9 @@ export interface Postgres {
   canRewind(by: Deadline): Promise<boolean>
 
   /**
-   * Creates missing physical slots, drops unwanted ones, advances inactive ones on a standby; begins to create missing
-   * logical ones on a primary, which may take as long as its longest transaction. Returns what it did.
+   * Creates missing physical slots, drops unwanted ones, advances inactive ones on a standby. Logical ones are looked after
+   * beside: missing ones are created on a primary, which may take as long as its longest transaction, copies on a standby
+   * follow their leader's. Returns what it did.
    */
   syncSlots(
     wanted: ReadonlyMap<string, Lsn | undefined>,
@@ -243,6 +269,24 @@ export interface Postgres {
     by: Deadline,
     logical?: readonly LogicalSlot[],
   ): Promise<readonly string[]>
+  /** Asks the leader for these logical slots and for the physical slot by which it serves us. Rejects when it cannot. */
+  slotsOnLeader?(
+    leader: Upstream,
+    names: readonly string[],
+    standbySlot: string,
+    by: Deadline,
+  ): Promise<SlotsOnLeader>
+  /**
+   * Copies logical slots of the leader to this running standby, which is restarted for it, as follower of `upstream`. Returns
+   * those that could not be copied; nothing is restarted when that is all of them. Rejects when the leader cannot be asked
+   * or the server does not come up again.
+   */
+  copyLogicalSlots?(
+    leader: Upstream,
+    upstream: Upstream,
+    names: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly SlotNotCopied[]>
   /**
    * Decides `synchronous_standby_names` from now on, above every other setting; undefined gives it back to the
    * configuration. A running server reads it at once (true when it has), a stopped one when it starts.

@@ -27,6 +27,8 @@ import type {
   ServerFacts,
   ServerRole,
   ServerStatus,
+  SlotNotCopied,
+  SlotsOnLeader,
   StopOptions,
   StopResult,
   Upstream,
@@ -36,6 +38,7 @@ import { promote } from './promotion.ts'
 import { endStarvedReplay } from './replay.ts'
 import { canRewind, rewind } from './rewind.ts'
 import { stopServer } from './shutdown.ts'
+import { copyLogicalSlots, slotsOnLeader } from './slot-copies.ts'
 import { applySlotChanges, slotChanges } from './slots.ts'
 import { startServer } from './startup.ts'
 import { verify } from './verify.ts'
@@ -163,7 +166,8 @@ export class LocalServer implements Postgres {
     return names === undefined || row?.['names'] === names
   }
 
-  promote(by: Deadline): Promise<boolean> {
+  async promote(by: Deadline): Promise<boolean> {
+    await this.#logicalSlots.halt()
     return promote(this.#context, this.#lifecycle, this.#monitor, by)
   }
 
@@ -221,13 +225,33 @@ export class LocalServer implements Postgres {
     by: Deadline,
     logical: readonly LogicalSlot[] = [],
   ): Promise<readonly string[]> {
-    this.#logicalSlots.createMissing(logical, facts)
+    this.#logicalSlots.begin(logical, facts)
     const changes = slotChanges(wanted, facts)
     if (changes.length === 0) return []
     // Kept: on a standby there is something to advance at nearly every turn.
     if (this.#slotConnection?.isOpen !== true)
       this.#slotConnection = await Connection.open(this.#context.local(PATIENT_SESSION), by)
     return applySlotChanges(changes, this.#slotConnection, this.#context.log, by)
+  }
+
+  slotsOnLeader(
+    leader: Upstream,
+    names: readonly string[],
+    standbySlot: string,
+    by: Deadline,
+  ): Promise<SlotsOnLeader> {
+    return slotsOnLeader(this.#context, leader, names, standbySlot, by)
+  }
+
+  copyLogicalSlots(
+    leader: Upstream,
+    upstream: Upstream,
+    names: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly SlotNotCopied[]> {
+    const [context, lifecycle, monitor] = [this.#context, this.#lifecycle, this.#monitor]
+    const parts = { context, lifecycle, monitor, logicalSlots: this.#logicalSlots }
+    return copyLogicalSlots(parts, leader, upstream, names, signal)
   }
 
   signalPostmaster(signal: 'SIGINT' | 'SIGQUIT' | 'SIGKILL'): void {

@@ -1,6 +1,8 @@
 // What the dynamic and the local configuration together want from the PostgreSQL server. Pure.
 
 import { isObject, type Json, type JsonObject } from '../../cluster/json.ts'
+import { isTagged } from '../../cluster/member.ts'
+import { isStandbyCluster } from '../../cluster/summary.ts'
 import { controlledNames, controlledValues } from './controlled.ts'
 import { replicaMethods } from './methods.ts'
 import { readServerScripts } from './server-scripts.ts'
@@ -27,6 +29,9 @@ const STREAM_AGAIN = { wal_retrieve_retry_interval: '500ms' }
 const LOOK_AFTER_CLIENT = { client_connection_check_interval: '2s' }
 const LOOKS_AFTER_CLIENT_SINCE = 14
 
+/** From here on PostgreSQL itself copies the slots that ask for it, where it is told to. */
+const SYNCS_SLOTS_SINCE = 17
+
 const NAME = /^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)*$/
 
 /**
@@ -43,6 +48,7 @@ export function serverSettings(
     local: local.postgres.raw,
     majorVersion,
     standby: dynamic.standbyCluster,
+    forced: carriesLogicalSlots(local, dynamic) ? { hot_standby_feedback: 'on' } : {},
   }
   const decided = controlledValues(objectAt(sides.dynamic, 'parameters'), majorVersion)
   const warnings = decided.warnings.map(({ name, says }) => `postgresql.parameters.${name}: ${says}`)
@@ -84,6 +90,17 @@ interface Sides {
   readonly local: JsonObject
   readonly majorVersion: number
   readonly standby: StandbySource | undefined
+  /** Above everybody's wishes. */
+  readonly forced: Readonly<Record<string, string>>
+}
+
+/** A standby's copies of logical slots are worth something only if the primary keeps the rows that they need. */
+function carriesLogicalSlots(
+  { tags }: LocalConfig,
+  { useSlots, permanentSlots, raw }: DynamicConfig,
+): boolean {
+  if (!useSlots || isTagged(tags, 'nostream') || isStandbyCluster(raw)) return false
+  return [...permanentSlots.values()].some(slot => slot.kind === 'logical' && slot.clusterType !== 'standby')
 }
 
 const OF_A_ROLE = ['parameters', 'pg_hba', 'pg_ident']
@@ -104,7 +121,7 @@ function settingsOf(
   role: Role | undefined,
   warnings: string[],
 ): RoleSettings {
-  const { dynamic, local, majorVersion } = sides
+  const { dynamic, local, forced } = sides
   const keys = role === undefined ? ['parameters'] : ['parameters', `parameters_${role}`]
   const merged = mergeParameters(
     keys.flatMap(key => [dynamic, local].map(side => [key, objectAt(side, key)] as const)),
@@ -112,13 +129,21 @@ function settingsOf(
   )
   const conf = { ...objectAt(dynamic, 'recovery_conf'), ...objectAt(local, 'recovery_conf') }
   const recovery = { ...recoveryParameters(merged, conf), ...standbyRecovery(sides, role) }
+  const feedback = merged.get('hot_standby_feedback')?.value
+  if (
+    forced['hot_standby_feedback'] !== undefined &&
+    feedback !== undefined &&
+    readBoolean(feedback) !== true
+  )
+    warnings.push('postgresql.parameters.hot_standby_feedback: on, because logical slots are carried over')
   const listOf = (key: string) =>
     lines((role === undefined ? undefined : eitherOf(sides, `${key}_${role}`)) ?? eitherOf(sides, key))
   return {
     parameters: {
-      ...defaultParameters(merged, recovery, majorVersion),
-      ...plainParameters(merged),
+      ...defaultParameters(merged, recovery, sides),
+      ...plainParameters(merged, forced),
       ...walKeep,
+      ...forced,
     },
     recovery,
     pgHba: merged.has('hba_file') ? undefined : listOf('pg_hba'),
@@ -130,13 +155,21 @@ function settingsOf(
 function defaultParameters(
   merged: Parameters,
   recovery: Readonly<Record<string, string>>,
-  majorVersion: number,
+  { majorVersion, forced }: Sides,
 ): Readonly<Record<string, string>> {
   // A restore_command runs at each attempt too and may cost money: its owner chooses the pause.
   const isPauseChosen = merged.has('wal_retrieve_retry_interval') || recovery['restore_command'] !== undefined
   const isLookChosen =
     merged.has('client_connection_check_interval') || majorVersion < LOOKS_AFTER_CLIENT_SINCE
-  return { ...(isPauseChosen ? {} : STREAM_AGAIN), ...(isLookChosen ? {} : LOOK_AFTER_CLIENT) }
+  const isSyncChosen =
+    merged.has('sync_replication_slots') ||
+    majorVersion < SYNCS_SLOTS_SINCE ||
+    forced['hot_standby_feedback'] === undefined
+  return {
+    ...(isPauseChosen ? {} : STREAM_AGAIN),
+    ...(isLookChosen ? {} : LOOK_AFTER_CLIENT),
+    ...(isSyncChosen ? {} : { sync_replication_slots: 'on' }),
+  }
 }
 
 /** A standby cluster reads the other one's archive; its leader alone may stay behind on purpose. */
@@ -185,8 +218,13 @@ function parameterText(value: Json): string | null | undefined {
   return typeof value === 'object' ? undefined : String(value)
 }
 
-function plainParameters(merged: Parameters): Readonly<Record<string, string>> {
-  const entries = [...merged].filter(([key]) => !RECOVERY.has(key) && !REFUSED_RECOVERY.test(key))
+function plainParameters(
+  merged: Parameters,
+  forced: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const entries = [...merged].filter(
+    ([key]) => !RECOVERY.has(key) && !REFUSED_RECOVERY.test(key) && forced[key] === undefined,
+  )
   return Object.fromEntries(entries.map(([, { name, value }]) => [name, value]))
 }
 

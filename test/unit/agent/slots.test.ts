@@ -127,7 +127,9 @@ test('permanent slots are wanted by all that may lead; the own name never', () =
       ['zero', undefined],
     ],
   )
-  assert.deepEqual(logical, [{ name: 'cdc', database: 'app', plugin: 'pgoutput' }])
+  const cdc = { name: 'cdc', database: 'app', plugin: 'pgoutput', confirmedLsn: undefined }
+  assert.deepEqual(logical, [cdc])
+  assert.deepEqual(wantedSlots({ ...standby, tags: { nostream: true } }).logical, [])
   assert.deepEqual([...memory.keys()], [])
   const mayNot = { ...standby, tags: { failover_priority: 0 } }
   assert.deepEqual([names(mayNot), wantedSlots(mayNot).logical], [[], []])

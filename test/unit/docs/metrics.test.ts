@@ -42,11 +42,11 @@ interface Registered {
 
 async function registered(): Promise<readonly Registered[]> {
   const registry = new Registry()
-  createAgentMetrics(
-    registry,
-    () => 0,
-    () => false,
-  )
+  createAgentMetrics(registry, {
+    leaseLeftSeconds: () => 0,
+    isWatched: () => false,
+    logicalSlots: () => new Map(),
+  })
   createApiCounts(registry, () => 0)
   createDcsMetrics(registry)
   registerLogMetrics(registry, () => ({ queued: 0, lost: 0 }))

@@ -8,6 +8,10 @@ import type { ServerSettings } from '../../../../src/config/agent/types.ts'
 import { parseYamlMapping } from '../../../../src/config/agent/yaml.ts'
 
 function settings(dynamic: JsonObject, local = '', majorVersion = 15): ServerSettings {
+  return settingsOf({ postgresql: dynamic }, local, majorVersion)
+}
+
+function settingsOf(raw: JsonObject, local = '', majorVersion = 15): ServerSettings {
   const text = `scope: main
 name: pg1
 etcd3: {host: e1}
@@ -19,7 +23,7 @@ postgresql:
   authentication: {replication: {username: repl}}
 ${local}`
   const config = localConfig({ file: 'p.yml', ...parseYamlMapping(text, 'p.yml') }, 'postgres')
-  return serverSettings(config, dynamicConfig({ postgresql: dynamic }, true), majorVersion)
+  return serverSettings(config, dynamicConfig(raw, true), majorVersion)
 }
 
 const look = { client_connection_check_interval: '2s' }
@@ -194,4 +198,50 @@ test("a role's own parameters win over the general ones, its own lists replace t
   assert.deepEqual(warnings, [
     'postgresql.parameters_replica.max_connections: cannot differ between roles: left out',
   ])
+})
+
+const CDC = { type: 'logical', database: 'app', plugin: 'pgoutput' }
+const feedbackRows = [
+  // the cluster's key, tags, hot_standby_feedback and sync_replication_slots on 12 to 18
+  ['without logical slots', {}, {}, 'no no no no no no no'],
+  ['with one', { slots: { cdc: CDC } }, {}, 'on on on on on on+on on+on'],
+  ['with a physical one', { slots: { backup: { type: 'physical' } } }, {}, 'no no no no no no no'],
+  [
+    'without slots at all',
+    { slots: { cdc: CDC }, postgresql: { use_slots: false } },
+    {},
+    'no no no no no no no',
+  ],
+  ['on a member that does not stream', { slots: { cdc: CDC } }, { nostream: true }, 'no no no no no no no'],
+  [
+    'for standby clusters alone',
+    { slots: { cdc: { ...CDC, cluster_type: 'standby' } } },
+    {},
+    'no no no no no no no',
+  ],
+  [
+    'where somebody wants to do without the copies of 17',
+    { slots: { cdc: CDC }, postgresql: { parameters: { sync_replication_slots: false } } },
+    {},
+    'on+off on+off on+off on+off on+off on+off on+off',
+  ],
+] as const
+for (const [what, raw, tags, want] of feedbackRows) {
+  test(`a standby tells its primary which rows its copies of logical slots need: ${what}`, () => {
+    const got = [12, 13, 14, 15, 16, 17, 18].map(major => {
+      const text = `tags: ${JSON.stringify(tags)}\n`
+      const { parameters } = settingsOf(raw, text, major)
+      const sync = parameters['sync_replication_slots']
+      return [parameters['hot_standby_feedback'] ?? 'no', ...(sync === undefined ? [] : [sync])].join('+')
+    })
+    assert.equal(got.join(' '), want)
+  })
+}
+
+test('hot_standby_feedback cannot be switched off under logical slots, in no spelling, and that is told', () => {
+  const raw = { slots: { cdc: CDC }, postgresql: { parameters: { Hot_Standby_Feedback: false } } }
+  const { parameters, warnings } = settingsOf(raw)
+  const named = Object.entries(parameters).filter(([name]) => /^hot_standby_feedback$/i.test(name))
+  assert.deepEqual(named, [['hot_standby_feedback', 'on']])
+  assert.match(warnings.join(), /hot_standby_feedback: on, because logical slots are carried over/)
 })
