@@ -169,6 +169,11 @@ export class Agent {
     return this.#fence.isArmed
   }
 
+  /** How long the server has not answered new connections. */
+  get unansweredMs(): number {
+    return this.#state.server.unansweredMs ?? 0
+  }
+
   /** The cluster's logical slots as they stand on this member. */
   get logicalSlots(): ReadonlyMap<string, string> {
     return this.#state.logicalSlots
@@ -302,6 +307,7 @@ export class Agent {
         age_ms: Number.isFinite(ageMs) ? Math.max(0, Math.round(ageMs)) : null,
         ...this.#loop.lastWords,
         ...troubleOf(state),
+        ...(this.unansweredMs > 0 ? { unanswered_ms: Math.round(this.unansweredMs) } : {}),
         ...(state.logicalSlots.size === 0 ? {} : { logical_slots: Object.fromEntries(state.logicalSlots) }),
         ...(state.usedConfigRevision === undefined ? {} : { config_revision: state.usedConfigRevision }),
       },

@@ -10,6 +10,7 @@ export interface AgentGauges {
   readonly leaseLeftSeconds: () => number
   /** Does a watchdog watch over this machine? */
   readonly isWatched: () => boolean
+  readonly unansweredSeconds: () => number
   /** State of each logical slot that the cluster keeps. */
   readonly logicalSlots: () => ReadonlyMap<string, string>
 }
@@ -59,6 +60,12 @@ export function createAgentMetrics(registry: Registry, gauges: AgentGauges): Age
     help: 'Leadership left by the agent’s own strict clock; 0 when not the leader',
     registers,
     collect: (): void => leaseLeft.set(gauges.leaseLeftSeconds()),
+  })
+  const unanswered: Gauge = new Gauge({
+    name: 'pgherd_agent_server_unanswered_seconds',
+    help: 'How long the running server has answered no new connection; 0 while it does',
+    registers,
+    collect: (): void => unanswered.set(gauges.unansweredSeconds()),
   })
   const logicalSlots: Gauge = new Gauge({
     name: 'pgherd_agent_logical_slot_ready',

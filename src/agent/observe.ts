@@ -10,7 +10,7 @@ import type { Failsafe } from './failsafe.ts'
 import type { Fence } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import type { AgentParts } from './parts.ts'
-import { leaderUpstream } from './rules/say.ts'
+import { isDeaf, leaderUpstream } from './rules/say.ts'
 import { namedUpstream, remoteUpstream } from './rules/source.ts'
 import type { Self, Snapshot } from './snapshot.ts'
 import { type AgentState, memberRole } from './state.ts'
@@ -138,7 +138,9 @@ export class Observer {
     const { endedCount } = this.#tasks
     // A server that hangs must not make the loop look hung: the lease is renewed only while turns begin in time.
     const patienceMs = Math.max(state.config.retryTimeoutSeconds * 1000, STATUS_TIMEOUT_MIN_MS)
-    const server = await postgres.status(Deadline.in(clock, Math.min(patienceMs, STATUS_TIMEOUT_MAX_MS)))
+    const by = Deadline.in(clock, Math.min(patienceMs, STATUS_TIMEOUT_MAX_MS))
+    const server = await postgres.status(by, state.config.hungAfterSeconds > 0)
+    this.#noteDeaf(server)
     const isSilent = server.facts === undefined && this.#keeper.hold !== undefined
     state.silentSinceMs = isSilent ? (state.silentSinceMs ?? takenAtMs) : undefined
     const wasUp = state.server.process === 'running'
@@ -174,6 +176,18 @@ export class Observer {
     state.seenSynchronousNames = now.facts?.synchronous?.names ?? state.seenSynchronousNames
     if (state.config.synchronousMode === 'off' || this.#keeper.hold === undefined) return
     if (streamingNames(before) !== streamingNames(now)) this.#onSendersChanged()
+  }
+
+  /** Once when it begins and once when it ends, whether or not anybody can take over. */
+  #noteDeaf(server: ServerStatus): void {
+    const state = this.#state
+    const wasDeaf = isDeaf(state)
+    const seconds = Math.round((server.unansweredMs ?? 0) / 1000)
+    if (!wasDeaf && isDeaf({ server, config: state.config })) {
+      const says = `the server hangs: it has answered no new connection for ${seconds} s`
+      this.#parts.events.record({ kind: 'server-hangs', says })
+    } else if (wasDeaf && server.unansweredMs === 0 && server.process === 'running')
+      this.#parts.events.record({ kind: 'server-answers', says: 'the server answers new connections again' })
   }
 
   #noteCrash(): void {

@@ -161,6 +161,7 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
     metrics: createAgentMetrics(registry, {
       leaseLeftSeconds: () => agent.status().leaseLeftMs / 1000,
       isWatched: () => agent.isWatched,
+      unansweredSeconds: () => agent.unansweredMs / 1000,
       logicalSlots: () => agent.logicalSlots,
     }),
   }

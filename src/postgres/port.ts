@@ -127,6 +127,11 @@ export interface ServerStatus {
   readonly facts: ServerFacts | undefined
   /** It takes connections, be it to refuse ours: it is slow or full, but it does not hang. */
   readonly isAnswering: boolean
+  /**
+   * How long new connections have got no answer though the server runs, where that was asked for; a kept connection may go on
+   * answering when the postmaster hangs.
+   */
+  readonly unansweredMs?: number | undefined
   /** Why there are no facts though the process runs: for the log. */
   readonly trouble: string | undefined
   /** The trouble is a mistake (a password, an access rule) that only a person can mend; time alone will not. */
@@ -192,8 +197,11 @@ export interface RewindResult {
 }
 
 export interface Postgres {
-  /** A look from outside plus one query; never throws. `by` bounds the whole look. */
-  status(by: Deadline): Promise<ServerStatus>
+  /**
+   * A look from outside plus one query; never throws. `by` bounds the whole look. `knocks`: also see, beside, whether new
+   * connections get an answer.
+   */
+  status(by: Deadline, knocks?: boolean): Promise<ServerStatus>
   controlData(by: Deadline): Promise<ControlData | undefined>
   /** The timeline history file of `timeline` on this server; empty on timeline 1. */
   historyLines(timeline: Timeline, by: Deadline): Promise<readonly HistoryLine[] | undefined>

@@ -15,6 +15,7 @@ import { Context, type ServerConfig, type ServerOptions } from './context.ts'
 import { divergence, historyFileName } from './divergence.ts'
 import { follow, intentOf, isFollowing, reconfigure } from './following.ts'
 import { END_IDLE_SQL } from './idle-sessions.ts'
+import { Knocker } from './knock.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { LogicalSlots } from './logical-slots.ts'
 import { Monitor } from './monitor.ts'
@@ -51,6 +52,7 @@ export class LocalServer implements Postgres {
   readonly #context: Context
   readonly #lifecycle: Lifecycle
   readonly #monitor: Monitor
+  readonly #knocker: Knocker
   readonly #logicalSlots: LogicalSlots
   #slotConnection: Connection | undefined
 
@@ -58,6 +60,7 @@ export class LocalServer implements Postgres {
     this.#context = new Context(options)
     this.#lifecycle = new Lifecycle(this.#context)
     this.#monitor = new Monitor(this.#context)
+    this.#knocker = new Knocker(options.clock)
     this.#logicalSlots = new LogicalSlots(this.#context)
   }
 
@@ -74,9 +77,9 @@ export class LocalServer implements Postgres {
     this.#lifecycle.onGone(listener)
   }
 
-  async status(by: Deadline): Promise<ServerStatus> {
+  async status(by: Deadline, knocks = false): Promise<ServerStatus> {
     try {
-      return await this.#look(by)
+      return await this.#look(by, knocks)
     } catch (error) {
       const nothing = {
         process: 'unknown',
@@ -270,11 +273,18 @@ export class LocalServer implements Postgres {
     return Promise.resolve()
   }
 
-  async #look(by: Deadline): Promise<ServerStatus> {
+  #knockAt(pid: number, knocks: boolean): number {
+    if (!knocks) this.#knocker.forget()
+    else this.#knocker.begin(pid, this.#context.door(), this.#context.config.postgres.superuser.username)
+    return this.#knocker.unansweredMs
+  }
+
+  async #look(by: Deadline, knocks: boolean): Promise<ServerStatus> {
     const look = await this.#lifecycle.look(by)
     const base = { process: look.process, dataDirectory: look.dataDirectory, postmasterPid: look.pid }
     if (look.pid === undefined) {
       this.#monitor.forget()
+      this.#knocker.forget()
       return { ...base, facts: undefined, isAnswering: false, trouble: look.trouble }
     }
     const { facts, trouble, isTroubleMistake, isUp, isComingUp, isGoingDown } = await this.#monitor.look(
@@ -284,6 +294,15 @@ export class LocalServer implements Postgres {
     if (isUp) this.#lifecycle.noteReady()
     const said = isGoingDown ? 'stopping' : isComingUp ? 'starting' : undefined
     const known = this.#lifecycle.phase ?? (isUp && look.process === 'starting' ? 'running' : look.process)
-    return { ...base, process: said ?? known, facts, isAnswering: isUp, trouble, isTroubleMistake }
+    const unansweredMs = this.#knockAt(look.pid, knocks && (said ?? known) === 'running')
+    return {
+      ...base,
+      process: said ?? known,
+      facts,
+      isAnswering: isUp,
+      trouble,
+      isTroubleMistake,
+      unansweredMs,
+    }
   }
 }

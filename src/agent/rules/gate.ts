@@ -10,6 +10,7 @@ import type { ServerFacts } from '../../postgres/port.ts'
 import { no, syncPromise, type Verdict, walPosition, yes } from '../race.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { sameName } from '../sync/names.ts'
+import { isDeaf } from './say.ts'
 
 type Question = (snapshot: Snapshot, view: ClusterView, facts: ServerFacts) => Verdict | undefined
 
@@ -95,6 +96,12 @@ const request: Question = ({ self, leaderlessMs }, view) => {
   return undefined
 }
 
+/** It could not be promoted, and nobody could connect. */
+const deaf: Question = ({ server, config }, _view, facts) =>
+  facts.role === 'replica' && isDeaf({ server, config })
+    ? no('my server hangs: it answers no new connection')
+    : undefined
+
 const lag: Question = ({ self, config }, view, facts) => {
   const { optime } = view.status
   if (immediate(view)?.candidate === self.name || facts.role !== 'replica' || optime === undefined)
@@ -104,7 +111,7 @@ const lag: Question = ({ self, config }, view, facts) => {
   return no(`my position is ${lagBytes} bytes behind the last leader's, over maximum_lag_on_failover`)
 }
 
-const questions: readonly Question[] = [tags, watchdog, timeline, failsafe, synchronous, request, lag]
+const questions: readonly Question[] = [tags, watchdog, deaf, timeline, failsafe, synchronous, request, lag]
 
 /** The request that is to be carried out now: a scheduled one is the leader's business. */
 function immediate(view: ClusterView): FailoverRequest | undefined {

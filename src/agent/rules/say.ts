@@ -4,7 +4,7 @@ import { hostPortOf } from '../../cluster/member.ts'
 import type { ClusterView } from '../../cluster/view.ts'
 import type { ServerStatus, Upstream } from '../../postgres/port.ts'
 import type { Action, Decision } from '../decision.ts'
-import type { Memory } from '../snapshot.ts'
+import type { Memory, Snapshot } from '../snapshot.ts'
 
 /** A decision in one line. */
 export function say(rule: string, says: string, memory: Memory, ...actions: readonly Action[]): Decision {
@@ -40,4 +40,10 @@ export function runsAsPrimary({ facts, process, controlState }: ServerStatus): b
   return facts === undefined
     ? process === 'running' && controlState === 'in production'
     : facts.role === 'primary'
+}
+
+/** Whether new connections have been without an answer for too long. */
+export function isDeaf({ server, config }: Pick<Snapshot, 'server' | 'config'>): boolean {
+  const { hungAfterSeconds } = config
+  return hungAfterSeconds > 0 && (server.unansweredMs ?? 0) > hungAfterSeconds * 1000
 }

@@ -22,6 +22,12 @@ const DRAIN_SECONDS = 5
 /** New sessions wait at the proxies meanwhile: an hour of it would be an outage that somebody ordered by mistake. */
 const DRAIN_SECONDS_MAX = 600
 
+/** By default; who asks for less knows his machines. */
+const HUNG_SECONDS_MIN = 10
+/** Two knocks. */
+const HUNG_SECONDS_LEAST = 5
+const HUNG_SECONDS_MAX = 3_600
+
 /** Names that count only while the new name is absent. */
 const OLD_NAMES: Readonly<Record<string, string>> = {
   primary_start_timeout: 'master_start_timeout',
@@ -73,6 +79,7 @@ function readAll(reading: Reading, everyMemberHasPgherd: boolean): Omit<DynamicC
     primaryRaceBackoffSeconds: reading.integer('primary_race_backoff', 0, 0),
     shortTtl,
     drainTimeoutSeconds: readDrainTimeout(reading),
+    hungAfterSeconds: readHungAfter(reading, times.ttl),
     useSlots: useSlots ?? true,
     rebuildsStarved: readOwn(reading, 'rebuild_starved_replicas'),
     permanentSlots: slots.permanent,
@@ -154,6 +161,20 @@ function readDrainTimeout(reading: Reading): number {
   const expected = `drain_timeout: expected a duration from 0 to ${DRAIN_SECONDS_MAX} s, such as 5s or 1min`
   reading.warn('pgherd', `${expected}: ${DRAIN_SECONDS}s is used`)
   return DRAIN_SECONDS
+}
+
+/** A machine that is only busy must not lose its lead: never below what a lease is worth, nor below ten seconds by itself. */
+function readHungAfter(reading: Reading, ttl: number): number {
+  const fallback = Math.max(ttl, HUNG_SECONDS_MIN)
+  const own = reading.raw['pgherd']
+  const value = isObject(own) ? (own['hung_after'] ?? undefined) : undefined
+  if (value === undefined) return fallback
+  const seconds = readSeconds(value)
+  if (seconds === 0 || readBoolean(value) === false) return 0
+  if (seconds !== undefined && seconds >= HUNG_SECONDS_LEAST && seconds <= HUNG_SECONDS_MAX) return seconds
+  const expected = `hung_after: expected 0 (off) or a duration from ${HUNG_SECONDS_LEAST} s to ${HUNG_SECONDS_MAX} s`
+  reading.warn('pgherd', `${expected}: ${fallback}s is used`)
+  return fallback
 }
 
 /** A leader must be able to miss one turn and to retry twice within its lease: loop_wait + 2 * retry_timeout <= ttl. */

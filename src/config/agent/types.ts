@@ -223,6 +223,8 @@ export interface StandbySource {
 
 /** One way to make a replica. */
 export interface ReplicaMethod {
+  /** A server that answers no new connection for so long hangs; 0: nobody looks. */
+  readonly hungAfterSeconds: number
   readonly name: string
   /** Undefined: our own pg_basebackup. */
   readonly command: string | undefined

@@ -45,6 +45,7 @@ async function registered(): Promise<readonly Registered[]> {
   createAgentMetrics(registry, {
     leaseLeftSeconds: () => 0,
     isWatched: () => false,
+    unansweredSeconds: () => 0,
     logicalSlots: () => new Map(),
   })
   createApiCounts(registry, () => 0)
