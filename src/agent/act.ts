@@ -27,6 +27,7 @@ import { Work, type WorkContext } from './work.ts'
 export interface Answers {
   readonly peers?: readonly PeerAnswer[]
   readonly divergence?: Divergence
+  readonly canRewind?: boolean
   readonly walOnLeader?: WalOnLeader
   readonly acquired?: 'won' | 'lost' | 'unknown'
   /** Of the last long action: false when another one ran. */
@@ -186,7 +187,8 @@ export class Executor {
     if (divergence.kind === 'unknown') {
       this.#parts.log.info(`history of (${leader.member}) not compared yet: ${divergence.why}`)
     }
-    return { divergence }
+    if (divergence.kind !== 'diverged') return { divergence }
+    return { divergence, canRewind: await this.#parts.postgres.canRewind(by.within(COMPARE_TIMEOUT_MS)) }
   }
 
   /** A leader compares only in a standby cluster: its turn may take that long without looking hung to its own lease. */

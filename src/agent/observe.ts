@@ -275,6 +275,7 @@ export class Observer {
       watchdog: this.#watchdog.state,
       peers: answers.peers,
       divergence: answers.divergence,
+      canRewind: answers.canRewind,
       walOnLeader: answers.walOnLeader,
       acquired: answers.acquired,
     }

@@ -115,6 +115,8 @@ export interface Snapshot {
   /** Answers to the `ask` actions of this turn. */
   readonly peers: readonly PeerAnswer[] | undefined
   readonly divergence: Divergence | undefined
+  /** Asked with a divergence: false when pg_rewind can never work on our data. */
+  readonly canRewind?: boolean | undefined
   /** Has the leader the WAL that we need next? */
   readonly walOnLeader?: WalOnLeader | undefined
   /** How the last leadership write of this turn ended. */

@@ -8,7 +8,9 @@ import { PATIENT_SESSION, withConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import { leaderLineage } from './divergence.ts'
 import { toolEnvironment } from './environment.ts'
+import { intentOf } from './following.ts'
 import type { Lifecycle } from './lifecycle.ts'
+import { fetchWal, missingWal } from './missing-wal.ts'
 import type { Divergence, RewindResult, Upstream } from './port.ts'
 import { stopServer } from './shutdown.ts'
 import { withToolConnection } from './tool-connection.ts'
@@ -21,6 +23,10 @@ const STOP_MS = 60_000
 const FILES_MS = 30_000
 const BEFORE_REWIND = 'before the rewind'
 const LEADER_MS = 600_000
+const RESTORES_SINCE = 13
+const CONFIG_FILE_SINCE = 15
+/** Files of WAL that are fetched one by one. */
+const FETCHED_MAX = 1_000
 /** With --progress pg_rewind says this right before it changes the first file. */
 const HAS_BEGUN_TO_COPY = /need to copy/
 /** These say where the server ended; in any other state it crashed. */
@@ -64,7 +70,8 @@ export async function canRewind(context: Context, lifecycle: Lifecycle, by: Dead
   const binaries = await context.binaries(by).catch(() => undefined)
   if (binaries === undefined || !(await binaries.has('pg_rewind'))) return false
   const control = await lifecycle.controlFile(by)
-  return control !== undefined && (control.hasChecksums || control.hasWalLogHints)
+  // What cannot be read now is tried: pg_rewind itself says no before it changes anything.
+  return control === undefined || control.hasChecksums || control.hasWalLogHints
 }
 
 async function majorVersion(context: Context): Promise<number> {
@@ -125,35 +132,56 @@ async function checkpointOnLeader(context: Context, leader: Upstream): Promise<n
 }
 
 async function runRewind(context: Context, leader: Upstream, signal: AbortSignal): Promise<string> {
-  const { clock, config, data, files, settings } = context
+  const { clock, config, data, files } = context
   const binaries = await context.binaries(Deadline.in(clock, FILES_MS))
   await context.writePassfile(Deadline.in(clock, FILES_MS))
   const words = upstreamWords(leader, config.postgres.rewind, context.passfile)
   const source = { ...words, dbname: config.postgres.database, options: '-c statement_timeout=0' }
   const args = ['--progress', `--target-pgdata=${config.postgres.dataDir}`]
-  if (files.isBesideData && binaries.majorVersion >= 15) args.push(`--config-file=${files.mainFile}`)
-  if (settings.recovery['restore_command'] !== undefined && binaries.majorVersion >= 13)
-    args.push('--restore-target-wal')
+  if (files.isBesideData && binaries.majorVersion >= CONFIG_FILE_SINCE)
+    args.push(`--config-file=${files.mainFile}`)
+  const settingsThen = context.settingsAs('replica')
+  const isFetched = (settingsThen.recovery['restore_command'] ?? '') !== ''
+  // A primary's files have no restore_command, and pg_rewind asks them for it.
+  if (isFetched) await context.writeFiles(intentOf(context, 'replica', leader), Deadline.in(clock, FILES_MS))
+  args.push(...restoreArguments(binaries.majorVersion, isFetched, files.isBesideData))
   const extra = splitRefused(optionList(config.postgres.rewindOptions ?? []), REWIND_REFUSED)
   if (extra.refused.length > 0)
     context.log.warning(`postgresql.rewind: ${extra.refused.join(', ')} is set by us and left out`)
   args.push(...optionArguments(extra.allowed))
   // Half rewound, a directory may look whole and never come up, or worse: the note outlives us.
   await data.beginRewind(Deadline.in(clock, FILES_MS))
-  const result = await withToolConnection(source, ({ conninfo, env }) =>
-    runChild(binaries.path('pg_rewind'), [...args, `--source-server=${conninfo}`], {
-      by: Deadline.in(clock, REWIND_MS),
-      env,
-      cwd: '/',
-      signal,
-      diesWithUs: true,
-    }),
-  )
+  const attempt = () =>
+    withToolConnection(source, ({ conninfo, env }) =>
+      runChild(binaries.path('pg_rewind'), [...args, `--source-server=${conninfo}`], {
+        by: Deadline.in(clock, REWIND_MS),
+        env,
+        cwd: '/',
+        signal,
+        diesWithUs: true,
+      }),
+    )
+  let result = await attempt()
+  for (let fetched = 0; result.code !== 0 && fetched < FETCHED_MAX; fetched += 1) {
+    const name = missingWal(result.stderr)
+    if (name === undefined || !(await fetchWal(context, name, signal))) break
+    result = await attempt()
+  }
   const output = `${result.stdout}\n${result.stderr}`
   if (result.code === 0 || !HAS_BEGUN_TO_COPY.test(output)) await data.endRewind(Deadline.in(clock, FILES_MS))
   signal.throwIfAborted()
   if (result.code !== 0) throw new Error(lastLine(result.stderr))
   return output
+}
+
+/** How pg_rewind of this major comes by WAL that is only in the archive; below 13 we fetch it for it. */
+export function restoreArguments(
+  major: number,
+  hasCommand: boolean,
+  isBesideData: boolean,
+): readonly string[] {
+  const seesCommand = !isBesideData || major >= CONFIG_FILE_SINCE
+  return hasCommand && major >= RESTORES_SINCE && seesCommand ? ['--restore-target-wal'] : []
 }
 
 /** Right when our history is a part of the leader's; wrong when both stand on the same number by different ways. */

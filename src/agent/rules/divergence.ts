@@ -5,15 +5,19 @@ import type { Decision } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { say } from './say.ts'
 
-/** Rewind if allowed and not yet failed against this leader; else copy anew if allowed; else stay and say so. */
+const IMPOSSIBLE =
+  'pg_rewind cannot work on it (its data has neither checksums nor wal_log_hints, or the program is missing)'
+
+/** Rewind if allowed, possible and not yet failed against this leader; else copy anew if allowed; else stay and say so. */
 export function resolveDivergence(
-  { self }: Snapshot,
+  { self, canRewind }: Snapshot,
   leader: Upstream,
   epoch: bigint,
   memory: Memory,
 ): Decision {
   const hasFailed = memory.rewindFailedAgainst === epoch
-  if (self.usePgRewind && !hasFailed) {
+  const isPossible = self.usePgRewind && canRewind !== false
+  if (isPossible && !hasFailed) {
     return say('rewind', `running pg_rewind from ${leader.member}`, memory, { kind: 'rewind', leader })
   }
   if (hasFailed ? self.removeOnRewindFailure : self.removeOnDivergence) {
@@ -26,10 +30,7 @@ export function resolveDivergence(
       },
     )
   }
-  const why = hasFailed ? 'pg_rewind failed' : 'use_pg_rewind is off'
-  return say(
-    'diverged',
-    `my history parts from (${leader.member}) and ${why}: this server needs reinitialize`,
-    memory,
-  )
+  const why = hasFailed ? 'pg_rewind failed' : self.usePgRewind ? IMPOSSIBLE : 'use_pg_rewind is off'
+  const says = `my history parts from (${leader.member}) and ${why}: this server needs reinitialize`
+  return { ...say('diverged', says, memory), needsOperator: true }
 }

@@ -8,6 +8,15 @@ import { follows, type Row } from './table.ts'
 
 const rows: readonly Row[] = [
   {
+    situation: 'pg_rewind can never work on our data: it is told, and nothing is tried',
+    seen: { server: down(), divergence: { kind: 'diverged', at: 900n, localEnd: 1000n }, canRewind: false },
+    remembers: { cleanAgainst: 90n },
+    rule: 'diverged',
+    actions: [],
+    says: /neither checksums nor wal_log_hints/,
+    needsOperator: true,
+  },
+  {
     situation:
       'a standby comes up without its upstream: it is pointed to the leader, whose WAL it may need to come up at all',
     seen: { server: down({ process: 'starting' }), isFollowingLeader: false },
