@@ -30,6 +30,9 @@ export async function bootstrapCluster(context: WorkContext, signal: AbortSignal
   const { parts, state, fence, keeper } = context
   const ours = await claim(context)
   if (ours === undefined) return noUpdate
+  // A restored server runs and is stopped before it is everybody's.
+  state.isStopExpected = true
+  if (parts.local.bootstrap.method !== undefined) state.bootstrapWord = 'running custom bootstrap script'
   try {
     const remote = remoteUpstream(state.config)
     const systemId =

@@ -64,6 +64,8 @@ export class AgentState {
   /** The divergence that the running rewind goes by. */
   divergence: Divergence | undefined
   exitCode: number | undefined
+  /** What others read while a cluster is being made here. */
+  bootstrapWord = 'initializing new cluster'
   isCrashed = false
   /** The server is being stopped, or was, by our own will. */
   isStopExpected = false
@@ -77,7 +79,7 @@ export class AgentState {
 export function memberState(state: AgentState, task: string | undefined): string {
   switch (task) {
     case 'bootstrap':
-      return 'initializing new cluster'
+      return state.bootstrapWord
     case 'clone':
     case 'reinitialize':
       return 'creating replica'

@@ -8,6 +8,7 @@ import { Deadline } from '../platform/deadline.ts'
 import { HaError, UserError } from '../platform/errors.ts'
 import { commandWords } from './command-words.ts'
 import type { Context } from './context.ts'
+import { recoverPrivately, runBootstrapMethod } from './custom-bootstrap.ts'
 import { serverEnvironment, toolEnvironment } from './environment.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { createRoles } from './roles.ts'
@@ -32,7 +33,12 @@ export async function bootstrap(
   const files = Deadline.in(clock, FILES_MS)
   await makeRoom(context, files)
   await context.writePassfile(files)
-  await runInitdb(context, signal)
+  const { method } = config.bootstrap
+  if (method === undefined) await runInitdb(context, signal)
+  else {
+    await runBootstrapMethod(context, method, signal)
+    await recoverPrivately(context, lifecycle, method, signal)
+  }
   if (context.settingsAs('primary').pgHba === undefined && config.bootstrap.pgHba.length > 0) {
     await context.files.appendHba(config.bootstrap.pgHba, Deadline.in(clock, FILES_MS))
   }

@@ -16,11 +16,18 @@ import {
 export type Intent =
   | { readonly role: 'primary' }
   | { readonly role: 'replica'; readonly source: RecoverySource }
+  /** Somebody's backup that recovers up to a target and is a primary then; `keepsExisting`: as the files that are there say. */
+  | {
+      readonly role: 'recovery'
+      readonly settings: Readonly<Record<string, string>>
+      readonly keepsExisting: boolean
+    }
 
 /** Recovery settings live in postgresql.conf from this version on. */
 const RECOVERY_IN_MAIN_FILE = 12
 const STANDBY_SIGNAL = 'standby.signal'
-const SIGNALS = [STANDBY_SIGNAL, 'recovery.signal', 'recovery.conf', 'promote']
+const RECOVERY_SIGNAL = 'recovery.signal'
+const SIGNALS = [STANDBY_SIGNAL, RECOVERY_SIGNAL, 'recovery.conf', 'promote']
 
 export interface ConfigFilesOptions {
   readonly data: DataDirectory
@@ -78,27 +85,32 @@ export class ConfigFiles {
     if (this.isBesideData) await this.#config.fillFrom(this.#data, this.#fileNames, by)
     if (customConf === undefined) await this.#config.keepOriginal(`${baseName}.conf`, baseFile, by)
     const isOneFile = majorVersion >= RECOVERY_IN_MAIN_FILE
-    const recovery =
-      intent.role === 'replica' ? standbySettings(intent.source, settings.recovery) : settings.recovery
+    const recovery = recoveryOf(intent, settings)
     const files = this.isBesideData ? this.#accessFiles(settings) : {}
     const tail = isOneFile ? { ...files, ...knownRecovery(recovery, intent) } : files
     const main = postgresqlConf(customConf ?? baseFile, settings.parameters, tail)
     await this.#config.write(`${baseName}.conf`, main, by)
-    if (!isOneFile && intent.role === 'replica')
-      await this.#data.write('recovery.conf', recoveryConf(recovery), by)
+    const isTargeted = intent.role === 'recovery' && !intent.keepsExisting && hasAny(intent.settings)
+    if (!isOneFile && (intent.role === 'replica' || isTargeted))
+      await this.#data.write('recovery.conf', recoveryConf(recovery, intent.role === 'replica'), by)
     await this.#writeAccess(settings, by)
+    if (intent.role === 'recovery' && intent.keepsExisting) return
     await this.#cleanAutoConf(ownsSynchronous, by)
   }
 
   /** Makes the next start a standby's or a primary's. Call it with the server down. */
   async writeSignals(intent: Intent, majorVersion: number, by: Deadline): Promise<void> {
     const isOneFile = majorVersion >= RECOVERY_IN_MAIN_FILE
-    const keep = intent.role === 'primary' ? undefined : isOneFile ? STANDBY_SIGNAL : 'recovery.conf'
+    if (intent.role === 'recovery' && intent.keepsExisting) {
+      await this.#data.remove(['promote'], by)
+      return
+    }
+    const keep = signalOf(intent, isOneFile)
     await this.#data.remove(
       SIGNALS.filter(name => name !== keep),
       by,
     )
-    if (keep === STANDBY_SIGNAL) await this.#data.write(STANDBY_SIGNAL, '', by)
+    if (keep !== undefined && keep !== 'recovery.conf') await this.#data.write(keep, '', by)
   }
 
   /** Adds lines to the pg_hba.conf that initdb wrote. */
@@ -129,11 +141,27 @@ export class ConfigFiles {
   }
 }
 
+function hasAny(settings: Readonly<Record<string, string>>): boolean {
+  return Object.keys(settings).length > 0
+}
+
+/** Without a target somebody's backup only ends what its own WAL tells. */
+function signalOf(intent: Intent, isOneFile: boolean): string | undefined {
+  if (intent.role === 'primary' || (intent.role === 'recovery' && !hasAny(intent.settings))) return undefined
+  if (!isOneFile) return 'recovery.conf'
+  return intent.role === 'replica' ? STANDBY_SIGNAL : RECOVERY_SIGNAL
+}
+
+function recoveryOf(intent: Intent, { recovery }: RoleSettings): Readonly<Record<string, string>> {
+  if (intent.role === 'replica') return standbySettings(intent.source, recovery)
+  return intent.role === 'recovery' ? (intent.keepsExisting ? {} : intent.settings) : recovery
+}
+
 /** A primary keeps restore_command and the like, so that a later demotion needs no other file; targets never. */
 function knownRecovery(
   recovery: Readonly<Record<string, string>>,
   intent: Intent,
 ): Readonly<Record<string, string>> {
-  if (intent.role === 'replica') return recovery
+  if (intent.role !== 'primary') return recovery
   return Object.fromEntries(Object.entries(recovery).filter(([name]) => !name.startsWith('recovery_target')))
 }

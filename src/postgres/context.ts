@@ -110,7 +110,7 @@ export class Context {
    */
   async writeFiles(intent: Intent, by: Deadline): Promise<void> {
     const { majorVersion } = await this.binaries(by)
-    const settings = this.settingsAs(intent.role)
+    const settings = this.settingsAs(intent.role === 'replica' ? 'replica' : 'primary')
     const taken = await this.#takenParameters(settings.parameters, by)
     const parameters = { ...taken, ...this.commandLine() }
     const ownsSynchronous = this.synchronousNames !== undefined

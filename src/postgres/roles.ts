@@ -3,7 +3,7 @@
 import pg from 'pg'
 import type { Credentials } from '../config/agent/types.ts'
 import type { Deadline } from '../platform/deadline.ts'
-import { PATIENT_SESSION, withConnection } from './connection.ts'
+import { PATIENT_SESSION, type Target, withConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import { md5Verifier, scramVerifier } from './password.ts'
 
@@ -15,10 +15,13 @@ const REWIND_FUNCTIONS = [
   'pg_read_binary_file(text, bigint, bigint, boolean)',
 ]
 
-/** Creates or corrects the replication and the rewind role on our own primary. Waits for no standby. */
-export async function createRoles(context: Context, by: Deadline): Promise<void> {
+/**
+ * Creates or corrects the replication and the rewind role on our own primary. Waits for no standby. `restored`: where a server
+ * is reached whose superuser has another password than ours; it gets ours too.
+ */
+export async function createRoles(context: Context, by: Deadline, restored?: Target): Promise<void> {
   const { superuser, replication, rewind } = context.config.postgres
-  await withConnection(context.local(PATIENT_SESSION), by, async connection => {
+  await withConnection(restored ?? context.local(PATIENT_SESSION), by, async connection => {
     const query = (sql: string) => connection.query(sql, by)
     const encryption =
       (await query('SHOW password_encryption'))[0]?.['password_encryption'] ?? 'scram-sha-256'
@@ -28,6 +31,7 @@ export async function createRoles(context: Context, by: Deadline): Promise<void>
       const password = await passwordClause(who, encryption)
       await query(`${verb} ROLE ${pg.escapeIdentifier(who.username)} WITH LOGIN ${attributes}${password}`)
     }
+    if (restored !== undefined) await create(superuser, 'SUPERUSER')
     if (replication.username !== superuser.username) await create(replication, 'REPLICATION')
     if (rewind.username === superuser.username) return
     if (rewind.username !== replication.username) await create(rewind, '')

@@ -91,9 +91,9 @@ export function standbySettings(
 }
 
 /** recovery.conf of servers below 12: the same settings in a file of their own. */
-export function recoveryConf(settings: Readonly<Record<string, string>>): string {
+export function recoveryConf(settings: Readonly<Record<string, string>>, isStandby = true): string {
   const filled = Object.entries(settings).filter(([, value]) => value !== '')
-  return `${CONFIG_HEADER}${settingLines([['standby_mode', 'on'], ...filled])}`
+  return `${CONFIG_HEADER}${settingLines([...(isStandby ? [['standby_mode', 'on'] as const] : []), ...filled])}`
 }
 
 /**

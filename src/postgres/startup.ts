@@ -4,6 +4,7 @@ import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Intent } from './config-files.ts'
 import type { Context } from './context.ts'
+import { raisedToPrimary } from './controlled-minima.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { ping } from './ping.ts'
 import { Postmaster } from './postmaster.ts'
@@ -84,26 +85,6 @@ async function removeLeftOverLocks(context: Context, lifecycle: Lifecycle, by: D
   }
   const { dataDir, port } = context.config.postgres
   await removeSocketLocks(dataDir, port, context.socketDirectories(), by)
-}
-
-/** A standby with smaller values than its last primary had would refuse to start: the larger ones are used. */
-async function raisedToPrimary(
-  context: Context,
-  lifecycle: Lifecycle,
-  by: Deadline,
-): Promise<Readonly<Record<string, string>>> {
-  const raised: Record<string, string> = {}
-  const wanted = context.commandLine()
-  const minima = (await lifecycle.controlFile(by))?.primarySettings ?? {}
-  for (const [name, minimum] of Object.entries(minima)) {
-    const value = wanted[name]
-    if (value === undefined || Number(value) >= minimum) continue
-    context.log.warning(
-      `starting with ${name} = ${minimum} instead of ${value}: the primary had it, a standby needs it`,
-    )
-    raised[name] = String(minimum)
-  }
-  return raised
 }
 
 async function waitReady(context: Context, lifecycle: Lifecycle, signal: AbortSignal): Promise<boolean> {

@@ -1,10 +1,12 @@
 // How a replica is made: pg_basebackup, or programs of the operator's, tried in the order given. Pure.
 
-import { isObject, type Json } from '../../cluster/json.ts'
-import type { ReplicaMethod } from './types.ts'
+import { isObject, type Json, type JsonObject } from '../../cluster/json.ts'
+import type { Section } from './section.ts'
+import type { BootstrapMethod, ReplicaMethod } from './types.ts'
 import { readBoolean } from './units.ts'
 
 const BASEBACKUP = 'basebackup'
+const OF_BOOTSTRAP = new Set(['command', 'no_params', 'keep_existing_recovery_conf', 'recovery_conf'])
 const OURS = new Set(['command', 'no_params', 'keep_data', 'no_leader', 'no_master'])
 
 /** The methods by name; `readKey` reads a key of the `postgresql` section. */
@@ -30,16 +32,52 @@ function readMethod(name: string, section: Json | undefined): ReplicaMethod {
   if (name === BASEBACKUP && command === undefined) {
     return { name, command: undefined, options: [], noParams: false, keepData: false, noLeader: false }
   }
-  const options = Object.entries(fields).flatMap(([key, value]) => {
-    const isPlain = value !== null && typeof value !== 'object'
-    return OURS.has(key) || !isPlain ? [] : [[key, String(value)] as const]
-  })
   return {
     name,
     command: typeof command === 'string' ? command : name,
-    options,
+    options: plainOptions(fields, OURS),
     noParams: isOn('no_params'),
     keepData: isOn('keep_data'),
     noLeader: isOn('no_leader') || isOn('no_master'),
   }
+}
+
+/** `bootstrap.<name>`: how a new cluster is made of a backup. UserError without a command. */
+export function readBootstrapMethod(bootstrap: Section, name: string): BootstrapMethod {
+  const section = bootstrap.section(name)
+  const command = section.requiredText('command', 'a program that fills the data directory')
+  const conf = section.section('recovery_conf').values
+  const keepsRecovery = readBoolean(section.values['keep_existing_recovery_conf']) === true
+  const recovery = keepsRecovery ? {} : recoveryTarget(conf)
+  if (keepsRecovery && Object.keys(conf).length > 0)
+    section.warn('recovery_conf', 'has no effect beside keep_existing_recovery_conf')
+  return {
+    name,
+    command,
+    options: plainOptions(section.values, OF_BOOTSTRAP),
+    noParams: readBoolean(section.values['no_params']) === true,
+    keepsRecovery,
+    recovery,
+  }
+}
+
+/** Whoever names a target wants a primary there. */
+function recoveryTarget(conf: JsonObject): Readonly<Record<string, string>> {
+  const given = plainOptions(conf, new Set()).map(([key, value]) => [key.toLowerCase(), value] as const)
+  if (given.length === 0) return {}
+  return {
+    recovery_target_timeline: 'latest',
+    recovery_target_action: 'promote',
+    ...Object.fromEntries(given),
+  }
+}
+
+function plainOptions(
+  fields: JsonObject,
+  without: ReadonlySet<string>,
+): readonly (readonly [string, string])[] {
+  return Object.entries(fields).flatMap(([key, value]) => {
+    const isPlain = value !== null && typeof value !== 'object'
+    return without.has(key) || !isPlain ? [] : [[key, String(value)] as const]
+  })
 }

@@ -4,7 +4,7 @@ import { isObject, type Json, type JsonObject } from '../../cluster/json.ts'
 import { controlledNames, controlledValues } from './controlled.ts'
 import { dynamicWarnings } from './dynamic.ts'
 import { bootstrapKeys, credentialKeys, dcsKeys, inert, postgresKeys } from './known.ts'
-import { methodNames } from './methods.ts'
+import { methodNames, readBootstrapMethod } from './methods.ts'
 import type { Section } from './section.ts'
 import type { BootstrapConfig, Credentials, LocalPostgres, ToolOption } from './types.ts'
 
@@ -52,15 +52,14 @@ export function readPostgres(top: Section, systemUser: string | undefined): Loca
 /** Reads `bootstrap`. Only the node that creates the cluster uses it. */
 export function readBootstrap(top: Section): BootstrapConfig {
   const section = top.section('bootstrap')
-  const method = section.text('method') ?? 'initdb'
-  section.warnUnknown(new Set([...bootstrapKeys, method]))
-  if (method !== 'initdb')
-    throw section.wrong('method', 'initdb (this version has no custom bootstrap methods)')
+  const name = section.text('method') ?? 'initdb'
+  section.warnUnknown(new Set([...bootstrapKeys, name]))
   if (section.has('users')) section.warn('users', 'creates no users: use post_bootstrap')
   const dcs = section.section('dcs')
   dcs.warnUnknown(dcsKeys)
   warnDynamic(dcs)
   return {
+    ...(name === 'initdb' ? {} : { method: readBootstrapMethod(section, name) }),
     dcs: dcs.values,
     initdb: readToolOptions(section, 'initdb', REFUSED_INITDB),
     pgHba: section.lines('pg_hba') ?? [],

@@ -86,7 +86,22 @@ export interface RestClientConfig {
 /** One option of initdb: a bare name or name and value. */
 export type ToolOption = string | Readonly<Record<string, string>>
 
+/** A program of the operator's that fills the data directory of a new cluster. */
+export interface BootstrapMethod {
+  readonly name: string
+  readonly command: string
+  /** Handed over as `--name=value`. */
+  readonly options: readonly (readonly [string, string])[]
+  readonly noParams: boolean
+  /** The recovery that the program itself has prepared is left as it is. */
+  readonly keepsRecovery: boolean
+  /** Up to where the server recovers; empty: it only ends what is there. */
+  readonly recovery: Readonly<Record<string, string>>
+}
+
 export interface BootstrapConfig {
+  /** Undefined: initdb. */
+  readonly method?: BootstrapMethod | undefined
   /** Written to the `config` key by the node that bootstraps. */
   readonly dcs: JsonObject
   readonly initdb: readonly ToolOption[]
@@ -192,6 +207,8 @@ export interface DynamicConfig {
   readonly shortTtl: boolean
   /** A planned change waits for open transactions so long. */
   readonly drainTimeoutSeconds: number
+  /** A server that answers no new connection for so long hangs; 0: nobody looks. */
+  readonly hungAfterSeconds: number
   readonly useSlots: boolean
   /** A standby whose WAL is gone is copied anew without an order: `pgherd: {rebuild_starved_replicas: true}`. */
   readonly rebuildsStarved: boolean
@@ -223,8 +240,6 @@ export interface StandbySource {
 
 /** One way to make a replica. */
 export interface ReplicaMethod {
-  /** A server that answers no new connection for so long hangs; 0: nobody looks. */
-  readonly hungAfterSeconds: number
   readonly name: string
   /** Undefined: our own pg_basebackup. */
   readonly command: string | undefined

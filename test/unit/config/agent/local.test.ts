@@ -147,9 +147,9 @@ const broken: readonly Broken[] = [
     says: `p.yml:13: ${store}: expected an etcd3 section: etcd is the store here (see docs/other-stores.md for the way over)`,
   })),
   {
-    what: 'a custom bootstrap method',
-    change: [/$/, 'bootstrap: {method: wal_e, wal_e: {command: x}}\n'],
-    says: 'p.yml:13: bootstrap.method: expected initdb (this version has no custom bootstrap methods), found "wal_e"',
+    what: 'a bootstrap method without a command',
+    change: [/$/, 'bootstrap: {method: wal_e, wal_e: {no_params: true}}\n'],
+    says: 'p.yml:13: bootstrap.wal_e.command: expected a program that fills the data directory, but it is missing',
   },
 ]
 for (const { what, change, says } of broken) {
