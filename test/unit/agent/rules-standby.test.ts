@@ -80,7 +80,8 @@ const rows: readonly Row[] = [
     actions: [],
   },
   {
-    situation: 'it does not answer, and our history was compared in an earlier term: it is followed all the same',
+    situation:
+      'it does not answer, and our history was compared in an earlier term: it is followed all the same',
     seen: leads({ isFollowingRemote: false, divergence: unknown }),
     remembers: { cleanAgainst: -99n },
     rule: 'follow-remote',
