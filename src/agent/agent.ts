@@ -28,6 +28,7 @@ import type { WorkContext } from './work.ts'
 
 const REFRESH_MS = 1_000
 const LAST_WORDS_MS = 2_000
+const LAST_CALLBACK_MS = 500
 const STOP_PULSE_MS = 500
 
 /** What the REST server reads; computed at the call, never waits. */
@@ -376,6 +377,8 @@ export class Agent {
     this.#fence.stop()
     // A device that is closed without a word resets the machine: right for a server that could not be stopped, and only there.
     await this.#watchdog.settled()
+    // The one that it replaces has to be gone first.
+    await this.#callbacks.begun(LAST_CALLBACK_MS)
     await Deadline.in(clock, LAST_WORDS_MS)
       .run('closing', () => postgres.close())
       .catch(error => log.warning(messageOf(error)))

@@ -25,6 +25,8 @@ export interface CallbackParts {
 
 export type CallbackResult = 'done' | 'failed' | 'replaced' | 'timed-out'
 
+const BEGUN_LOOK_MS = 10
+
 export class Callbacks {
   readonly #parts: CallbackParts
   readonly #roles: Place
@@ -75,6 +77,14 @@ export class Callbacks {
     this.#call('on_reload', role)
   }
 
+  /** Every call that is due has begun, or `withinMs` are over: what has begun goes on without us. */
+  async begun(withinMs: number): Promise<void> {
+    const { clock } = this.#parts
+    const untilMs = clock.monotonicMs() + withinMs
+    const isWaiting = () => this.#roles.isWaiting || this.#reloads.isWaiting
+    while (isWaiting() && clock.monotonicMs() < untilMs) await clock.sleep(BEGUN_LOOK_MS)
+  }
+
   #call(action: CallbackAction, role: string): void {
     const line = this.#parts.scripts().callbacks[action]
     if (line === undefined) return
@@ -99,6 +109,11 @@ class Place {
 
   constructor(parts: CallbackParts) {
     this.#parts = parts
+  }
+
+  /** Is one to run as soon as the one before it is gone? */
+  get isWaiting(): boolean {
+    return this.#next !== undefined
   }
 
   /** Runs it now, or as soon as the one that it replaces is gone. */

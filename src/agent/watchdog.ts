@@ -106,8 +106,16 @@ export class Watchdog {
     if (armed === undefined || this.#isFeeding) return
     const { keeper, clock, isFencing } = this.#parts
     const { ttlMs, provenSinceMs: sentAtMs } = keeper
-    const proof = { nowMs: clock.monotonicMs(), sentAtMs, ttlMs, timeoutMs: armed.timeoutSeconds * 1000 }
-    if (!mayFeed({ ...proof, leftMs: keeper.leftMs(), isFencing: isFencing() })) return
+    // What it is about to be set to counts: after a change of ttl the old timeout says nothing of the new lease.
+    const timeoutSeconds = armed.info.canSetTimeout
+      ? this.#plan(this.#parts.config()).timeoutSeconds
+      : armed.timeoutSeconds
+    const proof = { nowMs: clock.monotonicMs(), sentAtMs, ttlMs, timeoutMs: timeoutSeconds * 1000 }
+    const held = { leftMs: keeper.leftMs(), isFencing: isFencing() }
+    const isLead = held.leftMs > 0 && !held.isFencing
+    // A lease that became shorter must not wait for a young proof: the old timeout would outlast it.
+    const mustShorten = isLead && timeoutSeconds < armed.timeoutSeconds
+    if (!mustShorten && !mayFeed({ ...proof, ...held })) return
     this.#isFeeding = true
     void this.#inTurn(() => this.#feed(armed)).finally(() => {
       this.#isFeeding = false
@@ -267,9 +275,10 @@ export class Watchdog {
     return this.#parts.keeper.timings.loopWaitMs / 1000
   }
 
-  /** By the ttl of the lease in force: a changed setting counts once a lease was granted for it. */
+  /** By the ttl of the lease in force, or by the one that it is about to be replaced by, if that is shorter. */
   #plan(config: WatchdogConfig): WatchdogPlan {
-    return watchdogPlan(config, this.#parts.keeper.ttlMs / 1000, this.#loopWaitSeconds)
+    const { ttlMs, timings } = this.#parts.keeper
+    return watchdogPlan(config, Math.min(ttlMs, timings.ttlMs) / 1000, this.#loopWaitSeconds)
   }
 
   #circumstances(): string {

@@ -136,6 +136,16 @@ test('a newer callback ends the one that runs; of several that wait only the las
   assert.deepEqual(results, ['on_start replaced'])
 })
 
+test('a stopping agent waits until its last callback has begun, and no longer', async () => {
+  const { clock, calls, callbacks } = scene({}, 'runs on')
+  callbacks.running('primary')
+  callbacks.stopped()
+  const waiting = callbacks.begun(500)
+  await clock.advance(10)
+  await waiting
+  assert.equal(calls.at(-1), 'script on_stop primary pgsql')
+})
+
 test('on_reload ends nobody but another on_reload', async () => {
   const { calls, results, callbacks } = scene({}, 'runs on')
   callbacks.running('replica')

@@ -117,8 +117,30 @@ test('a lease of another ttl sets the timeout anew', async () => {
   const { happened, watchdog, keeper, prove } = scene()
   await watchdog.arm()
   keeper.ttlMs = 60_000
+  keeper.timings = { ...keeper.timings, ttlMs: 60_000 }
   await prove()
   assert.deepEqual(happened, ['open', 'timeout 25', 'timeout 55', 'fed'])
+})
+
+test('a longer lease is fed by young proofs alone: the old timeout leaves it no more patience', async () => {
+  const { clock, happened, watchdog, keeper } = scene()
+  await watchdog.arm()
+  keeper.ttlMs = 60_000
+  keeper.timings = { ...keeper.timings, ttlMs: 60_000 }
+  clock.jump(10_000)
+  watchdog.proven()
+  await clock.advance(0)
+  assert.deepEqual(happened, ['open', 'timeout 25'])
+})
+
+test('a shorter lease sets the timeout at once, however old the proof, also before the lease is there', async () => {
+  const { clock, happened, watchdog, keeper } = scene()
+  await watchdog.arm()
+  keeper.timings = { ...keeper.timings, ttlMs: 20_000 }
+  clock.jump(10_000)
+  watchdog.proven()
+  await clock.advance(0)
+  assert.deepEqual(happened, ['open', 'timeout 25', 'timeout 15', 'fed'])
 })
 
 test('a mode, device or timing that rules it out while it is armed disarms it', async () => {
