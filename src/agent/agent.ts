@@ -19,6 +19,7 @@ import { LeaseKeeper } from './lease-keeper.ts'
 import type { Loss } from './lease-timings.ts'
 import { leaveSync } from './leave-sync.ts'
 import { Loop } from './loop.ts'
+import { cloneFields } from './member-key.ts'
 import { Operator } from './operator.ts'
 import type { AgentParts } from './parts.ts'
 import { AgentState, memberRole, memberState, pendingReasons, troubleOf } from './state.ts'
@@ -278,6 +279,7 @@ export class Agent {
   status(): AgentFace {
     const state = this.#state
     const { local, version } = this.#parts
+    const clone = this.#parts.postgres.cloneProgress?.()
     const leaseLeftMs = this.#leadershipLeftMs()
     const ageMs = this.#parts.clock.monotonicMs() - state.serverTakenAtMs
     return {
@@ -308,6 +310,7 @@ export class Agent {
         age_ms: Number.isFinite(ageMs) ? Math.max(0, Math.round(ageMs)) : null,
         ...this.#loop.lastWords,
         ...troubleOf(state),
+        ...(clone === undefined ? {} : { clone: cloneFields(clone) }),
         ...(this.unansweredMs > 0 ? { unanswered_ms: Math.round(this.unansweredMs) } : {}),
         ...(state.logicalSlots.size === 0 ? {} : { logical_slots: Object.fromEntries(state.logicalSlots) }),
         ...(state.usedConfigRevision === undefined ? {} : { config_revision: state.usedConfigRevision }),

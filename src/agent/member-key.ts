@@ -3,6 +3,7 @@
 import { COMPATIBILITY_VERSION } from '../cluster/compatibility.ts'
 import { type Json, type JsonObject, printJson } from '../cluster/json.ts'
 import type { HostPort, Tags } from '../cluster/member.ts'
+import type { CloneProgress } from '../postgres/clone-progress.ts'
 import type { ServerFacts } from '../postgres/port.ts'
 import { walPosition } from './race.ts'
 
@@ -32,6 +33,8 @@ export interface MemberKeyParts {
   readonly phases: FailoverPhases | undefined
   /** The member that our tag `replicatefrom` names sends nothing: we need a slot on the leader. */
   readonly hasGivenUpNamed?: boolean
+  /** How far the copy is that is being made here. */
+  readonly clone?: CloneProgress | undefined
 }
 
 /** Prints the key's value. Field order is stable, so that an unchanged member writes nothing. */
@@ -65,13 +68,24 @@ function addPositions(fields: Record<string, Json>, facts: ServerFacts): void {
   fields['timeline'] = facts.timeline
 }
 
-function ownFields({ version, phases, hasGivenUpNamed }: MemberKeyParts): JsonObject {
-  const own = { version, ...(hasGivenUpNamed === true ? { follows_leader: true } : {}) }
+function ownFields({ version, phases, hasGivenUpNamed, clone }: MemberKeyParts): JsonObject {
+  const own = {
+    version,
+    ...(hasGivenUpNamed === true ? { follows_leader: true } : {}),
+    ...(clone === undefined ? {} : { clone: cloneFields(clone) }),
+  }
   if (phases === undefined) return own
   return {
     ...own,
     phases: { lock_ms: Math.round(phases.lockMs), promote_ms: Math.round(phases.promoteMs) },
   }
+}
+
+/** For the member key and for REST: bytes, and a percentage where the whole is known. */
+export function cloneFields({ doneBytes, totalBytes }: CloneProgress): JsonObject {
+  if (totalBytes === undefined) return { done_bytes: doneBytes }
+  const percent = Math.floor((100 * doneBytes) / totalBytes)
+  return { done_bytes: doneBytes, total_bytes: totalBytes, percent }
 }
 
 const leftOutWhenFalse = ['clonefrom', 'nofailover', 'noloadbalance', 'nosync', 'nostream']

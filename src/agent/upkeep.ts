@@ -127,6 +127,7 @@ export class Upkeep {
       version,
       phases: state.phases,
       hasGivenUpNamed: state.memory.silentNamed?.givenUpAtMs !== undefined,
+      clone: this.#parts.postgres.cloneProgress?.(),
     })
   }
 

@@ -79,12 +79,25 @@ function titleOf(scope: string, view: ClusterView): string {
   return ` Cluster: ${scope} (${shown}) `
 }
 
+/** How far a member's copy is, by its own key; undefined when it makes none. */
+function copyingText(clone: Json | undefined): string | undefined {
+  if (!isObject(clone) || typeof clone['done_bytes'] !== 'number') return undefined
+  const megabytes = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(0)} MB`
+  const { done_bytes: done, total_bytes: total, percent } = clone
+  if (typeof total !== 'number' || typeof percent !== 'number') return megabytes(done)
+  return `${percent} %, ${megabytes(done)} of ${megabytes(total)}`
+}
+
 /** What concerns the whole cluster, below its table. */
 function notes(view: ClusterView): string {
   const lines: string[] = []
   const config = view.config?.value ?? {}
   if (isStandbyCluster(config)) lines.push(` Standby cluster of: ${sourceText(config['standby_cluster'])}`)
   if (readBoolean(config['pause']) === true) lines.push(' Maintenance mode: on')
+  for (const { name, pgherd } of view.members.values()) {
+    const copying = copyingText(pgherd?.['clone'])
+    if (copying !== undefined) lines.push(` ${name} is being copied: ${copying}`)
+  }
   const scheduled = scheduledSwitchover(view)
   if (scheduled !== undefined) {
     lines.push(` Switchover scheduled at: ${scheduled.at}`)

@@ -28,9 +28,12 @@ export interface ChildOptions {
   readonly diesWithUs?: boolean
   /** Called with the pid as soon as the program runs. */
   readonly onStart?: (pid: number) => void
+  /** Called with what the program says on stderr as it comes; the result then has the end of it, not its beginning. */
+  readonly onStderr?: (text: string) => void
 }
 
 const OUTPUT_BYTES_MAX = 1024 * 1024
+const END_CHARS_MAX = 64 * 1024
 /** How long a killed program gets to disappear. One that hangs in the kernel (dead storage) never does. */
 const GONE_GRACE_MS = 100
 
@@ -74,7 +77,8 @@ function runWords([program = '', ...args]: readonly string[], options: ChildOpti
     const timer = setTimeout(killGroup, Math.min(options.by.remainingMs(), 2 ** 31 - 1))
     options.signal?.addEventListener('abort', killGroup, { once: true })
     const stdout = collect(child.stdout)
-    const stderr = collect(child.stderr)
+    const { onStderr } = options
+    const stderr = onStderr === undefined ? collect(child.stderr) : listen(child.stderr, onStderr)
     const cleanUp = () => {
       clearTimeout(timer)
       clearTimeout(grace)
@@ -117,6 +121,16 @@ function collect(stream: NodeJS.ReadableStream | null): () => string {
     bytes += chunk.length
   })
   return () => Buffer.concat(chunks).toString('utf8').slice(0, OUTPUT_BYTES_MAX)
+}
+
+function listen(stream: NodeJS.ReadableStream | null, onText: (text: string) => void): () => string {
+  let end = ''
+  stream?.on('data', (chunk: Buffer) => {
+    const text = chunk.toString('utf8')
+    end = (end + text).slice(-END_CHARS_MAX)
+    onText(text)
+  })
+  return () => end
 }
 
 function killQuietly(pid: number): void {

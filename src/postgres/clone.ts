@@ -5,6 +5,7 @@ import { runChild } from '../platform/child.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf, UserError } from '../platform/errors.ts'
 import { makeRoom } from './bootstrap.ts'
+import { readProgress, withoutProgress } from './clone-progress.ts'
 import type { Context } from './context.ts'
 import { intentOf } from './following.ts'
 import type { Upstream } from './port.ts'
@@ -117,6 +118,9 @@ async function copy(context: Context, source: Upstream, signal: AbortSignal): Pr
   const binaries = await context.binaries(Deadline.in(clock, FILES_MS))
   const words = upstreamWords(source, config.postgres.replication, passfile)
   const named = { ...words, application_name: config.name }
+  const onStderr = (text: string): void => {
+    context.cloneProgress = readProgress(text) ?? context.cloneProgress
+  }
   const result = await withToolConnection(named, ({ conninfo, env }) =>
     runChild(
       binaries.path('pg_basebackup'),
@@ -125,14 +129,17 @@ async function copy(context: Context, source: Upstream, signal: AbortSignal): Pr
         '--wal-method=stream',
         `--dbname=${conninfo}`,
         '--no-password',
+        '--progress',
         ...userArguments(context),
       ],
-      { by: Deadline.in(clock, CLONE_MS), env, cwd: '/', signal, diesWithUs: true },
+      { by: Deadline.in(clock, CLONE_MS), env, cwd: '/', signal, diesWithUs: true, onStderr },
     ),
-  )
+  ).finally(() => {
+    context.cloneProgress = undefined
+  })
   signal.throwIfAborted()
   if (result.code === 0) return
-  const said = result.stderr.trim().split('\n')
+  const said = withoutProgress(result.stderr).split('\n')
   const why = said
     .filter(line => !line.startsWith('password retrieved from file'))
     .slice(-2)

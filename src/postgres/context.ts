@@ -11,6 +11,7 @@ import type { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 import { type Binaries, findBinaries } from './binaries.ts'
+import type { CloneProgress } from './clone-progress.ts'
 import { ConfigFiles, type Intent } from './config-files.ts'
 import { SESSION, type Target } from './connection.ts'
 import { DataDirectory } from './data-directory.ts'
@@ -58,6 +59,8 @@ export class Context {
   settings: ServerSettings
   /** What the agent decided about `synchronous_standby_names`; undefined leaves it to the settings. */
   synchronousNames: string | undefined
+  /** How far the copy is that is being made; undefined when none is, or when its program does not tell. */
+  cloneProgress: CloneProgress | undefined
   #binaries: Binaries | undefined
   /** The parameters that were checked last, as text, and what the server takes of them. */
   readonly #refusals: KnownRefusals = new Map()

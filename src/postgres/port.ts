@@ -7,6 +7,7 @@ import type { Lsn, Timeline } from '../cluster/lsn.ts'
 import type { HostPort } from '../cluster/member.ts'
 import type { ServerSettings } from '../config/agent/types.ts'
 import type { Deadline } from '../platform/deadline.ts'
+import type { CloneProgress } from './clone-progress.ts'
 
 /** `unknown`: the look itself failed or did not finish in time (hung storage); decide nothing from it. */
 export type ProcessState = 'running' | 'starting' | 'stopping' | 'stopped' | 'unknown'
@@ -213,6 +214,8 @@ export interface Postgres {
    * not start. Without a source by methods that need no leader.
    */
   clone(source: Upstream | undefined, signal: AbortSignal): Promise<void>
+  /** How far the running clone is; undefined when none runs, or when its program does not tell. */
+  cloneProgress?(): CloneProgress | undefined
   /** Renames the data directory to `<dir>.failed` (or with a number): nothing is lost. */
   setAside(by: Deadline): Promise<string>
   /**

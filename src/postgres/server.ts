@@ -10,6 +10,7 @@ import { HaError, messageOf } from '../platform/errors.ts'
 import { archiveEnd } from './archive-ready.ts'
 import { bootstrap } from './bootstrap.ts'
 import { clone, keepsData } from './clone.ts'
+import type { CloneProgress } from './clone-progress.ts'
 import { Connection, PATIENT_SESSION, withConnection } from './connection.ts'
 import { Context, type ServerConfig, type ServerOptions } from './context.ts'
 import { divergence, historyFileName } from './divergence.ts'
@@ -108,6 +109,10 @@ export class LocalServer implements Postgres {
 
   clone(source: Upstream | undefined, signal: AbortSignal): Promise<void> {
     return clone(this.#context, source, signal)
+  }
+
+  cloneProgress(): CloneProgress | undefined {
+    return this.#context.cloneProgress
   }
 
   setAside(by: Deadline): Promise<string> {

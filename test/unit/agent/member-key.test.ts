@@ -63,6 +63,19 @@ test('what we print we read back, positions beyond 2^53 and IPv6 included', () =
   assert.deepEqual(member.pgherd, { version: '0.1.0', phases: { lock_ms: 10, promote_ms: 191 } })
 })
 
+test('a member that copies its data says how far it is', () => {
+  const clone = { doneBytes: 1024, totalBytes: 4096 }
+  const own = (more: object) => parseMember('pg1', printMemberKey({ ...parts, ...more }), 1n).pgherd
+  assert.deepEqual(own({ clone }), {
+    version: '0.1.0',
+    clone: { done_bytes: 1024, total_bytes: 4096, percent: 25 },
+  })
+  assert.deepEqual(own({ clone: { doneBytes: 7, totalBytes: undefined } }), {
+    version: '0.1.0',
+    clone: { done_bytes: 7 },
+  })
+})
+
 test('false tags are left out, unless a priority stands beside them; other tags keep their types', () => {
   assert.deepEqual(
     writtenTags({ nofailover: false, noloadbalance: false, clonefrom: true, dc: 'a', rank: 3 }),

@@ -65,6 +65,26 @@ test('tags, pending restarts, shared hosts, pause and a schedule all show', () =
   )
 })
 
+test('how far a copy is stands below the table', () => {
+  const copying = (clone: unknown) => {
+    const value = JSON.stringify({
+      state: 'creating replica',
+      role: 'replica',
+      pgherd: { version: '1', clone },
+    })
+    return shown({ ...busy, 'members/pg3': value })
+      .split('\n')
+      .find(line => line.includes('is being copied'))
+  }
+  const MB = 1024 * 1024
+  assert.equal(
+    copying({ done_bytes: 12 * MB, total_bytes: 48 * MB, percent: 25 }),
+    ' pg3 is being copied: 25 %, 12 MB of 48 MB',
+  )
+  assert.equal(copying({ done_bytes: 12 * MB }), ' pg3 is being copied: 12 MB')
+  for (const odd of [undefined, 'text', {}, { done_bytes: 'x' }]) assert.equal(copying(odd), undefined)
+})
+
 test('the topology goes from the leader down, with tags on one line', () => {
   assert.equal(
     shown({ ...busy, failover: '{}', config: '{}' }, { topology: true }),
