@@ -1,6 +1,8 @@
 // What a driver may ask about virtual addresses on this host: take, keep, announce, drop.
 // Who may own them is the driver's knowledge; how they get onto the interface is the keeper's.
 
+import type { Deadline } from '../platform/deadline.ts'
+
 /** One address as it is put on an interface. */
 export interface VipAddress {
   readonly interfaceName: string
@@ -51,6 +53,8 @@ export interface AddressKeeper {
   readonly addresses: readonly VipAddress[]
   /** True from the moment the first address may be on the interface. */
   readonly isHeld: boolean
+  /** Why this host cannot hold them now (`eth0 has no carrier`); undefined while it can. */
+  readonly fault: string | undefined
   /**
    * Checks capabilities and interfaces, starts the guard, and removes addresses that an earlier process left behind. Throws
    * UserError with one line when the system lacks something.
@@ -65,6 +69,10 @@ export interface AddressKeeper {
    * could not be removed is told by the log and tried again.
    */
   drop(why: string): void
+  /** Resolves when what `drop` began is over: at once for addresses of this host, later for a command that removes them. */
+  settle(by: Deadline): Promise<void>
+  /** The lease to give back when this process dies as owner. */
+  nameLease(leaseId: bigint): void
   /** Gratuitous ARP request and reply, unsolicited neighbour advertisement: now and as configured afterwards. */
   announce(): void
   /**

@@ -5,7 +5,12 @@ import type { VipAddress } from './addresses.ts'
 
 /** Whether this process may own the addresses now, and how much it should. */
 export type VipWish =
-  | { readonly isEligible: true; readonly priority: number }
+  | {
+      readonly isEligible: true
+      readonly priority: number
+      /** Why it would serve only badly; then it owns only while nobody better is there. */
+      readonly impaired?: string
+    }
   /** `why` completes "not eligible: ", for example "the leader is pg2". */
   | { readonly isEligible: false; readonly why: string }
 

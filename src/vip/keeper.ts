@@ -1,0 +1,301 @@
+// Keeps addresses of this host's own interfaces. Adding is checked against the clock each time, removing is synchronous, and a
+// guard process removes when this one cannot.
+
+import type { Clock, Timer } from '../platform/clock.ts'
+import { messageOf, UserError } from '../platform/errors.ts'
+import type { Logger } from '../platform/log.ts'
+import type { AddressKeeper, KeeperEvents, Taken, TakeOptions, VipAddress } from './addresses.ts'
+import { Announcer } from './announcer.ts'
+import { GuardLink } from './guard-link.ts'
+import { probe } from './neighbourhood.ts'
+import { removeAddresses } from './removal.ts'
+import { type Link, Rtnetlink } from './rtnetlink.ts'
+import { refuseOnlyAddress, refuseWithoutCapabilities } from './system-check.ts'
+
+/** At most a quarter of the stall limit, so that a pet that comes late is still in time. */
+const TICK_MS_MAX = 100
+const ASSERT_EVERY_MS = 1_000
+/** The kernel's own deadline comes so much after the stall limit: for a host on which every process stands still. */
+const VALID_SLACK_MS = 2_000
+/** A guard that does not answer for so many stall limits is as good as none. */
+const GUARD_SILENT_STALLS = 3
+
+export interface LocalKeeperOptions {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly addresses: readonly VipAddress[]
+  /** A pause of this process longer than this ends the hold. */
+  readonly stallMs: number
+  /** Words that start the guard process. */
+  readonly guardWords: readonly string[]
+  /** What the guard needs to give a lease back; opaque here. */
+  readonly store: unknown
+  /** Milliseconds since boot, suspend included, the same in every process of this host. */
+  readonly kernelMs: () => number
+}
+
+export class LocalKeeper implements AddressKeeper {
+  readonly addresses: readonly VipAddress[]
+  readonly #options: LocalKeeperOptions
+  readonly #announcer: Announcer
+  #netlink: Rtnetlink | undefined
+  #guard: GuardLink | undefined
+  #events: KeeperEvents | undefined
+  #timer: Timer | undefined
+  /** The take that is under way; aborted by `drop`. */
+  #taking: AbortController | undefined
+  #isHeld = false
+  /** By `kernelMs`; Infinity without a lease. */
+  #untilMs = Number.NEGATIVE_INFINITY
+  #tickedAtMs: number
+  readonly #validSeconds: number
+  #assertedAtMs = 0
+  #leaseId: bigint | undefined
+  #isClosed = false
+
+  constructor(options: LocalKeeperOptions) {
+    this.#options = options
+    this.addresses = options.addresses
+    this.#tickedAtMs = options.kernelMs()
+    this.#validSeconds = Math.ceil((options.stallMs + VALID_SLACK_MS) / 1000)
+    this.#announcer = new Announcer(options.clock, () => this.#places())
+  }
+
+  get isHeld(): boolean {
+    return this.#isHeld
+  }
+
+  get fault(): string | undefined {
+    if (this.#netlink === undefined) return undefined
+    if (this.#guard === undefined) return 'the guard process does not run'
+    for (const name of new Set(this.addresses.map(({ interfaceName }) => interfaceName))) {
+      const link = this.#netlink.link(name)
+      if (link === undefined) return `there is no interface ${name}`
+      if (!link.isRunning) return `${name} has no carrier`
+    }
+    return undefined
+  }
+
+  async open(events: KeeperEvents): Promise<void> {
+    this.#events = events
+    await refuseWithoutCapabilities()
+    const netlink = new Rtnetlink()
+    this.#netlink = netlink
+    for (const vip of this.addresses) {
+      const link = netlink.link(vip.interfaceName)
+      if (link === undefined)
+        throw new UserError(`${vip.address}: this host has no interface ${vip.interfaceName}`)
+      refuseOnlyAddress(vip, link, netlink.addresses())
+    }
+    await this.#startGuard()
+    // Only now: until it has the lock, another process may hold them rightly.
+    for (const line of removeAddresses(this.addresses)) {
+      this.#options.log.warning(`${line}: an earlier owner left it behind`, { event: 'vip-cleared' })
+    }
+    this.#schedule()
+  }
+
+  async take({ untilMs, probe: probes }: TakeOptions): Promise<Taken> {
+    if (this.#isHeld) return { outcome: 'held' }
+    const controller = new AbortController()
+    this.#taking?.abort()
+    this.#taking = controller
+    try {
+      const duplicate = probes ? await this.#findDuplicate(controller.signal) : undefined
+      if (controller.signal.aborted) return { outcome: 'cancelled' }
+      if (duplicate !== undefined) return duplicate
+      return this.#add(untilMs)
+    } catch (error) {
+      if (controller.signal.aborted) return { outcome: 'cancelled' }
+      this.#remove('they could not all be added')
+      return { outcome: 'failed', why: messageOf(error) }
+    } finally {
+      if (this.#taking === controller) this.#taking = undefined
+    }
+  }
+
+  extend(untilMs: number): void {
+    if (!this.check()) return
+    this.#untilMs = this.#kernelTime(untilMs)
+    this.#pet()
+  }
+
+  drop(why: string): void {
+    this.#taking?.abort()
+    this.#taking = undefined
+    if (this.#isHeld) this.#remove(why)
+  }
+
+  settle(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  nameLease(leaseId: bigint): void {
+    this.#leaseId = leaseId
+    this.#guard?.lease(leaseId.toString())
+  }
+
+  announce(): void {
+    if (this.#isHeld) this.#announcer.start()
+  }
+
+  check(): boolean {
+    const nowMs = this.#options.kernelMs()
+    const pausedMs = nowMs - this.#tickedAtMs
+    this.#tickedAtMs = nowMs
+    if (!this.#isHeld) return false
+    if (pausedMs > this.#options.stallMs)
+      this.#lose(`this process stood still for ${Math.round(pausedMs)} ms`)
+    else if (nowMs >= this.#untilMs) this.#lose(`the lease could not be renewed in time`)
+    else if (this.#isGuardSilent()) this.#lose('the guard process does not answer')
+    return this.#isHeld
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.drop('the process is stopping')
+    this.#timer?.cancel()
+    await this.#guard?.close()
+    this.#netlink?.close()
+  }
+
+  async #startGuard(): Promise<void> {
+    const { clock, guardWords, store, kernelMs, log } = this.#options
+    const locks = this.addresses.map(({ address }) => address)
+    const orders = { locks, addresses: this.addresses, command: undefined, environment: {}, store }
+    this.#guard = await GuardLink.start(
+      { clock, kernelMs, words: guardWords, orders },
+      {
+        onDropped: lateMs => {
+          if (this.#isHeld) this.#lose(`this process was ${lateMs} ms late, and the guard took them away`)
+        },
+        onGone: why => {
+          this.#guard = undefined
+          log.warning(`the guard process ended: ${why}`, { event: 'vip-guard' })
+          if (this.#isHeld) this.#lose('the guard process is gone')
+          this.#restartGuard()
+        },
+      },
+    )
+    if (this.#leaseId !== undefined) this.#guard.lease(this.#leaseId.toString())
+  }
+
+  #restartGuard(): void {
+    const { clock, log } = this.#options
+    clock.setTimer(ASSERT_EVERY_MS, () => {
+      if (this.#isClosed || this.#guard !== undefined) return
+      this.#startGuard().catch((error: unknown) => {
+        log.warning(messageOf(error), { event: 'vip-guard' })
+        this.#restartGuard()
+      })
+    })
+  }
+
+  async #findDuplicate(signal: AbortSignal): Promise<Taken | undefined> {
+    const answers = this.#places().map(async ({ link, vip }) => {
+      const mac = await probe(this.#options.clock, link, vip, signal)
+      return mac === undefined ? undefined : ({ outcome: 'duplicate', address: vip.address, mac } as const)
+    })
+    return (await Promise.all(answers)).find(answer => answer !== undefined)
+  }
+
+  #add(untilMs: number | undefined): Taken {
+    const guard = this.#guard
+    if (guard === undefined) return { outcome: 'failed', why: 'the guard process does not run' }
+    const { kernelMs } = this.#options
+    const deadlineMs = untilMs === undefined ? Number.POSITIVE_INFINITY : this.#kernelTime(untilMs)
+    this.#tickedAtMs = kernelMs()
+    // The lease ended while we asked.
+    if (this.#tickedAtMs >= deadlineMs) return { outcome: 'cancelled' }
+    const places = this.#places()
+    if (places.length < this.addresses.length) return { outcome: 'failed', why: this.fault ?? 'no interface' }
+    this.#untilMs = deadlineMs
+    this.#isHeld = true
+    // The guard knows before the kernel does: a kill in between leaves nothing behind.
+    guard.hold(this.#leftMs())
+    for (const { link, vip } of places) this.#netlink?.add(link, vip, this.#validSeconds)
+    this.#assertedAtMs = kernelMs()
+    this.#announcer.start()
+    return { outcome: 'held' }
+  }
+
+  #lose(why: string): void {
+    this.#remove(why)
+    this.#events?.onDropped(why)
+  }
+
+  #remove(why: string): void {
+    this.#announcer.stop()
+    for (const line of removeAddresses(this.addresses)) {
+      this.#options.log.info(`${line}: ${why}`, { event: 'vip-removed' })
+    }
+    this.#isHeld = false
+    this.#untilMs = Number.NEGATIVE_INFINITY
+    this.#guard?.free()
+  }
+
+  #schedule(): void {
+    const delayMs = Math.min(TICK_MS_MAX, this.#options.stallMs / 4)
+    this.#timer = this.#options.clock.setTimer(delayMs, () => {
+      if (this.#isClosed) return
+      if (this.check()) {
+        this.#pet()
+        this.#assertPresent()
+      }
+      this.#schedule()
+    })
+  }
+
+  #pet(): void {
+    this.#guard?.pet(this.#leftMs())
+  }
+
+  #leftMs(): number {
+    return Math.min(this.#untilMs - this.#options.kernelMs(), this.#options.stallMs)
+  }
+
+  /** Puts back what somebody took away, and gives all a new lifetime. */
+  #assertPresent(): void {
+    const { kernelMs, log } = this.#options
+    const netlink = this.#netlink
+    if (netlink === undefined || kernelMs() - this.#assertedAtMs < ASSERT_EVERY_MS) return
+    this.#assertedAtMs = kernelMs()
+    try {
+      const present = new Set(netlink.addresses().map(({ index, address }) => `${index} ${address}`))
+      for (const { link, vip } of this.#places()) {
+        const isMissing = !present.has(`${link.index} ${vip.address}`)
+        netlink.add(link, vip, this.#validSeconds)
+        if (!isMissing) continue
+        const says = `${vip.address} was gone from ${link.name} and is there again`
+        log.warning(says, { event: 'vip-put-back' })
+        this.#announcer.start()
+      }
+    } catch (error) {
+      this.#lose(`they cannot be kept: ${messageOf(error)}`)
+    }
+  }
+
+  #isGuardSilent(): boolean {
+    const guard = this.#guard
+    if (guard === undefined) return true
+    const { clock, stallMs } = this.#options
+    const isSilent = clock.monotonicMs() - guard.answeredAtMs > stallMs * GUARD_SILENT_STALLS
+    if (isSilent) {
+      guard.kill()
+      this.#guard = undefined
+      this.#restartGuard()
+    }
+    return isSilent
+  }
+
+  #kernelTime(monotonicMs: number): number {
+    return this.#options.kernelMs() + monotonicMs - this.#options.clock.monotonicMs()
+  }
+
+  #places(): readonly { readonly link: Link; readonly vip: VipAddress }[] {
+    return this.addresses.flatMap(vip => {
+      const link = this.#netlink?.link(vip.interfaceName)
+      return link === undefined ? [] : [{ link, vip }]
+    })
+  }
+}
