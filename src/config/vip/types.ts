@@ -22,9 +22,9 @@ export interface VipAddressConfig {
 interface VipBase {
   /** Unique within the process; names the key in etcd, the metric label, the log lines. */
   readonly name: string
-  /** `file:line` for messages. */
-  readonly place: string
   readonly follow: VipFollow
+  /** The member beside which this process runs, for a proxy that cannot tell by its addresses. */
+  readonly member: string | undefined
   /** 1 to 254, the higher the better. */
   readonly priority: number
   readonly addresses: readonly VipAddressConfig[]
@@ -51,6 +51,8 @@ export interface CommandVipConfig extends VipBase {
     /** Called as `<words> <action> <role> <scope>`, as Patroni calls its callbacks. */
     readonly callback: readonly string[] | undefined
   }
+  /** The word for a leader in a callback: Patroni said `master` before its version 4. */
+  readonly callbackRole: 'primary' | 'master'
   readonly timeoutMs: number
 }
 

@@ -1,0 +1,242 @@
+// Keeps addresses that no interface of this host holds, by commands of the operator: a cloud's API, a script that Patroni
+// called as its callback. What moves them takes them away from the last owner by itself; our removal is a courtesy.
+
+import { type ChildResult, runChild } from '../platform/child.ts'
+import type { Clock, Timer } from '../platform/clock.ts'
+import { Deadline } from '../platform/deadline.ts'
+import { messageOf } from '../platform/errors.ts'
+import type { Logger } from '../platform/log.ts'
+import type { AddressKeeper, KeeperEvents, Taken, TakeOptions, VipAddress } from './addresses.ts'
+import { GuardLink } from './guard-link.ts'
+
+const TICK_MS = 100
+const CHECK_EVERY_MS = 5_000
+
+/** Words of programs that are run without a shell, with the environment of `commandEnvironment` besides our own. */
+export interface KeeperCommands {
+  readonly add: readonly string[]
+  readonly del: readonly string[]
+  /** Exit code 0 while the addresses are here; anything else has `add` run again. */
+  readonly check: readonly string[] | undefined
+}
+
+export interface CommandKeeperOptions {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly name: string
+  readonly addresses: readonly VipAddress[]
+  readonly commands: KeeperCommands
+  readonly timeoutMs: number
+  readonly stallMs: number
+  readonly guardWords: readonly string[]
+  readonly store: unknown
+  readonly kernelMs: () => number
+}
+
+export class CommandKeeper implements AddressKeeper {
+  readonly addresses: readonly VipAddress[]
+  readonly #options: CommandKeeperOptions
+  #events: KeeperEvents | undefined
+  #guard: GuardLink | undefined
+  #timer: Timer | undefined
+  #isHeld = false
+  #isClosed = false
+  #untilMs = Number.POSITIVE_INFINITY
+  #tickedAtMs: number
+  #checkedAtMs = 0
+  #cancel = new AbortController()
+  /** The last command begun: one at a time, in order, so that an old removal never follows a new addition. */
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(options: CommandKeeperOptions) {
+    this.#options = options
+    this.addresses = options.addresses
+    this.#tickedAtMs = options.kernelMs()
+  }
+
+  get isHeld(): boolean {
+    return this.#isHeld
+  }
+
+  get fault(): string | undefined {
+    return this.#guard === undefined ? 'the guard process does not run' : undefined
+  }
+
+  async open(events: KeeperEvents): Promise<void> {
+    this.#events = events
+    const { clock, kernelMs, guardWords, store, commands, log } = this.#options
+    const orders = {
+      locks: this.addresses.map(({ address }) => address),
+      addresses: [],
+      command: commands.del,
+      environment: this.#environment(),
+      store,
+    }
+    this.#guard = await GuardLink.start(
+      { clock, kernelMs, words: guardWords, orders },
+      {
+        onDropped: lateMs => this.#lose(`this process was ${lateMs} ms late`),
+        onGone: why => {
+          this.#guard = undefined
+          log.warning(`the guard process ended: ${why}`, { event: 'vip-guard' })
+          this.#lose('the guard process is gone')
+        },
+      },
+    )
+    this.#schedule()
+  }
+
+  async take({ untilMs }: TakeOptions): Promise<Taken> {
+    if (this.#isHeld) return { outcome: 'held' }
+    const cancel = new AbortController()
+    this.#cancel = cancel
+    this.#untilMs = untilMs === undefined ? Number.POSITIVE_INFINITY : this.#kernelTime(untilMs)
+    this.#tickedAtMs = this.#options.kernelMs()
+    this.#isHeld = true
+    this.#guard?.hold(this.#leftMs())
+    const failure = await this.#run('add', this.#options.commands.add)
+    if (cancel.signal.aborted) return { outcome: 'cancelled' }
+    if (failure === undefined) return { outcome: 'held' }
+    this.drop(failure)
+    return { outcome: 'failed', why: failure }
+  }
+
+  extend(untilMs: number): void {
+    if (this.check()) this.#untilMs = this.#kernelTime(untilMs)
+  }
+
+  drop(why: string): void {
+    this.#cancel.abort()
+    if (!this.#isHeld) return
+    this.#isHeld = false
+    this.#options.log.info(`vip ${this.#options.name}: removing ${this.#names()}: ${why}`, {
+      event: 'vip-removed',
+    })
+    void this.#run('del', this.#options.commands.del).then(() => {
+      if (!this.#isHeld) this.#guard?.free()
+    })
+  }
+
+  async settle(by: Deadline): Promise<void> {
+    await by.run('removal of the addresses', () => this.#last.then(() => {})).catch(() => {})
+  }
+
+  nameLease(leaseId: bigint): void {
+    this.#guard?.lease(leaseId.toString())
+  }
+
+  announce(): void {
+    // Whoever moves them announces them.
+  }
+
+  check(): boolean {
+    const nowMs = this.#options.kernelMs()
+    const pausedMs = nowMs - this.#tickedAtMs
+    this.#tickedAtMs = nowMs
+    if (!this.#isHeld) return false
+    if (pausedMs > this.#options.stallMs)
+      this.#lose(`this process stood still for ${Math.round(pausedMs)} ms`)
+    else if (nowMs >= this.#untilMs) this.#lose('the lease could not be renewed in time')
+    return this.#isHeld
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.drop('the process is stopping')
+    this.#timer?.cancel()
+    await this.#last
+    await this.#guard?.close()
+  }
+
+  #lose(why: string): void {
+    if (!this.#isHeld) return
+    this.drop(why)
+    this.#events?.onDropped(why)
+  }
+
+  #schedule(): void {
+    this.#timer = this.#options.clock.setTimer(TICK_MS, () => {
+      if (this.#isClosed) return
+      if (this.check()) {
+        this.#guard?.pet(this.#leftMs())
+        this.#checkNow()
+      }
+      this.#schedule()
+    })
+  }
+
+  #checkNow(): void {
+    const { commands, kernelMs } = this.#options
+    if (commands.check === undefined || kernelMs() - this.#checkedAtMs < CHECK_EVERY_MS) return
+    this.#checkedAtMs = kernelMs()
+    const signal = this.#cancel.signal
+    void this.#run('check', commands.check).then(failure => {
+      if (failure === undefined || signal.aborted) return
+      this.#options.log.warning(`vip ${this.#options.name}: ${failure}; adding again`, {
+        event: 'vip-put-back',
+      })
+      return this.#run('add', commands.add)
+    })
+  }
+
+  /** Resolves to what went wrong. */
+  #run(what: string, words: readonly string[]): Promise<string | undefined> {
+    const result = this.#last.then(() => this.#runNow(what, words))
+    this.#last = result
+    return result
+  }
+
+  async #runNow(what: string, [program = '', ...args]: readonly string[]): Promise<string | undefined> {
+    const { clock, timeoutMs, log, name } = this.#options
+    try {
+      const env = { ...process.env, ...this.#environment() }
+      const result = await runChild(program, args, { by: Deadline.in(clock, timeoutMs), env })
+      const failure = failureOf(`${what} (${program})`, result)
+      if (failure !== undefined) log.warning(`vip ${name}: ${failure}`, { event: 'vip-command' })
+      return failure
+    } catch (error) {
+      return `${what} (${program}): ${messageOf(error)}`
+    }
+  }
+
+  #environment(): Readonly<Record<string, string>> {
+    const [first] = this.addresses
+    return {
+      PGHERD_VIP: this.#options.name,
+      PGHERD_VIP_ADDRESSES: this.#names(),
+      PGHERD_VIP_INTERFACE: first?.interfaceName ?? '',
+    }
+  }
+
+  #names(): string {
+    return this.addresses.map(({ address }) => address).join(' ')
+  }
+
+  #leftMs(): number {
+    return Math.min(this.#untilMs - this.#options.kernelMs(), this.#options.stallMs)
+  }
+
+  #kernelTime(monotonicMs: number): number {
+    return this.#options.kernelMs() + monotonicMs - this.#options.clock.monotonicMs()
+  }
+}
+
+/** The commands that a callback in Patroni's form stands for. */
+export function callbackCommands(
+  words: readonly string[],
+  leaderRole: string,
+  scope: string,
+): KeeperCommands {
+  return {
+    add: [...words, 'on_role_change', leaderRole, scope],
+    del: [...words, 'on_role_change', 'replica', scope],
+    check: undefined,
+  }
+}
+
+function failureOf(what: string, { code, signal, timedOut, stderr }: ChildResult): string | undefined {
+  if (code === 0) return undefined
+  if (timedOut) return `${what} took too long`
+  const said = stderr.trim().split('\n').at(-1) ?? ''
+  return `${what} failed with ${signal ?? `exit code ${code}`}${said === '' ? '' : `: ${said}`}`
+}
