@@ -37,6 +37,7 @@ import { LocalServer } from '../postgres/server.ts'
 import { AgentLog } from './agent-log.ts'
 import { machineWatchdogs, runCommandLine } from './agent-machine.ts'
 import { Reloader } from './agent-reload.ts'
+import { AgentVips } from './agent-vip.ts'
 import { etcdOptions, refusalOf } from './etcd-options.ts'
 
 const FIRST_READ_MS = 3_000
@@ -181,14 +182,26 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
   await api.listen()
   lifecycle.onReload(() => reloader.request())
   // A bug that nobody caught ends the process: a primary must not go on without the one who watches its lease.
+  const record = (draft: EventDraft) => void events.record(draft)
+  const vips = new AgentVips({ local: member.local, log: member.log, registry, dcs, record })
   lifecycle.onFatal(() => {
+    vips.dropNow('the process dies')
     if (agent.isFenceArmed) postgres.signalPostmaster('SIGQUIT')
   })
-  if (lifecycle.signal.aborted) agent.stop()
-  lifecycle.signal.addEventListener('abort', () => agent.stop(), { once: true })
-  const code = await agent.run()
-  await api.close()
-  return code
+  const leave = () => {
+    // First: nobody may be sent to a server that is about to stop.
+    void vips.stop()
+    agent.stop()
+  }
+  if (lifecycle.signal.aborted) leave()
+  lifecycle.signal.addEventListener('abort', leave, { once: true })
+  try {
+    if (!lifecycle.signal.aborted) await vips.start(agent)
+    return await agent.run()
+  } finally {
+    await vips.stop()
+    await api.close()
+  }
 }
 
 /** The REST server with the agent behind it. */

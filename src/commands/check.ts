@@ -55,7 +55,11 @@ export async function checkAll(
 type Kind = 'agent' | 'proxy' | 'haproxy'
 
 async function kindOf(file: string): Promise<Kind> {
-  const text = await readFile(file, 'utf8').catch(() => '')
+  return kindOfText(await readFile(file, 'utf8').catch(() => ''), file)
+}
+
+/** What kind of file a text is, by the keys that only one kind has. */
+export function kindOfText(text: string, file: string): Kind {
   if (isHaproxyText(text)) return 'haproxy'
   const keys = topKeys(text, file)
   const isProxy = ['listeners', 'admin', 'checks', 'patroni', 'data_plane'].some(key => keys.includes(key))

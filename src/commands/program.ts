@@ -29,6 +29,10 @@ const commands: Readonly<Record<string, Entry>> = {
     says: 'start a whole cluster on this machine, watch it, break it',
     load: async () => (await import('./demo.ts')).demoCommand(),
   },
+  vip: {
+    says: 'virtual addresses of this host',
+    load: async () => (await import('./vip.ts')).vipCommand(),
+  },
   check: {
     says: 'read a configuration file and say what is wrong with it',
     load: async () => (await import('./check.ts')).checkCommand(),

@@ -13,7 +13,8 @@ import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
 import { PemFiles } from '../health/pem-files.ts'
 import { realClock } from '../platform/clock.ts'
-import { UserError } from '../platform/errors.ts'
+import { Deadline } from '../platform/deadline.ts'
+import { messageOf, UserError } from '../platform/errors.ts'
 import { Lifecycle } from '../platform/lifecycle.ts'
 import { type Logger, openLog } from '../platform/log.ts'
 import { registerLogMetrics } from '../platform/log-metrics.ts'
@@ -23,6 +24,7 @@ import { parseDescriptorsMax } from '../proxy/descriptors.ts'
 import type { EventSink } from '../proxy/events.ts'
 import { ProxyServer } from '../proxy/proxy.ts'
 import { etcdOptions, refuseWrongPassword } from './etcd-options.ts'
+import { ProxyVips } from './proxy-vip.ts'
 
 const STOP_MS = 3_000
 
@@ -113,7 +115,10 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
     },
   }
   const dcs = await openDcs(config, log, registry, draft => tell.record(draft))
+  const record = (draft: EventDraft) => tell.record(draft)
+  const vip = new ProxyVips({ config, log, registry, dcs, pid: process.pid, record })
   const proxy = new ProxyServer({
+    vip,
     config,
     clock: realClock,
     log,
@@ -129,10 +134,16 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
   lifecycle.install()
   if (dcs !== undefined) lifecycle.onStop('etcd client', STOP_MS, () => dcs.close())
   lifecycle.onStop('proxy', STOP_MS, () => proxy.stop('the proxy is stopping'))
+  // The last registered goes first: the addresses leave before the listeners close.
+  lifecycle.onStop('virtual addresses', STOP_MS, by => vip.stop(by))
+  lifecycle.onFatal(() => vip.dropNow('the process dies'))
   try {
     await proxy.start()
+    if (!lifecycle.signal.aborted) await vip.start(proxy)
   } catch (error) {
     lifecycle.uninstall()
+    await vip.stop(Deadline.in(realClock, STOP_MS))
+    await proxy.stop('the proxy could not start')
     await dcs?.close()
     throw error
   }

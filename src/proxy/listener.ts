@@ -43,6 +43,8 @@ export interface ListenerOptions {
   readonly totals: SessionTotals
   /** Is there a place in the limit of all listeners together? */
   readonly hasPlace: () => boolean
+  /** False for a client that came to a virtual address which this host holds no more. */
+  readonly mayServe: (client: Socket) => boolean
   readonly explain: () => string
   readonly onRefused: (backend: Backend, why: string) => void
   readonly onLocalFailure: (why: string) => void
@@ -288,7 +290,12 @@ export class Listener {
   }
 
   #onClient(client: Socket): void {
-    const { metrics, hasPlace, pool } = this.#options
+    const { metrics, hasPlace, mayServe, pool } = this.#options
+    if (!mayServe(client)) {
+      client.on('error', () => {})
+      client.resetAndDestroy()
+      return
+    }
     this.acceptedTotal += 1
     metrics.accepted(this.config.name)
     setUserTimeout(client, this.config.timeouts.clientUnackedMs)

@@ -35,6 +35,7 @@ import { keepRegistered } from './registration.ts'
 import { Router } from './router.ts'
 import { Shedder } from './shedder.ts'
 import type { Source } from './source.ts'
+import { type ProxyVip, readStanding, type Standing } from './standing.ts'
 import { StaticSource } from './static-source.ts'
 
 export interface ProxyParts {
@@ -50,6 +51,8 @@ export interface ProxyParts {
   readonly descriptorsMax: number | undefined
   /** Certificates and keys of the paths that the configuration names. */
   readonly pem: PemFiles
+  /** The virtual addresses that this process may hold. */
+  readonly vip?: ProxyVip
 }
 
 /** Events about failures of this host: no more than one in this time. */
@@ -98,6 +101,11 @@ export class ProxyServer {
   /** Where the proxy's events are kept, for parts that were made outside it. */
   get events(): EventSink {
     return this.#events
+  }
+
+  /** What virtual addresses that follow somebody must know. */
+  standing(): Standing {
+    return readStanding(this.#router, this.#listeners)
   }
 
   /** Begins to listen and to learn. Nothing is routed before the first evidence. Throws UserError for a taken port. */
@@ -202,6 +210,7 @@ export class ProxyServer {
   }
 
   #onRouted(): void {
+    this.#parts.vip?.onStanding()
     for (const listener of this.#listeners ?? []) {
       if (listener.config.onNoBackend.stopsListening) this.#openOrClose(listener)
       listener.release()
@@ -314,6 +323,7 @@ export class ProxyServer {
           events: this.#events,
           totals: this.#totals,
           hasPlace: () => this.#hasPlace(),
+          mayServe: client => this.#parts.vip?.mayServe(client.localAddress) ?? true,
           explain: () => this.#router.explain(listener),
           onRefused: (backend, why) => {
             log.debug(`${backend.name}: ${why}`, { backend: backend.name })
@@ -366,6 +376,7 @@ export class ProxyServer {
       events: this.#events,
       storeKind: config.discovery.kind,
       storeSilentMs: () => this.#source.silentMs(),
+      vips: () => this.#parts.vip?.document() ?? [],
     }
   }
 }

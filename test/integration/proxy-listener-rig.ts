@@ -116,6 +116,7 @@ export async function rig(t: TestContext, changes: Changes = {}): Promise<Rig> {
       ended: (_listener, why) => void ended.push(why),
     },
     totals,
+    mayServe: () => true,
     hasPlace: () => true,
     onLocalFailure: why => void said.push(why),
     onConnected: () => {},

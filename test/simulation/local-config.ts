@@ -77,6 +77,7 @@ export function localConfig(
       prePromoteTimeoutMs: undefined,
       beforeStopTimeoutMs: undefined,
     },
+    vips: [],
     warnings: [],
   }
 }

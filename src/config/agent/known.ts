@@ -19,6 +19,9 @@ export const topKeys = set(
   ...['standby_cluster', 'pgherd'],
 )
 
+/** Below `pgherd`, in one node's file. */
+export const ownKeys = set('vip')
+
 export const logKeys = set(
   ...['type', 'level', 'traceback_level', 'format', 'dateformat', 'static_fields', 'max_queue_size', 'dir'],
   ...['mode', 'file_num', 'file_size', 'loggers', 'deduplicate_heartbeat_logs'],

@@ -2,8 +2,10 @@
 
 import { userInfo } from 'node:os'
 import type { Tags } from '../../cluster/member.ts'
+import { readVips } from '../vip/read.ts'
+import type { VipConfig } from '../vip/types.ts'
 import { readEtcd } from './etcd.ts'
-import { otherStores, topKeys } from './known.ts'
+import { otherStores, ownKeys, topKeys } from './known.ts'
 import { readLog } from './log.ts'
 import { readBootstrap, readPostgres, warnInert } from './postgres.ts'
 import { readRest, readRestClient } from './rest.ts'
@@ -51,6 +53,7 @@ export function localConfig(source: Source, user: string | undefined): LocalConf
     log: readLog(top),
     watchdog: readWatchdog(top),
     scripts: readScripts(top),
+    vips: readOwnVips(top),
     warnings: inOrder(reading.warnings),
   }
 }
@@ -68,6 +71,13 @@ function inOrder(warnings: readonly ConfigWarning[]): readonly ConfigWarning[] {
 
 function namesOfOtherStores(source: Source): readonly string[] {
   return otherStores.filter(key => key in source.value)
+}
+
+/** Below `pgherd:`, a section that Patroni does not know. */
+function readOwnVips(top: Section): readonly VipConfig[] {
+  const own = top.section('pgherd')
+  own.warnUnknown(ownKeys)
+  return readVips(own.section('vip'), { follows: ['leader', 'replica'], hasEtcd: true })
 }
 
 function readName(top: Section): string {

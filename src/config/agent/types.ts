@@ -6,6 +6,7 @@ import type { HostPort, Tags } from '../../cluster/member.ts'
 import type { LogLevel } from '../../platform/log.ts'
 import type { LogFileOptions } from '../../platform/log-file.ts'
 import type { LineLook } from '../../platform/log-format.ts'
+import type { VipConfig } from '../vip/types.ts'
 import type { PermanentSlot, SlotMatcher } from './slots.ts'
 
 /** Something in the file that is accepted but worth telling, with its place. */
@@ -176,6 +177,7 @@ export interface LocalConfig {
   readonly log: LogConfig
   readonly watchdog: WatchdogConfig
   readonly scripts: ScriptConfig
+  readonly vips: readonly VipConfig[]
   readonly warnings: readonly ConfigWarning[]
 }
 

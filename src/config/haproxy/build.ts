@@ -70,6 +70,7 @@ export function buildConfig(sections: Sections, file: string, store: Store | und
     checks: buildChecks(leader ?? routes[0], listeners),
     log: { type: 'plain', level: 'info' },
     eventsFile: undefined,
+    vips: [],
   }
   if (listeners.length === 0)
     tell(remarks, 1, 'listen', 'no section takes sessions: expected a bind and servers')

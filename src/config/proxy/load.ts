@@ -11,6 +11,8 @@ import { type Places, printPlace } from '../agent/places.ts'
 import { type Reading, Section } from '../agent/section.ts'
 import type { EtcdConfig } from '../agent/types.ts'
 import { parseYamlMapping } from '../agent/yaml.ts'
+import { readVips } from '../vip/read.ts'
+import type { VipConfig } from '../vip/types.ts'
 import { unknownAmong, unknownKey } from './known-keys.ts'
 import { buildListener } from './listener.ts'
 import { type ListenerFile, listenerSchema, type ProxyFile, proxySchema } from './schema.ts'
@@ -36,18 +38,34 @@ export function parseProxyConfig(text: string, file: string): ProxyConfig {
     throw new UserError(lines.join('\n'))
   }
   const wrong: Wrong = message => new UserError(`${file}:1: ${message}`)
-  return build(result.data, file, wrong, raw => readEtcdStrictly(raw, { file, places, warnings: [] }))
+  const reading = () => ({ file, places, warnings: [] })
+  const config = build(result.data, file, wrong, raw => readEtcdStrictly(raw, reading()))
+  const hasEtcd = config.discovery.kind === 'etcd'
+  return { ...config, vips: readVipsStrictly((result.data.vip ?? {}) as JsonObject, hasEtcd, reading()) }
+}
+
+function readVipsStrictly(raw: JsonObject, hasEtcd: boolean, reading: Reading): readonly VipConfig[] {
+  const vips = readVips(new Section(raw, ['vip'], reading), {
+    follows: ['proxy', 'leader', 'replica'],
+    hasEtcd,
+  })
+  refuseWarnings(reading)
+  return vips
 }
 
 /** The agent's rules, and as everywhere in this file what has no effect is a mistake. */
 function readEtcdStrictly(raw: JsonObject, reading: Reading): EtcdConfig {
   const section = new Section(raw, ['etcd'], reading)
   for (const key of Object.keys(raw)) if (!etcdKeys.has(key)) section.warn(key, unknownAmong(etcdKeys, key))
-  const etcd = reading.warnings.length === 0 ? readEtcdSection(section) : undefined
-  if (etcd !== undefined && reading.warnings.length === 0) return etcd
-  const lines = reading.warnings.map(
-    ({ file, line, keyPath, says }) => `${file}:${line ?? 1}: ${keyPath}: ${says}`,
-  )
+  refuseWarnings(reading)
+  const etcd = readEtcdSection(section)
+  refuseWarnings(reading)
+  return etcd
+}
+
+function refuseWarnings({ warnings }: Reading): void {
+  if (warnings.length === 0) return
+  const lines = warnings.map(({ file, line, keyPath, says }) => `${file}:${line ?? 1}: ${keyPath}: ${says}`)
   throw new UserError(lines.join('\n'))
 }
 
@@ -134,6 +152,7 @@ function build(parsed: ProxyFile, file: string, wrong: Wrong, readEtcd: ReadEtcd
     checks: buildChecks(parsed),
     log,
     eventsFile: parsed.events_file,
+    vips: [],
   }
 }
 

@@ -41,6 +41,9 @@ const section = { error: 'expected a mapping of settings' }
 /** Read by the loader with the rules that the agent's file has. */
 const etcd = z.record(z.string(), z.unknown(), section)
 
+/** Read by the loader, name by name. */
+const vip = z.record(z.string(), z.unknown(), section)
+
 const patroni = z
   .array(parsed(parseRestOrigin, "the address of a member's REST server, such as http://10.0.0.1:8008"), {
     error: 'expected a list of addresses, such as [http://10.0.0.1:8008]',
@@ -194,6 +197,7 @@ export const proxySchema = z.strictObject(
       )
       .prefault({}),
     events_file: text.optional(),
+    vip: vip.optional(),
   },
   section,
 )

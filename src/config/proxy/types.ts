@@ -2,6 +2,7 @@
 
 import type { HostPort } from '../../cluster/member.ts'
 import type { EtcdConfig } from '../agent/types.ts'
+import type { VipConfig } from '../vip/types.ts'
 import type { CheckSpec } from './check-types.ts'
 
 /** An address to listen on; without a host on all addresses. */
@@ -188,6 +189,7 @@ export interface ProxyConfig {
   readonly log: { readonly type: 'plain' | 'json'; readonly level: 'debug' | 'info' | 'warning' | 'error' }
   /** Events are appended here; undefined keeps them in memory alone. */
   readonly eventsFile: string | undefined
+  readonly vips: readonly VipConfig[]
 }
 
 /** `*:5000`, `10.0.0.4:5000`, `[::1]:5000`. */

@@ -24,6 +24,8 @@ export interface StatusParts {
   readonly events: { last(count: number): readonly Event[] }
   readonly storeKind: 'etcd' | 'patroni' | 'static'
   readonly storeSilentMs: () => number | undefined
+  /** Virtual addresses, one document each. */
+  readonly vips?: () => readonly JsonObject[]
 }
 
 const EVENTS_SHOWN = 50
@@ -58,6 +60,7 @@ export function readStatus(parts: StatusParts): JsonObject {
     store: { kind: parts.storeKind, silent_ms: rounded(parts.storeSilentMs()) },
     members: [...router.members.values()].map(member => memberStatus(member, router, nowMs)),
     listeners: listeners.map(listenerStatus),
+    vips: parts.vips?.() ?? [],
     events: parts.events.last(EVENTS_SHOWN).map(printedEvent),
   }
 }

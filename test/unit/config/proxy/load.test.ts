@@ -43,6 +43,7 @@ test('the smallest file is a scope and etcd; all else has its default', () => {
     checks: defaultChecks,
     log: { type: 'plain', level: 'info' },
     eventsFile: undefined,
+    vips: [],
   })
 })
 
