@@ -7,6 +7,8 @@ import { UserError } from '../platform/errors.ts'
 export interface Account {
   readonly uid: number
   readonly gid: number
+  /** Capabilities that its programs get all the same, as a service manager gives them: `net_admin`. Only root can. */
+  readonly capabilities?: readonly string[]
 }
 
 /** Users that servers may run as when we are root and nobody was named; the first is made by the set-up scripts. */
@@ -38,5 +40,6 @@ export async function serverAccount(env: NodeJS.ProcessEnv = process.env): Promi
 export function asAccount(account: Account): readonly string[] {
   const change =
     process.getuid?.() === 0 ? [`--reuid=${account.uid}`, `--regid=${account.gid}`, '--clear-groups'] : []
-  return ['setpriv', ...change, '--inh-caps=-all', '--ambient-caps=-all', '--pdeathsig', 'TERM', '--']
+  const set = ['-all', ...(account.capabilities ?? []).map(name => `+${name}`)].join(',')
+  return ['setpriv', ...change, `--inh-caps=${set}`, `--ambient-caps=${set}`, '--pdeathsig', 'TERM', '--']
 }

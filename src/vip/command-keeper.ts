@@ -11,6 +11,7 @@ import { GuardLink } from './guard-link.ts'
 
 const TICK_MS = 100
 const CHECK_EVERY_MS = 5_000
+const GUARD_AGAIN_MS = 1_000
 
 /** Words of programs that are run without a shell, with the environment of `commandEnvironment` besides our own. */
 export interface KeeperCommands {
@@ -44,6 +45,7 @@ export class CommandKeeper implements AddressKeeper {
   #untilMs = Number.POSITIVE_INFINITY
   #tickedAtMs: number
   #checkedAtMs = 0
+  #leaseId: bigint | undefined
   #cancel = new AbortController()
   /** The last command begun: one at a time, in order, so that an old removal never follows a new addition. */
   #last: Promise<unknown> = Promise.resolve()
@@ -64,25 +66,7 @@ export class CommandKeeper implements AddressKeeper {
 
   async open(events: KeeperEvents): Promise<void> {
     this.#events = events
-    const { clock, kernelMs, guardWords, store, commands, log } = this.#options
-    const orders = {
-      locks: this.addresses.map(({ address }) => address),
-      addresses: [],
-      command: commands.del,
-      environment: this.#environment(),
-      store,
-    }
-    this.#guard = await GuardLink.start(
-      { clock, kernelMs, words: guardWords, orders },
-      {
-        onDropped: lateMs => this.#lose(`this process was ${lateMs} ms late`),
-        onGone: why => {
-          this.#guard = undefined
-          log.warning(`the guard process ended: ${why}`, { event: 'vip-guard' })
-          this.#lose('the guard process is gone')
-        },
-      },
-    )
+    await this.#startGuard()
     this.#schedule()
   }
 
@@ -122,6 +106,7 @@ export class CommandKeeper implements AddressKeeper {
   }
 
   nameLease(leaseId: bigint): void {
+    this.#leaseId = leaseId
     this.#guard?.lease(leaseId.toString())
   }
 
@@ -152,6 +137,41 @@ export class CommandKeeper implements AddressKeeper {
     if (!this.#isHeld) return
     this.drop(why)
     this.#events?.onDropped(why)
+  }
+
+  async #startGuard(): Promise<void> {
+    const { clock, kernelMs, guardWords, store, commands, log } = this.#options
+    const orders = {
+      locks: this.addresses.map(({ address }) => address),
+      addresses: [],
+      command: commands.del,
+      environment: this.#environment(),
+      store,
+    }
+    this.#guard = await GuardLink.start(
+      { clock, kernelMs, words: guardWords, orders },
+      {
+        onDropped: lateMs => this.#lose(`this process was ${lateMs} ms late`),
+        onGone: why => {
+          this.#guard = undefined
+          log.warning(`the guard process ended: ${why}`, { event: 'vip-guard' })
+          this.#lose('the guard process is gone')
+          this.#restartGuard()
+        },
+      },
+    )
+    if (this.#leaseId !== undefined) this.#guard.lease(this.#leaseId.toString())
+  }
+
+  #restartGuard(): void {
+    const { clock, log } = this.#options
+    clock.setTimer(GUARD_AGAIN_MS, () => {
+      if (this.#isClosed || this.#guard !== undefined) return
+      this.#startGuard().catch((error: unknown) => {
+        log.warning(messageOf(error), { event: 'vip-guard' })
+        this.#restartGuard()
+      })
+    })
   }
 
   #schedule(): void {

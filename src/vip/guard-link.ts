@@ -7,7 +7,8 @@ import type { Clock } from '../platform/clock.ts'
 import { HaError, messageOf, UserError } from '../platform/errors.ts'
 import type { GuardOrders } from './guard.ts'
 
-const READY_MS = 10_000
+/** A host that is starting everything at once is slow. */
+const READY_MS = 60_000
 const BYE_MS = 3_000
 
 export interface GuardLinkOptions {

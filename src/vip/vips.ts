@@ -1,6 +1,6 @@
 // The virtual IPs of one process: makes their drivers, tells their events, counts, and answers for all of them together.
 
-import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import type { EventDraft } from '../cluster/event.ts'
 import type { JsonObject } from '../cluster/json.ts'
 import type { VipConfig } from '../config/vip/types.ts'
@@ -11,9 +11,10 @@ import { invariant } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 import type { AddressKeeper } from './addresses.ts'
 import { CommandKeeper, callbackCommands, type KeeperCommands } from './command-keeper.ts'
-import { VIP_STATES, type VipDriver, type VipStatus, type VipWish } from './driver.ts'
+import type { VipDriver, VipStatus, VipWish } from './driver.ts'
 import { EtcdDriver } from './etcd-driver.ts'
 import { LocalKeeper } from './keeper.ts'
+import { createVipMetrics, type VipMetrics } from './metrics.ts'
 import { NoneDriver } from './none-driver.ts'
 
 export interface VipsParts {
@@ -41,18 +42,12 @@ interface Entry {
 export class Vips {
   readonly #parts: VipsParts
   readonly #entries: readonly Entry[]
-  readonly #changes: Counter<'vip' | 'to'>
+  readonly #metrics: VipMetrics
 
   constructor(configs: readonly VipConfig[], parts: VipsParts) {
     this.#parts = parts
     this.#entries = configs.map(config => createEntry(config, parts))
-    this.#changes = new Counter({
-      name: 'pgherd_vip_changes_total',
-      help: 'Times that this process became the owner of a virtual IP, or ceased to be.',
-      labelNames: ['vip', 'to'],
-      registers: [parts.registry],
-    })
-    this.#registerGauge()
+    this.#metrics = createVipMetrics(parts.registry, () => this.status())
   }
 
   /** Every configuration with its driver, for whoever tells them what to wish. */
@@ -121,26 +116,12 @@ export class Vips {
     await Promise.all(this.#entries.map(({ driver }) => driver.stop(by)))
   }
 
-  #tell(vip: string, kind: string, says: string, to: string): void {
-    this.#changes.inc({ vip, to })
+  #tell(vip: string, kind: string, says: string, to: 'owner' | 'other'): void {
+    this.#metrics.changed(vip, to)
     this.#parts.record({
       kind,
       says: `vip ${vip}: ${kind === 'vip-acquired' ? 'acquired' : 'released'}: ${says}`,
       facts: { vip },
-    })
-  }
-
-  #registerGauge(): void {
-    const status = () => this.status()
-    new Gauge({
-      name: 'pgherd_vip_state',
-      help: 'State of a virtual IP in this process: 1 for the one that it is in.',
-      labelNames: ['vip', 'state'],
-      registers: [this.#parts.registry],
-      collect() {
-        for (const { name, state } of status())
-          for (const one of VIP_STATES) this.set({ vip: name, state: one }, one === state ? 1 : 0)
-      },
     })
   }
 }

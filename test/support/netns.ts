@@ -24,6 +24,8 @@ export interface NetworkOptions {
   readonly addresses?: Readonly<Record<string, number>>
   /** Name of the interface inside a host. Default `eth0`. */
   readonly interfaceName?: string
+  /** Capabilities of the hosts' programs; none by default. */
+  readonly capabilities?: readonly string[]
 }
 
 /** What a cut takes away: packets in both directions, or only those from the first host to the second. */
@@ -58,7 +60,9 @@ export class Network implements Layout {
     if (process.env['PGHERD_ISOLATED'] !== '1') {
       throw new Error('this test needs a network of its own; run it as: npm test -- FILE')
     }
-    const network = new Network(work, await serverAccount(), options)
+    const { capabilities } = options
+    const account = { ...(await serverAccount()), ...(capabilities === undefined ? {} : { capabilities }) }
+    const network = new Network(work, account, options)
     await run(['ip', 'link', 'add', 'name', BRIDGE, 'type', 'bridge', 'forward_delay', '0'])
     await run(['ip', 'address', 'add', `${network.#subnet}.254/24`, 'dev', BRIDGE])
     await run(['ip', 'link', 'set', BRIDGE, 'up'])

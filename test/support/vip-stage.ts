@@ -18,6 +18,8 @@ export const VIP = '10.77.0.210'
 export const VIP6 = 'fd77::210'
 export const ADMIN_PORT = 7000
 const INTERFACE = 'eth0'
+/** Each takeover waits 140 ms for an answer to its probe. */
+const TWO_TAKEOVERS_MS = 250
 
 /** One thing that the witness saw. */
 export interface Sight {
@@ -58,15 +60,15 @@ export class VipStage {
     this.holders = holders
   }
 
-  /** etcd runs and the witness watches; the proxies `a`, `b`, `c` are not started yet. */
-  static async open(scope: Scope, vip: Settings = {}): Promise<VipStage> {
+  /** etcd runs and the witness watches; the proxies are not started yet. */
+  static async open(scope: Scope, vip: Settings = {}, names = ['a', 'b', 'c']): Promise<VipStage> {
     const work = await makeWorkplace(scope)
     const network = await Network.create(work)
     const etcd = await EtcdCluster.create(network, 1)
     await etcd.start()
     const client = await network.host('client')
     const holders: Holder[] = []
-    for (const [index, name] of ['a', 'b', 'c'].entries()) {
+    for (const [index, name] of names.entries()) {
       const host = await network.host(name)
       const server = await holderOn(work, host, etcd.endpoints, merge({ priority: 150 - index * 10 }, vip))
       const link = await network.inside(host, ['ip', '-br', 'link', 'show', 'dev', INTERFACE])
@@ -127,7 +129,7 @@ export class VipStage {
       const states = await Promise.all(this.holders.map(({ name }) => this.status(name)))
       const words = states.map(status => `${status?.['state']}`).sort()
       note(words.join(', '))
-      return words.join() === 'owner,standby,standby'
+      return words.join() === ['owner', ...words.slice(1).fill('standby')].join()
     })
     await waitFor('the client to be served', { withinMs: 20_000, everyMs: 20 }, () => {
       const last = this.sights.findLast(({ kind }) => kind === 'served' || kind === 'failed')
@@ -141,15 +143,28 @@ export class VipStage {
     return served.reduce((gap, { atMs }, index) => Math.max(gap, atMs - (served[index - 1]?.atMs ?? atMs)), 0)
   }
 
-  /** Who answered ARP since `fromMs`, in order, each run of one host's answers once. */
-  answering(fromMs: number): readonly string[] {
-    const runs: string[] = []
-    for (const { kind, atMs, mac } of this.sights) {
-      if (kind !== 'answer' || atMs < fromMs) continue
-      const name = this.holders.find(holder => holder.mac === mac)?.name ?? `${mac}`
-      if (runs.at(-1) !== name) runs.push(name)
-    }
-    return runs
+  /**
+   * Where two hosts answered at the same time since `fromMs`: one answered, another one, and then the first again, sooner than
+   * two takeovers with their probes can follow each other.
+   */
+  together(fromMs: number): readonly string[] {
+    const answers = this.sights.filter(({ kind, atMs }) => kind === 'answer' && atMs >= fromMs)
+    const lastMs = new Map<string | undefined, number>()
+    let changedMs = Number.NEGATIVE_INFINITY
+    return answers.flatMap(({ atMs, mac }, index) => {
+      const before = answers[index - 1]
+      if (before !== undefined && before.mac !== mac) changedMs = before.atMs
+      const own = lastMs.get(mac)
+      lastMs.set(mac, atMs)
+      const isTogether = own !== undefined && own <= changedMs && atMs - own < TWO_TAKEOVERS_MS
+      return isTogether
+        ? [`${this.#nameOf(mac)} again ${Math.round(atMs - own)} ms after, and another one between`]
+        : []
+    })
+  }
+
+  #nameOf(mac: string | undefined): string {
+    return this.holders.find(holder => holder.mac === mac)?.name ?? `${mac}`
   }
 
   /** What the proxy of a holder says of its address; undefined when it does not answer. */
@@ -194,12 +209,13 @@ export class VipStage {
   }
 }
 
-/** A proxy as its service would start it: not root, with the two capabilities and nothing else. */
-async function holderOn(
+/** A proxy as its service would start it: not root, with the two capabilities and nothing else. Not started yet. */
+export async function holderOn(
   work: Workplace,
   host: Host,
   etcd: readonly string[],
   vip: Settings,
+  vipName = 'write',
 ): Promise<Server> {
   const file = host.path('proxy.yml')
   const text = stringify({
@@ -208,7 +224,7 @@ async function holderOn(
     etcd: { hosts: [...etcd] },
     listeners: { write: { bind: '*:5000', pool: 'leader' } },
     admin: { bind: `*:${ADMIN_PORT}` },
-    vip: { write: merge({ addresses: [VIP], interface: INTERFACE, ttl: 2 }, vip) },
+    vip: { [vipName]: merge({ addresses: [VIP], interface: INTERFACE, ttl: 2 }, vip) },
   })
   await writeFile(file, text)
   const { uid, gid } = host.account

@@ -13,6 +13,7 @@ import { createRegistry } from '../../../src/platform/metrics.ts'
 import { registerGauges } from '../../../src/proxy/admin/gauges.ts'
 import type { StatusParts } from '../../../src/proxy/admin/status.ts'
 import { createProxyMetrics } from '../../../src/proxy/metrics.ts'
+import { createVipMetrics } from '../../../src/vip/metrics.ts'
 
 const page = readFileSync(path.resolve(import.meta.dirname, '../../../docs/metrics.md'), 'utf8')
 const ROW = /^\| `(pgherd_\w+)` \| (\w+) \|([^|]*)\|/gm
@@ -52,6 +53,7 @@ async function registered(): Promise<readonly Registered[]> {
   createDcsMetrics(registry)
   registerLogMetrics(registry, () => ({ queued: 0, lost: 0 }))
   createProxyMetrics(registry)
+  createVipMetrics(registry, () => [])
   registerGauges(registry, {} as StatusParts)
   const names = registry.getMetricsAsArray().map(metric => metric.name)
   return names.map(name => {
