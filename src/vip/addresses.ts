@@ -56,8 +56,8 @@ export interface AddressKeeper {
   /** Why this host cannot hold them now (`eth0 has no carrier`); undefined while it can. */
   readonly fault: string | undefined
   /**
-   * Checks capabilities and interfaces, starts the guard, and removes addresses that an earlier process left behind. Throws
-   * UserError with one line when the system lacks something.
+   * Checks capabilities and interfaces, and begins to start the guard; once that runs, addresses that an earlier process left
+   * behind are removed. Throws UserError with one line when the system lacks something.
    */
   open(events: KeeperEvents): Promise<void>
   /** Adds and announces the addresses. One at a time; never throws. */

@@ -61,13 +61,14 @@ export class CommandKeeper implements AddressKeeper {
   }
 
   get fault(): string | undefined {
-    return this.#guard === undefined ? 'the guard process does not run' : undefined
+    return this.#guard === undefined ? 'the guard process does not run yet' : undefined
   }
 
-  async open(events: KeeperEvents): Promise<void> {
+  open(events: KeeperEvents): Promise<void> {
     this.#events = events
-    await this.#startGuard()
+    this.#startGuardIn(0)
     this.#schedule()
+    return Promise.resolve()
   }
 
   async take({ untilMs }: TakeOptions): Promise<Taken> {
@@ -148,7 +149,7 @@ export class CommandKeeper implements AddressKeeper {
       environment: this.#environment(),
       store,
     }
-    this.#guard = await GuardLink.start(
+    const guard = await GuardLink.start(
       { clock, kernelMs, words: guardWords, orders },
       {
         onDropped: lateMs => this.#lose(`this process was ${lateMs} ms late`),
@@ -156,20 +157,23 @@ export class CommandKeeper implements AddressKeeper {
           this.#guard = undefined
           log.warning(`the guard process ended: ${why}`, { event: 'vip-guard' })
           this.#lose('the guard process is gone')
-          this.#restartGuard()
+          this.#startGuardIn(GUARD_AGAIN_MS)
         },
       },
     )
-    if (this.#leaseId !== undefined) this.#guard.lease(this.#leaseId.toString())
+    if (this.#isClosed) return await guard.close()
+    if (this.#leaseId !== undefined) guard.lease(this.#leaseId.toString())
+    this.#guard = guard
   }
 
-  #restartGuard(): void {
+  #startGuardIn(delayMs: number): void {
     const { clock, log } = this.#options
-    clock.setTimer(GUARD_AGAIN_MS, () => {
+    clock.setTimer(delayMs, () => {
       if (this.#isClosed || this.#guard !== undefined) return
       this.#startGuard().catch((error: unknown) => {
+        if (this.#isClosed) return
         log.warning(messageOf(error), { event: 'vip-guard' })
-        this.#restartGuard()
+        this.#startGuardIn(GUARD_AGAIN_MS)
       })
     })
   }

@@ -4,7 +4,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import type { Clock } from '../platform/clock.ts'
-import { HaError, messageOf, UserError } from '../platform/errors.ts'
+import { HaError, messageOf } from '../platform/errors.ts'
 import type { GuardOrders } from './guard.ts'
 
 /** A host that is starting everything at once is slow. */
@@ -54,8 +54,8 @@ export class GuardLink {
   }
 
   /**
-   * Starts a guard and waits until it is ready. Throws UserError when another process of this host keeps one of the
-   * addresses, HaError when the guard cannot be started.
+   * Starts a guard and waits until it is ready. Throws HaError when another process of this host keeps one of the addresses,
+   * and when the guard cannot be started.
    */
   static async start(options: GuardLinkOptions, events: GuardEvents): Promise<GuardLink> {
     const link = new GuardLink(options, events)
@@ -123,7 +123,10 @@ export class GuardLink {
     } else if (word === 'busy') {
       const names = this.#options.orders.locks.join(', ')
       this.#ready.reject(
-        new UserError(`${names}: another pgherd process of this host keeps it; stop that one first`),
+        new HaError(
+          'E_VIP_GUARD',
+          `${names}: another pgherd process of this host keeps it; it is tried again`,
+        ),
       )
     } else if (word === 'dropped') this.#events.onDropped(Number(value))
   }

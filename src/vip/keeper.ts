@@ -15,6 +15,7 @@ import { refuseOnlyAddress, refuseWithoutCapabilities } from './system-check.ts'
 /** At most a quarter of the stall limit, so that a pet that comes late is still in time. */
 const TICK_MS_MAX = 100
 const ASSERT_EVERY_MS = 1_000
+const GUARD_AGAIN_MS = 1_000
 /** The kernel's own deadline comes so much after the stall limit: for a host on which every process stands still. */
 const VALID_SLACK_MS = 2_000
 /** A guard that does not answer for so many stall limits is as good as none. */
@@ -67,7 +68,7 @@ export class LocalKeeper implements AddressKeeper {
 
   get fault(): string | undefined {
     if (this.#netlink === undefined) return undefined
-    if (this.#guard === undefined) return 'the guard process does not run'
+    if (this.#guard === undefined) return 'the guard process does not run yet'
     for (const name of new Set(this.addresses.map(({ interfaceName }) => interfaceName))) {
       const link = this.#netlink.link(name)
       if (link === undefined) return `there is no interface ${name}`
@@ -87,11 +88,8 @@ export class LocalKeeper implements AddressKeeper {
         throw new UserError(`${vip.address}: this host has no interface ${vip.interfaceName}`)
       refuseOnlyAddress(vip, link, netlink.addresses())
     }
-    await this.#startGuard()
-    // Only now: until it has the lock, another process may hold them rightly.
-    for (const line of removeAddresses(this.addresses)) {
-      this.#options.log.warning(`${line}: an earlier owner left it behind`, { event: 'vip-cleared' })
-    }
+    // Not awaited: a host that is slow, or an earlier process that has not ended yet, must not hold up who starts us.
+    this.#startGuardIn(0)
     this.#schedule()
   }
 
@@ -163,7 +161,7 @@ export class LocalKeeper implements AddressKeeper {
     const { clock, guardWords, store, kernelMs, log } = this.#options
     const locks = this.addresses.map(({ address }) => address)
     const orders = { locks, addresses: this.addresses, command: undefined, environment: {}, store }
-    this.#guard = await GuardLink.start(
+    const guard = await GuardLink.start(
       { clock, kernelMs, words: guardWords, orders },
       {
         onDropped: lateMs => {
@@ -173,20 +171,26 @@ export class LocalKeeper implements AddressKeeper {
           this.#guard = undefined
           log.warning(`the guard process ended: ${why}`, { event: 'vip-guard' })
           if (this.#isHeld) this.#lose('the guard process is gone')
-          this.#restartGuard()
+          this.#startGuardIn(GUARD_AGAIN_MS)
         },
       },
     )
-    if (this.#leaseId !== undefined) this.#guard.lease(this.#leaseId.toString())
+    if (this.#isClosed) return await guard.close()
+    // Only now: until it has the lock, another process may hold them rightly.
+    for (const line of removeAddresses(this.addresses))
+      log.warning(`${line}: an earlier owner left it behind`, { event: 'vip-cleared' })
+    if (this.#leaseId !== undefined) guard.lease(this.#leaseId.toString())
+    this.#guard = guard
   }
 
-  #restartGuard(): void {
+  #startGuardIn(delayMs: number): void {
     const { clock, log } = this.#options
-    clock.setTimer(ASSERT_EVERY_MS, () => {
+    clock.setTimer(delayMs, () => {
       if (this.#isClosed || this.#guard !== undefined) return
       this.#startGuard().catch((error: unknown) => {
+        if (this.#isClosed) return
         log.warning(messageOf(error), { event: 'vip-guard' })
-        this.#restartGuard()
+        this.#startGuardIn(GUARD_AGAIN_MS)
       })
     })
   }
@@ -201,7 +205,7 @@ export class LocalKeeper implements AddressKeeper {
 
   #add(untilMs: number | undefined): Taken {
     const guard = this.#guard
-    if (guard === undefined) return { outcome: 'failed', why: 'the guard process does not run' }
+    if (guard === undefined) return { outcome: 'failed', why: 'the guard process does not run yet' }
     const { kernelMs } = this.#options
     const deadlineMs = untilMs === undefined ? Number.POSITIVE_INFINITY : this.#kernelTime(untilMs)
     this.#tickedAtMs = kernelMs()
@@ -283,7 +287,7 @@ export class LocalKeeper implements AddressKeeper {
     if (isSilent) {
       guard.kill()
       this.#guard = undefined
-      this.#restartGuard()
+      this.#startGuardIn(GUARD_AGAIN_MS)
     }
     return isSilent
   }

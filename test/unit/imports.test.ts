@@ -34,6 +34,7 @@ const pure: readonly RegExp[] = [
   /^src\/agent\/(rules|sync)\//,
   /^src\/proxy\/(route|balance)\.ts$/,
   /^src\/health\/verdict\.ts$/,
+  /^src\/vip\/(decide|wish)\.ts$/,
   /^src\/api\/(health-check|status-document|information|metrics|order|candidates)\.ts$/,
   /^src\/config\/agent\/(dynamic|settings|controlled|units|slots|standby|methods)\.ts$/,
 ]

@@ -43,6 +43,13 @@ test('the example with every setting of the proxy means the same as scope and et
   assert.deepEqual(parseProxyConfig(example('proxy'), 'proxy.yml'), parseProxyConfig(smallest, 'proxy.yml'))
 })
 
+test('the example of a virtual address has the defaults', () => {
+  const [vip] = parseProxyConfig(example('vip'), 'proxy.yml').vips
+  const smallest =
+    'scope: pgsql\netcd: {hosts: [10.0.0.4:2379]}\nvip: {write: {addresses: [10.0.0.9], interface: eth0}}\n'
+  assert.deepEqual([vip], parseProxyConfig(smallest, 'proxy.yml').vips)
+})
+
 test('the smallest file of the README is a file of the proxy', () => {
   const readme = readFileSync(path.resolve(import.meta.dirname, '../../../README.md'), 'utf8')
   const text = /```yaml\n([^`]*)```/.exec(readme)?.[1] ?? ''

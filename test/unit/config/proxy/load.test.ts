@@ -149,7 +149,7 @@ test('several mistakes are told at once, one line each', () => {
     message: [
       'p.yml:4: checks.rise: expected a whole number from 1 to 100',
       'p.yml:4: checks.fall: expected a whole number from 1 to 100',
-      'p.yml:3: x: unknown key; expected one of scope, namespace, name, etcd, patroni, listeners, admin, checks, on_dcs_loss, data_plane, log, events_file',
+      'p.yml:3: x: unknown key; expected one of scope, namespace, name, etcd, patroni, listeners, admin, checks, on_dcs_loss, data_plane, log, events_file, vip',
     ].join('\n'),
   })
 })
