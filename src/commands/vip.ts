@@ -15,7 +15,6 @@ import { refuseWithoutCapabilities } from '../vip/system-check.ts'
 
 const RELEASE_MS = 2_000
 const LOCK_MS = 5_000
-const LOAD_AFTER_MS = 2_000
 
 /** The command as the program's table wants it. */
 export function vipCommand(): Command {
@@ -51,9 +50,11 @@ async function guard(): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {})
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   const log = openLog({ type: 'plain', level: 'info', fd: 2 })
-  // Loaded later: the parent waits for us, and the store is needed only after its death.
-  const load = () => Promise.all([import('../dcs/etcd/etcd.ts'), import('./etcd-options.ts')])
-  setTimeout(() => void load().catch(() => {}), LOAD_AFTER_MS).unref()
+  // Before the first word: loading holds the event loop up for seconds on a busy host, and from then on nothing may.
+  const [{ createEtcdDcs }, { etcdOptions }] = await Promise.all([
+    import('../dcs/etcd/etcd.ts'),
+    import('./etcd-options.ts'),
+  ])
   await runGuard({
     clock: realClock,
     input: process.stdin,
@@ -63,7 +64,6 @@ async function guard(): Promise<void> {
     release: async (orders: GuardOrders, leaseId) => {
       if (orders.store === undefined || orders.store === null || leaseId === undefined) return
       const { etcd, namespace, scope } = orders.store as GuardStore
-      const [{ createEtcdDcs }, { etcdOptions }] = await load()
       const options = await etcdOptions({ etcd, namespace, logger: log })
       const dcs = createEtcdDcs({ ...options, scope })
       await dcs.revokeLease(BigInt(leaseId), Deadline.in(realClock, RELEASE_MS))
