@@ -47,7 +47,7 @@ async function logOf(holder: typeof a): Promise<string> {
 }
 
 async function logSays(holder: typeof a, pattern: RegExp): Promise<void> {
-  await waitFor(`${holder.name} to say ${pattern}`, { withinMs: 15_000, everyMs: 50 }, async () =>
+  await waitFor(`${holder.name} to say ${pattern}`, { withinMs: 45_000, everyMs: 50 }, async () =>
     pattern.test(await logOf(holder)),
   )
 }
@@ -173,11 +173,11 @@ test('a callback in Patroni’s form is told of every move, also of the owner’
   const server = await holderOn(stage.work, host, stage.etcd.endpoints, { ...vip }, 'cloud')
   const lines = async () => await readFile(told, 'utf8').catch(() => '')
   await server.start()
-  await waitFor('the addition', { withinMs: 20_000, everyMs: 50 }, async () =>
+  await waitFor('the addition', { withinMs: 45_000, everyMs: 50 }, async () =>
     (await lines()).includes('on_role_change master pgsql'),
   )
   await server.kill()
-  await waitFor('the removal', { withinMs: 20_000, everyMs: 50 }, async () =>
+  await waitFor('the removal', { withinMs: 45_000, everyMs: 50 }, async () =>
     (await lines()).includes('on_role_change replica pgsql'),
   )
   assert.equal(await lines(), 'cloud on_role_change master pgsql\ncloud on_role_change replica pgsql\n')

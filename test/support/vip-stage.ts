@@ -99,7 +99,7 @@ export class VipStage {
   }
 
   /** Who holds the address, once it is one host alone. */
-  async owner(withinMs = 20_000): Promise<Holder> {
+  async owner(withinMs = 45_000): Promise<Holder> {
     let names: readonly string[] = []
     await waitFor('one host to hold the address', { withinMs, everyMs: 20 }, async note => {
       names = await this.holding()
@@ -110,7 +110,7 @@ export class VipStage {
   }
 
   /** Waits until another one than `owner` serves the client, in a connection that began after `sinceMs`. */
-  async heirOf(owner: Holder, sinceMs: number, withinMs = 20_000): Promise<Holder> {
+  async heirOf(owner: Holder, sinceMs: number, withinMs = 45_000): Promise<Holder> {
     let found: Sight | undefined
     await waitFor('another host to serve', { withinMs, everyMs: 20 }, note => {
       found = this.sights.find(
@@ -125,13 +125,13 @@ export class VipStage {
   /** Waits until one owns and every other one waits. */
   async settle(): Promise<void> {
     await this.owner()
-    await waitFor('one owner and candidates', { withinMs: 20_000, everyMs: 50 }, async note => {
+    await waitFor('one owner and candidates', { withinMs: 45_000, everyMs: 50 }, async note => {
       const states = await Promise.all(this.holders.map(({ name }) => this.status(name)))
       const words = states.map(status => `${status?.['state']}`).sort()
       note(words.join(', '))
       return words.join() === ['owner', ...words.slice(1).fill('standby')].join()
     })
-    await waitFor('the client to be served', { withinMs: 20_000, everyMs: 20 }, () => {
+    await waitFor('the client to be served', { withinMs: 45_000, everyMs: 20 }, () => {
       const last = this.sights.findLast(({ kind }) => kind === 'served' || kind === 'failed')
       return last?.kind === 'served'
     })
