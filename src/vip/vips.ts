@@ -3,7 +3,7 @@
 import type { Registry } from 'prom-client'
 import type { EventDraft } from '../cluster/event.ts'
 import type { JsonObject } from '../cluster/json.ts'
-import type { VipConfig } from '../config/vip/types.ts'
+import type { CommandVipConfig, EtcdVipConfig, VipConfig } from '../config/vip/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Deadline } from '../platform/deadline.ts'
@@ -16,6 +16,8 @@ import { EtcdDriver } from './etcd-driver.ts'
 import { LocalKeeper } from './keeper.ts'
 import { createVipMetrics, type VipMetrics } from './metrics.ts'
 import { NoneDriver } from './none-driver.ts'
+import { VrrpInstance } from './vrrp/instance.ts'
+import { createVrrpMetrics, type VrrpMetrics } from './vrrp/metrics.ts'
 
 export interface VipsParts {
   readonly clock: Clock
@@ -46,13 +48,16 @@ export class Vips {
 
   constructor(configs: readonly VipConfig[], parts: VipsParts) {
     this.#parts = parts
-    this.#entries = configs.map(config => createEntry(config, parts))
+    const metrics = configs.some(({ driver }) => driver === 'vrrp')
+      ? createVrrpMetrics(parts.registry, () => this.#vrrpReadings())
+      : undefined
+    this.#entries = configs.map(config => createEntry(config, parts, metrics))
     this.#metrics = createVipMetrics(parts.registry, () => this.status())
   }
 
-  /** Every configuration with its driver, for whoever tells them what to wish. */
+  /** For whoever tells their drivers what to wish. An instance of VRRP goes by its own checks. */
   get configs(): readonly VipConfig[] {
-    return this.#entries.map(({ config }) => config)
+    return this.#entries.map(({ config }) => config).filter(({ driver }) => driver !== 'vrrp')
   }
 
   /** Throws UserError with one line when the system lacks something; then none is left running. */
@@ -116,6 +121,10 @@ export class Vips {
     await Promise.all(this.#entries.map(({ driver }) => driver.stop(by)))
   }
 
+  #vrrpReadings(): ReturnType<Parameters<typeof createVrrpMetrics>[1]> {
+    return this.#entries.flatMap(({ driver }) => (driver instanceof VrrpInstance ? [driver.reading] : []))
+  }
+
   #tell(vip: string, kind: string, says: string, to: 'owner' | 'other'): void {
     this.#metrics.changed(vip, to)
     this.#parts.record({
@@ -126,7 +135,7 @@ export class Vips {
   }
 }
 
-function createEntry(config: VipConfig, parts: VipsParts): Entry {
+function createEntry(config: VipConfig, parts: VipsParts, metrics: VrrpMetrics | undefined): Entry {
   const { name, addresses, priority } = config
   if (config.driver === 'none') {
     const status: VipStatus = {
@@ -134,6 +143,13 @@ function createEntry(config: VipConfig, parts: VipsParts): Entry {
       ...{ priority, addresses, sinceMs: parts.clock.monotonicMs() },
     }
     return { config, driver: new NoneDriver(status), keeper: undefined }
+  }
+  if (config.driver === 'vrrp') {
+    invariant(metrics !== undefined, 'instances of VRRP are counted')
+    const { clock, log, guardWords, kernelMs } = parts
+    const { stallMs } = config
+    const keeper = new LocalKeeper({ clock, log, addresses, stallMs, guardWords, store: undefined, kernelMs })
+    return { config, driver: new VrrpInstance({ config, keeper, clock, log, metrics }), keeper }
   }
   const { dcs } = parts
   invariant(dcs !== undefined, 'a virtual IP that etcd elects has a store')
@@ -144,7 +160,7 @@ function createEntry(config: VipConfig, parts: VipsParts): Entry {
   return { config, driver, keeper }
 }
 
-function createKeeper(config: Exclude<VipConfig, { driver: 'none' }>, parts: VipsParts): AddressKeeper {
+function createKeeper(config: EtcdVipConfig | CommandVipConfig, parts: VipsParts): AddressKeeper {
   const { clock, log, guardWords, store, kernelMs, scope } = parts
   const { name, addresses, stallMs } = config
   const common = { clock, log, name, addresses, stallMs, guardWords, store, kernelMs }

@@ -1,6 +1,8 @@
 // The virtual IPs of a process as typed configuration, whatever file they come from: the proxy's YAML, the section `pgherd:`
 // of patroni.yml, a keepalived.conf.
 
+import type { KeepalivedCheck, VrrpInstanceConfig } from '../keepalived/types.ts'
+
 /** Whom the addresses go with. */
 export type VipFollow =
   /** Any proxy that serves. */
@@ -60,4 +62,13 @@ export interface NoneVipConfig extends VipBase {
   readonly driver: 'none'
 }
 
-export type VipConfig = EtcdVipConfig | CommandVipConfig | NoneVipConfig
+/** An instance of VRRP, as a keepalived.conf describes it. */
+export interface VrrpVipConfig extends VipBase {
+  readonly driver: 'vrrp'
+  readonly instance: VrrpInstanceConfig
+  /** The checks that the instance tracks. */
+  readonly checks: readonly KeepalivedCheck[]
+  readonly startDelayMs: number
+}
+
+export type VipConfig = EtcdVipConfig | CommandVipConfig | VrrpVipConfig | NoneVipConfig

@@ -42,6 +42,8 @@ export interface VrrpDriverParts {
   readonly ownAddress: (config: VrrpInstanceConfig) => string | undefined
   readonly linkOf: (interfaceName: string) => LinkState | undefined
   readonly checkOf: (name: string) => CheckState
+  /** Is vrrp_startup_delay over? */
+  readonly mayBegin: () => boolean
   /** Runs a notify command. */
   readonly notify: (words: readonly string[]) => void
 }
@@ -88,8 +90,9 @@ export class VrrpDriver implements VipDriver {
   /** Looks again at checks, links and the wish: something of them has changed. */
   refresh(): void {
     if (this.#events === undefined || this.#state.role === 'stopped') return
-    const fault = this.#fault()
     const { role } = this.#state
+    if (role === 'init' && !this.#parts.mayBegin()) return
+    const fault = this.#fault()
     const priority = effectivePriority(this.#basePriority(), this.#weighed())
     if (fault === undefined && !this.#openWire()) return
     if (role === 'init' && fault?.isForNow === true) {
@@ -187,7 +190,8 @@ export class VrrpDriver implements VipDriver {
         family: config.family,
         source,
         group: config.group,
-        peers: config.peers,
+        // Files that are the same on every host name this one, too.
+        peers: config.peers?.filter(peer => peer !== source),
         onArrival: arrival => this.#onArrival(arrival),
       })
     } catch (error) {

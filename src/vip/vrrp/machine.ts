@@ -8,7 +8,7 @@
 //     ▼       recovered     │                                                     │
 //   fault ──────────────────┘ ◀──────────────── fault (sends priority 0) ─────────┘      any ── stop ──▶ stopped
 
-import { compareAddresses } from './address-bytes.ts'
+import { compareAddresses } from './family.ts'
 import { masterDownMs, OWNER_PRIORITY, skewMs, stallLimitMs, type TimerInputs } from './timers.ts'
 
 export type Role = 'init' | 'backup' | 'master' | 'fault' | 'stopped'

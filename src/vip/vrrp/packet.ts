@@ -1,7 +1,8 @@
 // The advert of VRRP as bytes: version 2 (RFC 3768) and version 3 (RFC 5798, RFC 9568). Pure: knows no socket and no rule of
 // who may send what. Layout: docs/contracts/vrrp.md.
 
-import { addressBytes, type Family, familyOf, printAddress } from './address-bytes.ts'
+import { addressText } from '../address-text.ts'
+import { bytesOf, type Family, familyOf } from './family.ts'
 
 export const VRRP_PROTOCOL = 112
 const TYPE_ADVERT = 1
@@ -49,7 +50,7 @@ export function encodeAdvert(advert: Advert, envelope: Envelope, checksum: Check
   check(routerId >= 1 && routerId <= 255, `router id ${routerId}`)
   check(priority >= 0 && priority <= 255, `priority ${priority}`)
   check(addresses.length <= ADDRESSES_MAX, `${addresses.length} addresses`)
-  const list = addresses.map(addressBytes)
+  const list = addresses.map(bytesOf)
   const bytes = Buffer.concat([
     Buffer.alloc(HEAD_BYTES),
     ...list,
@@ -109,7 +110,7 @@ export function decodeAdvert(bytes: Buffer, envelope: Envelope): Decoded {
     auth: version === 2 ? readAuth(message) : { kind: 'none' },
     addresses: Array.from({ length: count }, (_, index) => {
       const start = HEAD_BYTES + index * addressLength
-      return printAddress(message.subarray(start, start + addressLength))
+      return addressText(message.subarray(start, start + addressLength))
     }),
   }
   return { advert, checksum }
@@ -149,7 +150,7 @@ function checksumOf(message: Buffer, envelope: Envelope, kind: ChecksumKind): nu
 }
 
 function pseudoHeader({ source, destination }: Envelope, length: number): Buffer {
-  const [from, to] = [addressBytes(source), addressBytes(destination)]
+  const [from, to] = [bytesOf(source), bytesOf(destination)]
   // IPv6 has 32 bits for the length and the protocol each, IPv4 16.
   const rest = from.length === 4 ? Buffer.alloc(4) : Buffer.alloc(8)
   rest.writeUInt16BE(length, 2)

@@ -8,7 +8,8 @@ import {
   type NativeLibrary,
   SystemCallError,
 } from '../../platform/native.ts'
-import { addressBytes, type Family, printAddress } from './address-bytes.ts'
+import { addressText } from '../address-text.ts'
+import { bytesOf, type Family } from './family.ts'
 import { VRRP_PROTOCOL } from './packet.ts'
 import type { Arrival } from './receive.ts'
 
@@ -194,7 +195,7 @@ class RawWire implements Wire {
         descriptor,
         IPV6.level,
         IPV6.join,
-        Buffer.concat([addressBytes(group), int32(this.#interfaceIndex)]),
+        Buffer.concat([bytesOf(group), int32(this.#interfaceIndex)]),
       )
       this.#calls.bind(descriptor, address, address.length)
     }
@@ -227,7 +228,7 @@ class RawWire implements Wire {
 
   #readV6(bytes: Buffer, from: Buffer): Arrival | 'unreadable' {
     const { group, peers, source } = this.#options
-    const sender = printAddress(from.subarray(8, 24))
+    const sender = addressText(from.subarray(8, 24))
     // Routers forward no sender of the link alone: the same proof as the hop limit, which only recvmsg would tell.
     if (peers === undefined && !/^fe[89ab]/.test(sender)) return 'unreadable'
     return { bytes, source: sender, destination: peers === undefined ? group : source, hopLimit: undefined }
@@ -244,16 +245,13 @@ class RawWire implements Wire {
   /** struct ip_mreqn: a group (or nothing), our address, the interface. */
   #membership(address: string): Buffer {
     const isGroup = address === this.#options.group
-    const [group, own] = [
-      isGroup ? addressBytes(address) : Buffer.alloc(4),
-      addressBytes(this.#options.source),
-    ]
+    const [group, own] = [isGroup ? bytesOf(address) : Buffer.alloc(4), bytesOf(this.#options.source)]
     return Buffer.concat([group, own, int32(this.#interfaceIndex)])
   }
 
   /** struct sockaddr_in or sockaddr_in6. */
   #socketAddress(address: string): Buffer {
-    const bytes = addressBytes(address)
+    const bytes = bytesOf(address)
     const isV4 = bytes.length === 4
     const result = Buffer.alloc(isV4 ? 16 : 28)
     result.writeUInt16LE(isV4 ? AF[4] : AF[6], 0)
@@ -276,8 +274,8 @@ function readV4(packet: Buffer): Arrival | 'unreadable' {
   if (headBytes < 20 || headBytes > packet.length) return 'unreadable'
   return {
     bytes: packet.subarray(headBytes),
-    source: printAddress(packet.subarray(12, 16)),
-    destination: printAddress(packet.subarray(16, 20)),
+    source: addressText(packet.subarray(12, 16)),
+    destination: addressText(packet.subarray(16, 20)),
     hopLimit: packet[8],
   }
 }

@@ -1,6 +1,6 @@
 // Which adverts count: keepalived's rules, each refusal with its reason. Pure.
 
-import type { Family } from './address-bytes.ts'
+import type { Family } from './family.ts'
 import { type Advert, type Auth, decodeAdvert, type Envelope } from './packet.ts'
 
 /** A packet as it came, behind its IP header. */

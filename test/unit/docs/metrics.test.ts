@@ -14,6 +14,7 @@ import { registerGauges } from '../../../src/proxy/admin/gauges.ts'
 import type { StatusParts } from '../../../src/proxy/admin/status.ts'
 import { createProxyMetrics } from '../../../src/proxy/metrics.ts'
 import { createVipMetrics } from '../../../src/vip/metrics.ts'
+import { createVrrpMetrics } from '../../../src/vip/vrrp/metrics.ts'
 
 const page = readFileSync(path.resolve(import.meta.dirname, '../../../docs/metrics.md'), 'utf8')
 const ROW = /^\| `(pgherd_\w+)` \| (\w+) \|([^|]*)\|/gm
@@ -54,6 +55,7 @@ async function registered(): Promise<readonly Registered[]> {
   registerLogMetrics(registry, () => ({ queued: 0, lost: 0 }))
   createProxyMetrics(registry)
   createVipMetrics(registry, () => [])
+  createVrrpMetrics(registry, () => [])
   registerGauges(registry, {} as StatusParts)
   const names = registry.getMetricsAsArray().map(metric => metric.name)
   return names.map(name => {
