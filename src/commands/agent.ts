@@ -39,32 +39,44 @@ import { machineWatchdogs, runCommandLine } from './agent-machine.ts'
 import { Reloader } from './agent-reload.ts'
 import { AgentVips } from './agent-vip.ts'
 import { etcdOptions, refusalOf } from './etcd-options.ts'
+import { addKeepalivedVips } from './keepalived-files.ts'
 
 const FIRST_READ_MS = 3_000
 const RETRY_MS = 1_000
 const REPEAT_WAITING_MS = 10_000
 const UNKEPT_STOP_MS = 30_000
 
+interface AgentFlags {
+  readonly vip?: readonly string[]
+  readonly lenient?: boolean
+}
+
 /** The command as the program's table wants it. */
 export function agentCommand(): Command {
   return new Command('agent')
     .description('keep one PostgreSQL server in its cluster: elect, promote, demote, repair')
     .argument('[FILE]', 'patroni.yml, or a directory of them; PATRONI_* variables override')
-    .action(async (file: string | undefined) => {
-      process.exitCode = await runAgent(file)
+    .option('--vip <file...>', 'a keepalived.conf: hold its addresses by VRRP')
+    .option('--lenient', 'with --vip: keywords that are not known are warnings')
+    .action(async (file: string | undefined, flags: AgentFlags) => {
+      process.exitCode = await runAgent(file, flags)
     })
 }
 
 /** Runs the agent; returns the exit code. Throws UserError for what the operator must change first. */
-export async function runAgent(file: string | undefined): Promise<number> {
+export async function runAgent(file: string | undefined, flags: AgentFlags = {}): Promise<number> {
   refuseRoot()
   // The variables leave our own environment, so that no child sees them; a reload needs them again.
   const environment = { ...process.env }
   const readFile = () => loadLocalConfig(file, { ...environment })
-  const local = await loadLocalConfig(file, process.env)
+  const loaded = await loadLocalConfig(file, process.env)
+  const options = { lenient: flags.lenient === true, selfNames: ['patroni'] }
+  const { vips, warnings } = await addKeepalivedVips(loaded.vips, flags.vip ?? [], options)
+  const local = { ...loaded, vips }
   const agentLog = await AgentLog.open(local.log, local.file)
   const { log } = agentLog
   for (const warning of local.warnings) log.warning(printWarning(warning))
+  for (const warning of warnings) log.warning(warning)
   const registry = createRegistry()
   registerLogMetrics(registry, () => agentLog.health())
   const { etcd, namespace, scope } = local

@@ -10,6 +10,9 @@ import { parseYamlMapping } from '../config/agent/yaml.ts'
 import { isHaproxyText, loadHaproxy, placeOf, printRemark } from '../config/haproxy/load.ts'
 import { type AgentTimes, agentDefaults, predict, printSpan, twoWriters } from '../config/haproxy/predict.ts'
 import { findTraps } from '../config/haproxy/traps.ts'
+import { loadKeepalived, printRemark as printPlace } from '../config/keepalived/load.ts'
+import { tellTakeover } from '../config/keepalived/predict.ts'
+import { isKeepalivedText } from '../config/keepalived/read.ts'
 import { loadProxyConfig } from '../config/proxy/load.ts'
 import { printBinds } from '../config/proxy/types.ts'
 import { UserError } from '../platform/errors.ts'
@@ -22,7 +25,7 @@ export function checkCommand(): Command {
     )
     .argument(
       '[FILE...]',
-      "patroni.yml, or a directory of them (PATRONI_* variables override); the proxy's file; a haproxy.cfg",
+      "patroni.yml, or a directory of them (PATRONI_* variables override); the proxy's file; a haproxy.cfg; a keepalived.conf",
     )
     .option('--lenient', 'with a haproxy.cfg: directives that are not known are warnings')
     .action(async (files: readonly string[], { lenient = false }: { readonly lenient?: boolean }) => {
@@ -52,7 +55,7 @@ export async function checkAll(
   return said
 }
 
-type Kind = 'agent' | 'proxy' | 'haproxy'
+type Kind = 'agent' | 'proxy' | 'haproxy' | 'keepalived'
 
 async function kindOf(file: string): Promise<Kind> {
   return kindOfText(await readFile(file, 'utf8').catch(() => ''), file)
@@ -61,6 +64,7 @@ async function kindOf(file: string): Promise<Kind> {
 /** What kind of file a text is, by the keys that only one kind has. */
 export function kindOfText(text: string, file: string): Kind {
   if (isHaproxyText(text)) return 'haproxy'
+  if (isKeepalivedText(text)) return 'keepalived'
   const keys = topKeys(text, file)
   const isProxy = ['listeners', 'admin', 'checks', 'patroni', 'data_plane'].some(key => keys.includes(key))
   const isAgent = ['postgresql', 'restapi', 'bootstrap'].some(key => keys.includes(key))
@@ -88,6 +92,7 @@ async function checkOne(
 ): Promise<string> {
   const kind = await kindOf(file)
   if (kind === 'haproxy') return await checkHaproxy(file, env, lenient, times)
+  if (kind === 'keepalived') return await checkKeepalived(file, lenient)
   if (kind === 'proxy') return await checkProxy(file)
   return await check(file, env)
 }
@@ -106,6 +111,21 @@ async function checkProxy(file: string): Promise<string> {
   const { listeners, scope, discovery } = await loadProxyConfig(file)
   const ports = listeners.map(({ name, binds, pool }) => `${name} on ${printBinds(binds)} (${pool})`)
   return `${file}: can be used: proxy of ${scope}, members from ${discovery.kind}, ${ports.join(', ')}\n`
+}
+
+async function checkKeepalived(file: string, lenient: boolean): Promise<string> {
+  const { config, remarks } = await loadKeepalived(file, { lenient, selfNames: ['haproxy', 'patroni'] })
+  const instances = config.instances.map(instance => {
+    const { name, interfaceName, version, routerId, priority, addresses } = instance
+    const list = addresses.map(({ address }) => address).join(', ')
+    return `${name} on ${interfaceName} (VRRP ${version}, router ${routerId}, priority ${priority}, ${list})`
+  })
+  const lines = [
+    ...remarks.map(remark => printPlace(file, remark)),
+    ...config.instances.map(instance => `${file}:${instance.line}: ${tellTakeover(instance)}`),
+    `${file}: can be used: ${instances.join(', ')}`,
+  ]
+  return `${lines.join('\n')}\n`
 }
 
 /** The agents' numbers and where they were found. */

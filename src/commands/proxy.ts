@@ -24,6 +24,7 @@ import { parseDescriptorsMax } from '../proxy/descriptors.ts'
 import type { EventSink } from '../proxy/events.ts'
 import { ProxyServer } from '../proxy/proxy.ts'
 import { etcdOptions, refuseWrongPassword } from './etcd-options.ts'
+import { addKeepalivedVips, sortFiles } from './keepalived-files.ts'
 import { ProxyVips } from './proxy-vip.ts'
 
 const STOP_MS = 3_000
@@ -42,7 +43,7 @@ export function proxyCommand(): Command {
   return new Command('proxy')
     .description('route sessions: writes to the leader, reads to the replicas')
     .argument('[FILE]', "the proxy's file, or a haproxy.cfg")
-    .option('-f, --file <file...>', 'a haproxy.cfg, or several as one')
+    .option('-f, --file <file...>', 'a haproxy.cfg, or several as one, and a keepalived.conf')
     .option(
       '--patroni <address...>',
       'find the members through these REST servers instead of etcd; needs no file',
@@ -57,7 +58,19 @@ export function proxyCommand(): Command {
 }
 
 async function readConfig(file: string | undefined, flags: ProxyFlags): Promise<ProxyConfig> {
-  const files = [...(flags.file ?? []), ...(file === undefined ? [] : [file])]
+  const { keepalived, others } = await sortFiles([
+    ...(flags.file ?? []),
+    ...(file === undefined ? [] : [file]),
+  ])
+  const config = await readProxyConfig(others, flags)
+  if (keepalived.length === 0) return config
+  const options = { lenient: flags.lenient === true, selfNames: ['haproxy'] }
+  const { vips, warnings } = await addKeepalivedVips(config.vips, keepalived, options)
+  for (const warning of warnings) process.stderr.write(`pgherd: warning: ${warning}\n`)
+  return { ...config, vips }
+}
+
+async function readProxyConfig(files: readonly string[], flags: ProxyFlags): Promise<ProxyConfig> {
   const [first] = files
   if (first === undefined && flags.patroni === undefined) {
     throw new UserError('give a file, or --patroni with the address of a member: pgherd proxy FILE')

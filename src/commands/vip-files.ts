@@ -6,6 +6,7 @@ import { loadProxyConfig } from '../config/proxy/load.ts'
 import type { VipConfig } from '../config/vip/types.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
 import { kindOfText } from './check.ts'
+import { addKeepalivedVips } from './keepalived-files.ts'
 
 /** Throws UserError for a file that cannot be read or has mistakes. */
 export async function readVipFile(file: string): Promise<readonly VipConfig[]> {
@@ -14,6 +15,8 @@ export async function readVipFile(file: string): Promise<readonly VipConfig[]> {
   })
   const kind = kindOfText(text, file)
   if (kind === 'haproxy') return []
+  if (kind === 'keepalived')
+    return (await addKeepalivedVips([], [file], { lenient: true, selfNames: [] })).vips
   const { vips } = kind === 'proxy' ? await loadProxyConfig(file) : await loadLocalConfig(file, process.env)
   return vips
 }

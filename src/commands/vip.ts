@@ -22,7 +22,7 @@ export function vipCommand(): Command {
   command
     .command('clear')
     .description('take the virtual addresses of a file off this host, unless a running process keeps them')
-    .argument('<FILE>', "patroni.yml or the proxy's file")
+    .argument('<FILE>', "patroni.yml, the proxy's file or a keepalived.conf")
     .action(clear)
   command.command('guard', { hidden: true }).action(guard)
   return command
@@ -76,7 +76,9 @@ async function guard(): Promise<void> {
 async function clear(file: string): Promise<void> {
   const { readVipFile } = await import('./vip-files.ts')
   const vips = await readVipFile(file)
-  const addresses = vips.filter(({ driver }) => driver === 'etcd').flatMap(vip => vip.addresses)
+  const addresses = vips
+    .filter(({ driver }) => driver === 'etcd' || driver === 'vrrp')
+    .flatMap(vip => vip.addresses)
   if (addresses.length === 0) return
   await refuseWithoutCapabilities()
   const names = addresses.map(({ address }) => address)
