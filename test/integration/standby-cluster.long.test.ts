@@ -74,7 +74,7 @@ test('it outlives a failover of the main cluster: the same slot, the new timelin
   await waitFor('the new timeline', { withinMs: 20_000 }, async () => (await leader.status()).timeline === 2)
   assert.doesNotMatch(await events(leader), /rewound|set-aside/)
   await old.agent.start()
-  await main.complete()
+  await main.complete(180_000)
 })
 
 test('the standby leader is lost: another member takes the key and follows the main cluster', async t => {
