@@ -20,7 +20,9 @@ export const topKeys = set(
 )
 
 /** Below `pgherd`, in one node's file. */
-export const ownKeys = set('vip')
+export const ownKeys = set(
+  ...['vip', 'callback_role', 'callback_timeout', 'pre_promote_timeout', 'before_stop_timeout'],
+)
 
 export const logKeys = set(
   ...['type', 'level', 'traceback_level', 'format', 'dateformat', 'static_fields', 'max_queue_size', 'dir'],
@@ -76,9 +78,6 @@ export const credentialKeys = set(
 export const watchdogKeys = set('mode', 'device', 'safety_margin', 'driver')
 
 export const callbackKeys = set('on_start', 'on_stop', 'on_restart', 'on_reload', 'on_role_change')
-
-/** Of `pgherd` in a node's file. */
-export const ownKeys = set('callback_role', 'callback_timeout', 'pre_promote_timeout', 'before_stop_timeout')
 
 /** Stores that we do not speak to. */
 export const otherStores = ['consul', 'zookeeper', 'exhibitor', 'kubernetes', 'raft'] as const

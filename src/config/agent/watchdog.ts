@@ -1,7 +1,7 @@
 // The watchdog section of one node's file, and how its operator's scripts are run.
 
 import type { Json } from '../../cluster/json.ts'
-import { ownKeys, watchdogKeys } from './known.ts'
+import { watchdogKeys } from './known.ts'
 import type { Section } from './section.ts'
 import type { ScriptConfig, WatchdogConfig } from './types.ts'
 import { readSeconds } from './units.ts'
@@ -39,7 +39,6 @@ export function readWatchdog(top: Section): WatchdogConfig {
 /** Reads `pgherd` of one node's file. */
 export function readScripts(top: Section): ScriptConfig {
   const section = top.section('pgherd')
-  section.warnUnknown(ownKeys)
   const primaryRole = section.text('callback_role') ?? 'primary'
   if (primaryRole !== 'primary' && primaryRole !== 'master')
     throw section.wrong('callback_role', 'primary or master')
