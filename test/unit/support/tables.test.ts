@@ -80,7 +80,7 @@ test('every metric of Patroni that we have is in the table', () => {
 })
 
 /** Only ours has them, or they need a terminal, another store, or a cluster that this one is not. */
-const OWN = ['dcs', 'explain', 'events', 'top', 'completion bash']
+const OWN = ['dcs', 'explain', 'events', 'top', 'proxy', 'completion bash']
 const ELSEWHERE: Readonly<Record<string, string>> = {
   '--wait': 'ours; ctl-changes.ts and applied.test.ts',
   '-W': 'repeats for ever; looks.test.ts',
