@@ -14,7 +14,8 @@ const SERVER_COMMANDS = new Set(['postgres', 'postmaster'])
 
 /**
  * Opens the log and becomes the postmaster (same pid). The child opens the log, not we: its storage may hang. A log over
- * 64 MB is put aside first; when the first place cannot be written to, the second is used.
+ * 64 MB is put aside first; when the first place cannot be written to, the second is used. Rights over the network's addresses,
+ * which an agent with a virtual IP has from its unit, are not the server's: whoever may run programs in it would have them.
  */
 const LAUNCH = `
 umask 077
@@ -26,7 +27,7 @@ for log in "$1" "$2"; do
   fi
 done
 shift 2
-exec "$@"`
+exec setpriv --inh-caps=-all --ambient-caps=-all -- "$@"`
 
 export interface LaunchOptions {
   readonly postgres: string
