@@ -77,9 +77,12 @@ test('authentication switched on and off under a running cluster disturbs nobody
 })
 
 test('a wrong password ends the start of agent, proxy and ctl with one line and code 1', async () => {
-  const [member] = cluster.members
+  const leader = await cluster.leader()
+  const member = cluster.members.find(one => one !== leader)
   const [proxy] = cluster.proxies
   assert.ok(member !== undefined && proxy !== undefined)
+  // Nothing else is wrong: nobody of this name and on these ports is there.
+  await Promise.all([member.agent.stop(), proxy.server.stop()])
   const { uid, gid } = member.host.account
   const asServers = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--']
   const words = {
@@ -94,6 +97,8 @@ test('a wrong password ends the start of agent, proxy and ctl with one line and 
     assert.equal(lines.length, 1, `${what}: ${stderr}`)
     assert.match(lines[0] ?? '', /authentication failed.*check etcd's username, password/, what)
   }
+  await Promise.all([member.agent.start(), proxy.server.start()])
+  await cluster.complete(60_000)
 })
 
 test('a password changed in etcd first and in the files later: the leader stays, and everybody says what is wrong', async t => {
@@ -188,6 +193,7 @@ test('etcd loses all its data: the cluster gets its identity and its configurati
   const leader = await cluster.leader()
   const { timeline } = await leader.status()
   const before = await store.read(by(10_000))
+  const logs = await Promise.all(cluster.members.map(logOf))
   const witness = await Witness.start(cluster)
   const lostMs = performance.now()
   await Promise.all(etcd.members.map(member => member.server.kill()))
@@ -216,6 +222,14 @@ test('etcd loses all its data: the cluster gets its identity and its configurati
     `all data of etcd lost: outage ${seconds(report.outage.ms)}, ${leader.name} on timeline ${timeline}, then ${next.name} on ${(await next.status()).timeline}`,
   )
   assertSafe(report)
+  const since = await Promise.all(
+    cluster.members.map(async (member, index) => (await logOf(member)).slice(logs[index]?.length)),
+  )
+  for (const [index, text] of since.entries())
+    assert.match(text, /etcd went back|etcd is another cluster now/, cluster.members[index]?.name)
+  const writers = cluster.members.filter((_, index) => since[index]?.includes('system identifier'))
+  assert.ok(writers.length > 0, 'one of the members wrote the identity')
+  t.diagnostic(`the identity was written by ${writers.map(({ name }) => name).join(', ')}`)
 })
 
 test('etcd loses all its data while the cluster is paused: no server is touched, and identity, pause and leader come back', async t => {
@@ -250,6 +264,8 @@ test('etcd loses all its data while the cluster is paused: no server is touched,
   await cluster.complete(60_000)
   assert.deepEqual(await Promise.all(cluster.members.map(member => member.postmasterPid())), servers)
 })
+
+const logOf = ({ agent }: Member) => readFile(agent.logFile, 'utf8')
 
 async function patchConfig(member: Member, patch: object): Promise<void> {
   const answer = await member.rest('/config', { method: 'PATCH', body: JSON.stringify(patch) })

@@ -109,8 +109,8 @@ class HttpRpc implements rpc.EtcdRpc {
       }
       return this.#request('/v3/watch', { create_request: create }, { ...call, signal })
     }
-    const look = (signal: AbortSignal) =>
-      this.range({ key: request.key, isLocal: true, keysOnly: true }, { ...call, signal })
+    // No range: one read a turn is all that an idle agent costs the store.
+    const look = (signal: AbortSignal) => this.status({ ...call, signal })
     return new HttpWatch({ open, look, from: request.from, signal: call.signal }, on)
   }
 
