@@ -23,7 +23,7 @@ const DRAIN_SECONDS = 5
 const DRAIN_SECONDS_MAX = 600
 
 /** By default; who asks for less knows his machines. */
-const HUNG_SECONDS_MIN = 10
+const HUNG_SECONDS_MIN = 60
 /** Two knocks. */
 const HUNG_SECONDS_LEAST = 5
 const HUNG_SECONDS_MAX = 3_600
@@ -163,9 +163,12 @@ function readDrainTimeout(reading: Reading): number {
   return DRAIN_SECONDS
 }
 
-/** A machine that is only busy must not lose its lead: never below what a lease is worth, nor below ten seconds by itself. */
+/**
+ * A machine that is only busy must not lose its lead: a storm of connections on two cores kept a good server from answering
+ * for ten seconds, and changing the leader in it made it worse.
+ */
 function readHungAfter(reading: Reading, ttl: number): number {
-  const fallback = Math.max(ttl, HUNG_SECONDS_MIN)
+  const fallback = Math.max(2 * ttl, HUNG_SECONDS_MIN)
   const own = reading.raw['pgherd']
   const value = isObject(own) ? (own['hung_after'] ?? undefined) : undefined
   if (value === undefined) return fallback

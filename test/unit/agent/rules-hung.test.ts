@@ -14,26 +14,26 @@ const rows: readonly Row[] = [
   {
     situation:
       'the leader’s server has answered no new connection for longer than hung_after: ask for an heir',
-    seen: { ...led, server: deaf(31_000) },
+    seen: { ...led, server: deaf(61_000) },
     rule: 'ask-heirs',
     actions: ['ask-peers'],
     says: /answers no new connection/,
   },
   {
     situation: 'somebody can take over from a leader that answers no new connection: give way',
-    seen: { ...led, server: deaf(31_000), peers: [peer('pg1')] },
+    seen: { ...led, server: deaf(61_000), peers: [peer('pg1')] },
     rule: 'give-way',
     actions: ['demote immediate release'],
   },
   {
     situation: 'nobody can take over from a leader that answers no new connection: its sessions go on',
-    seen: { ...led, server: deaf(31_000), peers: [peer('pg1', { isReachable: false })] },
+    seen: { ...led, server: deaf(61_000), peers: [peer('pg1', { isReachable: false })] },
     rule: 'no-action-leader',
     actions: [],
   },
   {
     situation: 'a server that has been without an answer for less than that is only busy',
-    seen: { ...led, server: deaf(29_000) },
+    seen: { ...led, server: deaf(59_000) },
     rule: 'no-action-leader',
     actions: [],
   },
@@ -57,7 +57,7 @@ const rows: readonly Row[] = [
   },
   {
     situation: 'a standby whose server answers no new connection does not race: it could not be promoted',
-    seen: { view: view({ leader: undefined }), server: deaf(31_000, 'replica') },
+    seen: { view: view({ leader: undefined }), server: deaf(61_000, 'replica') },
     rule: 'race-stay-back',
     actions: [],
     says: /my server hangs/,

@@ -88,7 +88,7 @@ test('the time that a planned change gives to transactions is 5 s unless the con
   assert.match(warning ?? '', /^pgherd: drain_timeout: expected a duration from 0 to 600 s, .*: 5s is used$/)
 })
 
-test('a server hangs that has answered no new connection for a lease, and for 10 s at least', () => {
+test('a server hangs that has answered no new connection for two leases, and for 60 s at least', () => {
   const seconds = (hungAfter: unknown) => {
     const { hungAfterSeconds, warnings } = dynamicConfig(
       { pgherd: { hung_after: hungAfter } } as JsonObject,
@@ -96,8 +96,8 @@ test('a server hangs that has answered no new connection for a lease, and for 10
     )
     return [hungAfterSeconds, warnings.length]
   }
-  assert.equal(dynamicConfig({}, true).hungAfterSeconds, 30)
-  assert.equal(dynamicConfig({ ttl: 5, pgherd: { short_ttl: true } }, true).hungAfterSeconds, 10)
+  assert.equal(dynamicConfig({}, true).hungAfterSeconds, 60)
+  assert.equal(dynamicConfig({ ttl: 5, pgherd: { short_ttl: true } }, true).hungAfterSeconds, 60)
   assert.deepEqual(seconds('1min'), [60, 0])
   assert.deepEqual(seconds(5), [5, 0])
   for (const off of [0, false, 'off']) assert.deepEqual(seconds(off), [0, 0])
