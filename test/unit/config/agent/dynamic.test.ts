@@ -101,7 +101,7 @@ test('a server hangs that has answered no new connection for two leases, and for
   assert.deepEqual(seconds('1min'), [60, 0])
   assert.deepEqual(seconds(5), [5, 0])
   for (const off of [0, false, 'off']) assert.deepEqual(seconds(off), [0, 0])
-  for (const wrong of ['soon', 4, '2h', true]) assert.deepEqual(seconds(wrong), [30, 1])
+  for (const wrong of ['soon', 4, '2h', true]) assert.deepEqual(seconds(wrong), [60, 1])
 })
 
 test('old names count only while the new name is absent', () => {
