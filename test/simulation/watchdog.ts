@@ -3,6 +3,7 @@
 
 import type { WatchdogDevice, WatchdogInfo } from '../../src/platform/watchdog-device.ts'
 import type { Machine, Process } from './core/machine.ts'
+import type { Handle } from './core/scheduler.ts'
 
 const CALL_MS = 1
 
@@ -15,7 +16,7 @@ export class SimWatchdog {
   #timeoutMs = 60_000
   /** On the machine's clock; undefined while it does not count. */
   #firesAtMs: number | undefined
-  #isLooked = false
+  #look: Handle | undefined
 
   constructor(machine: Machine, onFired: () => void) {
     this.#machine = machine
@@ -53,6 +54,7 @@ export class SimWatchdog {
 
   /** The machine starts anew. */
   reset(): void {
+    this.#look?.cancel()
     this.#holder = undefined
     this.#firesAtMs = undefined
   }
@@ -66,20 +68,26 @@ export class SimWatchdog {
 
   #feed(): void {
     this.#firesAtMs = this.#machine.monotonicMs() + this.#timeoutMs
-    if (!this.#isLooked) this.#lookIn(this.#timeoutMs)
+    this.#lookIn(this.#timeoutMs)
   }
 
+  /** Instead of the look that was due: a timeout may have become shorter. */
   #lookIn(delayMs: number): void {
-    this.#isLooked = true
-    this.#machine.scheduler.in(this.#machine.toWorldMs(delayMs), () => {
-      this.#isLooked = false
-      if (this.#firesAtMs === undefined) return
-      const leftMs = this.#firesAtMs - this.#machine.monotonicMs()
-      if (leftMs > 0) this.#lookIn(leftMs)
-      else {
-        this.reset()
-        this.#onFired()
-      }
-    })
+    this.#look?.cancel()
+    const { scheduler } = this.#machine
+    this.#look = scheduler.in(this.#machine.toWorldMs(delayMs), () =>
+      this.#machine.whenAwake(() => this.#lookNow()),
+    )
+  }
+
+  #lookNow(): void {
+    if (this.#firesAtMs === undefined) return
+    // The machine was suspended in between: its clock has not got there yet.
+    const leftMs = this.#firesAtMs - this.#machine.monotonicMs()
+    if (leftMs > 0) this.#lookIn(leftMs)
+    else {
+      this.reset()
+      this.#onFired()
+    }
   }
 }

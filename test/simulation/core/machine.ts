@@ -22,6 +22,7 @@ export class Machine {
   #resumedAtMs = Number.NEGATIVE_INFINITY
   #suspends = 0
   #suspendedSinceMs = 0
+  #onAwake: (() => void)[] = []
 
   constructor(name: string, scheduler: Scheduler, random: Random) {
     this.name = name
@@ -68,7 +69,15 @@ export class Machine {
 
   resume(): void {
     this.#suspends -= 1
-    if (this.#suspends === 0) this.noteSuspended(this.scheduler.nowMs - this.#suspendedSinceMs)
+    if (this.#suspends > 0) return
+    this.noteSuspended(this.scheduler.nowMs - this.#suspendedSinceMs)
+    for (const run of this.#onAwake.splice(0)) run()
+  }
+
+  /** Now, or when it wakes: for what belongs to the machine and to none of its processes. */
+  whenAwake(run: () => void): void {
+    if (this.#suspends > 0) this.#onAwake.push(run)
+    else run()
   }
 
   noteSuspended(durationMs: number): void {
