@@ -43,6 +43,11 @@ export class LeaseDeadline {
     return this.#extendedUntilMs
   }
 
+  /** When that word was asked for. */
+  get extendedAtMs(): number {
+    return this.#extendedAtMs
+  }
+
   /** The monotonic instant after which nobody may be a primary on the strength of this. */
   get safeUntilMs(): number {
     return Math.max(this.#byLeaseMs(), this.#extendedUntilMs)

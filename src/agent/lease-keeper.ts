@@ -85,14 +85,19 @@ export class LeaseKeeper {
     return Math.max(0, this.#deadline.safeUntilMs - this.#parts.clock.monotonicMs())
   }
 
+  /** For how long a primary may go on, by the key or by the others' word; 0 when that is over or in doubt. */
+  primaryLeftMs(): number {
+    return this.isExtensible ? this.safeUntilMs - this.#parts.clock.monotonicMs() : 0
+  }
+
   /** When the last renewal that won was sent. */
   get renewedAtMs(): number {
     return this.#deadline.renewedAtMs
   }
 
-  /** Since when our leadership has been certain for a ttl. */
+  /** Since when our leadership has been certain for a ttl; without the key by the others' word alone. */
   get provenSinceMs(): number {
-    return this.#deadline.provenSinceMs
+    return this.#hold === undefined ? this.#deadline.extendedAtMs : this.#deadline.provenSinceMs
   }
 
   /** The last deadline that came from the other members' word; it counts although the hold may be lost by now. */

@@ -66,7 +66,7 @@ export interface Proof {
   readonly sentAtMs: number
   readonly ttlMs: number
   readonly timeoutMs: number
-  /** Leadership left by our own clock. */
+  /** Leadership left by our own clock, by the key or by the others' word. */
   readonly leftMs: number
   /** The server is being ended because the lease runs out. */
   readonly isFencing: boolean

@@ -27,7 +27,7 @@ export interface Watchdogs {
 export interface WatchdogParts {
   readonly watchdogs: Watchdogs
   readonly config: () => WatchdogConfig
-  readonly keeper: Pick<LeaseKeeper, 'ttlMs' | 'timings' | 'hold' | 'leftMs' | 'provenSinceMs'>
+  readonly keeper: Pick<LeaseKeeper, 'ttlMs' | 'timings' | 'hold' | 'primaryLeftMs' | 'provenSinceMs'>
   readonly isFencing: () => boolean
   readonly clock: Clock
   readonly log: Logger
@@ -111,7 +111,7 @@ export class Watchdog {
       ? this.#plan(this.#parts.config()).timeoutSeconds
       : armed.timeoutSeconds
     const proof = { nowMs: clock.monotonicMs(), sentAtMs, ttlMs, timeoutMs: timeoutSeconds * 1000 }
-    const held = { leftMs: keeper.leftMs(), isFencing: isFencing() }
+    const held = { leftMs: keeper.primaryLeftMs(), isFencing: isFencing() }
     const isLead = held.leftMs > 0 && !held.isFencing
     // A lease that became shorter must not wait for a young proof: the old timeout would outlast it.
     const mustShorten = isLead && timeoutSeconds < armed.timeoutSeconds

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Failsafe } from '../../../src/agent/failsafe.ts'
+import { Watchdog } from '../../../src/agent/watchdog.ts'
 import { dynamicConfig } from '../../../src/config/agent/dynamic.ts'
 import { Deadline } from '../../../src/platform/deadline.ts'
 import { silentLogger } from '../../../src/platform/log.ts'
@@ -219,4 +220,48 @@ test('a promise binds for a ttl and no longer, and is forgotten when there is a 
   failsafe.accept({ name: 'pg9', apiUrl: undefined, slots: {} })
   failsafe.forget()
   assert.equal(promised(), undefined)
+})
+
+/** A watchdog of 4 s over this leader; `fedAtMs` has when it was fed. */
+async function watched({ clock, keeper, fence, onProven }: ReturnType<typeof leaderScene>) {
+  const fedAtMs = [clock.monotonicMs()]
+  const watchdog = new Watchdog({
+    watchdogs: {
+      device: () => ({
+        isStuck: false,
+        open: async () => ({ identity: 'test', canSetTimeout: true, canBeDisarmed: true }),
+        setTimeoutSeconds: async () => {},
+        timeoutSeconds: async () => 4,
+        keepalive: async () => void fedAtMs.push(clock.monotonicMs()),
+        disarm: async () => {},
+      }),
+      isWritable: async () => true,
+    },
+    config: () => ({ mode: 'required', device: '', safetyMarginSeconds: 1, driver: 'default' }),
+    keeper,
+    isFencing: () => fence.isActing,
+    clock,
+    log: silentLogger,
+    onFed: () => {},
+  })
+  await watchdog.arm()
+  onProven.push(() => watchdog.proven())
+  return fedAtMs
+}
+
+test('the same under a watchdog: the others’ word feeds it also when the key is gone, and nothing does when one refuses', async () => {
+  const parts = leaderScene()
+  const { clock, keeper, signals, others, lead } = parts
+  await lead()
+  const fedAtMs = await watched(parts)
+  await loseLease(parts)
+  await runLoop(clock, keeper, 60_000)
+  assert.deepEqual(signals, [])
+  const gapsMs = [...fedAtMs.slice(1), clock.monotonicMs()].map((atMs, index) => atMs - (fedAtMs[index] ?? 0))
+  assert.ok(Math.max(...gapsMs) < 4_000, `not fed for ${Math.max(...gapsMs)} ms: it resets the machine`)
+  const lastMs = keeper.extendedUntilMs
+  others.accepting.delete('pg3')
+  await runLoop(clock, keeper, 20_000)
+  const lastFedMs = fedAtMs.at(-1) ?? 0
+  assert.ok(lastFedMs + 4_000 <= lastMs + MARGIN_MS, 'it fires before the others may lead')
 })

@@ -59,6 +59,7 @@ export function scene(used = timings, isPromised: (loss: Loss) => boolean = () =
   const store = new ScriptedStore(clock)
   const lost: string[] = []
   const signals: string[] = []
+  const onProven: (() => void)[] = []
   const server = { family: 3 }
   const keeper = new LeaseKeeper(
     {
@@ -71,6 +72,9 @@ export function scene(used = timings, isPromised: (loss: Loss) => boolean = () =
         if (!isPromised(loss)) fence.shorten(loss)
       },
       onRenewed: () => {},
+      onProven: () => {
+        for (const listener of onProven) listener()
+      },
     },
     used,
   )
@@ -102,7 +106,7 @@ export function scene(used = timings, isPromised: (loss: Loss) => boolean = () =
   const suspend = (forMs: number) => {
     suspendedMs += forMs
   }
-  return { clock, store, keeper, fence, lost, signals, fenced, server, lead, suspend }
+  return { clock, store, keeper, fence, lost, signals, fenced, server, lead, suspend, onProven }
 }
 
 const stores = new WeakMap<LeaseKeeper, ScriptedStore>()

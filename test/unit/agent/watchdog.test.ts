@@ -32,7 +32,7 @@ function scene(changes: Partial<WatchdogConfig> = {}) {
     timings: { ttlMs: TTL_MS, loopWaitMs: 10_000, retryTimeoutMs: 10_000 },
     hold: { name: 'pg1', createRevision: 7n, modRevision: 7n, leaseId: 1n },
     left: 20_000,
-    leftMs: () => keeper.left,
+    primaryLeftMs: () => keeper.left,
     provenSinceMs: 0,
   }
   const state = {
