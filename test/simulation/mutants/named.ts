@@ -135,7 +135,7 @@ const specs: readonly Spec[] = [
     // Whoever still runs would notice it in its next turn.
     also: {
       file: 'src/agent/rules/follow.ts',
-      from: 'if (memory.cleanAgainst === epoch) return { memory }',
+      from: 'if (memory.cleanAgainst === mark) return { memory }',
       to: 'if (memory.cleanAgainst !== undefined) return { memory }',
     },
   },
