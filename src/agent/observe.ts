@@ -155,7 +155,7 @@ export class Observer {
       this.#noteCrash()
     }
     await this.#learnSystemId()
-    this.#armOrDisarm(task)
+    await this.#armOrDisarm(task)
     // What a look saw while a task worked on the server is not told: the task's end brings a look of its own.
     const isUndisturbed = taskBefore === undefined && this.#tasks.endedCount === endedCount
     if (isUndisturbed && this.#tasks.running === undefined) this.#tellCallbacks(server)
@@ -214,7 +214,7 @@ export class Observer {
   }
 
   /** A primary on the strength of our lease is under the fence; a standby or a stopped server needs none. */
-  #armOrDisarm(task: string | undefined): void {
+  async #armOrDisarm(task: string | undefined): Promise<void> {
     const { server, config } = this.#state
     // While paused nobody else is made leader by himself: a primary stays one, whatever becomes of the lease.
     if (config.isPaused && task === undefined) {
@@ -226,15 +226,19 @@ export class Observer {
     const isHarmless = server.facts?.role === 'replica' || server.process === 'stopped'
     if (!isHarmless || task !== undefined || this.#fence.isActing) return
     this.#fence.disarm()
-    if (this.#keeper.hold === undefined && this.#watchdog.state.isArmed) void this.#endWatch(server)
+    if (this.#keeper.hold === undefined && this.#watchdog.state.isArmed) await this.#endWatch(server)
   }
 
-  /** Without the key nothing brings a primary up; but a backend of one that is gone could still acknowledge something. */
+  /**
+   * Without the key nothing brings a primary up; but a backend of one that is gone could still acknowledge something. The look
+   * waits for this: a server that the turn starts next must not be taken for what is left of the old one.
+   */
   async #endWatch({ process }: ServerStatus): Promise<void> {
     const { postgres, log } = this.#parts
     try {
       if (process === 'stopped' && (await postgres.killFamily()) > 0) return
-      await this.#watchdog.standDown()
+      // The device is let go beside the loop: it may hang.
+      if (this.#keeper.hold === undefined) void this.#watchdog.standDown()
     } catch (error) {
       log.warning(`cannot look for the server's processes: ${messageOf(error)}`)
     }
