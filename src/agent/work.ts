@@ -234,7 +234,8 @@ export class Work {
       says: `rewind: ${kilobytes} KB discarded on ${name}`,
       facts: { discarded_bytes: result.discardedBytes, from: leader.member },
     })
-    return memory => ({ ...memory, cleanAgainst: epoch })
+    // We stopped it: a pause that began meanwhile must not leave it down.
+    return memory => ({ ...memory, cleanAgainst: epoch, isOursToStart: true })
   }
 }
 
