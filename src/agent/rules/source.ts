@@ -1,6 +1,6 @@
 // Where a standby's WAL comes from: the leader, the member that a tag names, an archive alone, or another cluster.
 
-import { hostPortOf, isTagged, type Member } from '../../cluster/member.ts'
+import { hostPortOf, isTagged, type Member, mayLead } from '../../cluster/member.ts'
 import type { ClusterView } from '../../cluster/view.ts'
 import type { DynamicConfig, StandbySource } from '../../config/agent/types.ts'
 import type { ServerFacts, Upstream } from '../../postgres/port.ts'
@@ -143,6 +143,23 @@ export function sourceAtStart(snapshot: Snapshot, view: ClusterView, memory: Mem
     if (upstream === undefined) return undefined
     return { kind: 'leader', upstream, isFollowing: snapshot.isFollowingRemote ?? false, memory }
   }
-  const leader = view.leader?.name === self.name ? undefined : leaderUpstream(view)
+  if (view.leader === undefined) return remoteAtStart(snapshot, memory)
+  const leader = view.leader.name === self.name ? undefined : leaderUpstream(view)
   return leader === undefined ? undefined : sourceOf(snapshot, view, leader, undefined, memory)
+}
+
+/**
+ * After a rewind a server comes up only when it has WAL that the other cluster wrote meanwhile. Where all wait for it nobody can
+ * lead, and nobody has it but the other cluster. Only who was compared with that asks it, and only who may lead then: it keeps
+ * one slot for us.
+ */
+function remoteAtStart(
+  { config, self, isFollowingRemote = false }: Snapshot,
+  memory: Memory,
+): Source | undefined {
+  const upstream = remoteUpstream(config)
+  const isCompared = memory.cleanAgainst !== undefined && memory.cleanAgainst < 0n
+  if (upstream?.remote === undefined || upstream.remote.hosts.length === 0) return undefined
+  if (!isCompared || !mayLead(self)) return undefined
+  return { kind: 'leader', upstream, isFollowing: isFollowingRemote, memory }
 }

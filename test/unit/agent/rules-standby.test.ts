@@ -232,6 +232,61 @@ const rows: readonly Row[] = [
     actions: ['start replica of nobody'],
   },
   {
+    situation:
+      'nobody leads, and a rewound server waits for WAL before it comes up: the remote cluster has it',
+    seen: member({ view: view({ leader: undefined }), server: down({ process: 'starting' }) }),
+    remembers: clean,
+    rule: 'follow-while-starting',
+    actions: [`follow ${REMOTE}`],
+  },
+  {
+    situation: 'it follows the remote cluster already: it is left alone',
+    seen: member({
+      view: view({ leader: undefined }),
+      server: down({ process: 'starting' }),
+      isFollowingRemote: true,
+    }),
+    remembers: clean,
+    rule: 'server-is-starting',
+    actions: [],
+  },
+  {
+    situation: 'its history was compared with nobody: it takes no WAL of the remote cluster before that',
+    seen: member({ view: view({ leader: undefined }), server: down({ process: 'starting' }) }),
+    remembers: { cleanAgainst: undefined },
+    rule: 'server-is-starting',
+    actions: [],
+  },
+  {
+    situation: 'it was compared with a leader of this cluster, when that followed nobody: the same',
+    seen: member({ view: view({ leader: undefined }), server: down({ process: 'starting' }) }),
+    remembers: { cleanAgainst: 100n },
+    rule: 'server-is-starting',
+    actions: [],
+  },
+  {
+    situation: 'a member that may not lead leaves the remote cluster’s slot to one that may',
+    seen: member({
+      view: view({ leader: undefined }),
+      server: down({ process: 'starting' }),
+      self: { ...snapshot().self, tags: { nofailover: true } },
+    }),
+    remembers: clean,
+    rule: 'server-is-starting',
+    actions: [],
+  },
+  {
+    situation: 'a cluster that follows archives alone has nobody to point it to',
+    seen: member({
+      config: archive,
+      view: view({ leader: undefined }),
+      server: down({ process: 'starting' }),
+    }),
+    remembers: clean,
+    rule: 'server-is-starting',
+    actions: [],
+  },
+  {
     situation: 'check_timeline is about histories of its own: here it keeps nobody back',
     seen: member({
       view: view({ leader: undefined, history: '[[1,900,"x"]]' }),
