@@ -32,14 +32,21 @@ function otherBeginning(own: DataDirectory, theirs: DataDirectory): Divergence |
   return { kind: 'diverged', at: BigInt(at), localEnd: own.endLsn }
 }
 
-/** What pg_rewind makes of `own`: the leader's files, to be replayed up to its present end. Returns what is gone. */
+/**
+ * What pg_rewind makes of `own`: the leader's files, to be replayed up to its present end. The leader's WAL is among them as
+ * it was when the copy began, `copied` records of it, and at least the beginning of its timeline: by it the server knows which
+ * history is its own, and takes nothing from an upstream that is still on the older one. Returns what is gone.
+ */
 export function rewindOnto(
   server: SimServer,
   own: DataDirectory,
   theirs: DataDirectory,
+  copied: number,
 ): readonly WalRecord[] {
   const common = own.commonWith(theirs)
   const discarded = own.wal.splice(common)
+  const begin = theirs.wal.findIndex(record => record.timeline === theirs.timeline)
+  own.wal.push(...theirs.wal.slice(common, Math.max(copied, begin + 1)))
   own.takeTimelineOf(theirs)
   own.consistentAt = theirs.end
   own.control = 'in archive recovery'

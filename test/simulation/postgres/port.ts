@@ -273,6 +273,8 @@ export class SimPostgres implements Postgres {
     const by = Deadline.in(this.#process, 60_000)
     const before = server.data
     before.isBroken = true
+    const source = server.world.at(leader.address)?.data
+    const copied = source?.wal.length ?? 0
     const tookMs = this.#random.between(200, 2_000)
     await this.#work(tookMs, signal)
     const theirs = await askServer(this.#process, server, leader, by, remote => {
@@ -288,7 +290,8 @@ export class SimPostgres implements Postgres {
       before.isBroken = false
       return failed('pg_rewind cannot compare two histories of the same timeline: clone this member again')
     }
-    const discarded = rewindOnto(server, before, theirs)
+    // Another server behind the same address: all of its WAL is newer than the copy of the first one's.
+    const discarded = rewindOnto(server, before, theirs, theirs === source ? copied : 0)
     server.world.listener.onRewound(server, discarded)
     const bytes = divergence.kind === 'diverged' ? divergence.localEnd - divergence.at : 0n
     return { ok: true, discardedBytes: bytes, says: `rewound to the history of ${leader.member}` }
