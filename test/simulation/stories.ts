@@ -31,8 +31,8 @@ const CALM: Partial<Settings> = {
 }
 const WELL_MS = 60_000
 const HOUR_MS = 3_600_000
-/** Long enough to hear that the lease has ended, too short to take the key again. */
-const FLAP_MS = 279
+/** A leader looks into etcd this soon. */
+const LOOKS_WITHIN_MS = 10_000
 
 export const stories: readonly Story[] = [
   {
@@ -150,7 +150,8 @@ export const stories: readonly Story[] = [
       'Failsafe mode: etcd is away for 25 s, back just long enough to say that the lease has ended, and away for 25 s again.',
     settings: { ...CALM, isFailsafe: true },
     happens: async world => {
-      for (const backForMs of [FLAP_MS, 0]) {
+      const leader = leaderOf(world)
+      for (const isFlap of [true, false]) {
         world.trace('fault', 'etcd is away')
         for (const member of world.cluster.members) world.cluster.freeze(member)
         await world.pass(25_000)
@@ -158,7 +159,8 @@ export const stories: readonly Story[] = [
         store.revoke(store.key('leader')?.leaseId ?? 0n)
         world.trace('fault', 'etcd is back')
         for (const member of world.cluster.members) world.cluster.thaw(member)
-        await world.pass(backForMs)
+        // Long enough to hear that the lease has ended, too short to take the key again.
+        if (isFlap) await untilItLooks(world, leader)
       }
     },
   },
@@ -215,6 +217,16 @@ function leaderOf(world: World) {
   const leader = world.leader()
   if (leader === undefined) throw new Error('a story begins with a leader')
   return leader
+}
+
+/** Until the agent has read the keys once more. */
+async function untilItLooks(world: World, { name, agent }: ReturnType<typeof leaderOf>): Promise<void> {
+  const seenBefore = agent?.status().dcsLastSeenWallMs
+  for (let waitedMs = 0; waitedMs < LOOKS_WITHIN_MS; waitedMs += 1) {
+    await world.pass(1)
+    if (agent?.status().dcsLastSeenWallMs !== seenBefore) return
+  }
+  throw new Error(`the agent of ${name} did not look into etcd`)
 }
 
 async function loseSyncStandby(world: World): Promise<void> {
