@@ -23,6 +23,8 @@ export class Election {
   readonly #options: ElectionOptions
   readonly #ownerKey: string
   #lease: { readonly id: bigint; readonly ttlMs: number } | undefined
+  /** Never to be renewed again, and given back when etcd answers. */
+  #abandoned: bigint | undefined
   #renewedFromMs = Number.NEGATIVE_INFINITY
   #provenFromMs = Number.NEGATIVE_INFINITY
   /** What our candidate key says, so that it is written only when that changes. */
@@ -55,6 +57,7 @@ export class Election {
   /** Gets a lease, or renews the one we have. Rejects when etcd does not answer in time. */
   async renew(): Promise<void> {
     const { dcs, ttlSeconds, onLease } = this.#options
+    await this.#giveBack()
     if (this.#lease === undefined) {
       const granted = await dcs.grantLease(ttlSeconds, this.callBy())
       this.#lease = { id: granted.id, ttlMs: granted.ttlSeconds * 1000 }
@@ -113,10 +116,25 @@ export class Election {
 
   /** Ends the lease, and with it every key of ours. Without an answer it ends by itself. */
   async leave(): Promise<void> {
-    const lease = this.#lease
+    this.abandon()
+    await this.#giveBack()
+  }
+
+  /**
+   * From now on nothing that our lease holds is ours, whatever etcd says: our guard may be giving it back at this moment. It is
+   * given back with the next call that etcd answers, and ends by itself otherwise.
+   */
+  abandon(): void {
+    this.#abandoned = this.#lease?.id ?? this.#abandoned
     this.#lease = undefined
     this.#registered = undefined
-    if (lease !== undefined) await this.#options.dcs.revokeLease(lease.id, this.callBy())
+  }
+
+  async #giveBack(): Promise<void> {
+    const id = this.#abandoned
+    if (id === undefined) return
+    const outcome = await this.#options.dcs.revokeLease(id, this.callBy())
+    if (outcome !== 'unreachable' && this.#abandoned === id) this.#abandoned = undefined
   }
 
   /** By when a call of one turn must be over. */

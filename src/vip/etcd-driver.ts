@@ -73,6 +73,8 @@ export class EtcdDriver implements VipDriver {
     this.#events = events
     await this.#options.keeper.open({
       onDropped: why => {
+        // The guard may let others take them now: to take them again under the same lease would make two owners.
+        this.#election.abandon()
         events.onLost(why)
         this.#wake()
       },
@@ -120,6 +122,8 @@ export class EtcdDriver implements VipDriver {
 
   #drop(why: string): void {
     const { keeper } = this.#options
+    // After a pause our guard may have let others in: that is more than this drop, and the keeper tells it.
+    keeper.check()
     const isOurs = keeper.isHeld
     keeper.drop(why)
     if (isOurs) this.#events?.onLost(why)

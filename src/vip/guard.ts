@@ -7,7 +7,8 @@
 //   pet <until>               ->    moves the deadline                    -> ok
 //   free                      ->    the parent removed them itself
 //   (end of the pipe)         ->    removes, tells the store, ends
-//                                   (deadline passed: removes)            -> dropped <why>
+//                                   (deadline passed: removes)            -> dropped <late>
+//                                   (and not heard of since: tells the store)
 //
 // Deadlines are milliseconds of the kernel's monotonic clock, which both processes share, so that a line that lay in the pipe
 // gives nobody more time.
@@ -24,6 +25,8 @@ import { removeAddresses } from './removal.ts'
 
 const LOCK_MS = 5_000
 const TICK_MS = 25
+/** A parent that was only late says `free` sooner than this after the removal, and then sees to its lease itself. */
+const PATIENCE_MS = 200
 const COMMAND_MS = 10_000
 
 /** What the parent says first. */
@@ -45,7 +48,7 @@ export interface GuardParts {
   readonly output: Writable
   /** Milliseconds of the kernel's monotonic clock. */
   readonly kernelMs: () => number
-  /** Lets others take the addresses after the parent died as their owner; `leaseId` is the last that it named. */
+  /** Lets others take the addresses after the parent died, or froze, as their owner; `leaseId` is the last that it named. */
   readonly release: (orders: GuardOrders, leaseId: string | undefined) => Promise<void>
   readonly log: (line: string) => void
 }
@@ -68,10 +71,13 @@ class Guard {
   /** `free`: nothing of ours is on the host. `late`: the deadline passed; nothing may be there until the next `hold`. */
   #state: 'free' | 'holding' | 'late' = 'free'
   #untilMs = 0
+  #removedAtMs = 0
   #leaseId: string | undefined
   #timer: NodeJS.Timeout | undefined
   /** The removal by command of this hold. */
   #command: Promise<void> | undefined
+  /** That others may take what this hold was. */
+  #release: Promise<void> | undefined
 
   constructor(parts: GuardParts) {
     this.#parts = parts
@@ -92,10 +98,7 @@ class Guard {
     const orders = this.#orders
     if (orders !== undefined && this.#state !== 'free') {
       this.#remove()
-      await this.#command
-      await this.#parts.release(orders, this.#leaseId).catch((error: unknown) => {
-        this.#parts.log(`the lease ends by itself: ${messageOf(error)}`)
-      })
+      await this.#letOthers(orders)
     }
     this.#lock?.release()
   }
@@ -110,6 +113,7 @@ class Guard {
   #hold(untilMs: number): void {
     this.#state = 'holding'
     this.#command = undefined
+    this.#release = undefined
     this.#untilMs = untilMs
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS)
     this.#tick()
@@ -130,12 +134,18 @@ class Guard {
 
   #tick(): void {
     if (this.#state === 'free') return
-    const lateMs = this.#parts.kernelMs() - this.#untilMs
-    if (lateMs < 0) return
+    const nowMs = this.#parts.kernelMs()
+    if (nowMs < this.#untilMs) return
     // Until the parent says that it knows: one that was frozen between its look at the clock and its act adds them again.
     this.#remove()
-    if (this.#state === 'holding') this.#say(`dropped ${Math.round(lateMs)}`)
-    this.#state = 'late'
+    if (this.#state === 'holding') {
+      this.#state = 'late'
+      this.#removedAtMs = nowMs
+      this.#say(`dropped ${Math.round(nowMs - this.#untilMs)}`)
+    }
+    // Counted from our own act, not from the deadline: it may be we who stood still, with the parent's word in the pipe.
+    const isSilent = nowMs - this.#removedAtMs >= PATIENCE_MS
+    if (isSilent && this.#orders !== undefined) void this.#letOthers(this.#orders)
   }
 
   #remove(): void {
@@ -143,6 +153,16 @@ class Guard {
     if (orders === undefined) return
     for (const line of removeAddresses(orders.addresses)) this.#parts.log(line)
     this.#command ??= runCommand(this.#parts, orders)
+  }
+
+  /** Once for each hold; never rejects. */
+  async #letOthers(orders: GuardOrders): Promise<void> {
+    const { release, log } = this.#parts
+    const leaseId = this.#leaseId
+    this.#release ??= (this.#command ?? Promise.resolve())
+      .then(() => release(orders, leaseId))
+      .catch((error: unknown) => log(`the lease ends by itself: ${messageOf(error)}`))
+    await this.#release
   }
 
   #say(line: string): void {

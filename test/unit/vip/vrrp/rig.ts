@@ -12,7 +12,7 @@ import type { CheckState } from '../../../../src/vip/vrrp/tracking.ts'
 import { FakeClock } from '../../../support/fake-clock.ts'
 
 /** Remembers when addresses came and went, and keeps the deadline as the real one does. */
-class MemoryKeeper implements AddressKeeper {
+export class MemoryKeeper implements AddressKeeper {
   readonly addresses = []
   readonly #clock: FakeClock
   #events: KeeperEvents | undefined
