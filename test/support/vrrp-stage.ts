@@ -158,7 +158,8 @@ export class Pair {
   async heldBy(...wanted: readonly Peer[]): Promise<number> {
     const beganMs = performance.now()
     const names = wanted.map(({ host }) => host.name).join(' and ') || 'nobody'
-    await waitFor(`${names} to hold ${this.vip}`, { withinMs: 20_000, everyMs: 20 }, async note => {
+    // Long enough for the start of a process on a busy machine.
+    await waitFor(`${names} to hold ${this.vip}`, { withinMs: 60_000, everyMs: 20 }, async note => {
       const holders = await this.holders()
       note(holders.map(({ host }) => host.name).join(' and ') || 'nobody')
       return holders.length === wanted.length && wanted.every(peer => holders.includes(peer))
