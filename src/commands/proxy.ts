@@ -23,6 +23,7 @@ import { version } from '../platform/version.ts'
 import { parseDescriptorsMax } from '../proxy/descriptors.ts'
 import type { EventSink } from '../proxy/events.ts'
 import { ProxyServer } from '../proxy/proxy.ts'
+import { chooseTransport } from '../proxy/relay/transport.ts'
 import { etcdOptions, refuseWrongPassword } from './etcd-options.ts'
 import { addKeepalivedVips, sortFiles } from './keepalived-files.ts'
 import { ProxyVips } from './proxy-vip.ts'
@@ -130,8 +131,13 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
   const dcs = await openDcs(config, log, registry, draft => tell.record(draft))
   const record = (draft: EventDraft) => tell.record(draft)
   const vip = new ProxyVips({ config, log, registry, dcs, pid: process.pid, record })
+  const { transport, fallback } = await chooseTransport(realClock, config.relay)
+  log.info(`relay: ${transport.kind}`)
+  if (fallback !== undefined)
+    log.warning(`${fallback}; sessions go over node:net, which costs more`, { event: 'relay-fallback' })
   const proxy = new ProxyServer({
     vip,
+    transport,
     config,
     clock: realClock,
     log,

@@ -15,7 +15,7 @@ export type CutReason =
 
 /** Looked at before the clock is believed: a suspended host makes the monotonic clock stand still. */
 export interface PauseWatch {
-  check(): void
+  check(nowMs?: number): void
 }
 
 /**
@@ -35,11 +35,12 @@ export class Gate {
     this.#watch = watch
   }
 
-  isOpen(): boolean {
+  /** `nowMs`: the present time, for those who have just asked for it. */
+  isOpen(nowMs: number = this.#clock.monotonicMs()): boolean {
     if (this.#closedBecause !== undefined) return false
     if (this.untilMs === Number.POSITIVE_INFINITY) return true
-    this.#watch?.check()
-    return this.#closedBecause === undefined && this.#clock.monotonicMs() < this.untilMs
+    this.#watch?.check(nowMs)
+    return this.#closedBecause === undefined && nowMs < this.untilMs
   }
 
   /** Why it was closed for good; undefined while it was not. */

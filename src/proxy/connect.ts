@@ -1,10 +1,9 @@
 // Connects to a server within a deadline.
 
-import { connect, type Socket } from 'node:net'
 import type { HostPort } from '../cluster/member.ts'
 import type { Clock } from '../platform/clock.ts'
 import { messageOf } from '../platform/errors.ts'
-import { setUserTimeout } from './tcp-user-timeout.ts'
+import type { Transport, Wire } from './relay/wire.ts'
 
 /** TCP keepalive: the first probe after this much silence. */
 export const KEEPALIVE_DELAY_MS = 30_000
@@ -43,8 +42,8 @@ export interface ConnectOptions {
 
 /** Exactly one of the two is called, once, unless the attempt is aborted. */
 export interface ConnectListener {
-  /** The socket is paused, has no listeners of ours left, and belongs to the receiver. */
-  onConnected(server: Socket): void
+  /** The wire does not read yet and belongs to the receiver. */
+  onConnected(server: Wire): void
   onFailed(failure: ConnectFailure): void
 }
 
@@ -56,40 +55,32 @@ export interface Connecting {
 /** Begins to connect. */
 export function connectTo(
   clock: Clock,
+  transport: Transport,
   address: HostPort,
   { timeoutMs, source, keepAliveMs = KEEPALIVE_DELAY_MS, unackedMs }: ConnectOptions,
   listener: ConnectListener,
 ): Connecting {
-  const socket = connect({
-    ...address,
-    allowHalfOpen: true,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: keepAliveMs,
-    ...(source === undefined ? {} : { localAddress: source }),
-  })
-  let isOver = false
-  const finish = (then: () => void) => {
-    if (isOver) return
-    isOver = true
+  const dial = transport.dial(
+    address,
+    { source, keepAliveMs, unackedMs },
+    {
+      onConnected: server => {
+        timer.cancel()
+        listener.onConnected(server)
+      },
+      onFailed: error => {
+        timer.cancel()
+        listener.onFailed(readFailure(error))
+      },
+    },
+  )
+  const abort = () => {
     timer.cancel()
-    then()
+    dial.abort()
   }
-  const fail = (failure: ConnectFailure) =>
-    finish(() => {
-      socket.destroy()
-      listener.onFailed(failure)
-    })
-  const timer = clock.setTimer(timeoutMs, () =>
-    fail({ why: `no connection within ${timeoutMs} ms`, isEvidence: true }),
-  )
-  // Stays in place: an error after an abort must not end the process.
-  socket.on('error', error => fail(readFailure(error)))
-  socket.once('connect', () =>
-    finish(() => {
-      setUserTimeout(socket, unackedMs)
-      listener.onConnected(socket)
-    }),
-  )
-  return { abort: () => finish(() => socket.destroy()) }
+  const timer = clock.setTimer(timeoutMs, () => {
+    abort()
+    listener.onFailed({ why: `no connection within ${timeoutMs} ms`, isEvidence: true })
+  })
+  return { abort }
 }

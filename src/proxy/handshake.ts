@@ -84,7 +84,8 @@ export class Handshake {
   #takeMessage(chunk: Buffer): Buffer {
     if (this.#header.length < HEADER_BYTES) return this.#takeHeader(chunk)
     const taken = chunk.subarray(0, this.#bodyBytesLeft)
-    if (this.#isKept()) this.#body.push(taken)
+    // A copy: the bytes are ours for the time of this call only.
+    if (this.#isKept()) this.#body.push(Buffer.from(taken))
     this.#bodyBytesLeft -= taken.length
     if (this.#bodyBytesLeft === 0) this.#finishMessage()
     return chunk.subarray(taken.length)

@@ -3,6 +3,9 @@
 
 import type { SessionTimeouts } from '../config/proxy/types.ts'
 import type { Clock, Timer } from '../platform/clock.ts'
+import { printFatal } from './error-response.ts'
+import { idleError } from './last-words.ts'
+import type { Relay } from './relay/relay.ts'
 
 export type IdleReason = 'client-timeout' | 'server-timeout' | 'half-closed-timeout'
 
@@ -63,6 +66,23 @@ export class IdleWatch {
       this.#onIdle(limit.why, limit.limitMs)
     else this.#arm()
   }
+}
+
+/** Watches a relay and cuts it when its time is up, after `onIdle`. Undefined: there is no limit to watch. */
+export function watchIdle(
+  clock: Clock,
+  timeouts: SessionTimeouts,
+  relay: Relay,
+  onIdle: (why: IdleReason) => void,
+): IdleWatch | undefined {
+  const { clientMs, serverMs, clientFinMs, serverFinMs } = timeouts
+  const limits = [clientMs, serverMs, clientFinMs, serverFinMs]
+  if (limits.every(limitMs => limitMs === undefined)) return undefined
+  const lastActivityMs = () => relay.counters().lastActivityMs
+  return new IdleWatch(clock, timeouts, lastActivityMs, (why, limitMs) => {
+    onIdle(why)
+    relay.close('cut', printFatal(idleError(limitMs)))
+  })
 }
 
 function leastOf(a: number | undefined, b: number | undefined): number | undefined {

@@ -1,11 +1,11 @@
 // A client's first bytes, from accept until a relay takes over: finds the first packet, notices a client that hangs up,
 // keeps what came early, within a bound.
 
-import type { Socket } from 'node:net'
 import { type Endpoints, readProxyHeader } from './proxy-protocol.ts'
+import type { ClosedListener, Wire, WireListener } from './relay/wire.ts'
 import { FIRST_PACKET_BYTES_MAX, type FirstPacket, readFirstPacket } from './startup.ts'
 
-export interface InletListener {
+export interface InletListener extends ClosedListener {
   /** The first packet is complete. Told once. */
   onPacket(packet: FirstPacket): void
   /** The client closed or vanished before a relay took over. Told once. */
@@ -16,41 +16,56 @@ export interface InletListener {
   onNoHeader?(why: string): void
 }
 
-export class Inlet {
-  readonly #socket: Socket
+const NOTHING = Buffer.alloc(0)
+
+export class Inlet implements WireListener {
+  readonly #wire: Wire
   readonly #listener: InletListener
-  #bytes: Buffer = Buffer.alloc(0)
+  #bytes: Buffer = NOTHING
   #packet: FirstPacket | undefined
   #isReleased = false
   #isHeaderDue: boolean
 
-  constructor(socket: Socket, listener: InletListener, expectsHeader = false) {
-    this.#socket = socket
+  /** Takes the wire and begins to read. */
+  constructor(wire: Wire, listener: InletListener, expectsHeader = false) {
+    this.#wire = wire
     this.#listener = listener
     this.#isHeaderDue = expectsHeader
-    socket.on('data', this.#onData)
-    socket.once('end', this.#onGone)
-    socket.once('close', this.#onGone)
+    wire.listener = this
+    wire.start()
   }
 
-  /** Stops listening and returns all bytes so far; the socket is paused, so nothing is lost in between. */
+  /** Stops listening and returns all bytes so far; the wire is stopped, so nothing is lost in between. */
   release(): Buffer {
     this.#isReleased = true
-    this.#socket.pause()
-    this.#socket.off('data', this.#onData)
-    this.#socket.off('end', this.#onGone)
-    this.#socket.off('close', this.#onGone)
+    this.#wire.stop()
     return this.#bytes
   }
 
-  readonly #onData = (chunk: Buffer): void => {
-    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
+  onData(bytes: Buffer): void {
+    if (this.#isReleased) return
+    this.#bytes = this.#bytes.length === 0 ? Buffer.from(bytes) : Buffer.concat([this.#bytes, bytes])
     if (this.#isHeaderDue && !this.#takeHeader()) return
     if (this.#packet === undefined) {
       this.#packet = readFirstPacket(this.#bytes)
       if (this.#packet !== undefined) this.#listener.onPacket(this.#packet)
     }
-    if (!this.#isReleased && this.#bytes.length > FIRST_PACKET_BYTES_MAX) this.#socket.pause()
+    if (!this.#isReleased && this.#bytes.length > FIRST_PACKET_BYTES_MAX) this.#wire.stop()
+  }
+
+  onEnd(): void {
+    this.#gone()
+  }
+
+  onTaken(): void {}
+
+  onBroken(): void {
+    this.#gone()
+  }
+
+  onClosed(): void {
+    this.#gone()
+    this.#listener.onClosed()
   }
 
   /** Takes the PROXY header off; false while it is not whole, or when the client is not wanted. */
@@ -67,19 +82,9 @@ export class Inlet {
     return this.#listener.onHeader?.(header.endpoints) !== false && !this.#isReleased
   }
 
-  readonly #onGone = (): void => {
+  #gone(): void {
     if (this.#isReleased) return
     this.release()
     this.#listener.onGone()
-  }
-}
-
-/** Both ends of a connection as its socket knows them. */
-export function endpointsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): Endpoints {
-  return {
-    source: remoteAddress ?? '',
-    sourcePort: remotePort ?? 0,
-    target: localAddress ?? '',
-    targetPort: localPort ?? 0,
   }
 }

@@ -1,6 +1,5 @@
 // Listens on the addresses of one listener, gives each client a session, and keeps the limits.
 
-import { createServer, type Server, type Socket } from 'node:net'
 import type { HostPort } from '../cluster/member.ts'
 import { isAccepted } from '../config/proxy/access.ts'
 import { type Bind, type ListenerConfig, printBinds } from '../config/proxy/types.ts'
@@ -16,9 +15,10 @@ import type { ProxyMetrics } from './metrics.ts'
 import type { SessionTotals } from './outage.ts'
 import type { Pool } from './pool.ts'
 import { Rate, SourceRate } from './rate.ts'
+import type { Transport, Wire, WireServer } from './relay/wire.ts'
 import { Session } from './session.ts'
 import type { SessionHost } from './session-host.ts'
-import { prepareUserTimeout, setUserTimeout } from './tcp-user-timeout.ts'
+import { prepareUserTimeout } from './tcp-user-timeout.ts'
 import { TurnAway } from './turn-away.ts'
 
 /** Sessions that only say farewell; when there are more, the oldest ends without. */
@@ -36,6 +36,8 @@ export interface ListenerOptions {
   /** The limit on sessions after the limit on descriptors has been looked at. */
   readonly sessionsMax: number
   readonly clock: Clock
+  /** What carries the sessions. */
+  readonly transport: Transport
   readonly pool: Pool
   readonly cancels: CancelKeys
   readonly events: EventSink
@@ -44,7 +46,7 @@ export interface ListenerOptions {
   /** Is there a place in the limit of all listeners together? */
   readonly hasPlace: () => boolean
   /** False for a client that came to a virtual address which this host holds no more. */
-  readonly mayServe: (client: Socket) => boolean
+  readonly mayServe: (client: Wire) => boolean
   readonly explain: () => string
   readonly onRefused: (backend: Backend, why: string) => void
   readonly onLocalFailure: (why: string) => void
@@ -60,7 +62,7 @@ export class Listener {
   acceptedTotal = 0
   deniedTotal = 0
   readonly #options: ListenerOptions
-  #servers: Server[]
+  #servers: WireServer[]
   readonly #host: SessionHost
   readonly #turnAway: TurnAway
   readonly #dismissal: Dismissal
@@ -158,17 +160,10 @@ export class Listener {
     while (this.sessions.size > 0 && clock.monotonicMs() < untilMs) await clock.sleep(20)
   }
 
-  #createServer(): Server {
-    const { keepAliveMs } = this.config
-    return createServer(
-      {
-        allowHalfOpen: true,
-        noDelay: true,
-        keepAlive: keepAliveMs !== undefined,
-        ...(keepAliveMs === undefined ? {} : { keepAliveInitialDelay: keepAliveMs }),
-      },
-      client => this.#onClient(client),
-    )
+  #createServer(): WireServer {
+    const { keepAliveMs, timeouts } = this.config
+    const options = { keepAliveMs, unackedMs: timeouts.clientUnackedMs }
+    return this.#options.transport.createServer(options, client => this.#onClient(client))
   }
 
   /** One after the other, so that a server that has just been promoted is not run down. */
@@ -190,10 +185,11 @@ export class Listener {
   }
 
   #createHost(): SessionHost {
-    const { clock, cancels, config, pool, explain, onRefused, onLocalFailure, onConnected, totals, metrics } =
-      this.#options
+    const { clock, transport, cancels, config, pool, totals, metrics } = this.#options
+    const { explain, onRefused, onLocalFailure, onConnected } = this.#options
     return {
       clock,
+      transport,
       listener: config.name,
       timeouts: config.timeouts,
       plainErrors: config.onNoBackend.plainErrors,
@@ -289,17 +285,15 @@ export class Listener {
     return isAdmitted
   }
 
-  #onClient(client: Socket): void {
+  #onClient(client: Wire): void {
     const { metrics, hasPlace, mayServe, pool } = this.#options
     if (!mayServe(client)) {
-      client.on('error', () => {})
-      client.resetAndDestroy()
+      client.reset()
       return
     }
     this.acceptedTotal += 1
     metrics.accepted(this.config.name)
-    setUserTimeout(client, this.config.timeouts.clientUnackedMs)
-    const isAdmitted = this.config.acceptsProxy || this.#admits(client.remoteAddress)
+    const isAdmitted = this.config.acceptsProxy || this.#admitsBare(client)
     if (!isAdmitted || this.#rate?.take() === false) {
       this.#dismissal.dismiss(client)
       return
@@ -317,6 +311,12 @@ export class Listener {
     }
     this.#lastSessionId += 1
     this.sessions.add(new Session(this.#lastSessionId, client, this.#host))
+  }
+
+  /** The address costs a system call: it is only asked for where a rule needs it. */
+  #admitsBare(client: Wire): boolean {
+    if (this.#sourceRate === undefined && this.config.access.rules.length === 0) return true
+    return this.#admits(client.endpoints().source)
   }
 
   #closesAtOnce(): boolean {

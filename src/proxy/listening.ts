@@ -1,13 +1,13 @@
 // Binds a server to its address, or says in one line what is in the way.
 
-import type { Server } from 'node:net'
 import { type Bind, printBind } from '../config/proxy/types.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
+import type { WireServer } from './relay/wire.ts'
 
 const BACKLOG = 4096
 
 /** Resolves when the server listens. Throws UserError naming the address, the setting and the cure. */
-export function listen(server: Server, bind: Bind, setting: string): Promise<void> {
+export function listen(server: WireServer, bind: Bind, setting: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException) => reject(explain(error, bind, setting))
     server.once('error', onError)

@@ -49,8 +49,7 @@ export class SuspendWatch implements PauseWatch {
   }
 
   /** Compares the clocks, unless that was done a moment ago. */
-  check(): void {
-    const nowMs = this.#options.clock.monotonicMs()
+  check(nowMs: number = this.#options.clock.monotonicMs()): void {
     if (nowMs - this.#askedAtMs < ASK_EVERY_MS) return
     this.#askedAtMs = nowMs
     const offsetMs = this.#bootMs() - nowMs

@@ -64,11 +64,14 @@ class RoutedPool implements Pool {
     this.#byAddress = new Map(config.servers.map(server => [addressOf(server), server]))
   }
 
-  choose({ tried, source }: Seeker): Choice {
+  choose(seeker: Seeker): Choice {
+    const { tried } = seeker
     const members = this.#members()
     if (members.length === 0) return this.#fallback(tried)
     const candidates = members.filter(({ name }) => !tried.has(name)).map(backend => this.#candidate(backend))
     const { balance } = this.#config
+    // A session's address costs a system call.
+    const source = balance.kind === 'source' ? seeker.source : undefined
     const draws = balance.kind === 'random' ? balance.draws : 0
     const randoms = Array.from({ length: draws }, () => this.#random())
     const { name, turns } = chooseNext(candidates, { kind: balance.kind, source, randoms }, this.#turns)

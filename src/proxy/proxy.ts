@@ -1,18 +1,9 @@
 // Puts the proxy's parts together and starts and stops them in order. Holds no rule of its own.
 
-import type { Registry } from 'prom-client'
-import {
-  type ListenerConfig,
-  type ProxyConfig,
-  printBinds,
-  type ServerOptions,
-} from '../config/proxy/types.ts'
+import { type ListenerConfig, printBinds, type ServerOptions } from '../config/proxy/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
-import type { PemFiles } from '../health/pem-files.ts'
 import type { ProbeTls, ProbeTlsNow } from '../health/probe.ts'
-import type { Clock } from '../platform/clock.ts'
 import { messageOf } from '../platform/errors.ts'
-import type { Logger } from '../platform/log.ts'
 import { registerGauges } from './admin/gauges.ts'
 import { AdminServer } from './admin/server.ts'
 import type { StatusParts } from './admin/status.ts'
@@ -31,29 +22,14 @@ import { Pinger } from './pinger.ts'
 import { createPool } from './pool.ts'
 import { createSpecs } from './pool-specs.ts'
 import { Probers } from './probers.ts'
+import type { ProxyParts } from './proxy-parts.ts'
 import { keepRegistered } from './registration.ts'
+import type { Wire } from './relay/wire.ts'
 import { Router } from './router.ts'
 import { Shedder } from './shedder.ts'
 import type { Source } from './source.ts'
-import { type ProxyVip, readStanding, type Standing } from './standing.ts'
+import { readStanding, type Standing } from './standing.ts'
 import { StaticSource } from './static-source.ts'
-
-export interface ProxyParts {
-  readonly config: ProxyConfig
-  readonly clock: Clock
-  readonly log: Logger
-  readonly registry: Registry
-  /** Present exactly when the configuration names etcd. */
-  readonly dcs: Dcs | undefined
-  readonly version: string
-  readonly pid: number
-  /** The process's limit of open files; undefined when it is not known. */
-  readonly descriptorsMax: number | undefined
-  /** Certificates and keys of the paths that the configuration names. */
-  readonly pem: PemFiles
-  /** The virtual addresses that this process may hold. */
-  readonly vip?: ProxyVip
-}
 
 /** Events about failures of this host: no more than one in this time. */
 const LOCAL_FAILURE_EVERY_MS = 10_000
@@ -305,7 +281,7 @@ export class ProxyServer {
   }
 
   #createListeners(): readonly Listener[] {
-    const { config, clock, registry, log, descriptorsMax } = this.#parts
+    const { config, clock, transport, registry, log, descriptorsMax } = this.#parts
     const cancels = new CancelKeys()
     const metrics = createProxyMetrics(registry)
     const limits = sessionLimits(config.listeners, descriptorsMax)
@@ -317,13 +293,14 @@ export class ProxyServer {
           config: listener,
           sessionsMax: limits.sessionsMax[index] ?? listener.connectionsMax,
           clock,
+          transport,
           cancels,
           metrics,
           pool: createPool(listener, this.#router, clock),
           events: this.#events,
           totals: this.#totals,
           hasPlace: () => this.#hasPlace(),
-          mayServe: client => this.#parts.vip?.mayServe(client.localAddress) ?? true,
+          mayServe: client => this.#mayServe(client),
           explain: () => this.#router.explain(listener),
           onRefused: (backend, why) => {
             log.debug(`${backend.name}: ${why}`, { backend: backend.name })
@@ -333,6 +310,12 @@ export class ProxyServer {
           onConnected: backend => this.#router.applyConnected(backend.name),
         }),
     )
+  }
+
+  /** Without virtual addresses the client's is not asked for: it costs a system call. */
+  #mayServe(client: Wire): boolean {
+    const { vip, config } = this.#parts
+    return vip === undefined || config.vips.length === 0 || vip.mayServe(client.endpoints().target)
   }
 
   #hasPlace(): boolean {
@@ -364,8 +347,9 @@ export class ProxyServer {
   }
 
   #statusParts(): StatusParts {
-    const { clock, config, version } = this.#parts
+    const { clock, config, version, transport } = this.#parts
     return {
+      relay: transport.kind,
       clock,
       version,
       name: config.name,

@@ -1,10 +1,10 @@
 // Tells a client why it gets no server, in a way that its driver understands.
 
-import type { Socket } from 'node:net'
 import type { Clock } from '../platform/clock.ts'
 import { type FatalError, printFatal } from './error-response.ts'
 import { sayFarewell } from './farewell.ts'
 import { Inlet } from './inlet.ts'
+import type { ClosedListener, Wire } from './relay/wire.ts'
 import type { FirstPacket } from './startup.ts'
 
 /** A client that was told `N` sends its next packet within this time or is closed. */
@@ -15,12 +15,14 @@ const NO_ENCRYPTION = Buffer.from('N')
 
 export interface RefusalOptions {
   readonly clock: Clock
-  readonly client: Socket
+  readonly client: Wire
   /** What the client sent first; its bytes have been read. */
   readonly first: FirstPacket
   readonly error: FatalError
   /** May a client that asked for encryption be answered in clear text? Otherwise it is just closed. */
   readonly plainErrors: boolean
+  /** Told when the client is gone. */
+  readonly next: ClosedListener
 }
 
 /** Sends the error and closes. Never leaves the socket open longer than a few seconds. */
@@ -29,31 +31,31 @@ export function refuse(options: RefusalOptions): void {
 }
 
 function refuseStep(options: RefusalOptions, packet: FirstPacket, requestsLeft: number): void {
-  const { clock, client, error, plainErrors } = options
+  const { clock, client: wire, error, plainErrors, next } = options
   if (packet.kind === 'startup' || packet.kind === 'garbage') {
-    sayFarewell(clock, client, printFatal(error))
+    sayFarewell({ clock, wire, lastWords: printFatal(error), next })
     return
   }
   const asksForEncryption = packet.kind === 'ssl-request' || packet.kind === 'gss-request'
   if (!asksForEncryption || !plainErrors || requestsLeft === 0) {
-    sayFarewell(clock, client, undefined)
+    sayFarewell({ clock, wire, next })
     return
   }
-  client.write(NO_ENCRYPTION)
-  const inlet = new Inlet(client, {
-    onPacket: next => {
+  const timer = clock.setTimer(NEXT_PACKET_MS, () => {
+    inlet.release()
+    sayFarewell({ clock, wire, next })
+  })
+  const inlet = new Inlet(wire, {
+    onPacket: second => {
       timer.cancel()
       inlet.release()
-      refuseStep(options, next, requestsLeft - 1)
+      refuseStep(options, second, requestsLeft - 1)
     },
     onGone: () => {
       timer.cancel()
-      client.destroy()
+      wire.destroy()
     },
+    onClosed: () => next.onClosed(),
   })
-  const timer = clock.setTimer(NEXT_PACKET_MS, () => {
-    inlet.release()
-    sayFarewell(clock, client, undefined)
-  })
-  client.resume()
+  wire.write(NO_ENCRYPTION)
 }

@@ -6,6 +6,7 @@ import type { Backend } from './backend.ts'
 import type { CancelKeys } from './cancel.ts'
 import type { HoldQueue } from './hold.ts'
 import type { Choice, Seeker } from './pool.ts'
+import type { Transport } from './relay/wire.ts'
 import type { Session } from './session.ts'
 
 /** What is said of the server that a session goes to. */
@@ -13,6 +14,8 @@ export type Way = Pick<ServerOptions, 'sendProxy' | 'source'>
 
 export interface SessionHost {
   readonly clock: Clock
+  /** How connections to servers are made. */
+  readonly transport: Transport
   readonly listener: string
   readonly timeouts: SessionTimeouts
   readonly plainErrors: boolean

@@ -1,20 +1,21 @@
 // One client from accept to close: first packet, a backend or a place in the queue, the relay, the last words.
 // Each session holds one slot of its listener until it drains, and gives it back exactly once.
 
-import type { Socket } from 'node:net'
 import type { Timer } from '../platform/clock.ts'
 import type { Backend, CutReason, Cuttable, Gate } from './backend.ts'
-import { type ConnectFailure, type Connecting, connectTo } from './connect.ts'
+import { type ConnectFailure, type Connecting, type ConnectListener, connectTo } from './connect.ts'
 import { type FatalError, printFatal, sqlState } from './error-response.ts'
 import { sayFarewell } from './farewell.ts'
 import type { HoldQueue } from './hold.ts'
-import { IdleWatch } from './idle-watch.ts'
-import { endpointsOf, Inlet } from './inlet.ts'
-import { cutError, idleError, serversFull, unavailable } from './last-words.ts'
+import { type IdleWatch, watchIdle } from './idle-watch.ts'
+import { Inlet, type InletListener } from './inlet.ts'
+import { cutError, serversFull, unavailable } from './last-words.ts'
+import type { Seeker } from './pool.ts'
 import { type Endpoints, printProxyHeader } from './proxy-protocol.ts'
 import { refuse } from './refusal.ts'
-import { NetRelay } from './relay/net.ts'
-import type { Relay, RelayCounters, RelayEnd } from './relay/relay.ts'
+import type { HalfClose, Relay, RelayCounters, RelayEnd, RelayListener } from './relay/relay.ts'
+import type { Wire } from './relay/wire.ts'
+import { WireRelay } from './relay/wire-relay.ts'
 import type { SessionHost } from './session-host.ts'
 import { SessionStart } from './session-start.ts'
 import { checkStep, type SessionState } from './session-state.ts'
@@ -25,17 +26,19 @@ const RETRY_MS_MAX = 1000
 /** After a failure of this host. */
 const LOCAL_RETRY_MS = 100
 
-export class Session implements Cuttable {
+export class Session implements Cuttable, Seeker, InletListener, ConnectListener, RelayListener {
   readonly id: number
   readonly #host: SessionHost
-  readonly #client: Socket
+  readonly #client: Wire
   readonly #inlet: Inlet
-  readonly #tried = new Set<string>()
+  /** Servers that did not take it. */
+  readonly tried = new Set<string>()
   #state: SessionState = 'startup'
   #startupTimer: Timer | undefined
   #retryTimer: Timer | undefined
   #idle: IdleWatch | undefined
-  #endpoints: Endpoints
+  /** From a PROXY header where there is one. */
+  #endpoints: Endpoints | undefined
   #first: FirstPacket | undefined
   #heldSinceMs: number | undefined
   #failures = 0
@@ -47,26 +50,12 @@ export class Session implements Cuttable {
   #relay: Relay | undefined
   #why: string | undefined
 
-  constructor(id: number, client: Socket, host: SessionHost) {
+  constructor(id: number, client: Wire, host: SessionHost) {
     this.id = id
     this.#client = client
     this.#host = host
-    this.#endpoints = endpointsOf(client)
-    client.on('error', () => {})
-    client.once('close', () => {
-      if (this.#relay === undefined) this.#close('client-closed')
-    })
-    this.#startupTimer = host.clock.setTimer(host.timeouts.loginMs, () => this.#onLate())
-    this.#inlet = new Inlet(
-      client,
-      {
-        onPacket: packet => this.#onPacket(packet),
-        onGone: () => this.#onGone(),
-        onHeader: endpoints => this.#onHeader(endpoints),
-        onNoHeader: () => this.#closeNow('no-proxy-header'),
-      },
-      host.acceptsProxy,
-    )
+    this.#startupTimer = host.clock.setTimer(host.timeouts.loginMs, () => this.#closeNow('startup-timeout'))
+    this.#inlet = new Inlet(client, this, host.acceptsProxy)
   }
 
   get state(): SessionState {
@@ -79,7 +68,7 @@ export class Session implements Cuttable {
 
   /** The client's address, from a PROXY header where there is one. */
   get source(): string {
-    return this.#endpoints.source
+    return this.#addresses().source
   }
 
   get backend(): Backend | undefined {
@@ -157,14 +146,18 @@ export class Session implements Cuttable {
     if (next === 'draining') this.#host.onDraining(this)
   }
 
-  #onHeader(endpoints: Endpoints | undefined): boolean {
+  onHeader(endpoints: Endpoints | undefined): boolean {
     if (endpoints !== undefined) this.#endpoints = endpoints
-    if (this.#host.admits(this.#endpoints.source)) return true
+    if (this.#host.admits(this.source)) return true
     this.#closeNow('denied')
     return false
   }
 
-  #onPacket(packet: FirstPacket): void {
+  onNoHeader(): void {
+    this.#closeNow('no-proxy-header')
+  }
+
+  onPacket(packet: FirstPacket): void {
     this.#startupTimer?.cancel()
     this.#first = packet
     if (packet.kind === 'cancel') {
@@ -176,10 +169,6 @@ export class Session implements Cuttable {
     }
   }
 
-  #onLate(): void {
-    this.#closeNow('startup-timeout')
-  }
-
   /** Closes a client that gets no word. */
   #closeNow(why: string): void {
     if (this.#state !== 'startup') return
@@ -187,11 +176,15 @@ export class Session implements Cuttable {
     this.#startupTimer?.cancel()
     this.#to('draining')
     this.#inlet.release()
-    sayFarewell(this.#host.clock, this.#client, undefined)
+    this.#farewell()
+  }
+
+  #farewell(): void {
+    sayFarewell({ clock: this.#host.clock, wire: this.#client, next: this })
   }
 
   /** The client hung up before it had a server: its place and its connection attempt are given up. */
-  #onGone(): void {
+  onGone(): void {
     this.#why ??= 'client-closed'
     this.#abortConnect()
     this.#leaveQueues()
@@ -203,10 +196,7 @@ export class Session implements Cuttable {
     this.#to('draining')
     this.#inlet.release()
     // `cancel` never rejects. The client waits for our close to know that its request was delivered.
-    void this.#host.cancel(processId, secret, this.#endpoints.source).then(() => {
-      sayFarewell(this.#host.clock, this.#client, undefined)
-    })
-    this.#client.resume()
+    void this.#host.cancel(processId, secret, this.source).then(() => this.#farewell())
   }
 
   #seek(): void {
@@ -215,7 +205,7 @@ export class Session implements Cuttable {
 
   #wait(queue: HoldQueue<Session>): void {
     if (this.#state !== 'held') this.#to('held')
-    this.#tried.clear()
+    this.tried.clear()
     const { clock } = this.#host
     if (this.#heldSinceMs === undefined) {
       this.#heldSinceMs = clock.monotonicMs()
@@ -232,17 +222,16 @@ export class Session implements Cuttable {
     this.#gate = backend.gate
     this.#isFallback = isFallback
     backend.join(this)
-    const { clock, timeouts, keepAliveMs } = this.#host
+    const { clock, transport, timeouts, keepAliveMs } = this.#host
     const { source } = this.#host.wayTo(backend)
     const { connectMs: timeoutMs, serverUnackedMs: unackedMs } = timeouts
     const options = { timeoutMs, source, keepAliveMs, unackedMs }
-    this.#connecting = connectTo(clock, backend.address, options, {
-      onConnected: server => this.#stream(backend, server),
-      onFailed: failure => this.#onConnectFailed(backend, failure),
-    })
+    this.#connecting = connectTo(clock, transport, backend.address, options, this)
   }
 
-  #onConnectFailed(backend: Backend, { why, isEvidence }: ConnectFailure): void {
+  onFailed({ why, isEvidence }: ConnectFailure): void {
+    const backend = this.#backend
+    if (backend === undefined) return
     this.#abortConnect()
     this.#failures += 1
     this.#to('held')
@@ -252,7 +241,7 @@ export class Session implements Cuttable {
       return
     }
     backend.connectFailuresTotal += 1
-    this.#tried.add(backend.name)
+    this.tried.add(backend.name)
     this.#host.onRefused(backend, why)
     const { retries, hold, timeouts } = this.#host
     // Those who may wait in the queue are woken from there; the others have their attempts.
@@ -272,7 +261,7 @@ export class Session implements Cuttable {
     }
     this.#retryTimer = clock.setTimer(delayMs, () => {
       if (this.#state !== 'held') return
-      this.#tried.clear()
+      this.tried.clear()
       this.#connectOr(isFull => {
         this.#failures += 1
         if (hold.holdMs > 0 || isFull) this.#seek()
@@ -282,7 +271,7 @@ export class Session implements Cuttable {
   }
 
   #connectOr(otherwise: (isFull: boolean) => void): void {
-    const choice = this.#host.choose({ tried: this.#tried, source: this.#endpoints.source })
+    const choice = this.#host.choose(this)
     if (choice.kind === 'backend') this.#connect(choice.backend, choice.isFallback)
     else otherwise(choice.kind === 'full')
   }
@@ -304,11 +293,12 @@ export class Session implements Cuttable {
     this.#host.queue.leave(this)
   }
 
-  #stream(backend: Backend, server: Socket): void {
+  onConnected(server: Wire): void {
     this.#connecting = undefined
+    const backend = this.#backend
     const first = this.#first
     const gate = this.#gate
-    if (first === undefined || gate === undefined || !gate.isOpen()) {
+    if (backend === undefined || first === undefined || gate === undefined || !gate.isOpen()) {
       server.destroy()
       this.#leaveBackend()
       this.#wait(this.#host.hold)
@@ -320,36 +310,31 @@ export class Session implements Cuttable {
     const early = this.#inlet.release()
     const { clock, timeouts } = this.#host
     const { sendProxy } = this.#host.wayTo(backend)
-    if (sendProxy !== undefined) server.write(printProxyHeader(sendProxy, this.#endpoints))
+    if (sendProxy !== undefined) server.write(printProxyHeader(sendProxy, this.#addresses()))
     this.#start = new SessionStart(first, early, this.#host, backend)
-    const relay = new NetRelay(clock, {
+    const options = {
+      clock,
       client: this.#client,
       server,
       passage: gate,
       observer: this.#start,
-      monotonicMs: () => clock.monotonicMs(),
-      onHalfClosed: why => {
-        this.#why ??= why
-        this.#idle?.onHalfClosed()
-      },
-      onEnding: why => this.#onEnding(why),
-      onClosed: () => this.#close('client-closed'),
-    })
+      listener: this,
+    }
+    const relay = new WireRelay(options)
     this.#relay = relay
-    this.#idle = new IdleWatch(
-      clock,
-      timeouts,
-      () => relay.counters().lastActivityMs,
-      (why, limitMs) => {
-        this.#why = why
-        relay.close('cut', printFatal(idleError(limitMs)))
-      },
-    )
+    this.#idle = watchIdle(clock, timeouts, relay, why => {
+      this.#why = why
+    })
     relay.start(early)
   }
 
+  onHalfClosed(why: HalfClose): void {
+    this.#why ??= why
+    this.#idle?.onHalfClosed()
+  }
+
   /** Not called for half-closed sessions: their server process lives on and can still be cut. */
-  #onEnding(why: RelayEnd): void {
+  onEnding(why: RelayEnd): void {
     if (why !== 'cut') this.#why = why
     this.#idle?.stop()
     this.#to('draining')
@@ -359,6 +344,20 @@ export class Session implements Cuttable {
       const detail = `server ${this.#backend?.name ?? ''} answered as a standby`
       this.#relay?.close('cut', printFatal(unavailable(detail)))
     }
+  }
+
+  onRelayClosed(): void {
+    this.#close('client-closed')
+  }
+
+  /** The client is gone; while a relay has it, the relay's own end counts. */
+  onClosed(): void {
+    if (this.#relay === undefined) this.#close('client-closed')
+  }
+
+  #addresses(): Endpoints {
+    this.#endpoints ??= this.#client.endpoints()
+    return this.#endpoints
   }
 
   #gateError(): FatalError {
@@ -383,8 +382,8 @@ export class Session implements Cuttable {
     this.#inlet.release()
     const first = this.#first
     const isSilent = closesSilently && (why === 'no-backend' || why === 'queue-timeout')
-    if (first === undefined || isSilent) sayFarewell(clock, this.#client, undefined)
-    else refuse({ clock, client: this.#client, first, error, plainErrors })
+    if (first === undefined || isSilent) this.#farewell()
+    else refuse({ clock, client: this.#client, first, error, plainErrors, next: this })
   }
 
   #close(why: string): void {

@@ -17,11 +17,16 @@ export function prepareUserTimeout(): void {
   )
 }
 
-/** Sets it on a connected socket; does nothing for undefined, or for a socket that has closed. */
-export function setUserTimeout(socket: Socket, unackedMs: number | undefined): void {
+/** A connection's handle, as far as it is asked here. */
+export interface WithDescriptor {
+  readonly fd?: number
+}
+
+/** Sets it on a connected handle; does nothing for undefined, or for a connection that has closed. */
+export function setUserTimeout(handle: WithDescriptor | undefined, unackedMs: number | undefined): void {
   if (unackedMs === undefined || optionalNativeLibrary() === undefined) return
-  const descriptor = descriptorOf(socket)
-  if (descriptor === undefined) return
+  const { fd: descriptor = -1 } = handle ?? {}
+  if (descriptor < 0) return
   prepareUserTimeout()
   const value = Buffer.alloc(4)
   value.writeUInt32LE(unackedMs)
@@ -29,7 +34,7 @@ export function setUserTimeout(socket: Socket, unackedMs: number | undefined): v
 }
 
 /** Not part of Node's documented interface, but of every version so far; missing, nothing is set. */
-function descriptorOf(socket: Socket): number | undefined {
-  const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } | null }
-  return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined
+export function handleOf(socket: Socket): WithDescriptor | undefined {
+  const { _handle: handle } = socket as unknown as { readonly _handle?: WithDescriptor | null }
+  return handle ?? undefined
 }

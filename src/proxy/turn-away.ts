@@ -1,12 +1,13 @@
 // Clients beyond a limit: they are told so, a bounded number at a time; the rest is just closed. Cancel requests are
 // still carried: a server takes them beyond its own limit, too, and they are how a full server gets room.
 
-import type { Socket } from 'node:net'
 import type { Clock } from '../platform/clock.ts'
 import { type FatalError, sqlState } from './error-response.ts'
 import { sayFarewell } from './farewell.ts'
 import { Inlet } from './inlet.ts'
 import { refuse } from './refusal.ts'
+import type { ClosedListener, Wire } from './relay/wire.ts'
+import type { FirstPacket } from './startup.ts'
 
 /** Clients that may be told at the same time; more are just closed. */
 export const REFUSALS_MAX = 64
@@ -43,9 +44,9 @@ export class TurnAway {
     if (taken < max * FREE_AGAIN) this.#isFull = false
   }
 
-  take(client: Socket): void {
+  /** The client must not read yet. */
+  take(client: Wire): void {
     this.#tell()
-    client.on('error', () => {})
     if (this.#refusals >= REFUSALS_MAX) {
       client.destroy()
       return
@@ -53,23 +54,26 @@ export class TurnAway {
     this.#refusals += 1
     const { clock, acceptsProxy } = this.#options
     const timer = clock.setTimer(PACKET_MS, () => client.destroy())
-    client.once('close', () => {
-      timer.cancel()
-      this.#refusals -= 1
-    })
-    let source = client.remoteAddress ?? ''
+    const next = {
+      onClosed: () => {
+        timer.cancel()
+        this.#refusals -= 1
+      },
+    }
+    let told: string | undefined
     const inlet = new Inlet(
       client,
       {
+        ...next,
         onPacket: first => {
           timer.cancel()
           inlet.release()
-          this.#answer(client, first, source)
+          this.#answer(client, first, told, next)
         },
         onGone: () => client.destroy(),
         onHeader: endpoints => {
-          source = endpoints?.source ?? source
-          if (this.#options.admits(source)) return true
+          told = endpoints?.source
+          if (this.#options.admits(told ?? client.endpoints().source)) return true
           client.destroy()
           return false
         },
@@ -79,11 +83,12 @@ export class TurnAway {
     )
   }
 
-  #answer(client: Socket, first: Parameters<typeof refuse>[0]['first'], source: string): void {
+  /** `told`: the source of a PROXY header; undefined: the client came itself. */
+  #answer(wire: Wire, first: FirstPacket, told: string | undefined, next: ClosedListener): void {
     const { clock, plainErrors, cancel, detail } = this.#options
     if (first.kind === 'cancel') {
-      void cancel(first.processId, first.secret, source).then(() => sayFarewell(clock, client, undefined))
-      client.resume()
+      const source = told ?? wire.endpoints().source
+      void cancel(first.processId, first.secret, source).then(() => sayFarewell({ clock, wire, next }))
       return
     }
     const error: FatalError = {
@@ -91,7 +96,7 @@ export class TurnAway {
       message: 'sorry, too many clients already',
       detail: detail(),
     }
-    refuse({ clock, client, first, error, plainErrors })
+    refuse({ clock, client: wire, first, error, plainErrors, next })
   }
 
   #tell(): void {

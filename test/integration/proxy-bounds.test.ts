@@ -2,17 +2,20 @@
 
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { connect } from 'node:net'
 import test from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { defaultListener } from '../../src/config/proxy/defaults.ts'
+import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { DISMISSED_MAX } from '../../src/proxy/dismissal.ts'
 import { LINGER_MS } from '../../src/proxy/farewell.ts'
+import type { Wire } from '../../src/proxy/relay/wire.ts'
 import { TurnAway } from '../../src/proxy/turn-away.ts'
 import { cancelRequest } from '../unit/proxy/bytes.ts'
-import { played, rig, secret, untilEmpty } from './proxy-listener-rig.ts'
-import { dial, type Watched } from './proxy-wire.ts'
+import { inState, played, rig, secret, untilEmpty } from './proxy-listener-rig.ts'
+import { dial, Watched } from './proxy-wire.ts'
+import { transports } from './relay-rig.ts'
 
 test('a host that goes on failing: its client is told when its time is up', async t => {
   const made = await rig(t, { holdMs: 500, way: { source: '203.0.113.1' } })
@@ -26,61 +29,82 @@ test('a host that goes on failing: its client is told when its time is up', asyn
   assert.deepEqual([made.ended, made.refused], [['no-backend'], []])
 })
 
-test('clients that are not let in and do not leave are few at a time, however many come', async t => {
-  const access = {
-    ...defaultListener.access,
-    rules: [{ action: 'reject', ranges: undefined, negated: false }],
-  } as const
-  const made = await rig(t, { config: { access } })
-  const count = 3 * DISMISSED_MAX
-  const before = (await readdir('/proc/self/fd')).length
-  const beganMs = performance.now()
-  const clients: Watched[] = []
-  for (let from = 0; from < count; from += 50) {
-    const some = await Promise.all(Array.from({ length: 50 }, () => dial(made.address)))
-    clients.push(...some)
-  }
-  t.after(() => {
-    for (const { socket } of clients) socket.destroy()
+for (const transport of transports)
+  test(`clients that are not let in and do not leave are few at a time, however many come: ${transport.kind}`, async t => {
+    const access = {
+      ...defaultListener.access,
+      rules: [{ action: 'reject', ranges: undefined, negated: false }],
+    } as const
+    const made = await rig(t, { transport, config: { access } })
+    const count = 3 * DISMISSED_MAX
+    const before = (await readdir('/proc/self/fd')).length
+    const beganMs = performance.now()
+    const clients: Watched[] = []
+    for (let from = 0; from < count; from += 50) {
+      const some = await Promise.all(Array.from({ length: 50 }, () => dial(made.address)))
+      clients.push(...some)
+    }
+    t.after(() => {
+      for (const { socket } of clients) socket.destroy()
+    })
+    await Promise.all(clients.map(client => client.untilEnd()))
+    const tookMs = performance.now() - beganMs
+    const held = (await readdir('/proc/self/fd')).length - before
+    const gone = clients.filter(({ socket }) => socket.destroyed).length
+    t.diagnostic(
+      `${held} descriptors for ${count} clients, ${gone} of them gone, after ${tookMs.toFixed(0)} ms`,
+    )
+    assert.equal(made.listener.deniedTotal, count)
+    // Each client of ours has one; whoever the proxy has not let go of has another.
+    assert.ok(held <= count - gone + DISMISSED_MAX + 10, `${held} descriptors`)
+    await sleep(LINGER_MS)
   })
-  await Promise.all(clients.map(client => client.untilEnd()))
-  const tookMs = performance.now() - beganMs
-  const held = (await readdir('/proc/self/fd')).length - before
-  const gone = clients.filter(({ socket }) => socket.destroyed).length
-  t.diagnostic(
-    `${held} descriptors for ${count} clients, ${gone} of them gone, after ${tookMs.toFixed(0)} ms`,
-  )
-  assert.equal(made.listener.deniedTotal, count)
-  // Each client of ours has one; whoever the proxy has not let go of has another.
-  assert.ok(held <= count - gone + DISMISSED_MAX + 10, `${held} descriptors`)
-  await sleep(LINGER_MS)
-})
 
-test('beyond the limit a cancel request counts for the client of its PROXY header, not for the balancer', async t => {
-  const seen: string[] = []
-  const away = new TurnAway({
-    clock: realClock,
-    plainErrors: false,
-    acceptsProxy: true,
-    detail: () => '',
-    admits: source => source !== '10.0.0.9',
-    cancel: (_processId, _secret, source) => {
-      seen.push(source)
-      return Promise.resolve()
-    },
-    onFull: () => {},
+for (const transport of transports)
+  test(`beyond the limit a cancel request counts for the client of its PROXY header, not for the balancer: ${transport.kind}`, async t => {
+    const seen: string[] = []
+    const away = new TurnAway({
+      clock: realClock,
+      plainErrors: false,
+      acceptsProxy: true,
+      detail: () => '',
+      admits: source => source !== '10.0.0.9',
+      cancel: (_processId, _secret, source) => {
+        seen.push(source)
+        return Promise.resolve()
+      },
+      onFull: () => {},
+    })
+    const server = transport.createServer({ keepAliveMs: undefined }, wire => away.take(wire))
+    await new Promise<void>(resolve => void server.listen(0, '127.0.0.1', resolve))
+    t.after(() => server.close())
+    const bound = server.address()
+    assert.ok(bound !== null && typeof bound === 'object')
+    for (const source of ['10.0.0.7', '10.0.0.9', '10.0.0.8']) {
+      const client = await dial({ host: '127.0.0.1', port: bound.port })
+      client.socket.write(`PROXY TCP4 ${source} 10.0.0.1 40000 5000\r\n`)
+      client.socket.write(cancelRequest(42, secret))
+      await client.untilEnd()
+      client.socket.destroy()
+    }
+    assert.deepEqual(seen, ['10.0.0.7', '10.0.0.8'])
   })
-  const server = createServer({ allowHalfOpen: true }, socket => away.take(socket))
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => server.close())
-  const bound = server.address()
-  assert.ok(bound !== null && typeof bound === 'object')
-  for (const source of ['10.0.0.7', '10.0.0.9', '10.0.0.8']) {
-    const client = await dial({ host: '127.0.0.1', port: bound.port })
-    client.socket.write(`PROXY TCP4 ${source} 10.0.0.1 40000 5000\r\n`)
-    client.socket.write(cancelRequest(42, secret))
-    await client.untilEnd()
-    client.socket.destroy()
-  }
-  assert.deepEqual(seen, ['10.0.0.7', '10.0.0.8'])
-})
+
+for (const transport of transports)
+  test(`a client of an address that this host holds no more is reset and takes nothing: ${transport.kind}`, async t => {
+    const asked: string[] = []
+    const mayServe = (wire: Wire) => {
+      asked.push(wire.endpoints().target)
+      return asked.length > 1
+    }
+    const made = await rig(t, { transport, mayServe })
+    // Not `dial`: the reset may be there before the connection is told.
+    const late = new Watched(connect(made.address))
+    await waitFor('the reset', { withinMs: 20_000, everyMs: 5 }, () => late.errors.length > 0)
+    assert.deepEqual([late.errors, late.bytes, made.listener.acceptedTotal], [['ECONNRESET'], 0, 0])
+    const next = await made.connect()
+    await inState(made, 'held', 1)
+    assert.deepEqual(asked, [made.address.host, made.address.host])
+    next.socket.destroy()
+    await untilEmpty(made)
+  })

@@ -9,8 +9,13 @@ import { CancelKeys } from '../../src/proxy/cancel.ts'
 import { Listener } from '../../src/proxy/listener.ts'
 import type { SessionTotals } from '../../src/proxy/outage.ts'
 import type { Pool } from '../../src/proxy/pool.ts'
+import type { Transport, Wire } from '../../src/proxy/relay/wire.ts'
 import { authOk, keyData, parameter, ready, startup } from '../unit/proxy/bytes.ts'
 import { Stage, startSession, type Watched } from './proxy-wire.ts'
+import { transports } from './relay-rig.ts'
+
+const wantedRelay = process.env['PGHERD_TEST_RELAY'] ?? 'handle'
+const usual = transports.find(({ kind }) => kind === wantedRelay)
 
 export const secret = Buffer.from('0badcafe', 'hex')
 export const greeting = Buffer.concat([
@@ -50,6 +55,10 @@ interface Changes {
   readonly plainErrors?: boolean
   readonly afterHold?: 'error' | 'close'
   readonly config?: Partial<ListenerConfig>
+  /** What carries the sessions; default: the handles, as in a proxy, or what PGHERD_TEST_RELAY says. */
+  readonly transport?: Transport
+  /** Default: every client. */
+  readonly mayServe?: (client: Wire) => boolean
   /** Default: the real one. */
   readonly clock?: Clock
   /** How connections to servers are made. */
@@ -70,6 +79,8 @@ export interface Rig {
 }
 
 export async function rig(t: TestContext, changes: Changes = {}): Promise<Rig> {
+  const transport = changes.transport ?? usual
+  if (transport === undefined) throw new Error(`PGHERD_TEST_RELAY: ${wantedRelay}`)
   const ended: string[] = []
   const said: string[] = []
   const refused: string[] = []
@@ -89,6 +100,7 @@ export async function rig(t: TestContext, changes: Changes = {}): Promise<Rig> {
     },
     sessionsMax: changes.sessionsMax ?? 100,
     clock: changes.clock ?? realClock,
+    transport,
     pool: {
       choose: ({ tried }) => {
         const backend = made.backends.find(one => !tried.has(one.name))
@@ -116,7 +128,7 @@ export async function rig(t: TestContext, changes: Changes = {}): Promise<Rig> {
       ended: (_listener, why) => void ended.push(why),
     },
     totals,
-    mayServe: () => true,
+    mayServe: changes.mayServe ?? (() => true),
     hasPlace: () => true,
     onLocalFailure: why => void said.push(why),
     onConnected: () => {},

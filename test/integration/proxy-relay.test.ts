@@ -1,83 +1,18 @@
-// The relay on real sockets: half-close, resets, back-pressure, cuts.
+// The relay on real sockets, over both kinds of wires: half-close, resets, back-pressure, cuts.
 
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
-import test, { type TestContext } from 'node:test'
+import test, { describe } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { Gate } from '../../src/proxy/backend.ts'
 import { printFatal, sqlState } from '../../src/proxy/error-response.ts'
-import { NetRelay } from '../../src/proxy/relay/net.ts'
-import type { Observer, Passage, RelayEnd } from '../../src/proxy/relay/relay.ts'
 import { message, ready } from '../unit/proxy/bytes.ts'
-import { dial, Stage, sqlStateOf, type Watched } from './proxy-wire.ts'
+import { sqlStateOf } from './proxy-wire.ts'
+import { clear, type Rig, rig, transports } from './relay-rig.ts'
 
 const fatal = printFatal({ code: sqlState.adminShutdown, message: 'cut' })
-
-/** Nothing to see: the stream is clear text from its first byte. */
-const clear: Observer = {
-  fromClient: () => {},
-  fromServer: () => true,
-  isOver: () => true,
-  isAtBoundary: () => false,
-  isClear: () => true,
-}
-
-interface Rig {
-  readonly relay: NetRelay
-  readonly client: Watched
-  readonly server: Watched
-  readonly gate: { isShut: boolean }
-  readonly ended: RelayEnd[]
-  readonly keptBytes: () => number
-  closed: number
-}
-
-/** client <-> relay <-> server, all in this process. */
-async function rig(
-  t: TestContext,
-  early = Buffer.alloc(0),
-  observer = clear,
-  passage?: Passage,
-): Promise<Rig> {
-  const stage = await Stage.open()
-  const front = createServer({ allowHalfOpen: true, noDelay: true })
-  await new Promise<void>(resolve => front.listen(0, '127.0.0.1', resolve))
-  const accepted = new Promise<Socket>(resolve => front.once('connection', resolve))
-  const { port } = front.address() as AddressInfo
-  const client = await dial({ host: '127.0.0.1', port })
-  const backend = connect({ ...stage.address, allowHalfOpen: true, noDelay: true })
-  const server = await stage.guest(0)
-  const gate = { isShut: false }
-  const ended: RelayEnd[] = []
-  const made = { closed: 0 }
-  const near = await accepted
-  front.close()
-  near.on('error', () => {})
-  backend.on('error', () => {})
-  const relay = new NetRelay(realClock, {
-    client: near,
-    server: backend,
-    passage: passage ?? { isOpen: () => !gate.isShut },
-    observer,
-    monotonicMs: () => realClock.monotonicMs(),
-    onHalfClosed: () => {},
-    onEnding: why => void ended.push(why),
-    onClosed: () => {
-      made.closed += 1
-    },
-  })
-  relay.start(early)
-  t.after(() => {
-    stage.close()
-    for (const socket of [client.socket, near, backend]) socket.destroy()
-  })
-  const keptBytes = () =>
-    near.writableLength + near.readableLength + backend.writableLength + backend.readableLength
-  return Object.assign(made, { relay, client, server, gate, ended, keptBytes })
-}
 
 async function untilClosed(made: Rig): Promise<void> {
   await waitFor('both sockets to be closed', { withinMs: 20_000, everyMs: 5 }, () => made.closed > 0)
@@ -85,221 +20,222 @@ async function untilClosed(made: Rig): Promise<void> {
   assert.equal(made.closed, 1)
 }
 
-test('bytes pass both ways, early ones first, and are counted', async t => {
-  const made = await rig(t, Buffer.from('early '))
-  made.client.socket.write('late')
-  await made.server.untilText('early late')
-  made.server.socket.write('answer')
-  await made.client.untilText('answer')
-  const { toServerBytes, toClientBytes } = made.relay.counters()
-  assert.deepEqual([toServerBytes, toClientBytes], [10, 6])
-})
+for (const transport of transports)
+  describe(transport.kind, () => {
+    test('bytes pass both ways, early ones first, and are counted', async t => {
+      const made = await rig(t, transport, { early: Buffer.from('early ') })
+      made.client.socket.write('late')
+      await made.server.untilText('early late')
+      made.server.socket.write('answer')
+      await made.client.untilText('answer')
+      const { toServerBytes, toClientBytes } = made.relay.counters()
+      assert.deepEqual([toServerBytes, toClientBytes], [10, 6])
+    })
 
-test('a client that closes its half still gets the answer', async t => {
-  const made = await rig(t)
-  made.client.socket.end('last question')
-  await made.server.until('the end', () => made.server.ends === 1)
-  made.server.socket.write('answer after the end')
-  await made.client.untilText('answer after the end')
-  assert.equal(made.closed, 0)
-  made.server.socket.end()
-  await untilClosed(made)
-  assert.deepEqual([made.client.ends, made.client.errors, made.ended], [1, [], []])
-})
+    test('a client that closes its half still gets the answer', async t => {
+      const made = await rig(t, transport)
+      made.client.socket.end('last question')
+      await made.server.until('the end', () => made.server.ends === 1)
+      made.server.socket.write('answer after the end')
+      await made.client.untilText('answer after the end')
+      assert.equal(made.closed, 0)
+      made.server.socket.end()
+      await untilClosed(made)
+      assert.deepEqual([made.client.ends, made.client.errors, made.ended], [1, [], []])
+    })
 
-test('a server that closes its half still gets what the client sends', async t => {
-  const made = await rig(t)
-  made.server.socket.end('goodbye')
-  await made.client.until('the end', () => made.client.ends === 1)
-  assert.equal(made.client.text, 'goodbye')
-  made.client.socket.end('still talking')
-  await made.server.untilText('still talking')
-  await untilClosed(made)
-  assert.deepEqual([made.server.errors, made.client.errors], [[], []])
-})
+    test('a server that closes its half still gets what the client sends', async t => {
+      const made = await rig(t, transport)
+      made.server.socket.end('goodbye')
+      await made.client.until('the end', () => made.client.ends === 1)
+      assert.equal(made.client.text, 'goodbye')
+      made.client.socket.end('still talking')
+      await made.server.untilText('still talking')
+      await untilClosed(made)
+      assert.deepEqual([made.server.errors, made.client.errors], [[], []])
+    })
 
-test("a client's reset is a reset for the server, at once", async t => {
-  const made = await rig(t)
-  made.client.socket.write('x')
-  await made.server.untilText('x')
-  made.client.socket.resetAndDestroy()
-  await made.server.until('a reset', () => made.server.errors.length > 0)
-  assert.deepEqual(made.server.errors, ['ECONNRESET'])
-  await untilClosed(made)
-  assert.deepEqual(made.ended, ['client-reset'])
-})
+    test("a client's reset is a reset for the server, at once", async t => {
+      const made = await rig(t, transport)
+      made.client.socket.write('x')
+      await made.server.untilText('x')
+      made.client.socket.resetAndDestroy()
+      await made.server.until('a reset', () => made.server.errors.length > 0)
+      assert.deepEqual(made.server.errors, ['ECONNRESET'])
+      await untilClosed(made)
+      assert.deepEqual(made.ended, ['client-reset'])
+    })
 
-test("a server's reset is an orderly end for the client, which first gets all that was read", async t => {
-  const made = await rig(t)
-  const farewell = Buffer.concat([randomBytes(100_000), fatal])
-  made.server.socket.write(farewell)
-  await made.client.until('all of it', () => made.client.bytes === farewell.length)
-  made.server.socket.resetAndDestroy()
-  await made.client.until('the end', () => made.client.ends === 1)
-  made.client.socket.end()
-  await untilClosed(made)
-  assert.deepEqual(made.client.errors, [])
-  assert.ok(made.client.received.equals(farewell))
-  assert.deepEqual(made.ended, ['server-reset'])
-})
+    test("a server's reset is an orderly end for the client, which first gets all that was read", async t => {
+      const made = await rig(t, transport)
+      const farewell = Buffer.concat([randomBytes(100_000), fatal])
+      made.server.socket.write(farewell)
+      await made.client.until('all of it', () => made.client.bytes === farewell.length)
+      made.server.socket.resetAndDestroy()
+      await made.client.until('the end', () => made.client.ends === 1)
+      made.client.socket.end()
+      await untilClosed(made)
+      assert.deepEqual(made.client.errors, [])
+      assert.ok(made.client.received.equals(farewell))
+      assert.deepEqual(made.ended, ['server-reset'])
+    })
 
-for (const direction of ['down', 'up'] as const) {
-  test(`a stalled reader stops the writer ${direction}stream within a bound, and gets every byte later`, async t => {
-    const made = await rig(t)
-    const [from, to] = direction === 'down' ? [made.server, made.client] : [made.client, made.server]
-    const block = randomBytes(256 * 1024)
-    const blocks = 256
-    to.socket.pause()
-    let sent = 0
-    const pump = () => {
-      while (sent < blocks) {
-        sent += 1
-        if (!from.socket.write(block)) break
-      }
+    for (const direction of ['down', 'up'] as const) {
+      test(`a stalled reader stops the writer ${direction}stream within a bound, and gets every byte later`, async t => {
+        const made = await rig(t, transport)
+        const [from, to] = direction === 'down' ? [made.server, made.client] : [made.client, made.server]
+        const block = randomBytes(256 * 1024)
+        const blocks = 256
+        to.socket.pause()
+        let sent = 0
+        const pump = () => {
+          while (sent < blocks) {
+            sent += 1
+            if (!from.socket.write(block)) break
+          }
+        }
+        from.socket.on('drain', pump)
+        pump()
+        await sleep(500)
+        const { toServerBytes, toClientBytes } = made.relay.counters()
+        const takenBytes = Math.max(toServerBytes, toClientBytes)
+        const stalledAt = sent
+        // Kernel buffers of two connections on loopback take a few megabytes each; the relay itself must take next to nothing.
+        assert.ok(takenBytes < 16 * 1024 * 1024, `took ${takenBytes} bytes`)
+        await sleep(200)
+        assert.equal(sent, stalledAt)
+        const digest = createHash('sha256')
+        to.socket.removeAllListeners('data')
+        let bytes = 0
+        to.socket.on('data', chunk => {
+          digest.update(chunk)
+          bytes += chunk.length
+        })
+        to.socket.resume()
+        await waitFor('all bytes', { withinMs: 20_000 }, note => {
+          note(`${bytes} of ${blocks * block.length}`)
+          return bytes === blocks * block.length
+        })
+        const wanted = createHash('sha256')
+        for (let count = 0; count < blocks; count += 1) wanted.update(block)
+        assert.equal(digest.digest('hex'), wanted.digest('hex'))
+      })
     }
-    from.socket.on('drain', pump)
-    pump()
-    await sleep(500)
-    const { toServerBytes, toClientBytes } = made.relay.counters()
-    const takenBytes = Math.max(toServerBytes, toClientBytes)
-    const stalledAt = sent
-    // Kernel buffers of two connections on loopback take a few megabytes each; the relay itself must take next to nothing.
-    assert.ok(takenBytes < 16 * 1024 * 1024, `took ${takenBytes} bytes`)
-    await sleep(200)
-    assert.equal(sent, stalledAt)
-    // What the relay itself keeps: a piece that waits to be written, and what was read before the reading stopped.
-    assert.ok(made.keptBytes() < 512 * 1024, `keeps ${made.keptBytes()} bytes`)
-    const digest = createHash('sha256')
-    to.socket.removeAllListeners('data')
-    let bytes = 0
-    to.socket.on('data', chunk => {
-      digest.update(chunk)
-      bytes += chunk.length
+
+    test('a cut between two messages says why, ends the client in order and resets the server', async t => {
+      const made = await rig(t, transport)
+      made.server.socket.write(Buffer.concat([message('D', 'row'), ready]))
+      await made.client.untilText('Z')
+      made.relay.close('cut', fatal)
+      await made.client.until('the end', () => made.client.ends === 1)
+      assert.equal(sqlStateOf(made.client.text), '57P01')
+      await made.server.until('a reset', () => made.server.errors.length > 0)
+      assert.deepEqual(made.server.errors, ['ECONNRESET'])
+      made.client.socket.end()
+      await untilClosed(made)
+      assert.deepEqual([made.client.errors, made.ended], [[], ['cut']])
     })
-    to.socket.resume()
-    await waitFor('all bytes', { withinMs: 20_000 }, note => {
-      note(`${bytes} of ${blocks * block.length}`)
-      return bytes === blocks * block.length
+
+    for (const [where, bytes] of [
+      ['inside a message', message('D', 'a long row').subarray(0, 9)],
+      ['before the server is ready', message('C', 'SELECT 1\0')],
+    ] as const) {
+      test(`a cut ${where} says nothing`, async t => {
+        const made = await rig(t, transport)
+        made.server.socket.write(Buffer.concat([ready, bytes]))
+        await made.client.until('the bytes', () => made.client.bytes === ready.length + bytes.length)
+        made.relay.close('cut', fatal)
+        await made.client.until('the end', () => made.client.ends === 1)
+        assert.equal(made.client.bytes, ready.length + bytes.length)
+        assert.deepEqual(made.client.errors, [])
+      })
+    }
+
+    test('a client that never closes is gone soon after a cut all the same', async t => {
+      const made = await rig(t, transport)
+      made.relay.close('cut', fatal)
+      made.relay.close('cut', fatal)
+      await untilClosed(made)
     })
-    const wanted = createHash('sha256')
-    for (let count = 0; count < blocks; count += 1) wanted.update(block)
-    assert.equal(digest.digest('hex'), wanted.digest('hex'))
+
+    test('a client that goes on sending while it is cut reads the last words, not a reset', async t => {
+      const made = await rig(t, transport)
+      made.server.socket.write(ready)
+      await made.client.untilText('Z')
+      const block = Buffer.alloc(64 * 1024)
+      for (let count = 0; count < 20; count += 1) made.client.socket.write(block)
+      made.relay.close('cut', fatal)
+      await made.client.until('the end', () => made.client.ends === 1)
+      assert.equal(sqlStateOf(made.client.text), '57P01')
+      assert.deepEqual(made.client.errors, [])
+    })
+
+    test('not one byte passes a shut gate, in either direction, also when it was there before', async t => {
+      const made = await rig(t, transport)
+      made.server.socket.write('before')
+      await made.client.untilText('before')
+      made.relay.pause()
+      made.server.socket.write('acknowledged too late')
+      made.client.socket.write('asked too late')
+      await sleep(50)
+      made.gate.isShut = true
+      made.relay.resume()
+      await waitFor('the relay to notice', { withinMs: 20_000, everyMs: 5 }, () => made.ended.length > 0)
+      assert.deepEqual(made.ended, ['gate-closed'])
+      made.relay.close('cut', fatal)
+      await untilClosed(made)
+      assert.equal(made.client.text, 'before')
+      assert.equal(made.server.text, '')
+    })
+
+    test('after a stall of the process the deadline is asked before the first byte, not by a timer after it', async t => {
+      const gate = new Gate(realClock)
+      const made = await rig(t, transport, { passage: gate })
+      made.server.socket.write('before')
+      await made.client.untilText('before')
+      // Everything below happens in one turn of the loop: the bytes are in the kernel, the deadline passes while we block, and
+      // the sockets are looked at before any timer.
+      gate.untilMs = realClock.monotonicMs() + 20
+      made.server.socket.write('acknowledged too late')
+      made.client.socket.write('asked too late')
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60)
+      await waitFor('the relay to notice', { withinMs: 20_000, everyMs: 5 }, () => made.ended.length > 0)
+      assert.deepEqual([made.ended, made.client.text, made.server.text], [['gate-closed'], 'before', ''])
+    })
+
+    test('a piece that the observer stops does not reach the client', async t => {
+      const observer = { ...clear, isOver: () => false, fromServer: () => false, isAtBoundary: () => true }
+      const made = await rig(t, transport, { observer })
+      made.server.socket.write('standby')
+      await waitFor('the refusal', { withinMs: 20_000, everyMs: 5 }, () => made.ended.length > 0)
+      made.relay.close('cut', fatal)
+      await made.client.until('the end', () => made.client.ends === 1)
+      assert.deepEqual([made.ended, sqlStateOf(made.client.text)], [['refused'], '57P01'])
+      assert.doesNotMatch(made.client.text, /standby/)
+    })
+
+    test('a pause stops reading from both sides until the relay goes on', async t => {
+      const made = await rig(t, transport)
+      made.relay.pause()
+      made.client.socket.write('question')
+      made.server.socket.write('answer')
+      await sleep(100)
+      assert.deepEqual([made.client.bytes, made.server.bytes], [0, 0])
+      made.relay.resume()
+      await made.server.untilText('question')
+      await made.client.untilText('answer')
+    })
+
+    test('an orderly finish delivers what was read and ends both sides without a reset', async t => {
+      const made = await rig(t, transport)
+      made.server.socket.write('all of it')
+      await made.client.untilText('all of it')
+      made.relay.close('finish')
+      await made.client.until('the end', () => made.client.ends === 1)
+      await made.server.until('the end', () => made.server.ends === 1)
+      made.client.socket.end()
+      made.server.socket.end()
+      await untilClosed(made)
+      assert.deepEqual([made.client.errors, made.server.errors], [[], []])
+    })
   })
-}
-
-test('a cut between two messages says why, ends the client in order and resets the server', async t => {
-  const made = await rig(t)
-  made.server.socket.write(Buffer.concat([message('D', 'row'), ready]))
-  await made.client.untilText('Z')
-  made.relay.close('cut', fatal)
-  await made.client.until('the end', () => made.client.ends === 1)
-  assert.equal(sqlStateOf(made.client.text), '57P01')
-  await made.server.until('a reset', () => made.server.errors.length > 0)
-  assert.deepEqual(made.server.errors, ['ECONNRESET'])
-  made.client.socket.end()
-  await untilClosed(made)
-  assert.deepEqual([made.client.errors, made.ended], [[], ['cut']])
-})
-
-for (const [where, bytes] of [
-  ['inside a message', message('D', 'a long row').subarray(0, 9)],
-  ['before the server is ready', message('C', 'SELECT 1\0')],
-] as const) {
-  test(`a cut ${where} says nothing`, async t => {
-    const made = await rig(t)
-    made.server.socket.write(Buffer.concat([ready, bytes]))
-    await made.client.until('the bytes', () => made.client.bytes === ready.length + bytes.length)
-    made.relay.close('cut', fatal)
-    await made.client.until('the end', () => made.client.ends === 1)
-    assert.equal(made.client.bytes, ready.length + bytes.length)
-    assert.deepEqual(made.client.errors, [])
-  })
-}
-
-test('a client that never closes is gone soon after a cut all the same', async t => {
-  const made = await rig(t)
-  made.relay.close('cut', fatal)
-  made.relay.close('cut', fatal)
-  await untilClosed(made)
-})
-
-test('a client that goes on sending while it is cut reads the last words, not a reset', async t => {
-  const made = await rig(t)
-  made.server.socket.write(ready)
-  await made.client.untilText('Z')
-  const block = Buffer.alloc(64 * 1024)
-  for (let count = 0; count < 20; count += 1) made.client.socket.write(block)
-  made.relay.close('cut', fatal)
-  await made.client.until('the end', () => made.client.ends === 1)
-  assert.equal(sqlStateOf(made.client.text), '57P01')
-  assert.deepEqual(made.client.errors, [])
-})
-
-test('not one byte passes a shut gate, in either direction, also when it was there before', async t => {
-  const made = await rig(t)
-  made.server.socket.write('before')
-  await made.client.untilText('before')
-  made.relay.pause()
-  made.server.socket.write('acknowledged too late')
-  made.client.socket.write('asked too late')
-  await sleep(50)
-  made.gate.isShut = true
-  made.relay.resume()
-  await waitFor('the relay to notice', { withinMs: 20_000, everyMs: 5 }, () => made.ended.length > 0)
-  assert.deepEqual(made.ended, ['gate-closed'])
-  made.relay.close('cut', fatal)
-  await untilClosed(made)
-  assert.equal(made.client.text, 'before')
-  assert.equal(made.server.text, '')
-})
-
-test('after a stall of the process the deadline is asked before the first byte, not by a timer after it', async t => {
-  const gate = new Gate(realClock)
-  const made = await rig(t, Buffer.alloc(0), clear, gate)
-  made.server.socket.write('before')
-  await made.client.untilText('before')
-  // Everything below happens in one turn of the loop: the bytes are in the kernel, the deadline passes while we block, and
-  // the sockets are looked at before any timer.
-  gate.untilMs = realClock.monotonicMs() + 20
-  made.server.socket.write('acknowledged too late')
-  made.client.socket.write('asked too late')
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60)
-  await waitFor('the relay to notice', { withinMs: 20_000, everyMs: 5 }, () => made.ended.length > 0)
-  assert.deepEqual([made.ended, made.client.text, made.server.text], [['gate-closed'], 'before', ''])
-})
-
-test('a piece that the observer stops does not reach the client', async t => {
-  const observer = { ...clear, isOver: () => false, fromServer: () => false, isAtBoundary: () => true }
-  const made = await rig(t, Buffer.alloc(0), observer)
-  made.server.socket.write('standby')
-  await waitFor('the refusal', { withinMs: 20_000, everyMs: 5 }, () => made.ended.length > 0)
-  made.relay.close('cut', fatal)
-  await made.client.until('the end', () => made.client.ends === 1)
-  assert.deepEqual([made.ended, sqlStateOf(made.client.text)], [['refused'], '57P01'])
-  assert.doesNotMatch(made.client.text, /standby/)
-})
-
-test('a pause stops reading from both sides until the relay goes on', async t => {
-  const made = await rig(t)
-  made.relay.pause()
-  made.client.socket.write('question')
-  made.server.socket.write('answer')
-  await sleep(100)
-  assert.deepEqual([made.client.bytes, made.server.bytes], [0, 0])
-  made.relay.resume()
-  await made.server.untilText('question')
-  await made.client.untilText('answer')
-})
-
-test('an orderly finish delivers what was read and ends both sides without a reset', async t => {
-  const made = await rig(t)
-  made.server.socket.write('all of it')
-  await made.client.untilText('all of it')
-  made.relay.close('finish')
-  await made.client.until('the end', () => made.client.ends === 1)
-  await made.server.until('the end', () => made.server.ends === 1)
-  made.client.socket.end()
-  made.server.socket.end()
-  await untilClosed(made)
-  assert.deepEqual([made.client.errors, made.server.errors], [[], []])
-})

@@ -150,6 +150,7 @@ function build(parsed: ProxyFile, file: string, wrong: Wrong, readEtcd: ReadEtcd
     connectionsMax: undefined,
     admin: { binds: [parsed.admin.bind ?? ADMIN_BIND] },
     checks: buildChecks(parsed),
+    relay: parsed.relay,
     log,
     eventsFile: parsed.events_file,
     vips: [],

@@ -186,6 +186,8 @@ export interface ProxyConfig {
   readonly connectionsMax: number | undefined
   readonly admin: { readonly binds: readonly Bind[] }
   readonly checks: CheckConfig
+  /** What moves the bytes: Node's TCP handles or its public sockets. */
+  readonly relay: 'auto' | 'net' | 'handle'
   readonly log: { readonly type: 'plain' | 'json'; readonly level: 'debug' | 'info' | 'warning' | 'error' }
   /** Events are appended here; undefined keeps them in memory alone. */
   readonly eventsFile: string | undefined

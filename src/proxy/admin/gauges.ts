@@ -6,12 +6,16 @@ import { gaugeOf, type Sample } from '../metrics.ts'
 import { sessionStates } from '../session-state.ts'
 import { roleOf, type StatusParts } from './status.ts'
 
+const RELAYS = ['handle', 'net']
 const ROLES = ['leader', 'leaving', 'replica', 'none']
 
 /** Registers them. Call once per registry. */
 export function registerGauges(registry: Registry, parts: StatusParts): void {
   const { router } = parts
   registerSessionGauges(registry, parts)
+  gaugeOf(registry, 'relay', 'What moves the bytes of sessions: 1 for its kind', ['kind'], () =>
+    RELAYS.map(kind => sample({ kind }, kind === parts.relay ? 1 : 0)),
+  )
   const members = () => [...router.members.values()]
   gaugeOf(registry, 'member_role', 'What a member takes: 1 for its role', ['member', 'role'], () =>
     members().flatMap(member =>

@@ -14,6 +14,8 @@ import { sessionStates } from '../session-state.ts'
 
 /** The parts that the document is read from. */
 export interface StatusParts {
+  /** The kind of the transport. */
+  readonly relay: string
   readonly clock: Clock
   readonly name: string
   readonly version: string

@@ -1,228 +1,156 @@
-// The relay on Node's own sockets, both made with allowHalfOpen. No pipe: it hides resets and buffers on its own.
-// Exact back-pressure: a side is not read while a piece of its data is still waiting to be taken by the kernel.
+// Wires over the public API of node:net: for platforms and versions of Node on which the handles are not what we know,
+// and for comparison. A connection that we make reads into our own buffer (`onread`); an accepted one has no such option
+// and goes through its stream.
 
-import type { Socket } from 'node:net'
-import type { Clock } from '../../platform/clock.ts'
-import { sayFarewell } from '../farewell.ts'
-import type { CloseKind, HalfClose, Observer, Relay, RelayCounters, RelayEnd, RelayOptions } from './relay.ts'
+import { connect, createServer, type Socket } from 'node:net'
+import type { HostPort } from '../../cluster/member.ts'
+import type { Endpoints } from '../proxy-protocol.ts'
+import { handleOf, setUserTimeout } from '../tcp-user-timeout.ts'
+import { keepForWrite, ReadBuffer } from './read-buffer.ts'
+import {
+  type Dial,
+  type DialListener,
+  type DialOptions,
+  nobody,
+  type ServeOptions,
+  type Transport,
+  type Wire,
+  type WireListener,
+  type WireServer,
+} from './wire.ts'
 
-/** ReadyForQuery without its last byte, the transaction status. */
-const READY_FOR_QUERY = Buffer.from([0x5a, 0, 0, 0, 5])
-const READY_BYTES = 6
-/** `I`: outside of a transaction. */
-const NO_TRANSACTION = 0x49
-/** How long a slow client may take for what the server sent before it vanished. */
-const DELIVERY_MS = 30_000
+class NetWire implements Wire {
+  listener: WireListener = nobody
+  isPending = false
+  #socket: Socket | undefined
+  #isReading = false
+  readonly #buffer = new ReadBuffer()
 
-/** One relay for one session. `clock` is only used for the farewell to a client that is cut. */
-export class NetRelay implements Relay {
-  readonly #clock: Clock
-  readonly #options: RelayOptions
-  #observer: Observer | undefined
-  #isClear = false
-  /** Did the server's last piece end with ReadyForQuery? Only the last six bytes are looked at. */
-  #isReady = false
-  /** Did it also say that no transaction is open, and has the client asked for nothing since? */
-  #isIdle = false
-  #holdsWhenIdle = false
-  #toServerBytes = 0
-  #toClientBytes = 0
-  #lastActivityMs: number
-  #isPaused = false
-  /** Is a side not read because its last piece has not been taken by the kernel of the other? */
-  #isClientWaiting = false
-  #isServerWaiting = false
-  #isEnding = false
-  #isClosing = false
-  #open = 2
+  /** For a connection that we make: where its next read goes. */
+  readonly nextTarget = (): Buffer => this.#buffer.target
 
-  constructor(clock: Clock, options: RelayOptions) {
-    this.#clock = clock
-    this.#options = options
-    this.#observer = options.observer
-    this.#lastActivityMs = options.monotonicMs()
+  /** For a connection that we make: so many bytes were read. False stops the reading. */
+  readonly onRead = (count: number): boolean => {
+    this.listener.onData(this.#buffer.landed(count))
+    if (this.#isReading && !this.isDestroyed) this.#buffer.free(count)
+    return this.#isReading
   }
 
-  start(early: Buffer): void {
-    const { client, server } = this.#options
-    client.on('data', this.#onClientData)
-    client.on('end', () => this.#onEnd('client-closed', server))
-    client.on('error', this.#onClientError)
-    client.once('close', this.#onSocketClosed)
-    server.on('data', this.#onServerData)
-    server.on('end', () => this.#onEnd('server-closed', client))
-    server.on('error', this.#onServerError)
-    server.once('close', this.#onSocketClosed)
-    client.resume()
-    server.resume()
-    if (!this.#mayPass()) return
-    this.#toServerBytes += early.length
-    server.write(early)
+  /** Takes a socket that is paused and was made with allowHalfOpen. */
+  attach(socket: Socket): void {
+    this.#socket = socket
+    socket.on('data', (chunk: Buffer) => this.listener.onData(chunk))
+    socket.on('end', () => {
+      if (!this.isDestroyed) this.listener.onEnd()
+    })
+    socket.on('error', () => this.listener.onBroken())
+    socket.once('close', () => {
+      this.#buffer.abandon()
+      this.listener.onClosed()
+    })
   }
 
-  pause(): void {
-    this.#isPaused = true
-    this.#options.client.pause()
-    this.#options.server.pause()
+  get isDestroyed(): boolean {
+    return this.#socket?.destroyed !== false
   }
 
-  resume(): void {
-    this.#isPaused = false
-    this.#resume()
-  }
-
-  counters(): RelayCounters {
+  endpoints(): Endpoints {
     return {
-      toServerBytes: this.#toServerBytes,
-      toClientBytes: this.#toClientBytes,
-      lastActivityMs: this.#lastActivityMs,
+      source: this.#socket?.remoteAddress ?? '',
+      sourcePort: this.#socket?.remotePort ?? 0,
+      target: this.#socket?.localAddress ?? '',
+      targetPort: this.#socket?.localPort ?? 0,
     }
   }
 
-  isIdle(): boolean {
-    return this.#observer === undefined && this.#isClear && this.#isIdle
+  start(): void {
+    this.#isReading = true
+    this.#socket?.resume()
   }
 
-  holdWhenIdle(isOn: boolean): void {
-    if (this.#holdsWhenIdle === isOn) return
-    this.#holdsWhenIdle = isOn
-    if (isOn && this.isIdle()) this.#options.client.pause()
-    if (!isOn) this.#resume()
+  stop(): void {
+    this.#isReading = false
+    this.#socket?.pause()
   }
 
-  close(kind: CloseKind, lastWords?: Buffer): void {
-    if (this.#isClosing) return
-    this.#isClosing = true
-    this.#end('cut')
-    const { client, server } = this.#options
-    if (kind === 'finish') {
-      sayFarewell(this.#clock, client, undefined, DELIVERY_MS)
-      sayFarewell(this.#clock, server, undefined, DELIVERY_MS)
-      return
-    }
-    if (kind === 'reset') client.resetAndDestroy()
-    else sayFarewell(this.#clock, client, this.#canSpeak() ? lastWords : undefined)
-    // After the words and the FIN (which leave in the next round of the loop) to all the clients that are cut in this turn:
-    // each reset wakes a server process to its end, and hundreds of them would take the processor from us in the middle
-    // of it. No byte passes any more in either case.
-    setImmediate(() => setImmediate(() => server.resetAndDestroy()))
-  }
-
-  /** May a message of ours follow what the client has got? Only in clear text and between two messages. */
-  #canSpeak(): boolean {
-    if (this.#observer !== undefined) return this.#observer.isAtBoundary()
-    return this.#isClear && this.#isReady
-  }
-
-  readonly #onClientData = (chunk: Buffer): void => {
-    if (!this.#mayPass()) return
-    const { client, server } = this.#options
-    this.#observer?.fromClient(chunk)
-    this.#dropObserver()
-    this.#isIdle = false
-    this.#toServerBytes += chunk.length
-    server.write(chunk, this.#onServerTook)
-    if (server.writableLength > 0) {
-      this.#isClientWaiting = true
-      client.pause()
-    }
-  }
-
-  readonly #onServerData = (chunk: Buffer): void => {
-    if (!this.#mayPass()) return
-    const { client, server } = this.#options
-    if (this.#observer?.fromServer(chunk) === false) {
-      this.#end('refused')
-      return
-    }
-    // What the observer told may have cut this very session.
-    if (this.#isClosing) return
-    this.#dropObserver()
-    if (this.#isClear) {
-      this.#isReady = endsReady(chunk)
-      this.#isIdle = this.#isReady && chunk[chunk.length - 1] === NO_TRANSACTION
-      if (this.#isIdle && this.#holdsWhenIdle) client.pause()
-    }
-    this.#toClientBytes += chunk.length
-    client.write(chunk, this.#onClientTook)
-    if (client.writableLength > 0) {
-      this.#isServerWaiting = true
-      server.pause()
-    }
-  }
-
-  /** The check in the path of every byte: after any pause of the process it comes before the first of them. */
-  #mayPass(): boolean {
-    if (this.#isClosing) return false
-    this.#lastActivityMs = this.#options.monotonicMs()
-    if (this.#options.passage.isOpen()) return true
-    this.#end('gate-closed')
+  write(bytes: Buffer): boolean {
+    const socket = this.#socket
+    if (socket === undefined || socket.destroyed || socket.writableEnded) return true
+    socket.write(bytes, this.#onWritten)
+    if (socket.writableLength === 0) return !this.isPending
+    this.isPending = true
+    keepForWrite(bytes)
     return false
   }
 
-  #dropObserver(): void {
-    if (this.#observer?.isOver() !== true) return
-    this.#isClear = this.#observer.isClear()
-    this.#isReady = this.#isClear
-    this.#observer = undefined
+  end(): void {
+    if (this.#socket?.writableEnded === false) this.#socket.end()
   }
 
-  readonly #onServerTook = (): void => {
-    if (!this.#isClientWaiting || this.#options.server.writableLength > 0) return
-    this.#isClientWaiting = false
-    this.#resume()
+  destroy(): void {
+    this.#socket?.destroy()
   }
 
-  readonly #onClientTook = (): void => {
-    if (!this.#isServerWaiting || this.#options.client.writableLength > 0) return
-    this.#isServerWaiting = false
-    this.#resume()
+  reset(): void {
+    this.#socket?.resetAndDestroy()
   }
 
-  #resume(): void {
-    if (this.#isPaused) return
-    const isHeld = this.#holdsWhenIdle && this.#isIdle && this.#observer === undefined
-    if (!this.#isClientWaiting && !isHeld) this.#options.client.resume()
-    if (!this.#isServerWaiting) this.#options.server.resume()
-  }
-
-  #onEnd(why: HalfClose, other: Socket): void {
-    if (!this.#isClosing) this.#options.onHalfClosed(why)
-    if (!this.#isClosing && !other.destroyed) other.end()
-  }
-
-  /** A vanished client: the server must learn it now, not at its next write. */
-  readonly #onClientError = (): void => {
-    this.#end('client-reset')
-    this.#options.server.resetAndDestroy()
-  }
-
-  /** A vanished server: the client gets what was read, then FIN. A reset could destroy an error it has not read yet. */
-  readonly #onServerError = (): void => {
-    this.#end('server-reset')
-    if (!this.#isClosing) {
-      sayFarewell(this.#clock, this.#options.client, undefined, DELIVERY_MS)
-    }
-  }
-
-  readonly #onSocketClosed = (): void => {
-    this.#open -= 1
-    if (this.#open === 0) this.#options.onClosed()
-  }
-
-  #end(why: RelayEnd): void {
-    if (this.#isEnding) return
-    this.#isEnding = true
-    this.#options.onEnding(why)
+  readonly #onWritten = (): void => {
+    if (!this.isPending || this.#socket?.writableLength !== 0) return
+    this.isPending = false
+    if (!this.isDestroyed) this.listener.onTaken()
   }
 }
 
-/**
- * Looks at the last six bytes alone. The same six bytes may stand inside a long row that was cut in two right there: our
- * last words would then fill up that row. The client gets a broken row and the end of its connection instead of the end
- * alone; both tell it that the answer is not whole.
- */
-function endsReady(chunk: Buffer): boolean {
-  const at = chunk.length - READY_BYTES
-  return at >= 0 && chunk.compare(READY_FOR_QUERY, 0, 5, at, at + 5) === 0
+/** Always there. */
+export const netTransport: Transport = {
+  kind: 'net',
+
+  createServer({ keepAliveMs, unackedMs }: ServeOptions, onWire: (wire: Wire) => void): WireServer {
+    const keepAlive = keepAliveMs === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: keepAliveMs }
+    return createServer(
+      { allowHalfOpen: true, noDelay: true, pauseOnConnect: true, ...keepAlive },
+      socket => {
+        setUserTimeout(handleOf(socket), unackedMs)
+        const wire = new NetWire()
+        wire.attach(socket)
+        wire.stop()
+        onWire(wire)
+      },
+    )
+  },
+
+  dial(address: HostPort, { source, keepAliveMs, unackedMs }: DialOptions, listener: DialListener): Dial {
+    const wire = new NetWire()
+    const socket = connect({
+      ...address,
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: keepAliveMs,
+      onread: { buffer: wire.nextTarget, callback: wire.onRead },
+      ...(source === undefined ? {} : { localAddress: source }),
+    })
+    let isOver = false
+    // Stays in place: an error after an abort must not end the process.
+    socket.on('error', error => {
+      if (!isOver) listener.onFailed(error)
+      isOver = true
+    })
+    socket.once('connect', () => {
+      if (isOver) return
+      isOver = true
+      setUserTimeout(handleOf(socket), unackedMs)
+      wire.attach(socket)
+      wire.stop()
+      listener.onConnected(wire)
+    })
+    return {
+      abort: () => {
+        if (isOver) return
+        isOver = true
+        socket.destroy()
+      },
+    }
+  },
 }

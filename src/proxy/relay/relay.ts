@@ -1,6 +1,7 @@
 // How a session moves bytes. A session does not know which relay carries it.
 
-import type { Socket } from 'node:net'
+import type { Clock } from '../../platform/clock.ts'
+import type { Wire } from './wire.ts'
 
 /** Which side closed its direction first, in order; the other direction goes on. */
 export type HalfClose = 'client-closed' | 'server-closed'
@@ -24,10 +25,10 @@ export interface RelayCounters {
 
 /** Asked for every piece of data before it is forwarded; false means that nothing may pass any more. */
 export interface Passage {
-  isOpen(): boolean
+  isOpen(nowMs: number): boolean
 }
 
-/** Sees the bytes of a connection's start. `fromServer` returns false to stop that piece and the session. */
+/** Sees the bytes of a connection's start, which it may not keep: they are overwritten afterwards. `fromServer` returns false to stop that piece and the session. */
 export interface Observer {
   fromClient(chunk: Buffer): void
   fromServer(chunk: Buffer): boolean
@@ -39,17 +40,22 @@ export interface Observer {
   isClear(): boolean
 }
 
+export interface RelayListener {
+  onHalfClosed(why: HalfClose): void
+  /** The first thing that ended it out of order; told once at most, before `onRelayClosed`. */
+  onEnding(why: RelayEnd): void
+  /** Both connections are closed; told once. */
+  onRelayClosed(): void
+}
+
 export interface RelayOptions {
-  readonly client: Socket
-  readonly server: Socket
+  readonly clock: Clock
+  /** Neither reads yet. */
+  readonly client: Wire
+  readonly server: Wire
   readonly passage: Passage
   readonly observer: Observer
-  readonly monotonicMs: () => number
-  readonly onHalfClosed: (why: HalfClose) => void
-  /** The first thing that ended it out of order; told once at most, before `onClosed`. */
-  readonly onEnding: (why: RelayEnd) => void
-  /** Both sockets are closed; told once. */
-  readonly onClosed: () => void
+  readonly listener: RelayListener
 }
 
 export interface Relay {

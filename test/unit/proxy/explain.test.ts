@@ -15,6 +15,7 @@ async function parts(t: { after(run: () => Promise<void>): void }) {
     router: world.router,
     listeners: [],
     events: { last: () => [] },
+    relay: 'net',
     storeKind: 'etcd',
     storeSilentMs: () => undefined,
   }

@@ -42,6 +42,7 @@ test('the smallest file is a scope and etcd; all else has its default', () => {
     admin: { binds: [{ host: undefined, port: 7000 }] },
     checks: defaultChecks,
     log: { type: 'plain', level: 'info' },
+    relay: 'auto',
     eventsFile: undefined,
     vips: [],
   })
@@ -108,6 +109,7 @@ const mistakes: readonly (readonly [string, string])[] = [
   [`${small}listeners: {}\n`, 'p.yml:1: listeners: expected at least one listener'],
   [`${small}checks: { rise: 0 }\n`, 'p.yml:3: checks.rise: expected a whole number from 1 to 100'],
   [`${small}checks: { rise: 1.5 }\n`, 'p.yml:3: checks.rise: expected a whole number from 1 to 100'],
+  [`${small}relay: fast\n`, 'p.yml:3: relay: expected auto or net or handle'],
   [`${small}data_plane: nat\n`, 'p.yml:3: data_plane: expected node'],
   [`${small}patroni: [a:8008]\n`, 'p.yml:1: etcd and patroni: expected one of the two'],
   [
@@ -149,7 +151,7 @@ test('several mistakes are told at once, one line each', () => {
     message: [
       'p.yml:4: checks.rise: expected a whole number from 1 to 100',
       'p.yml:4: checks.fall: expected a whole number from 1 to 100',
-      'p.yml:3: x: unknown key; expected one of scope, namespace, name, etcd, patroni, listeners, admin, checks, on_dcs_loss, data_plane, log, events_file, vip',
+      'p.yml:3: x: unknown key; expected one of scope, namespace, name, etcd, patroni, listeners, admin, checks, on_dcs_loss, data_plane, relay, log, events_file, vip',
     ].join('\n'),
   })
 })

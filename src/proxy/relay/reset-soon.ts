@@ -1,0 +1,36 @@
+// Resets to servers, behind the words to the clients that are cut together.
+
+import type { Wire } from './wire.ts'
+
+/** However many cuts follow each other, a server waits no longer than this many rounds of the loop. */
+const ROUNDS_MAX = 100
+
+let waiting: Wire[] = []
+let lastCount = 0
+let rounds = 0
+
+/**
+ * After the words and the FIN (which leave in the next round of the loop) to all the clients that are cut now: each reset
+ * wakes a server process to its end, and hundreds of them would take the processor from us in the middle of it. The
+ * caller must let no byte of this wire pass any more.
+ */
+export function resetSoon(wire: Wire): void {
+  wire.stop()
+  waiting.push(wire)
+  if (waiting.length > 1) return
+  lastCount = 0
+  rounds = 0
+  setImmediate(look)
+}
+
+function look(): void {
+  rounds += 1
+  if (waiting.length > lastCount && rounds < ROUNDS_MAX) {
+    lastCount = waiting.length
+    setImmediate(look)
+    return
+  }
+  const wires = waiting
+  waiting = []
+  for (const wire of wires) wire.reset()
+}

@@ -1,0 +1,87 @@
+// What carries the sessions is tried out at the start, and what does not work is not used.
+
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { realClock } from '../../src/platform/clock.ts'
+import { type Inside, openBindings } from '../../src/proxy/relay/bindings.ts'
+import { openHandleTransport } from '../../src/proxy/relay/handle.ts'
+import { netTransport } from '../../src/proxy/relay/net.ts'
+import { testTransport } from '../../src/proxy/relay/self-test.ts'
+import { chooseTransport } from '../../src/proxy/relay/transport.ts'
+import type { Transport, Wire } from '../../src/proxy/relay/wire.ts'
+import { transports } from './relay-rig.ts'
+
+const inside = process as unknown as Inside
+
+for (const transport of transports) {
+  test(`the test at the start passes: ${transport.kind}`, async t => {
+    const startedAtMs = performance.now()
+    assert.equal(await testTransport(realClock, transport), undefined)
+    t.diagnostic(`took ${(performance.now() - startedAtMs).toFixed(0)} ms`)
+  })
+}
+
+/** The low-level transport with one thing wrong in the wires that it dials. */
+function spoilt(spoil: (wire: Wire) => unknown): Transport {
+  const transport = openHandleTransport()
+  if (typeof transport === 'string') throw new Error(transport)
+  return {
+    ...transport,
+    dial: (address, options, listener) =>
+      transport.dial(address, options, {
+        onFailed: error => listener.onFailed(error),
+        onConnected: wire => {
+          spoil(wire)
+          listener.onConnected(wire)
+        },
+      }),
+  }
+}
+
+const faults: readonly (readonly [string, (wire: Wire) => unknown, RegExp])[] = [
+  [
+    'a byte is changed',
+    wire => {
+      const write = wire.write.bind(wire)
+      wire.write = bytes => write(Buffer.from(bytes.map(byte => byte ^ 1)))
+    },
+    /a byte was wrong/,
+  ],
+  ['a FIN is not sent', wire => Object.assign(wire, { end: () => {} }), /the end of one half did not come/],
+  ['a reset is a FIN', wire => Object.assign(wire, { reset: () => wire.destroy() }), /a reset did not come/],
+  [
+    'reading cannot be stopped',
+    wire => Object.assign(wire, { stop: () => {} }),
+    /bytes came to an end that does not read/,
+  ],
+]
+
+for (const [what, spoil, says] of faults) {
+  test(`handles that are not as we know them are not used: ${what}`, async () => {
+    const { transport, fallback } = await chooseTransport(realClock, 'auto', () => spoilt(spoil))
+    assert.equal(transport.kind, 'net')
+    assert.match(fallback ?? '', says)
+    assert.match(fallback ?? '', /the TCP handles of Node v\d+\.\d+\.\d+ do not work as expected/)
+  })
+}
+
+test('a Node without the handles, or with others, is told by their shape', () => {
+  assert.equal(openBindings({ platform: 'linux' }), 'process.binding does not exist')
+  assert.equal(openBindings({ ...inside, platform: 'win32', binding: () => ({}) }), 'not known on win32')
+  assert.equal(openBindings({ platform: 'linux', binding: () => ({}) }), 'a class is missing')
+  const throwing = () => {
+    throw new Error('No such binding: tcp_wrap')
+  }
+  assert.equal(openBindings({ platform: 'linux', binding: throwing }), 'No such binding: tcp_wrap')
+})
+
+test('whoever insists on the handles is told that they do not work; net never tries them', async () => {
+  const without = () => openHandleTransport({ platform: 'linux' })
+  await assert.rejects(chooseTransport(realClock, 'handle', without), {
+    name: 'UserError',
+    message: /^relay: handle: the TCP handles .*: process.binding does not exist; take auto or net$/,
+  })
+  const untouched = () => assert.fail('asked for the handles')
+  const { transport, fallback } = await chooseTransport(realClock, 'net', untouched)
+  assert.deepEqual([transport, fallback], [netTransport, undefined])
+})
