@@ -6,13 +6,16 @@ import { runMain } from '../scripts/lib/say.js'
 import { Cluster } from '../src/demo/cluster.ts'
 import type { Host } from '../src/demo/host.ts'
 import { type Layout, LoopbackLayout } from '../src/demo/loopback.ts'
+import { tlsParameters } from '../test/support/certificate.ts'
 import { mergedTimeline } from '../test/support/timeline.ts'
-import { measure } from './measure.ts'
+import { measure, warmUp } from './measure.ts'
 import { type BenchOptions, HELP, readOptions } from './options.ts'
 import { openPaths } from './paths.ts'
 import { fill } from './pgbench.ts'
 import { ownPlace, type Place, runInOwnPlace } from './place.ts'
+import { openRaw } from './raw/routers.ts'
 import { latestResult, makeResult, printReport, storeResult } from './report.ts'
+import { isRaw, workloads } from './workloads.ts'
 
 const SCRIPT = fileURLToPath(import.meta.url)
 const LOG_LINES = 60
@@ -67,7 +70,7 @@ async function benchOn(
     etcd: 1,
     members: 1,
     proxies: 1,
-    parameters: { shared_buffers: '256MB' },
+    parameters: { shared_buffers: '256MB', ...(await tlsParameters(place.scratch)) },
   })
   const [member] = cluster.members
   if (member === undefined) throw new Error('the cluster has no member')
@@ -77,8 +80,13 @@ async function benchOn(
   signal.throwIfAborted()
   await fill({ target: member.direct, binDir, signal }, options.scale)
   const paths = await openPaths(cluster, member, layout)
-  const samples = await measure(paths, options, { binDir, scratch: place.scratch, signal }, tell)
-  const result = await makeResult(samples, options, binDir)
+  const around = { binDir, scratch: place.scratch, signal }
+  const raw = options.groups.some(isRaw) ? await openRaw(layout, place.program) : undefined
+  const chosen = workloads({ sql: paths, raw, around }, options)
+  await warmUp(paths, around)
+  const samples = await measure(chosen, options, tell)
+  raw?.load.stop()
+  const result = await makeResult(samples, chosen, options, binDir)
   const last = await latestResult(RESULTS)
   const file = await storeResult(result, options.out)
   process.stdout.write(`\n${printReport(result, last)}\n`)

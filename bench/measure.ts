@@ -1,47 +1,38 @@
-// The interleaved run: in each round every path gets its turn at every number of clients, so that whatever else the
-// machine does falls on all of them alike.
+// The interleaved run: in each round every path gets its turn at every workload, so that whatever else the machine does
+// falls on all of them alike.
 
+import { machineCpuSeconds, processCpuSeconds } from './cpu.ts'
 import type { BenchOptions } from './options.ts'
-import { type Path, routerCpuSeconds } from './paths.ts'
-import { type PgbenchRun, selectOnly } from './pgbench.ts'
+import type { Path } from './paths.ts'
+import { selectOnly } from './pgbench.ts'
+import type { Sample } from './sample.ts'
 import { percentile } from './statistics.ts'
-
-/** One measurement. */
-export interface Sample {
-  readonly path: string
-  readonly clients: number
-  readonly round: number
-  readonly tps: number
-  readonly p50Us: number
-  readonly p95Us: number
-  readonly p99Us: number
-  /** CPU seconds of the router's process for 100,000 transactions. */
-  readonly routerCpuPer100k: number
-}
-
-/** What every measurement shares. */
-export type Surroundings = Pick<PgbenchRun, 'binDir' | 'scratch' | 'signal'>
+import type { Surroundings, Way, Workload } from './workloads.ts'
 
 const WARM_UP_CLIENTS = 8
 const WARM_UP_SECONDS = 1
 
-/** Measures everything; `tell` gets one line for each measurement. */
-export async function measure(
-  paths: readonly Path[],
-  options: BenchOptions,
-  around: Surroundings,
-  tell: (line: string) => void,
-): Promise<readonly Sample[]> {
+/** One second of load on each path, so that no measurement pays for what is only slow at first. */
+export async function warmUp(paths: readonly Path[], around: Surroundings): Promise<void> {
   for (const { target } of paths) {
     await selectOnly({ ...around, target, clients: WARM_UP_CLIENTS, durationSeconds: WARM_UP_SECONDS })
   }
+}
+
+/** Measures everything; `tell` gets one line for each measurement. */
+export async function measure(
+  workloads: readonly Workload[],
+  { rounds }: Pick<BenchOptions, 'rounds'>,
+  tell: (line: string) => void,
+): Promise<readonly Sample[]> {
   const samples: Sample[] = []
-  for (let round = 1; round <= options.rounds; round += 1) {
-    for (const clients of options.clients) {
-      for (const path of rotated(paths, round - 1)) {
-        const sample = await measureOnce(path, clients, round, options, around)
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const workload of workloads) {
+      if (round > (workload.rounds ?? rounds)) continue
+      for (const way of rotated(workload.ways, round - 1)) {
+        const sample = await measureOnce(workload, way, round)
         samples.push(sample)
-        tell(`round ${round}, ${clients} clients, ${path.name}: ${Math.round(sample.tps)} TPS`)
+        tell(`round ${round}, ${workload.name}, ${way.name}: ${Math.round(sample.value)} ${workload.unit}`)
       }
     }
   }
@@ -54,25 +45,21 @@ export function rotated<T>(list: readonly T[], by: number): readonly T[] {
   return [...list.slice(start), ...list.slice(0, start)]
 }
 
-async function measureOnce(
-  path: Path,
-  clients: number,
-  round: number,
-  { durationSeconds }: BenchOptions,
-  around: Surroundings,
-): Promise<Sample> {
-  const before = await routerCpuSeconds(path)
-  const result = await selectOnly({ ...around, target: path.target, clients, durationSeconds })
-  const cpuSeconds = (await routerCpuSeconds(path)) - before
-  const { latenciesUs, tps, transactions } = result
+async function measureOnce(workload: Workload, way: Way, round: number): Promise<Sample> {
+  const pid = way.router?.pid
+  const before = { router: await processCpuSeconds(pid), machine: await machineCpuSeconds() }
+  const { value, operations, latenciesUs } = await workload.run(way)
+  const router = (await processCpuSeconds(pid)) - before.router
+  const machine = (await machineCpuSeconds()) - before.machine
   return {
-    path: path.name,
-    clients,
+    workload: workload.name,
+    path: way.name,
     round,
-    tps,
+    value,
     p50Us: percentile(latenciesUs, 0.5),
     p95Us: percentile(latenciesUs, 0.95),
     p99Us: percentile(latenciesUs, 0.99),
-    routerCpuPer100k: (cpuSeconds * 100_000) / transactions,
+    routerCpu: router / operations,
+    machineCpu: machine / operations,
   }
 }

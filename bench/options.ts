@@ -2,6 +2,7 @@
 
 import { parseFlags } from '../scripts/lib/flags.js'
 import { SetupError } from '../scripts/lib/say.js'
+import { GROUPS, type Group } from './workloads.ts'
 
 /** What to measure and how long. */
 export interface BenchOptions {
@@ -13,15 +14,19 @@ export interface BenchOptions {
   readonly durationSeconds: number
   /** pgbench's scale: 100,000 rows each. */
   readonly scale: number
+  readonly groups: readonly Group[]
+  /** Few sessions where many are measured, to see that it works. */
+  readonly isQuick: boolean
   /** Directory for the JSON file. */
   readonly out: string
 }
 
-export const HELP = `usage: npm run bench -- [--quick] [--rounds N] [--seconds N] [--clients 1,8,32] [--store] [--out DIR]
+export const HELP = `usage: npm run bench -- [--quick] [--rounds N] [--seconds N] [--clients 1,8,32,64] [--only GROUP,...] [--store] [--out DIR]
   --quick      one short round, to see that everything works; its figures mean nothing
   --rounds     measurements of each path at each number of clients, interleaved (default 5)
   --seconds    length of one measurement (default 5)
-  --clients    numbers of clients at once (default 1,8,32)
+  --clients    numbers of clients at once (default 1,8,32,64)
+  --only       groups of measurements: ${GROUPS.join(', ')}
   --store      keep the result as the one that later runs are compared with (bench/results)
   --out DIR    write the JSON file there (default bench/results/local)
   --no-install print what set-up would run, and stop
@@ -39,6 +44,7 @@ export function readOptions(args: readonly string[], results: string): BenchOpti
     rounds: 'value',
     seconds: 'value',
     clients: 'value',
+    only: 'value',
     out: 'value',
   })
   if (values['help'] === true) return undefined
@@ -49,11 +55,24 @@ export function readOptions(args: readonly string[], results: string): BenchOpti
     scale: base.scale,
     rounds: positive('rounds', values['rounds'], base.rounds),
     durationSeconds: positive('seconds', values['seconds'], base.durationSeconds),
-    clients: String(values['clients'] ?? '1,8,32')
+    clients: String(values['clients'] ?? '1,8,32,64')
       .split(',')
       .map(text => positive('clients', text, 0)),
+    groups: groups(values['only']),
+    isQuick: values['quick'] === true,
     out: String(out),
   }
+}
+
+function groups(text: string | true | undefined): readonly Group[] {
+  if (text === undefined) return GROUPS
+  return String(text)
+    .split(',')
+    .map(name => {
+      const group = GROUPS.find(one => one === name)
+      if (group === undefined) throw new SetupError(`--only: expected ${GROUPS.join(', ')}, found ${name}`)
+      return group
+    })
 }
 
 function positive(name: string, text: string | true | undefined, fallback: number): number {

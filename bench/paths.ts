@@ -1,6 +1,6 @@
 // The ways from a client to the server that are compared: direct, HAProxy, pgbouncer, pgherd.
 
-import { chown, readFile, writeFile } from 'node:fs/promises'
+import { chown, writeFile } from 'node:fs/promises'
 import type { Cluster } from '../src/demo/cluster.ts'
 import type { Host } from '../src/demo/host.ts'
 import type { Layout } from '../src/demo/loopback.ts'
@@ -17,7 +17,6 @@ export interface Path {
 }
 
 const READY_WITHIN_MS = 20_000
-const TICKS_PER_SECOND = 100
 
 /** All paths, in the order of the report; their routers run and answer. */
 export async function openPaths(cluster: Cluster, member: Member, layout: Layout): Promise<readonly Path[]> {
@@ -31,15 +30,6 @@ export async function openPaths(cluster: Cluster, member: Member, layout: Layout
   ]
   await Promise.all(paths.map(opened))
   return paths
-}
-
-/** Seconds of CPU that the path's router has used since it started; 0 on the direct way. */
-export async function routerCpuSeconds({ router }: Path): Promise<number> {
-  if (router === undefined) return 0
-  const stat = await readFile(`/proc/${router.pid}/stat`, 'utf8')
-  // The name in parentheses may hold spaces; the fields are counted behind it: user time is the 12th, system time the 13th.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
 }
 
 /** HAProxy with the settings that people use in front of Patroni, on one thread: the base of all ratios. */

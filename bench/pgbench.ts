@@ -23,6 +23,8 @@ export interface PgbenchRun {
   readonly durationSeconds: number
   /** Where the tools of the server lie. */
   readonly binDir: string
+  /** libpq's word; default: disable. */
+  readonly sslmode?: string
   /** For the log of sampled transactions; must exist. */
   readonly scratch: string
   readonly signal: AbortSignal
@@ -58,6 +60,36 @@ export async function selectOnly(run: PgbenchRun): Promise<PgbenchResult> {
   }
 }
 
+/** Copies pgbench's largest table out again and again for about so many seconds. */
+export async function copyOut(
+  run: Pick<PgbenchRun, 'target' | 'binDir' | 'signal'>,
+  seconds: number,
+): Promise<{ readonly bytes: number; readonly tookSeconds: number }> {
+  const { host, port, user, password } = run.target
+  const size =
+    'SELECT sum(octet_length(a::text) - 2 + 1) FROM (SELECT (aid, bid, abalance, filler) AS a FROM pgbench_accounts) AS rows'
+  const psql = async (sql: string, out: readonly string[]) => {
+    const where = ['-X', '-q', '-A', '-t', '-h', host, '-p', String(port), '-U', user, '-d', DATABASE]
+    const result = await runChild(path.join(run.binDir, 'psql'), [...where, ...out, '-c', sql], {
+      by: Deadline.in(realClock, FILL_WITHIN_MS),
+      env: { PATH: process.env['PATH'], PGPASSWORD: password, PGSSLMODE: 'disable' },
+      signal: run.signal,
+    })
+    if (result.code !== 0) throw new Error(`psql to ${host}:${port}: ${result.stderr.trim()}`)
+    return result.stdout.trim()
+  }
+  const bytesEach = Number(await psql(size, []))
+  const startedAtMs = realClock.monotonicMs()
+  let copies = 0
+  let tookSeconds = 0
+  while (tookSeconds < seconds) {
+    await psql('COPY pgbench_accounts TO STDOUT', ['-o', '/dev/null'])
+    copies += 1
+    tookSeconds = (realClock.monotonicMs() - startedAtMs) / 1000
+  }
+  return { bytes: copies * bytesEach, tookSeconds }
+}
+
 /** The figures of pgbench's report. Throws when it is none, or tells of failed transactions. */
 export function readReport(report: string): { readonly transactions: number; readonly tps: number } {
   const transactions = /^number of transactions actually processed: (\d+)/m.exec(report)?.[1]
@@ -83,7 +115,7 @@ async function readLogs(directory: string): Promise<readonly number[]> {
 }
 
 async function pgbench(
-  run: Pick<PgbenchRun, 'target' | 'binDir' | 'signal'>,
+  run: Pick<PgbenchRun, 'target' | 'binDir' | 'signal' | 'sslmode'>,
   words: readonly string[],
   withinMs: number,
 ): Promise<string> {
@@ -91,7 +123,12 @@ async function pgbench(
   const where = ['-h', host, '-p', String(port), '-U', user, DATABASE]
   const result = await runChild(path.join(run.binDir, 'pgbench'), [...words, ...where], {
     by: Deadline.in(realClock, withinMs),
-    env: { PATH: process.env['PATH'], PGPASSWORD: password, PGCONNECT_TIMEOUT: '5' },
+    env: {
+      PATH: process.env['PATH'],
+      PGPASSWORD: password,
+      PGCONNECT_TIMEOUT: '5',
+      PGSSLMODE: run.sslmode ?? 'disable',
+    },
     signal: run.signal,
   })
   run.signal.throwIfAborted()

@@ -7,9 +7,10 @@ import { runChild } from '../src/platform/child.ts'
 import { realClock } from '../src/platform/clock.ts'
 import { Deadline } from '../src/platform/deadline.ts'
 import { version } from '../src/platform/version.ts'
-import type { Sample } from './measure.ts'
 import type { BenchOptions } from './options.ts'
+import type { Sample } from './sample.ts'
 import { type Figures, summarize } from './summary.ts'
+import type { Workload } from './workloads.ts'
 
 /** What is stored. */
 export interface BenchResult {
@@ -17,6 +18,8 @@ export interface BenchResult {
   readonly versions: Readonly<Record<string, string>>
   readonly machine: Readonly<Record<string, string | number>>
   readonly options: Omit<BenchOptions, 'out'>
+  /** Of each workload. */
+  readonly units: Readonly<Record<string, Pick<Workload, 'unit' | 'cpuUnit' | 'isLowerBetter'>>>
   readonly figures: readonly Figures[]
   readonly samples: readonly Sample[]
 }
@@ -27,6 +30,7 @@ const GIGABYTE = 2 ** 30
 /** Puts everything together. `binDir` holds the server's tools. */
 export async function makeResult(
   samples: readonly Sample[],
+  workloads: readonly Workload[],
   { out: _out, ...options }: BenchOptions,
   binDir: string,
 ): Promise<BenchResult> {
@@ -44,7 +48,11 @@ export async function makeResult(
     memoryGb: Math.round(totalmem() / GIGABYTE),
     kernel: release(),
   }
-  return { at: new Date().toISOString(), versions, machine, options, figures: summarize(samples), samples }
+  const units = Object.fromEntries(
+    workloads.map(({ name, unit, cpuUnit, isLowerBetter }) => [name, { unit, cpuUnit, isLowerBetter }]),
+  )
+  const at = new Date().toISOString()
+  return { at, versions, machine, options, units, figures: summarize(samples), samples }
 }
 
 /** Writes the JSON file and resolves to its path. */
@@ -60,46 +68,67 @@ export async function latestResult(directory: string): Promise<BenchResult | und
   const files = (await readdir(directory).catch(() => [])).filter(file => file.endsWith('.json')).sort()
   const latest = files.at(-1)
   if (latest === undefined) return undefined
-  return JSON.parse(await readFile(path.join(directory, latest), 'utf8')) as BenchResult
+  const result = JSON.parse(await readFile(path.join(directory, latest), 'utf8')) as Partial<BenchResult>
+  // A result of an older kind does not compare.
+  return result.units === undefined ? undefined : (result as BenchResult)
 }
 
-/** The tables, one for each number of clients; beside them what the ratio was in the `last` result. */
+/** The tables, one for each workload; beside them what the ratio was in the `last` result. */
 export function printReport(result: BenchResult, last?: BenchResult): string {
   const { machine, versions, options } = result
   const head = [
-    `pgbench -S -M prepared, scale ${options.scale}, ${options.rounds} interleaved rounds of ${options.durationSeconds} s`,
+    `${options.rounds} interleaved rounds of ${options.durationSeconds} s, pgbench at scale ${options.scale}`,
     `${result.at.slice(0, 10)}; ${machine['cpus']} CPUs (${machine['cpu']}), kernel ${machine['kernel']}`,
     Object.entries(versions)
       .map(([name, text]) => `${name} ${text}`)
       .join(', '),
   ]
-  const tables = options.clients.map(clients => table(result.figures, clients, last))
+  const names = [...new Set(result.figures.map(({ workload }) => workload))]
+  const tables = names.map(name => table(result, name, last))
   return `${[head.join('  \n'), ...tables].join('\n\n')}\n`
 }
 
-function table(all: readonly Figures[], clients: number, last: BenchResult | undefined): string {
+function table({ figures, units }: BenchResult, workload: string, last: BenchResult | undefined): string {
+  const { unit = '', cpuUnit = '' } = units[workload] ?? {}
   const then = last === undefined ? [] : [`x HAProxy on ${last.at.slice(0, 10)}`]
-  const columns = ['TPS', 'spread', 'x direct', 'x HAProxy', ...then, 'p50/p95/p99 us', 'router CPU s/100k']
-  const title = `${clients} ${clients === 1 ? 'client' : 'clients'}`
-  const rows = all
-    .filter(figures => figures.clients === clients)
-    .map(figures => {
-      const before = last?.figures.find(old => old.path === figures.path && old.clients === clients)
-      const old = last === undefined ? [] : [before === undefined ? '-' : before.toHaproxy.toFixed(2)]
+  const cpu = [`router CPU ${cpuUnit}`, `machine CPU ${cpuUnit}`, 'machine CPU x HAProxy']
+  const columns = [
+    unit,
+    'spread',
+    'x direct',
+    'x HAProxy',
+    ...then,
+    'p50/p95/p99 us',
+    'p99 x HAProxy',
+    ...cpu,
+  ]
+  const rows = figures
+    .filter(figure => figure.workload === workload)
+    .map(figure => {
+      const before = last?.figures.find(old => old.path === figure.path && old.workload === workload)
+      const old = last === undefined ? [] : [number(before?.toHaproxy, 2)]
+      const latency = [figure.p50Us, figure.p95Us, figure.p99Us].map(us => number(us, 0))
       return [
-        figures.path,
-        String(Math.round(figures.tps)),
-        `± ${Math.round(figures.spread * 100)} %`,
-        figures.toDirect.toFixed(2),
-        figures.toHaproxy.toFixed(2),
+        figure.path,
+        number(figure.value, 0),
+        `± ${Math.round(figure.spread * 100)} %`,
+        number(figure.toDirect, 2),
+        number(figure.toHaproxy, 2),
         ...old,
-        [figures.p50Us, figures.p95Us, figures.p99Us].join('/'),
-        figures.path === 'direct' ? '-' : figures.routerCpuPer100k.toFixed(2),
+        latency[0] === '-' ? '-' : latency.join('/'),
+        number(figure.p99ToHaproxy, 2),
+        figure.path === 'direct' ? '-' : number(figure.routerCpu, 2),
+        number(figure.machineCpu, 2),
+        number(figure.cpuToHaproxy, 2),
       ]
     })
-  return [[title, ...columns], [title, ...columns].map(() => '---'), ...rows]
+  return [[workload, ...columns], [workload, ...columns].map(() => '---'), ...rows]
     .map(cells => `| ${cells.join(' | ')} |`)
     .join('\n')
+}
+
+function number(value: number | null | undefined, digits: number): string {
+  return value === undefined || value === null || !Number.isFinite(value) ? '-' : value.toFixed(digits)
 }
 
 async function versionOf(program: string, args: readonly string[]): Promise<string> {

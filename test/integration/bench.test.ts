@@ -16,30 +16,33 @@ const WITHIN_MS = 150_000
 
 const work = await makeWorkplace({ after })
 
-test('a quick benchmark measures all four paths and prints and stores the comparison', async t => {
+test('a quick benchmark measures every path with and without a server, and prints and stores the comparison', async t => {
   const out = path.join(work.data, 'results')
-  const words = [MAIN, '--quick', '--clients', '2', '--seconds', '2', '--out', out]
+  const words = [MAIN, '--quick', '--only', 'select,echo,idle', '--clients', '2', '--out', out]
   const by = Deadline.in(realClock, WITHIN_MS)
   const { code, stdout, stderr } = await runChild(process.execPath, words, { by, env: process.env })
   assert.equal(code, 0, stderr)
   const [file] = await readdir(out)
   const result = JSON.parse(await readFile(path.join(out, file ?? ''), 'utf8')) as BenchResult
   assert.deepEqual(
-    result.figures.map(({ clients, path: name }) => `${clients} ${name}`),
-    PATHS.map(name => `2 ${name}`),
+    result.figures.filter(({ workload }) => workload === 'select, 2 clients').map(({ path: name }) => name),
+    PATHS,
   )
-  for (const figures of result.figures) {
-    for (const figure of [figures.tps, figures.toDirect, figures.toHaproxy, figures.p99Us]) {
+  const names = new Set(result.figures.map(({ workload }) => workload))
+  const raw = ['memory of 200 idle sessions', 'echo, 1 sessions', 'echo, 32 sessions']
+  for (const name of raw) assert.ok(names.has(name), [...names].join())
+  for (const figures of result.figures.filter(({ workload }) => !workload.startsWith('memory'))) {
+    for (const figure of [figures.value, figures.toDirect, figures.toHaproxy, figures.p99Us]) {
       assert.ok(Number.isFinite(figure) && figure > 0, JSON.stringify(figures))
     }
-    assert.equal(figures.routerCpuPer100k > 0, figures.path !== 'direct', JSON.stringify(figures))
+    assert.equal(figures.routerCpu > 0, figures.path !== 'direct', JSON.stringify(figures))
   }
   for (const name of PATHS) assert.match(stdout, new RegExp(`^\\| ${name} \\| \\d+ \\| ±`, 'm'))
   t.diagnostic(
     result.figures
       .filter(({ path: name }) => name === 'pgherd')
-      .map(({ clients, toDirect, toHaproxy }) => {
-        return `${clients} clients: ${toDirect.toFixed(2)} x direct, ${toHaproxy.toFixed(2)} x HAProxy`
+      .map(({ workload, value, toHaproxy }) => {
+        return `${workload}: ${value.toFixed(0)}, ${(toHaproxy ?? Number.NaN).toFixed(2)} x HAProxy`
       })
       .join('; '),
   )

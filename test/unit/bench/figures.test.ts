@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { rotated, type Sample } from '../../../bench/measure.ts'
+import { busySeconds } from '../../../bench/cpu.ts'
+import { rotated } from '../../../bench/measure.ts'
 import { readOptions } from '../../../bench/options.ts'
 import { readLog, readReport } from '../../../bench/pgbench.ts'
+import { greeting, modeOf, startup } from '../../../bench/raw/protocol.ts'
 import { type BenchResult, printReport } from '../../../bench/report.ts'
+import type { Sample } from '../../../bench/sample.ts'
 import { median, percentile, spread } from '../../../bench/statistics.ts'
 import { summarize } from '../../../bench/summary.ts'
+import { GROUPS } from '../../../bench/workloads.ts'
+import { readFirstPacket } from '../../../src/proxy/startup.ts'
 
 const report = `transaction type: <builtin: select only>
 number of transactions actually processed: 37127
@@ -38,15 +43,16 @@ test('each round begins with another path', () => {
   assert.deepEqual(rotated(['a', 'b', 'c'], 4), ['b', 'c', 'a'])
 })
 
-const sample = (path: string, round: number, tps: number): Sample => ({
+const sample = (path: string, round: number, value: number): Sample => ({
   path,
-  clients: 8,
+  workload: 'select, 8 clients',
   round,
-  tps,
+  value,
   p50Us: 100,
   p95Us: 200,
   p99Us: 300,
-  routerCpuPer100k: path === 'direct' ? 0 : 1.5,
+  routerCpu: path === 'direct' ? 0 : 1.5,
+  machineCpu: path === 'haproxy' ? 4 : 5,
 })
 
 const samples = [
@@ -57,25 +63,36 @@ const samples = [
 
 test('ratios are taken within a round, so a slow round of the machine moves none of them', () => {
   const pgherd = summarize(samples).find(({ path }) => path === 'pgherd')
-  assert.equal(pgherd?.tps, 90)
+  assert.equal(pgherd?.value, 90)
   assert.equal(pgherd?.toHaproxy, 0.9)
   assert.equal(pgherd?.toDirect, 0.45)
+  assert.equal(pgherd?.cpuToHaproxy, 1.25)
 })
 
 const result: BenchResult = {
   at: '2026-11-24T05:00:00.000Z',
   versions: { pgherd: '0.1.0' },
   machine: { cpus: 2, cpu: 'some', kernel: '6.18', memoryGb: 24 },
-  options: { clients: [8], rounds: 3, durationSeconds: 5, scale: 10 },
+  options: { clients: [8], rounds: 3, durationSeconds: 5, scale: 10, groups: ['select'], isQuick: false },
+  units: { 'select, 8 clients': { unit: 'TPS', cpuUnit: 's/100k', isLowerBetter: false } },
   figures: summarize(samples),
   samples,
 }
 
 test('the report is a Markdown table with the ratio of the last run beside the new one', () => {
   const text = printReport(result, result)
-  assert.match(text, /^\| 8 clients \| TPS \| spread \| x direct \| x HAProxy \| x HAProxy on 2026-11-24 \|/m)
-  assert.match(text, /^\| pgherd \| 90 \| ± 24 % \| 0\.45 \| 0\.90 \| 0\.90 \| 100\/200\/300 \| 1\.50 \|$/m)
-  assert.match(text, /^\| direct \| 200 \| ± 30 % \| 1\.00 \| 2\.00 \| 2\.00 \| 100\/200\/300 \| - \|$/m)
+  assert.match(
+    text,
+    /^\| select, 8 clients \| TPS \| spread \| x direct \| x HAProxy \| x HAProxy on 2026-11-24 \|/m,
+  )
+  assert.match(
+    text,
+    /^\| pgherd \| 90 \| ± 24 % \| 0\.45 \| 0\.90 \| 0\.90 \| 100\/200\/300 \| 1\.00 \| 1\.50 \| 5\.00 \| 1\.25 \|$/m,
+  )
+  assert.match(
+    text,
+    /^\| direct \| 200 \| ± 30 % \| 1\.00 \| 2\.00 \| 2\.00 \| 100\/200\/300 \| 1\.00 \| - \| 5\.00 \| 1\.25 \|$/m,
+  )
 })
 
 test('without an earlier result the report has no column for it', () => {
@@ -88,15 +105,32 @@ test('options of the benchmark are checked', () => {
     rounds: 1,
     durationSeconds: 1,
     scale: 1,
+    groups: GROUPS,
+    isQuick: true,
     out: 'r/local',
   })
   assert.equal(readOptions(['--store'], 'r')?.out, 'r')
+  assert.deepEqual(readOptions(['--only', 'echo,cut'], 'r')?.groups, ['echo', 'cut'])
+  assert.throws(() => readOptions(['--only', 'ehco'], 'r'), /--only: expected idle, .* found ehco/)
   assert.equal(readOptions(['--help'], 'r'), undefined)
   assert.throws(() => readOptions(['--rounds', 'many'], 'r'), /--rounds: expected a whole number/)
 })
 
-test('unless told otherwise a benchmark measures 1, 8 and 32 clients, five rounds of five seconds', () => {
+test('unless told otherwise a benchmark measures 1, 8, 32 and 64 clients, five rounds of five seconds', () => {
   const options = readOptions([], 'results')
-  assert.deepEqual(options?.clients, [1, 8, 32])
+  assert.deepEqual(options?.clients, [1, 8, 32, 64])
   assert.deepEqual([options.rounds, options.durationSeconds, options.out], [5, 5, 'results/local'])
+})
+
+test('the machine was busy for all that was neither idle nor waiting, interrupts included', () => {
+  assert.equal(busySeconds('cpu  100 200 300 9999 8888 40 50 10 77 66\ncpu0 1 1 1 1\n'), 7)
+})
+
+test('the raw load says what a router expects of a client, and what the peer is to do', () => {
+  for (const mode of ['echo', 'down', 'up'] as const) {
+    assert.equal(modeOf(startup(mode)), mode)
+    assert.equal(readFirstPacket(startup(mode))?.kind, 'startup')
+    assert.equal(modeOf(startup(mode).subarray(0, 20)), undefined)
+  }
+  assert.equal(greeting.at(-1), 'I'.charCodeAt(0))
 })
