@@ -136,6 +136,26 @@ for (const transport of transports)
       assert.deepEqual([made.client.errors, made.ended], [[], ['cut']])
     })
 
+    test('a cut while the client does not read drops what its kernel has not taken, and says nothing', async t => {
+      const made = await rig(t, transport)
+      made.client.socket.pause()
+      const block = randomBytes(256 * 1024)
+      for (let count = 0; count < 64; count += 1) made.server.socket.write(block)
+      let takenBytes = -1
+      await waitFor('the relay to stand still', { withinMs: 20_000, everyMs: 200 }, () => {
+        const before = takenBytes
+        takenBytes = made.relay.counters().toClientBytes
+        return takenBytes > 0 && takenBytes === before
+      })
+      made.relay.close('cut', fatal)
+      await untilClosed(made)
+      made.client.socket.resume()
+      await made.client.untilEnd()
+      assert.ok(made.client.bytes < takenBytes, `${made.client.bytes} of ${takenBytes} bytes`)
+      const wanted = Buffer.concat(Array.from({ length: 64 }, () => block))
+      assert.ok(made.client.received.equals(wanted.subarray(0, made.client.bytes)))
+    })
+
     for (const [where, bytes] of [
       ['inside a message', message('D', 'a long row').subarray(0, 9)],
       ['before the server is ready', message('C', 'SELECT 1\0')],
