@@ -39,8 +39,24 @@ test('a suspend is noticed by the first byte after it, before it passes', async 
   await clock.advance(100)
   assert.equal(gate.isOpen(), true)
   boot.aheadMs += 600
+  clock.stepWall(600)
   await clock.advance(1)
   assert.equal(gate.isOpen(), false)
+})
+
+test('a suspend that the wall clock hides is noticed 20 ms later, and a step of the wall clock alone is none', async () => {
+  const { clock, slept, boot, watch } = watched()
+  boot.aheadMs += 40_000
+  await clock.advance(10)
+  watch.check()
+  assert.deepEqual(slept, [])
+  await clock.advance(10)
+  watch.check()
+  assert.deepEqual(slept, [40_000])
+  clock.stepWall(-3_600_000)
+  await clock.advance(1)
+  watch.check()
+  assert.deepEqual(slept, [40_000])
 })
 
 test('small steps between the clocks do not add up to a suspend', async () => {
