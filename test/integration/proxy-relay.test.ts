@@ -156,6 +156,28 @@ for (const transport of transports)
       assert.ok(made.client.received.equals(wanted.subarray(0, made.client.bytes)))
     })
 
+    for (const kind of ['cut', 'finish'] as const) {
+      test(`a ${kind} while the server does not read: what it still gets is what the client sent, in order`, async t => {
+        const made = await rig(t, transport)
+        made.server.socket.pause()
+        const sent = randomBytes(24 * 1024 * 1024)
+        made.client.socket.write(sent)
+        let takenBytes = -1
+        await waitFor('the relay to stand still', { withinMs: 20_000, everyMs: 200 }, () => {
+          const before = takenBytes
+          takenBytes = made.relay.counters().toServerBytes
+          return takenBytes > 0 && takenBytes === before
+        })
+        made.relay.close(kind, fatal)
+        await new Promise(resolve => setImmediate(resolve))
+        made.server.socket.resume()
+        await made.server.untilEnd()
+        assert.ok(made.server.bytes <= takenBytes, `${made.server.bytes} of ${takenBytes} bytes`)
+        assert.ok(made.server.received.equals(sent.subarray(0, made.server.bytes)))
+        if (kind === 'finish') assert.equal(made.server.bytes, takenBytes)
+      })
+    }
+
     for (const [where, bytes] of [
       ['inside a message', message('D', 'a long row').subarray(0, 9)],
       ['before the server is ready', message('C', 'SELECT 1\0')],

@@ -89,10 +89,15 @@ export class WireRelay implements Relay {
     const client = this.#client
     const server = this.#server
     if (kind === 'finish') {
-      sayFarewell({ clock: this.#clock, wire: client, next: this, lingerMs: DELIVERY_MS })
-      sayFarewell({ clock: this.#clock, wire: server, next: this, lingerMs: DELIVERY_MS })
+      // The next read of a side would land on the piece of it that the other side's kernel has not taken yet.
+      const [readsClient, readsServer] = [!server.isPending, !client.isPending]
+      const shared = { clock: this.#clock, next: this, lingerMs: DELIVERY_MS }
+      sayFarewell({ ...shared, wire: client, isRead: readsClient })
+      sayFarewell({ ...shared, wire: server, isRead: readsServer })
       return
     }
+    // A piece that the server's kernel has not taken is dropped before the farewell reads on into its buffer.
+    if (server.isPending) server.reset()
     if (kind === 'reset') client.reset()
     // What the kernel has not taken belongs to a server that must not be heard any more: it is dropped, and where a piece
     // is missing no words of ours can follow.
@@ -101,7 +106,7 @@ export class WireRelay implements Relay {
       const words = this.#canSpeak() ? lastWords : undefined
       sayFarewell({ clock: this.#clock, wire: client, next: this, lastWords: words })
     }
-    resetSoon(server)
+    if (!server.isDestroyed) resetSoon(server)
   }
 
   /** For sides and farewells: one of the two wires is gone. */
