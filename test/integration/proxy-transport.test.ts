@@ -2,13 +2,15 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { type Inside, openBindings } from '../../src/proxy/relay/bindings.ts'
 import { openHandleTransport } from '../../src/proxy/relay/handle.ts'
 import { netTransport } from '../../src/proxy/relay/net.ts'
 import { testTransport } from '../../src/proxy/relay/self-test.ts'
 import { chooseTransport } from '../../src/proxy/relay/transport.ts'
-import type { Transport, Wire } from '../../src/proxy/relay/wire.ts'
+import { nobody, type Transport, type Wire } from '../../src/proxy/relay/wire.ts'
+import { Stage } from './proxy-wire.ts'
 import { transports } from './relay-rig.ts'
 
 const inside = process as unknown as Inside
@@ -85,3 +87,32 @@ test('whoever insists on the handles is told that they do not work; net never tr
   const { transport, fallback } = await chooseTransport(realClock, 'net', untouched)
   assert.deepEqual([transport, fallback], [netTransport, undefined])
 })
+
+const moments: readonly (readonly [string, number, () => Promise<void>])[] = [
+  ['in the same step', 1, () => Promise.resolve()],
+  ['in the next one', 1, () => new Promise(resolve => process.nextTick(resolve))],
+  ['behind bytes that are not taken', 32 * 1024 * 1024, () => new Promise(resolve => setImmediate(resolve))],
+]
+for (const transport of transports)
+  for (const [when, length, moment] of moments)
+    test(`a reset while a FIN is under way, ${when}, closes all the same: ${transport.kind}`, async t => {
+      const stage = await Stage.open()
+      t.after(() => stage.close())
+      const dialing = Promise.withResolvers<Wire>()
+      const listener = { onConnected: dialing.resolve, onFailed: dialing.reject }
+      transport.dial(stage.address, { keepAliveMs: 30_000 }, listener)
+      const wire = await dialing.promise
+      const guest = await stage.guest(0)
+      guest.socket.pause()
+      t.after(() => guest.socket.destroy())
+      let isClosed = false
+      const onClosed = () => {
+        isClosed = true
+      }
+      wire.listener = { ...nobody, onClosed }
+      wire.write(Buffer.alloc(length))
+      wire.end()
+      await moment()
+      wire.reset()
+      await waitFor('the end of the wire', { withinMs: 5_000, everyMs: 5 }, () => isClosed)
+    })

@@ -109,8 +109,9 @@ class HandleWire implements Wire {
 
   reset(): void {
     if (!this.#leave()) return
-    // Refused while a FIN is under way.
-    if (this.#handle.reset(onHandleClosed) !== 0) this.#handle.close(onHandleClosed)
+    // While a FIN is under way a reset is refused, and the handle counts as closed from then on without being closed.
+    if (this.#hasEnded && !this.#isShut) this.#handle.close(onHandleClosed)
+    else if (this.#handle.reset(onHandleClosed) !== 0) this.#handle.close(onHandleClosed)
   }
 
   /** The kernel's answer to a read: so many bytes, or an error's number. Returns where the next one goes, if elsewhere. */

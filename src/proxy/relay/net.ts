@@ -92,7 +92,11 @@ class NetWire implements Wire {
   }
 
   reset(): void {
-    this.#socket?.resetAndDestroy()
+    const socket = this.#socket
+    if (socket === undefined) return
+    // Refused while a FIN is under way, and Node would keep the descriptor for ever.
+    if (socket.writableEnded && socket.writableLength === 0 && !socket.writableFinished) socket.destroy()
+    else socket.resetAndDestroy()
   }
 
   readonly #onWritten = (): void => {
