@@ -109,6 +109,8 @@ test('another etcd among the configured ones is passed over while a known member
   const [known] = etcd.members
   assert.ok(known !== undefined)
   const configured = [known.endpoint, stranger.endpoint]
+  // Whoever is not up yet at the first contact is not there to be known.
+  await etcd.ready()
   const { dcs, told } = connect(t, configured, { scope: 'stranger', startAt: 0 })
   const first = await dcs.read(by(5_000))
   await waitFor('the member list to be known', { withinMs: 10_000, everyMs: 50 }, async () =>
