@@ -132,7 +132,6 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
   const record = (draft: EventDraft) => tell.record(draft)
   const vip = new ProxyVips({ config, log, registry, dcs, pid: process.pid, record })
   const { transport, fallback } = await chooseTransport(realClock, config.relay)
-  log.info(`relay: ${transport.kind}`)
   if (fallback !== undefined)
     log.warning(`${fallback}; sessions go over node:net, which costs more`, { event: 'relay-fallback' })
   const proxy = new ProxyServer({
@@ -158,6 +157,7 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
   lifecycle.onFatal(() => vip.dropNow('the process dies'))
   try {
     await proxy.start()
+    log.info(`relay: ${transport.kind}`)
     if (!lifecycle.signal.aborted) await vip.start(proxy)
   } catch (error) {
     lifecycle.uninstall()

@@ -57,8 +57,12 @@ test('a cascading replica follows the member that it names, goes to the leader w
   await untilFollows(middle, 30_000)
   await untilSlots(first, middle.name)
   await untilSlots(middle, last.name)
-  const { body } = await last.rest('/patroni')
-  assert.match(body, new RegExp(`following a leader \\(${first.name}\\) through \\(${middle.name}\\)`))
+  const says = new RegExp(`following a leader \\(${first.name}\\) through \\(${middle.name}\\)`)
+  await waitFor('the member to say whom it follows', { withinMs: 30_000 }, async note => {
+    const { body } = await last.rest('/patroni')
+    note(body)
+    return says.test(body)
+  })
 
   await middle.agent.kill()
   await middle.killServer()
