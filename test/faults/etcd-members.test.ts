@@ -113,9 +113,12 @@ test('another etcd among the configured ones is passed over while a known member
   await etcd.ready()
   const { dcs, told } = connect(t, configured, { scope: 'stranger', startAt: 0 })
   const first = await dcs.read(by(5_000))
-  await waitFor('the member list to be known', { withinMs: 10_000, everyMs: 50 }, async () =>
-    told.some(says => says.startsWith('dcs-members-changed')),
-  )
+  // A list that could not be had at the first contact is asked for again after 30 s.
+  await waitFor('the member list to be known', { withinMs: 60_000, everyMs: 250 }, async note => {
+    await dcs.read(by(5_000))
+    note(told.join('; '))
+    return told.some(says => says.startsWith('dcs-members-changed'))
+  })
   assert.equal(
     (await dcs.write([], [{ kind: 'put', key: 'leader', value: 'pg1' }], by(5_000))).outcome,
     'won',
