@@ -5,24 +5,19 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BootstrapMethod } from '../config/agent/types.ts'
-import { runChild } from '../platform/child.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError } from '../platform/errors.ts'
-import { commandWords } from './command-words.ts'
 import { withConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import { raisedToPrimary } from './controlled-minima.ts'
-import { serverEnvironment } from './environment.ts'
 import type { Lifecycle } from './lifecycle.ts'
+import { fillDataDirectory } from './method-program.ts'
 import { type PingAnswer, ping } from './ping.ts'
 import { Postmaster } from './postmaster.ts'
-import { findProgram, missingProgram } from './programs.ts'
 import { createRoles } from './roles.ts'
 import { stopServer } from './shutdown.ts'
 import { lastWords } from './startup.ts'
 
-/** A restore is ended by its signal; this only bounds a wait that nobody aborts. */
-const RESTORE_MS = 30 * 24 * 3_600_000
 const FILES_MS = 30_000
 const STOP_MS = 600_000
 const ASK_MS = 2_000
@@ -37,27 +32,17 @@ export async function runBootstrapMethod(
   method: BootstrapMethod,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, config, data } = context
-  const failed = (why: string) => new HaError('E_BOOTSTRAP', `bootstrap method ${method.name} failed: ${why}`)
-  const [name = '', ...words] = commandWords(method.command)
-  const program = await findProgram(name)
-  if (program === undefined) throw failed(missingProgram(name, config.file))
+  const { config } = context
   const ours = [`--scope=${config.scope}`, `--datadir=${config.postgres.dataDir}`]
-  const given = method.noParams ? [] : [...ours, ...method.options.map(([key, value]) => `--${key}=${value}`)]
-  const result = await runChild(program, [...words, ...given], {
-    by: Deadline.in(clock, RESTORE_MS),
-    env: serverEnvironment(),
+  await fillDataDirectory(
+    context,
+    {
+      command: method.command,
+      args: method.noParams ? [] : [...ours, ...method.options.map(([key, value]) => `--${key}=${value}`)],
+      failed: why => new HaError('E_BOOTSTRAP', `bootstrap method ${method.name} failed: ${why}`),
+    },
     signal,
-    diesWithUs: true,
-  })
-  signal.throwIfAborted()
-  if (result.code !== 0) {
-    const said = (result.stderr.trim() || result.stdout.trim()).split('\n').slice(-2).join(' / ')
-    throw failed(`exit code ${result.code ?? result.signal}: ${said}`)
-  }
-  const look = await data.look(Deadline.in(clock, FILES_MS))
-  if (look?.state !== 'initialized')
-    throw failed('it ended well, but there is no cluster in the data directory')
+  )
 }
 
 /**
