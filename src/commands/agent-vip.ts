@@ -33,16 +33,14 @@ export class AgentVips {
     this.#vips = new Vips(local.vips, {
       clock: realClock,
       log: log.with({ part: 'vip' }),
-      ...{
-        registry,
-        dcs,
-        scope,
-        self: name,
-        id: `${name}-agent`,
-        guardWords: guardWords(),
-        kernelMs,
-        record,
-      },
+      registry,
+      dcs,
+      scope,
+      self: name,
+      id: `${name}-agent`,
+      guardWords: guardWords(),
+      kernelMs,
+      record,
       store: { etcd, namespace, scope },
     })
   }

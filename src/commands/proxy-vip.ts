@@ -37,17 +37,15 @@ export class ProxyVips implements ProxyVip {
     this.#vips = new Vips(config.vips, {
       clock: realClock,
       log: log.with({ part: 'vip' }),
-      ...{
-        registry,
-        dcs,
-        scope,
-        self: name,
-        id: `${name}-${pid}`,
-        guardWords: guardWords(),
-        store,
-        kernelMs,
-        record,
-      },
+      registry,
+      dcs,
+      scope,
+      self: name,
+      id: `${name}-${pid}`,
+      guardWords: guardWords(),
+      store,
+      kernelMs,
+      record,
     })
   }
 

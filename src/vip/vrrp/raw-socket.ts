@@ -13,9 +13,6 @@ import { bytesOf, type Family } from './family.ts'
 import { VRRP_PROTOCOL } from './packet.ts'
 import type { Arrival } from './receive.ts'
 
-/** Where adverts go when no peers are named. */
-export const GROUPS: Readonly<Record<Family, string>> = { 4: '224.0.0.18', 6: 'ff02::12' }
-
 /** What an instance does with the network; a test may bring its own. */
 export interface Wire {
   /** Sends one message to the group, or to each peer. Throws HaError when the system refuses. */
