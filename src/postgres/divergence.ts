@@ -113,10 +113,12 @@ function historyText(content: string | null | undefined): string {
 async function localEnd(context: Context, lifecycle: Lifecycle, by: Deadline): Promise<LocalEnd> {
   const { process } = await lifecycle.look(by)
   if (process === 'running') return runningEnd(context, by)
-  if (process !== 'stopped') throw new HaError('E_BUSY', `our own server is ${process}`)
   const control = await lifecycle.controlFile(by)
   if (control === undefined) throw new HaError('E_STORAGE', 'our own control file cannot be read')
   const { systemId, state } = control
+  // A standby that is coming up replays what it has: how far it must get is in its control file, what it has in pg_wal.
+  const isReplaying = process === 'starting' && state === 'in archive recovery'
+  if (process !== 'stopped' && !isReplaying) throw new HaError('E_BUSY', `our own server is ${process}`)
   const isStandby = state === 'shut down in recovery' || state === 'in archive recovery'
   // Zero once a primary has made its first checkpoint. Before it, the control file's checkpoint is still the old
   // timeline's, and this alone tells that the crashed server had already written on a new one.

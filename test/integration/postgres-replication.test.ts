@@ -305,38 +305,6 @@ test('a leader of another cluster is nobody to compare with', async () => {
   assert.match(divergence.kind === 'unknown' ? divergence.why : '', /another cluster/)
 })
 
-test('two promotions to one timeline number from one position are told apart', async () => {
-  const [a, b] = [await rig.member('twin-a'), await rig.member('twin-b')]
-  const source = await rig.member('twin-source')
-  await source.server.bootstrap(AbortSignal.timeout(60_000))
-  const slots = new Map(['twin_a', 'twin_b'].map(name => [name, undefined] as const))
-  await source.server.syncSlots(slots, await factsOf(source), within(5_000))
-  for (const twin of [a, b]) {
-    await twin.server.clone(source.upstream, starting())
-    assert.equal(await twin.server.start('replica', source.upstream, starting()), true)
-    await until('streaming', twin, async () => (await factsOf(twin)).replicationState === 'streaming')
-  }
-  await source.server.stop({ mode: 'fast', checkpointFirst: true, by: within(20_000) })
-  for (const twin of [a, b]) assert.equal(await twin.server.promote(within(20_000)), true)
-  const history = async (twin: Member) => (await twin.server.historyLines(2, within(5_000)))?.[0]?.switchLsn
-  assert.equal(await history(a), await history(b))
-  const divergence = await b.server.divergence(a.upstream, within(10_000))
-  assert.equal(divergence.kind, 'diverged')
-  assert.ok(divergence.kind === 'diverged' && divergence.at === (await history(a)))
-  // The other one goes on to the next timeline: both histories still agree up to ours, and by numbers we only lag.
-  await sql(a, 'CREATE TABLE moved AS SELECT generate_series(1, 1000)')
-  await a.server.stop({ mode: 'fast', checkpointFirst: true, by: within(20_000) })
-  assert.equal(await a.server.start('replica', undefined, starting()), true)
-  assert.equal(await a.server.promote(within(20_000)), true)
-  assert.equal((await factsOf(a)).timeline, 3)
-  const later = await b.server.divergence(a.upstream, within(10_000))
-  assert.ok(later.kind === 'diverged' && later.at === (await history(a)), later.kind)
-  const standby = await rig.member('twin-c')
-  await standby.server.clone(a.upstream, starting())
-  assert.equal(await standby.server.start('replica', a.upstream, starting()), true)
-  assert.equal((await standby.server.divergence(a.upstream, within(10_000))).kind, 'none')
-})
-
 test('setting aside keeps the data and leaves an empty directory to clone into', async () => {
   await pg1.server.stop({ mode: 'fast', checkpointFirst: false, by: within(20_000) })
   const path = await pg1.server.setAside(within(5000))

@@ -1,11 +1,12 @@
 // The server does not run, or not yet.
 
 import type { ClusterView, LeaderKey } from '../../cluster/view.ts'
+import type { Upstream } from '../../postgres/port.ts'
 import type { Decision, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { resolveDivergence } from './divergence.ts'
 import { leaderIsPrimary, leaderUpstream, say } from './say.ts'
-import { sourceAtStart } from './source.ts'
+import { historyMark, reference, sourceAtStart } from './source.ts'
 
 /** A leader gives way after this many starts that failed at once: somebody else may be able to serve. */
 export const LEADER_STARTS_MAX = 3
@@ -105,9 +106,49 @@ export const serverIsStarting: Rule = (snapshot, memory) => {
   if (server.process !== 'starting' && server.process !== 'stopping') return undefined
   const source = view === undefined ? undefined : sourceAtStart(snapshot, view, memory)
   const upstream = source?.isFollowing === false ? source.upstream : undefined
-  if (server.process === 'starting' && upstream !== undefined) {
-    const says = `PostgreSQL is still starting: following (${upstream.member})`
-    return say('follow-while-starting', says, memory, { kind: 'follow', upstream })
-  }
+  if (view !== undefined && upstream !== undefined && server.process === 'starting')
+    return followWhileStarting(snapshot, view, upstream, memory)
   return say('server-is-starting', `PostgreSQL is still ${server.process}`, memory)
+}
+
+/**
+ * The leader may have changed since the start, and PostgreSQL compares numbers of timelines only: it would put WAL of the new
+ * leader's timeline on top of another one of that number. So histories are compared here as before any other turn to a leader.
+ */
+function followWhileStarting(
+  snapshot: Snapshot,
+  view: ClusterView,
+  upstream: Upstream,
+  memory: Memory,
+): Decision {
+  const { config, divergence, self } = snapshot
+  const leader = view.leader?.name === self.name ? undefined : leaderUpstream(view)
+  const says = `PostgreSQL is still starting: following (${upstream.member})`
+  const follow = (after: Memory) => say('follow-while-starting', says, after, { kind: 'follow', upstream })
+  const compared = leader === undefined ? undefined : reference(config, leader)
+  // A standby leader has only the other cluster to follow, and nobody else's timeline can have reached it meanwhile.
+  if (view.leader === undefined || compared === undefined) return follow(memory)
+  const mark = historyMark(config, view.leader.createRevision)
+  if (memory.cleanAgainst === mark) return follow(memory)
+  if (compared.remote === undefined && !leaderIsPrimary(view))
+    return waitToFollow(`(${compared.member}) has not left recovery yet`, memory)
+  switch (divergence?.kind) {
+    case 'none':
+      return follow({ ...memory, cleanAgainst: mark })
+    case 'diverged':
+      return resolveDivergence(snapshot, compared, mark, memory)
+    case 'unknown':
+      return waitToFollow(divergence.why, memory)
+    case undefined: {
+      const why = `comparing my history with (${compared.member}) before it is followed`
+      return say('compare-while-starting', `PostgreSQL is still starting: ${why}`, memory, {
+        kind: 'check-divergence',
+        leader: compared,
+      })
+    }
+  }
+}
+
+function waitToFollow(why: string, memory: Memory): Decision {
+  return say('wait-while-starting', `PostgreSQL is still starting and follows nobody yet: ${why}`, memory)
 }

@@ -250,7 +250,11 @@ export class SimPostgres implements Postgres {
       const why = `${leader.member} has not left recovery yet`
       return { kind: 'unknown', why, isLeaderInRecovery: true }
     }
-    if (server.data === undefined || (server.state !== 'running' && server.state !== 'stopped')) {
+    const isKnown =
+      server.state === 'running' ||
+      server.state === 'stopped' ||
+      (server.state === 'starting' && server.data?.control === 'in archive recovery')
+    if (server.data === undefined || !isKnown) {
       return { kind: 'unknown', why: `our own server is ${server.state}` }
     }
     return compareHistories(server.data, theirs)

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { standbyNames } from '../../../src/agent/sync/promotion.ts'
-import { down, holding, ledByUs, running } from './scene.ts'
+import { down, holding, ledByUs, running, view } from './scene.ts'
 import { follows, type Row } from './table.ts'
 
 const rows: readonly Row[] = [
@@ -20,8 +20,58 @@ const rows: readonly Row[] = [
     situation:
       'a standby comes up without its upstream: it is pointed to the leader, whose WAL it may need to come up at all',
     seen: { server: down({ process: 'starting' }), isFollowingLeader: false },
+    remembers: { cleanAgainst: 100n },
     rule: 'follow-while-starting',
     actions: ['follow pg1'],
+  },
+  {
+    situation: 'it comes up and was compared with an earlier leader only: compared again before it follows',
+    seen: { server: down({ process: 'starting' }), isFollowingLeader: false },
+    remembers: { cleanAgainst: 80n },
+    rule: 'compare-while-starting',
+    actions: ['check-divergence pg1'],
+  },
+  {
+    situation: "it comes up, and its history is a part of the leader's: it follows, and remembers that",
+    seen: { server: down({ process: 'starting' }), isFollowingLeader: false, divergence: { kind: 'none' } },
+    remembers: { cleanAgainst: 80n },
+    rule: 'follow-while-starting',
+    actions: ['follow pg1'],
+  },
+  {
+    situation: "it comes up with a timeline of the same number that is not the leader's: it is rewound",
+    seen: {
+      server: down({ process: 'starting' }),
+      isFollowingLeader: false,
+      divergence: { kind: 'diverged', at: 900n, localEnd: 1000n },
+    },
+    remembers: { cleanAgainst: 80n },
+    rule: 'rewind',
+    actions: ['rewind pg1'],
+  },
+  {
+    situation:
+      "it comes up, and nobody could tell whether its history is the leader's: it waits and says why",
+    seen: {
+      server: down({ process: 'starting' }),
+      isFollowingLeader: false,
+      divergence: { kind: 'unknown', why: 'pg1 does not answer', isLeaderInRecovery: false },
+    },
+    remembers: { cleanAgainst: 80n },
+    rule: 'wait-while-starting',
+    actions: [],
+    says: /follows nobody yet: pg1 does not answer/,
+  },
+  {
+    situation: 'it comes up, and the leader is still being promoted: nobody to compare with',
+    seen: {
+      view: view({ roles: { pg1: 'replica' } }),
+      server: down({ process: 'starting' }),
+      isFollowingLeader: false,
+    },
+    remembers: { cleanAgainst: 80n },
+    rule: 'wait-while-starting',
+    actions: [],
   },
   {
     situation: 'a standby that comes up and follows already: it is left alone',
