@@ -14,7 +14,7 @@ import { openPaths } from './paths.ts'
 import { fill } from './pgbench.ts'
 import { ownPlace, type Place, runInOwnPlace } from './place.ts'
 import { openRaw } from './raw/routers.ts'
-import { latestResult, makeResult, printReport, storeResult } from './report.ts'
+import { latestResult, makeResult, printReport, storeChart, storeResult } from './report.ts'
 import { isRaw, workloads } from './workloads.ts'
 
 const SCRIPT = fileURLToPath(import.meta.url)
@@ -89,6 +89,7 @@ async function benchOn(
   const result = await makeResult(samples, chosen, options, binDir)
   const last = await latestResult(RESULTS)
   const file = await storeResult(result, options.out)
+  await storeChart(result, file)
   process.stdout.write(`\n${printReport(result, last)}\n`)
   tell(`the single measurements are in ${path.relative(process.cwd(), file)}`)
 }

@@ -7,6 +7,7 @@ import { runChild } from '../src/platform/child.ts'
 import { realClock } from '../src/platform/clock.ts'
 import { Deadline } from '../src/platform/deadline.ts'
 import { version } from '../src/platform/version.ts'
+import { printChart } from './chart.ts'
 import type { BenchOptions } from './options.ts'
 import type { Sample } from './sample.ts'
 import { type Figures, summarize } from './summary.ts'
@@ -61,6 +62,13 @@ export async function storeResult(result: BenchResult, directory: string): Promi
   const file = path.join(directory, `${result.at.slice(0, 19).replaceAll(':', '')}.json`)
   await writeFile(file, `${JSON.stringify(result, undefined, 1)}\n`)
   return file
+}
+
+/** Draws the ratios beside the JSON file, under its name. */
+export async function storeChart({ at, machine, figures }: BenchResult, file: string): Promise<void> {
+  const title = `throughput as a share of the direct way, ${at.slice(0, 10)}, ${machine['cpus']} CPUs`
+  const chart = printChart(figures, title)
+  if (chart !== undefined) await writeFile(file.replace(/\.json$/, '.svg'), chart)
 }
 
 /** The latest result in `directory`, or undefined. */

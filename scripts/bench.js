@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// npm run bench: set-up, then bench/main.ts with the arguments given.
+// npm run bench: set-up, then bench/main.ts with the arguments given; `failover` as the first one: bench/failover/main.ts.
 
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,11 +9,14 @@ import { runMain } from './lib/say.js'
 import { printSetup, setUp } from './lib/setup.js'
 
 await runMain(async () => {
-  const args = process.argv.slice(2)
+  const given = process.argv.slice(2)
+  const isFailover = given[0] === 'failover'
+  const args = isFailover ? given.slice(1) : given
+  const script = isFailover ? 'bench/failover/main.ts' : 'bench/main.ts'
   if (args.includes('--no-install')) {
     await printSetup('bench')
     return 0
   }
   const done = await setUp('bench', fileURLToPath(import.meta.url))
-  return done ?? runInherited(projectNode, [path.join(root, 'bench/main.ts'), ...args])
+  return done ?? runInherited(projectNode, [path.join(root, script), ...args])
 })

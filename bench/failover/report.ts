@@ -1,0 +1,83 @@
+// The runs as Markdown for people and as JSON.
+
+import { mkdir, writeFile } from 'node:fs/promises'
+import { cpus, release } from 'node:os'
+import path from 'node:path'
+import { version } from '../../src/platform/version.ts'
+import { percentile } from '../statistics.ts'
+import { type FaultKind, TITLES } from './faults.ts'
+import type { Run } from './run.ts'
+
+/** One line for each fault; times in seconds, cuts in milliseconds. */
+export function printFailovers(runs: readonly Run[], kinds: readonly FaultKind[]): string {
+  const head = [
+    'fault',
+    'runs',
+    'back, p50/p95 s',
+    'stall, p50/p95 s',
+    'sessions cut',
+    'cut, p50/p95 ms',
+    'phases, p50 s',
+  ]
+  const rows = kinds.map(kind => {
+    const own = runs.filter(run => run.kind === kind)
+    const cuts = own.flatMap(({ cut }) => (cut === undefined ? [] : [cut]))
+    return [
+      TITLES[kind],
+      String(own.length),
+      inSeconds(own.map(({ backMs }) => backMs)),
+      inSeconds(own.map(({ stallMs }) => stallMs)),
+      cuts.length === 0
+        ? '-'
+        : percentile(
+            cuts.map(({ sessions }) => sessions),
+            0.5,
+          ).toFixed(0),
+      halves(
+        cuts.map(({ ms }) => ms),
+        1,
+      ),
+      phases(own),
+    ]
+  })
+  const processors = cpus()
+  const machine = `${processors.length} CPUs (${processors[0]?.model ?? 'unknown'}), kernel ${release()}`
+  const title = `pgherd ${version}, ${new Date().toISOString().slice(0, 10)}; ${machine}`
+  const lines = [head, head.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`)
+  return [title, '', ...lines].join('\n')
+}
+
+function inSeconds(valuesMs: readonly number[]): string {
+  return halves(
+    valuesMs.map(ms => ms / 1000),
+    2,
+  )
+}
+
+function halves(values: readonly number[], digits: number): string {
+  if (values.length === 0) return '-'
+  return [0.5, 0.95].map(share => percentile(values, share).toFixed(digits)).join(' / ')
+}
+
+function phases(runs: readonly Run[]): string {
+  const told = runs.flatMap(run => (run.phases === undefined ? [] : [run.phases]))
+  const names = [...new Set(told.flatMap(facts => Object.keys(facts)))].filter(name =>
+    /^(last|lock|promote|routed)/.test(name),
+  )
+  if (names.length === 0) return '-'
+  const median = (name: string) =>
+    percentile(
+      told.flatMap(facts => facts[name] ?? []),
+      0.5,
+    )
+  return names.map(name => `${name.replaceAll('_', ' ')} ${median(name).toFixed(2)}`).join(', ')
+}
+
+/** Writes every run and resolves to the path. */
+export async function storeRuns(runs: readonly Run[], directory: string): Promise<string> {
+  await mkdir(directory, { recursive: true })
+  const at = new Date().toISOString()
+  const file = path.join(directory, `failover-${at.slice(0, 19).replaceAll(':', '')}.json`)
+  await writeFile(file, `${JSON.stringify({ at, version, runs }, undefined, 1)}\n`)
+  return file
+}

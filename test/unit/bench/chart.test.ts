@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { printChart } from '../../../bench/chart.ts'
+import { printFailovers } from '../../../bench/failover/report.ts'
+import type { Run } from '../../../bench/failover/run.ts'
+import type { Figures } from '../../../bench/summary.ts'
+
+const figure = (path: string, workload: string, toDirect: number): Figures => ({
+  path,
+  workload,
+  value: 1,
+  spread: 0,
+  toDirect,
+  toHaproxy: 1,
+  p50Us: 1,
+  p95Us: 1,
+  p99Us: 1,
+  p99ToHaproxy: 1,
+  routerCpu: 1,
+  machineCpu: 1,
+  cpuToHaproxy: 1,
+})
+
+test('the picture has one bar for each router and workload, as long as its share of the direct way', () => {
+  const svg = printChart(
+    [
+      figure('direct', 'select, <8> clients', 1),
+      figure('haproxy', 'select, <8> clients', 0.5),
+      figure('pgherd', 'select, <8> clients', 0.25),
+      figure('pgherd', 'memory', Number.NaN),
+    ],
+    'a & b',
+  )
+  const widths = [
+    ...(svg ?? '').matchAll(
+      /<rect x="150" y="\d+" width="([\d.]+)" height="10" fill="([^"]+)"><title>(\w+)/g,
+    ),
+  ]
+  assert.deepEqual(
+    widths.map(([, width, , name]) => [name, Number(width)]),
+    [
+      ['haproxy', 255],
+      ['pgherd', 127.5],
+    ],
+  )
+  assert.match(svg ?? '', /a &amp; b/)
+  assert.match(svg ?? '', /select, &lt;8&gt; clients/)
+  assert.doesNotMatch(svg ?? '', /memory/)
+})
+
+test('there is no picture of nothing', () => {
+  assert.equal(printChart([figure('pgherd', 'memory', Number.NaN)], 'title'), undefined)
+})
+
+test('the report of failovers has the middle and the 95th of a hundred, and the phases that the proxy told', () => {
+  const runs = [1, 2, 3].map(
+    (run): Run => ({
+      kind: 'both',
+      run,
+      backMs: run * 1000,
+      stallMs: run * 1100,
+      cut: { ms: run, sessions: 100 },
+      phases: { total: run, last_good_to_key_gone: 1, lock: 0.1 * run, promote: 0.2, routed: 0 },
+      failed: 0,
+    }),
+  )
+  const text = printFailovers(runs, ['both', 'switchover'])
+  assert.match(
+    text,
+    /^\| agent and server are killed \| 3 \| 2\.00 \/ 3\.00 \| 2\.20 \/ 3\.30 \| 100 \| 2\.0 \/ 3\.0 \| last good to key gone 1\.00, lock 0\.20, promote 0\.20, routed 0\.00 \|$/m,
+  )
+  assert.match(text, /^\| switchover \| 0 \| - \|/m)
+})
