@@ -29,6 +29,11 @@ export function unavailable(detail: string): FatalError {
   return { code: sqlState.cannotConnectNow, message: 'no server is available for this connection', detail }
 }
 
+/** For a session whose server says that it is none that may be written to. */
+export function answeredAsStandby(server = ''): FatalError {
+  return unavailable(`server ${server} answered as a standby`)
+}
+
 /** For a session whose servers had no place in time. */
 export function serversFull(listener: string): FatalError {
   const detail = `all servers of listener ${listener} have as many sessions as they may`

@@ -20,23 +20,28 @@ export class SessionStart implements Observer {
   readonly #host: StartHost
   readonly #backend: Backend
   readonly #gate: Gate
+  readonly #onCancelKey: (key: string) => void
+  #hasKey = false
   #hasTold = false
   /** Set when a piece was stopped and the client has got whole messages only. */
   #isStoppedAtBoundary = false
 
-  /** `early`: all bytes that the client has sent so far, the first packet included. */
-  constructor(first: FirstPacket, early: Buffer, host: StartHost, backend: Backend) {
+  /** `early`: all bytes that the client has sent so far, the first packet included. `onCancelKey` is told once at most. */
+  constructor(
+    first: FirstPacket,
+    early: Buffer,
+    host: StartHost,
+    backend: Backend,
+    onCancelKey: (key: string) => void,
+  ) {
     this.#handshake = new Handshake(first)
     this.#host = host
     this.#backend = backend
     this.#gate = backend.gate
+    this.#onCancelKey = onCancelKey
     if (this.#handshake.isOver) return
     const rest = early.subarray(early.readUInt32BE(0))
     if (rest.length > 0) this.#handshake.fromClient(rest)
-  }
-
-  get cancelKey(): string | undefined {
-    return this.#handshake.cancelKey
   }
 
   fromClient(chunk: Buffer): void {
@@ -47,7 +52,7 @@ export class SessionStart implements Observer {
     const wasAtBoundary = this.#handshake.isAtBoundary
     this.#handshake.fromServer(chunk)
     const { cancelKey, refusal, isStandby } = this.#handshake
-    if (cancelKey !== undefined) this.#host.cancels.add(cancelKey, this.#backend, this.#gate)
+    if (cancelKey !== undefined) this.#learn(cancelKey)
     if (refusal !== undefined && NOT_NOW.includes(refusal))
       this.#tell(`its server refused with SQLSTATE ${refusal}`)
     if (!isStandby || !this.#host.isWrite) return true
@@ -66,6 +71,13 @@ export class SessionStart implements Observer {
 
   isClear(): boolean {
     return this.#handshake.phase === 'clear'
+  }
+
+  #learn(cancelKey: string): void {
+    if (this.#hasKey) return
+    this.#hasKey = true
+    this.#host.cancels.add(cancelKey, this.#backend, this.#gate)
+    this.#onCancelKey(cancelKey)
   }
 
   #tell(why: string): void {

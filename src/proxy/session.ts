@@ -2,14 +2,15 @@
 // Each session holds one slot of its listener until it drains, and gives it back exactly once.
 
 import type { Timer } from '../platform/clock.ts'
+import { Arrival } from './arrival.ts'
 import type { Backend, CutReason, Cuttable, Gate } from './backend.ts'
 import { type ConnectFailure, type Connecting, type ConnectListener, connectTo } from './connect.ts'
 import { type FatalError, printFatal, sqlState } from './error-response.ts'
 import { sayFarewell } from './farewell.ts'
 import type { HoldQueue } from './hold.ts'
 import { type IdleWatch, watchIdle } from './idle-watch.ts'
-import { Inlet, type InletListener } from './inlet.ts'
-import { cutError, serversFull, unavailable } from './last-words.ts'
+import type { InletListener } from './inlet.ts'
+import { answeredAsStandby, cutError, serversFull, unavailable } from './last-words.ts'
 import type { Seeker } from './pool.ts'
 import { type Endpoints, printProxyHeader } from './proxy-protocol.ts'
 import { refuse } from './refusal.ts'
@@ -25,28 +26,26 @@ import type { FirstPacket } from './startup.ts'
 const RETRY_MS_MAX = 1000
 /** After a failure of this host. */
 const LOCAL_RETRY_MS = 100
+const NONE: ReadonlySet<string> = new Set()
 
 export class Session implements Cuttable, Seeker, InletListener, ConnectListener, RelayListener {
   readonly id: number
   readonly #host: SessionHost
   readonly #client: Wire
-  readonly #inlet: Inlet
-  /** Servers that did not take it. */
-  readonly tried = new Set<string>()
+  /** Until it has a server. */
+  #arrival: Arrival | undefined
   #state: SessionState = 'startup'
-  #startupTimer: Timer | undefined
   #retryTimer: Timer | undefined
   #idle: IdleWatch | undefined
   /** From a PROXY header where there is one. */
   #endpoints: Endpoints | undefined
-  #first: FirstPacket | undefined
   #heldSinceMs: number | undefined
   #failures = 0
   #backend: Backend | undefined
   #gate: Gate | undefined
   #isFallback = false
   #connecting: Connecting | undefined
-  #start: SessionStart | undefined
+  #cancelKey: string | undefined
   #relay: Relay | undefined
   #why: string | undefined
 
@@ -54,8 +53,12 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     this.id = id
     this.#client = client
     this.#host = host
-    this.#startupTimer = host.clock.setTimer(host.timeouts.loginMs, () => this.#closeNow('startup-timeout'))
-    this.#inlet = new Inlet(client, this, host.acceptsProxy)
+    this.#arrival = new Arrival(client, this, host, () => this.#closeNow('startup-timeout'))
+  }
+
+  /** Servers that did not take it. */
+  get tried(): ReadonlySet<string> {
+    return this.#arrival?.tried ?? NONE
   }
 
   get state(): SessionState {
@@ -158,8 +161,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
   }
 
   onPacket(packet: FirstPacket): void {
-    this.#startupTimer?.cancel()
-    this.#first = packet
+    this.#arrival?.met(packet)
     if (packet.kind === 'cancel') {
       this.#cancel(packet.processId, packet.secret)
     } else if (packet.kind === 'garbage') {
@@ -173,9 +175,8 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
   #closeNow(why: string): void {
     if (this.#state !== 'startup') return
     this.#why = why
-    this.#startupTimer?.cancel()
     this.#to('draining')
-    this.#inlet.release()
+    this.#arrival?.release()
     this.#farewell()
   }
 
@@ -194,7 +195,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
   #cancel(processId: number, secret: string): void {
     this.#why = 'cancel-request'
     this.#to('draining')
-    this.#inlet.release()
+    this.#arrival?.release()
     // `cancel` never rejects. The client waits for our close to know that its request was delivered.
     void this.#host.cancel(processId, secret, this.source).then(() => this.#farewell())
   }
@@ -205,7 +206,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
 
   #wait(queue: HoldQueue<Session>): void {
     if (this.#state !== 'held') this.#to('held')
-    this.tried.clear()
+    this.#arrival?.tried.clear()
     const { clock } = this.#host
     if (this.#heldSinceMs === undefined) {
       this.#heldSinceMs = clock.monotonicMs()
@@ -241,7 +242,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
       return
     }
     backend.connectFailuresTotal += 1
-    this.tried.add(backend.name)
+    this.#arrival?.tried.add(backend.name)
     this.#host.onRefused(backend, why)
     const { retries, hold, timeouts } = this.#host
     // Those who may wait in the queue are woken from there; the others have their attempts.
@@ -261,7 +262,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     }
     this.#retryTimer = clock.setTimer(delayMs, () => {
       if (this.#state !== 'held') return
-      this.tried.clear()
+      this.#arrival?.tried.clear()
       this.#connectOr(isFull => {
         this.#failures += 1
         if (hold.holdMs > 0 || isFull) this.#seek()
@@ -284,7 +285,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
 
   #leaveBackend(): void {
     this.#backend?.leave(this)
-    if (this.#start?.cancelKey !== undefined) this.#host.cancels.delete(this.#start.cancelKey)
+    if (this.#cancelKey !== undefined) this.#host.cancels.delete(this.#cancelKey)
   }
 
   #leaveQueues(): void {
@@ -296,9 +297,16 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
   onConnected(server: Wire): void {
     this.#connecting = undefined
     const backend = this.#backend
-    const first = this.#first
+    const arrival = this.#arrival
+    const first = arrival?.first
     const gate = this.#gate
-    if (backend === undefined || first === undefined || gate === undefined || !gate.isOpen()) {
+    if (
+      backend === undefined ||
+      arrival === undefined ||
+      first === undefined ||
+      gate === undefined ||
+      !gate.isOpen()
+    ) {
       server.destroy()
       this.#leaveBackend()
       this.#wait(this.#host.hold)
@@ -307,20 +315,22 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     this.#to('streaming')
     backend.startedTotal += 1
     this.#host.onConnected(backend)
-    const early = this.#inlet.release()
+    const early = arrival.release()
+    this.#arrival = undefined
     const { clock, timeouts } = this.#host
     const { sendProxy } = this.#host.wayTo(backend)
     if (sendProxy !== undefined) server.write(printProxyHeader(sendProxy, this.#addresses()))
-    this.#start = new SessionStart(first, early, this.#host, backend)
-    const options = {
+    const observer = new SessionStart(first, early, this.#host, backend, key => {
+      this.#cancelKey = key
+    })
+    const relay = new WireRelay({
       clock,
       client: this.#client,
       server,
       passage: gate,
-      observer: this.#start,
+      observer,
       listener: this,
-    }
-    const relay = new WireRelay(options)
+    })
     this.#relay = relay
     this.#idle = watchIdle(clock, timeouts, relay, why => {
       this.#why = why
@@ -339,11 +349,13 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     this.#idle?.stop()
     this.#to('draining')
     this.#leaveBackend()
-    if (why === 'gate-closed') this.#relay?.close('cut', printFatal(this.#gateError()))
-    if (why === 'refused') {
-      const detail = `server ${this.#backend?.name ?? ''} answered as a standby`
-      this.#relay?.close('cut', printFatal(unavailable(detail)))
+    if (why === 'gate-closed') {
+      const closed = this.#gate?.closedBecause
+      const reason = closed?.reason ?? 'evidence-expired'
+      this.#why = reason
+      this.#relay?.close('cut', printFatal(cutError(reason, closed?.says ?? this.#host.explain())))
     }
+    if (why === 'refused') this.#relay?.close('cut', printFatal(answeredAsStandby(this.#backend?.name)))
   }
 
   onRelayClosed(): void {
@@ -360,15 +372,6 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     return this.#endpoints
   }
 
-  #gateError(): FatalError {
-    const { reason, says } = this.#gate?.closedBecause ?? {
-      reason: 'evidence-expired' as const,
-      says: this.#host.explain(),
-    }
-    this.#why = reason
-    return cutError(reason, says)
-  }
-
   #refuseUnavailable(): void {
     this.#refuse(unavailable(this.#host.explain()), 'no-backend')
   }
@@ -376,11 +379,10 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
   #refuse(error: FatalError, why: string): void {
     const { clock, plainErrors, closesSilently } = this.#host
     this.#why = why
-    this.#startupTimer?.cancel()
     this.#retryTimer?.cancel()
     this.#to('draining')
-    this.#inlet.release()
-    const first = this.#first
+    this.#arrival?.release()
+    const first = this.#arrival?.first
     const isSilent = closesSilently && (why === 'no-backend' || why === 'queue-timeout')
     if (first === undefined || isSilent) this.#farewell()
     else refuse({ clock, client: this.#client, first, error, plainErrors, next: this })
@@ -388,7 +390,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
 
   #close(why: string): void {
     if (this.#state === 'closed') return
-    this.#startupTimer?.cancel()
+    this.#arrival?.release()
     this.#idle?.stop()
     this.#leaveQueues()
     this.#abortConnect()

@@ -8,7 +8,8 @@ import { testTransport } from './self-test.ts'
 import type { Transport } from './wire.ts'
 
 /** `auto`: the handles if they pass their test, else node:net. */
-export type RelaySetting = 'auto' | 'net' | 'handle'
+export const RELAYS = ['auto', 'net', 'handle'] as const
+export type RelaySetting = (typeof RELAYS)[number]
 
 export interface ChosenTransport {
   readonly transport: Transport

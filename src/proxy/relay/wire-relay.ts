@@ -3,7 +3,17 @@
 
 import type { Clock } from '../../platform/clock.ts'
 import { sayFarewell } from '../farewell.ts'
-import type { CloseKind, HalfClose, Observer, Relay, RelayCounters, RelayEnd, RelayOptions } from './relay.ts'
+import type {
+  CloseKind,
+  HalfClose,
+  Observer,
+  Passage,
+  Relay,
+  RelayCounters,
+  RelayEnd,
+  RelayListener,
+  RelayOptions,
+} from './relay.ts'
 import { resetSoon } from './reset-soon.ts'
 import type { Wire, WireListener } from './wire.ts'
 
@@ -12,8 +22,9 @@ const DELIVERY_MS = 30_000
 
 /** One relay for one session. */
 export class WireRelay implements Relay {
-  readonly #options: RelayOptions
   readonly #clock: Clock
+  readonly #passage: Passage
+  readonly #listener: RelayListener
   readonly #client: Wire
   readonly #server: Wire
   #observer: Observer | undefined
@@ -35,8 +46,10 @@ export class WireRelay implements Relay {
   #open = 2
 
   constructor(options: RelayOptions) {
-    this.#options = options
+    // Not the options as a whole: they would keep the observer, which most sessions outlive by far.
     this.#clock = options.clock
+    this.#passage = options.passage
+    this.#listener = options.listener
     this.#client = options.client
     this.#server = options.server
     this.#observer = options.observer
@@ -112,7 +125,7 @@ export class WireRelay implements Relay {
   /** For sides and farewells: one of the two wires is gone. */
   onClosed(): void {
     this.#open -= 1
-    if (this.#open === 0) this.#options.listener.onRelayClosed()
+    if (this.#open === 0) this.#listener.onRelayClosed()
   }
 
   fromClient(bytes: Buffer): void {
@@ -196,7 +209,7 @@ export class WireRelay implements Relay {
     if (this.#isClosing) return false
     const nowMs = this.#clock.monotonicMs()
     this.#lastActivityMs = nowMs
-    if (this.#options.passage.isOpen(nowMs)) return true
+    if (this.#passage.isOpen(nowMs)) return true
     this.#end('gate-closed')
     return false
   }
@@ -217,14 +230,14 @@ export class WireRelay implements Relay {
 
   #onEnd(why: HalfClose, other: Wire): void {
     if (this.#isClosing) return
-    this.#options.listener.onHalfClosed(why)
+    this.#listener.onHalfClosed(why)
     other.end()
   }
 
   #end(why: RelayEnd): void {
     if (this.#isEnding) return
     this.#isEnding = true
-    this.#options.listener.onEnding(why)
+    this.#listener.onEnding(why)
   }
 }
 
