@@ -13,6 +13,7 @@ const COLORS: Readonly<Record<string, string>> = {
   haproxy: '#8a8f98',
   pgbouncer: '#c08a3e',
   pgherd: '#2f81f7',
+  'pgherd, handles': '#1a9e6b',
 }
 const TEXT = '#6e7781'
 

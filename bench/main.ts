@@ -70,6 +70,7 @@ async function benchOn(
     etcd: 1,
     members: 1,
     proxies: 1,
+    proxySettings: { relay: 'net' },
     parameters: { shared_buffers: '256MB', ...(await tlsParameters(place.scratch)) },
   })
   const [member] = cluster.members
@@ -79,7 +80,7 @@ async function benchOn(
   await cluster.start()
   signal.throwIfAborted()
   await fill({ target: member.direct, binDir, signal }, options.scale)
-  const paths = await openPaths(cluster, member, layout)
+  const paths = await openPaths(cluster, member, layout, place.program)
   const around = { binDir, scratch: place.scratch, signal }
   const raw = options.groups.some(isRaw) ? await openRaw(layout, place.program) : undefined
   const chosen = workloads({ sql: paths, raw, around }, options)

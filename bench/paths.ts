@@ -1,10 +1,11 @@
-// The ways from a client to the server that are compared: direct, HAProxy, pgbouncer, pgherd.
+// The ways from a client to the server that are compared: direct, HAProxy, pgbouncer, pgherd over either of its relays.
 
 import { chown, writeFile } from 'node:fs/promises'
 import type { Cluster } from '../src/demo/cluster.ts'
 import type { Host } from '../src/demo/host.ts'
 import type { Layout } from '../src/demo/loopback.ts'
 import type { Member } from '../src/demo/member.ts'
+import { proxyOn } from '../src/demo/router.ts'
 import type { Server } from '../src/demo/server.ts'
 import { queryOnce, type SqlTarget } from '../src/demo/sql.ts'
 import { waitFor } from '../src/demo/wait.ts'
@@ -19,7 +20,12 @@ export interface Path {
 const READY_WITHIN_MS = 20_000
 
 /** All paths, in the order of the report; their routers run and answer. */
-export async function openPaths(cluster: Cluster, member: Member, layout: Layout): Promise<readonly Path[]> {
+export async function openPaths(
+  cluster: Cluster,
+  member: Member,
+  layout: Layout,
+  program: readonly string[],
+): Promise<readonly Path[]> {
   const [proxy] = cluster.proxies
   if (proxy === undefined) throw new Error('the cluster has no proxy')
   const paths = [
@@ -27,9 +33,17 @@ export async function openPaths(cluster: Cluster, member: Member, layout: Layout
     await openHaproxy(await layout.host('haproxy'), member),
     await openPgbouncer(await layout.host('pgbouncer'), member),
     { name: 'pgherd', target: proxy.write, router: proxy.server },
+    await openHandles(await layout.host('handles'), cluster, program),
   ]
   await Promise.all(paths.map(opened))
   return paths
+}
+
+/** Our proxy once more, on the TCP handles below node:net. */
+async function openHandles(host: Host, { scope, etcd }: Cluster, program: readonly string[]): Promise<Path> {
+  const proxy = await proxyOn(host, { scope, program, etcd: etcd.endpoints }, { relay: 'handle' })
+  await proxy.server.start()
+  return { name: 'pgherd, handles', target: proxy.write, router: proxy.server }
 }
 
 /** HAProxy with the settings that people use in front of Patroni, on one thread: the base of all ratios. */

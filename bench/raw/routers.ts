@@ -34,9 +34,16 @@ export async function openRaw(layout: Layout, program: readonly string[]): Promi
     '-f',
     file,
   ])
-  const pgherd = await startRouter(await layout.host('raw-pgherd'), load, file => [...program, 'proxy', file])
+  const pgherd = (relay: string) => (file: string) => [...program, 'proxy', '--relay', relay, file]
+  const onNet = await startRouter(await layout.host('raw-pgherd'), load, pgherd('net'))
+  const onHandles = await startRouter(await layout.host('raw-handles'), load, pgherd('handle'))
   const direct = { name: 'direct', target: { host: load.host, port: load.port }, router: undefined }
-  const paths = [direct, { name: 'haproxy', ...haproxy }, { name: 'pgherd', ...pgherd }]
+  const paths = [
+    direct,
+    { name: 'haproxy', ...haproxy },
+    { name: 'pgherd', ...onNet },
+    { name: 'pgherd, handles', ...onHandles },
+  ]
   for (const { name, target } of paths) await opened(name, target)
   return { load, paths }
 }

@@ -1,7 +1,7 @@
 // `pgherd proxy FILE` and `pgherd proxy --patroni HOST:PORT`: builds the real parts of one proxy and runs them.
 
 import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import type { EventDraft } from '../cluster/event.ts'
 import type { EtcdConfig } from '../config/agent/types.ts'
 import type { Store } from '../config/haproxy/build.ts'
@@ -23,7 +23,7 @@ import { version } from '../platform/version.ts'
 import { parseDescriptorsMax } from '../proxy/descriptors.ts'
 import type { EventSink } from '../proxy/events.ts'
 import { ProxyServer } from '../proxy/proxy.ts'
-import { chooseTransport } from '../proxy/relay/transport.ts'
+import { chooseTransport, RELAYS, type RelaySetting } from '../proxy/relay/transport.ts'
 import { etcdOptions, refuseWrongPassword } from './etcd-options.ts'
 import { addKeepalivedVips, sortFiles } from './keepalived-files.ts'
 import { ProxyVips } from './proxy-vip.ts'
@@ -37,6 +37,7 @@ interface ProxyFlags {
   readonly namespace: string
   readonly file?: readonly string[]
   readonly lenient?: boolean
+  readonly relay?: RelaySetting
 }
 
 /** The command as the program's table wants it. */
@@ -53,8 +54,10 @@ export function proxyCommand(): Command {
     .option('--scope <name>', 'with --etcd: the name of the cluster')
     .option('--namespace <path>', 'with --etcd: where its keys are', '/service/')
     .option('--lenient', 'with a haproxy.cfg: go on without directives that are not known')
+    .addOption(new Option('--relay <kind>', 'what moves the bytes, whatever the file says').choices(RELAYS))
     .action(async (file: string | undefined, flags: ProxyFlags) => {
-      await runProxy(await readConfig(file, flags))
+      const config = await readConfig(file, flags)
+      await runProxy(flags.relay === undefined ? config : { ...config, relay: flags.relay })
     })
 }
 

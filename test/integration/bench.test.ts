@@ -11,7 +11,7 @@ import { Deadline } from '../../src/platform/deadline.ts'
 import { makeWorkplace } from '../support/workplace.ts'
 
 const MAIN = path.resolve(import.meta.dirname, '../../bench/main.ts')
-const PATHS = ['direct', 'haproxy', 'pgbouncer', 'pgherd']
+const PATHS = ['direct', 'haproxy', 'pgbouncer', 'pgherd', 'pgherd, handles']
 const WITHIN_MS = 150_000
 
 const work = await makeWorkplace({ after })
@@ -40,9 +40,9 @@ test('a quick benchmark measures every path with and without a server, and print
   for (const name of PATHS) assert.match(stdout, new RegExp(`^\\| ${name} \\| \\d+ \\| ±`, 'm'))
   t.diagnostic(
     result.figures
-      .filter(({ path: name }) => name === 'pgherd')
-      .map(({ workload, value, toHaproxy }) => {
-        return `${workload}: ${value.toFixed(0)}, ${(toHaproxy ?? Number.NaN).toFixed(2)} x HAProxy`
+      .filter(({ path: name }) => name.startsWith('pgherd'))
+      .map(({ path: name, workload, value, toHaproxy }) => {
+        return `${workload}, ${name}: ${value.toFixed(0)}, ${(toHaproxy ?? Number.NaN).toFixed(2)} x HAProxy`
       })
       .join('; '),
   )
