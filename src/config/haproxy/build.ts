@@ -69,7 +69,7 @@ export function buildConfig(sections: Sections, file: string, store: Store | und
     admin: { binds: stats.flatMap(section => section.binds.flatMap(({ binds }) => binds)) },
     checks: buildChecks(leader ?? routes[0], listeners),
     log: { type: 'plain', level: 'info' },
-    relay: 'net',
+    relay: 'auto',
     eventsFile: undefined,
     vips: [],
   }

@@ -187,7 +187,7 @@ export const proxySchema = z.strictObject(
     checks: checks.prefault({}),
     on_dcs_loss: oneOf('keep', 'close').default('keep'),
     data_plane: oneOf('node').default('node'),
-    relay: oneOf('auto', 'net', 'handle').default('net'),
+    relay: oneOf('auto', 'net', 'handle').default('auto'),
     log: z
       .strictObject(
         {

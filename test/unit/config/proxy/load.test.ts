@@ -42,7 +42,7 @@ test('the smallest file is a scope and etcd; all else has its default', () => {
     admin: { binds: [{ host: undefined, port: 7000 }] },
     checks: defaultChecks,
     log: { type: 'plain', level: 'info' },
-    relay: 'net',
+    relay: 'auto',
     eventsFile: undefined,
     vips: [],
   })
