@@ -8,6 +8,11 @@ import { waitFor } from '../../src/demo/wait.ts'
 import { Network } from '../support/netns.ts'
 import { makeWorkplace } from '../support/workplace.ts'
 
+/** What has not come by then was cut off. */
+const LOST_AFTER_MS = 1_500
+/** A busy machine needs seconds for the first request of a new process. */
+const ANSWERS_WITHIN_MS = 15_000
+
 const work = await makeWorkplace({ after })
 // The account that hosts run as may not be able to read the checkout and its Node.
 const node = work.program[0] ?? process.execPath
@@ -25,8 +30,8 @@ test('hosts have the addresses asked for and reach each other and the test', asy
 
 test('a cut separates two hosts and nobody else, until it is healed', async () => {
   await network.cut(a, b)
-  assert.equal(await answers(a, b), false)
-  assert.equal(await answers(b, a), false)
+  assert.equal(await answers(a, b, LOST_AFTER_MS), false)
+  assert.equal(await answers(b, a, LOST_AFTER_MS), false)
   await reaches(a, c)
   await network.heal()
   await reaches(a, b)
@@ -44,7 +49,7 @@ test('a cut in one direction lets datagrams pass in the other', async () => {
 
 test('an isolated host keeps its loopback and its link', async () => {
   await network.isolate(a)
-  assert.equal(await answers(a, c), false)
+  assert.equal(await answers(a, c, LOST_AFTER_MS), false)
   await reaches(a, a)
   assert.match(await network.inside(a, ['ip', '-br', 'link', 'show', 'ens33']), /LOWER_UP/)
   await network.heal()
@@ -52,7 +57,7 @@ test('an isolated host keeps its loopback and its link', async () => {
 
 test('an unplugged host loses its carrier', async () => {
   await network.unplug(b)
-  assert.equal(await answers(a, b), false)
+  assert.equal(await answers(a, b, LOST_AFTER_MS), false)
   await waitFor('no carrier', { withinMs: 20_000 }, async note => {
     const link = await network.inside(b, ['ip', '-br', 'link', 'show', 'ens33'])
     note(link)
@@ -74,11 +79,13 @@ async function startEcho(host: Host): Promise<void> {
 
 /** A slow answer is no sign of a cut: only an answer is a sign, and it may need more than one try. */
 async function reaches(from: Host, to: Host): Promise<void> {
-  await waitFor(`${to.name} to answer ${from.name}`, { withinMs: 60_000 }, () => answers(from, to))
+  await waitFor(`${to.name} to answer ${from.name}`, { withinMs: 60_000 }, () =>
+    answers(from, to, ANSWERS_WITHIN_MS),
+  )
 }
 
-async function answers(from: Host, to: Host): Promise<boolean> {
-  const script = `fetch('http://${to.address}:8080', { signal: AbortSignal.timeout(700) })
+async function answers(from: Host, to: Host, withinMs: number): Promise<boolean> {
+  const script = `fetch('http://${to.address}:8080', { signal: AbortSignal.timeout(${withinMs}) })
     .then(answer => process.exit(answer.ok ? 0 : 1), () => process.exit(1))`
   const client = from.server({ name: 'client', command: [node, '-e', script] })
   await client.start()
