@@ -43,14 +43,14 @@ const asUser =
     : []
 
 async function shell(command: string): Promise<void> {
-  const by = new Deadline(realClock, WITHIN_MS)
+  const by = Deadline.in(realClock, WITHIN_MS)
   const done = await runChild('/bin/sh', ['-c', command], { by })
   assert.equal(done.code, 0, done.stderr)
 }
 
 async function run(...command: readonly string[]): Promise<string> {
   const [program = '', ...args] = [...asUser, ...command]
-  const done = await runChild(program, args, { by: new Deadline(realClock, WITHIN_MS), cwd: copy, env })
+  const done = await runChild(program, args, { by: Deadline.in(realClock, WITHIN_MS), cwd: copy, env })
   assert.equal(done.code, 0, done.stdout + done.stderr)
   return done.stdout
 }
