@@ -23,6 +23,7 @@ import { cloneFields } from './member-key.ts'
 import { Operator } from './operator.ts'
 import type { AgentParts } from './parts.ts'
 import { AgentState, memberRole, memberState, pendingReasons, troubleOf } from './state.ts'
+import { storageFields } from './storage.ts'
 import { Tasks } from './tasks.ts'
 import { Watchdog } from './watchdog.ts'
 import type { WorkContext } from './work.ts'
@@ -312,6 +313,7 @@ export class Agent {
         ...troubleOf(state),
         ...(clone === undefined ? {} : { clone: cloneFields(clone) }),
         ...(this.unansweredMs > 0 ? { unanswered_ms: Math.round(this.unansweredMs) } : {}),
+        ...storageFields(state.server.storage),
         ...(state.logicalSlots.size === 0 ? {} : { logical_slots: Object.fromEntries(state.logicalSlots) }),
         ...(state.usedConfigRevision === undefined ? {} : { config_revision: state.usedConfigRevision }),
       },

@@ -140,7 +140,9 @@ async function undo(context: WorkContext, ours: Held, why: string): Promise<void
   await stopQuickly(context).catch(error => log.error(`stop after failed bootstrap: ${messageOf(error)}`))
   await postgres
     .setAside(Deadline.in(clock, SET_ASIDE_TIMEOUT_MS))
-    .then(where => log.error(`the unfinished data directory is kept as ${where}`))
+    .then(where => {
+      if (where !== undefined) log.error(`the unfinished data directory is kept as ${where}`)
+    })
     .catch(error => log.error(`could not set the data directory aside: ${messageOf(error)}`))
   const gone: readonly Write[] = [
     { kind: 'delete', key: 'initialize' },

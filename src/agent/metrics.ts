@@ -1,6 +1,7 @@
 // What the agent counts, registered once per process. Names and meanings: docs/metrics.md.
 
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { StorageWord } from '../postgres/storage-check.ts'
 import type { AgentMetrics } from './parts.ts'
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -11,6 +12,8 @@ export interface AgentGauges {
   /** Does a watchdog watch over this machine? */
   readonly isWatched: () => boolean
   readonly unansweredSeconds: () => number
+  /** Undefined while nobody knows. */
+  readonly storage: () => StorageWord | undefined
   /** State of each logical slot that the cluster keeps. */
   readonly logicalSlots: () => ReadonlyMap<string, string>
 }
@@ -66,6 +69,18 @@ export function createAgentMetrics(registry: Registry, gauges: AgentGauges): Age
     help: 'How long the running server has answered no new connection; 0 while it does',
     registers,
     collect: (): void => unanswered.set(gauges.unansweredSeconds()),
+  })
+  const storageSilent: Gauge = new Gauge({
+    name: 'pgherd_agent_storage_unanswered_seconds',
+    help: 'How long the storage of the data directory has not answered a write; 0 while it does',
+    registers,
+    collect: (): void => storageSilent.set((gauges.storage()?.silentMs ?? 0) / 1000),
+  })
+  const storageRefuses: Gauge = new Gauge({
+    name: 'pgherd_agent_storage_refuses_writes',
+    help: '1 while the storage of the data directory refuses writes (full, read-only, lost)',
+    registers,
+    collect: (): void => storageRefuses.set(gauges.storage()?.refusal === undefined ? 0 : 1),
   })
   const logicalSlots: Gauge = new Gauge({
     name: 'pgherd_agent_logical_slot_ready',

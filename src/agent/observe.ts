@@ -14,12 +14,14 @@ import { isDeaf, leaderUpstream } from './rules/say.ts'
 import { namedUpstream, remoteUpstream } from './rules/source.ts'
 import type { Self, Snapshot } from './snapshot.ts'
 import { type AgentState, memberRole } from './state.ts'
+import { noteStorage } from './storage.ts'
 import type { Tasks } from './tasks.ts'
 import type { Watchdog } from './watchdog.ts'
 
 const STATUS_TIMEOUT_MIN_MS = 1_000
 const STATUS_TIMEOUT_MAX_MS = 2_500
-const CONTROL_TIMEOUT_MS = 5_000
+/** A turn must begin in time also when the storage hangs: the member's own lease is renewed by it. */
+const CONTROL_TIMEOUT_MS = 2_000
 
 /** What the parts of the loop share. */
 export interface LoopContext {
@@ -139,8 +141,9 @@ export class Observer {
     // A server that hangs must not make the loop look hung: the lease is renewed only while turns begin in time.
     const patienceMs = Math.max(state.config.retryTimeoutSeconds * 1000, STATUS_TIMEOUT_MIN_MS)
     const by = Deadline.in(clock, Math.min(patienceMs, STATUS_TIMEOUT_MAX_MS))
-    const server = await postgres.status(by, state.config.hungAfterSeconds > 0)
+    const server = await postgres.status(by, state.config.hungAfterSeconds * 1000)
     this.#noteDeaf(server)
+    noteStorage(state, server, this.#parts.events)
     const isSilent = server.facts === undefined && this.#keeper.hold !== undefined
     state.silentSinceMs = isSilent ? (state.silentSinceMs ?? takenAtMs) : undefined
     const wasUp = state.server.process === 'running'

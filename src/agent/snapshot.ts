@@ -47,6 +47,8 @@ export interface PeerAnswer {
   readonly mayLead: boolean
   readonly failoverPriority: number
   readonly watchdogFailed: boolean
+  /** How long its storage has not answered a write; undefined while it does. */
+  readonly storageSilentMs?: number | undefined
 }
 
 export type TaskKind =

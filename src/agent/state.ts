@@ -34,6 +34,8 @@ export class AgentState {
   scheduledRestart: ScheduledRestart | undefined
   /** When the leader key was first seen gone; undefined while there is one. */
   keyGoneAtMs: number | undefined
+  /** What was last told of the storage; undefined: that it takes writes. */
+  storageTrouble: string | undefined
   /** Since when our server has told nothing while we hold the key. */
   silentSinceMs: number | undefined
   /** A write of the leader key is under way: nobody else may be promised anything. */

@@ -175,6 +175,7 @@ async function runAgentOf(member: Member, config: DynamicConfig, postgres: Local
       leaseLeftSeconds: () => agent.status().leaseLeftMs / 1000,
       isWatched: () => agent.isWatched,
       unansweredSeconds: () => agent.unansweredMs / 1000,
+      storage: () => postgres.storage,
       logicalSlots: () => agent.logicalSlots,
     }),
   }

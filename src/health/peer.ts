@@ -25,6 +25,8 @@ export interface PeerAnswer {
   readonly mayLead: boolean
   readonly failoverPriority: number
   readonly watchdogFailed: boolean
+  /** How long its storage has not answered a write; undefined while it does, and where nobody looks. */
+  readonly storageSilentMs: number | undefined
   /** Only members that run pgherd say it. */
   readonly leaseLeftMs: number | undefined
 }
@@ -111,6 +113,7 @@ export function unreachable(name: string): PeerAnswer {
     mayLead: false,
     failoverPriority: 0,
     watchdogFailed: false,
+    storageSilentMs: undefined,
     leaseLeftMs: undefined,
   }
 }
@@ -121,6 +124,7 @@ export function parsePeerAnswer(name: string, document: JsonObject): PeerAnswer 
   const positions = objectAt(document, 'xlog') ?? objectAt(document, 'wal') ?? {}
   const location = asBigint(positions['location'])
   const tags = objectAt(document, 'tags') ?? {}
+  const own = objectAt(document, 'pgherd') ?? {}
   const mayLead = !isTagged(tags, 'nofailover', 'failover_priority')
   return {
     name,
@@ -135,7 +139,8 @@ export function parsePeerAnswer(name: string, document: JsonObject): PeerAnswer 
     mayLead,
     failoverPriority: mayLead ? (asInteger(tags['failover_priority']) ?? 1) : 0,
     watchdogFailed: document['watchdog_failed'] === true,
-    leaseLeftMs: asNumber(objectAt(document, 'pgherd')?.['lease_left_ms']),
+    storageSilentMs: asNumber(own['storage_unanswered_ms']),
+    leaseLeftMs: asNumber(own['lease_left_ms']),
   }
 }
 

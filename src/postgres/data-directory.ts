@@ -8,6 +8,7 @@ import { Shell } from '../platform/shell.ts'
 import { toolEnvironment } from './environment.ts'
 import { type PostmasterPid, parsePostmasterPid } from './postmaster-pid.ts'
 import { liveGroups } from './procfs.ts'
+import type { WriteAnswer } from './storage-check.ts'
 
 /**
  * `unfinished`: a clone, an initdb or a rewind that was interrupted: no server may be started on it. `foreign`: files, but
@@ -28,13 +29,18 @@ export interface DirectoryLook {
 const STATES: readonly string[] = ['absent', 'empty', 'unfinished', 'foreign', 'unreadable', 'initialized']
 /** More children than this that do not come back, and we stop sending new ones. */
 const STUCK_MAX = 4
+/** After a question that got no answer in time the next ones wait so long: a turn of the loop asks several of them. */
+const SILENT_MS = 1_000
 const SHELL = '/bin/sh'
 
-/** It stays outside the directory: a look that hangs must not be counted among the processes that live in there. */
+/**
+ * It stays outside the directory: a look that hangs must not be counted among the processes that live in there. Storage that
+ * is lost has another error than a file that is not there, and must not be taken for an empty place.
+ */
 const LOOK = `
 say() { echo "$1"; exit 0; }
 d=$1
-[ -e "$d" ] || say absent
+[ -e "$d" ] || case $(ls -d "$d/." 2>&1) in *"No such file"*) say absent;; *) say unreadable;; esac
 [ -d "$d" ] && [ -r "$d" ] && [ -x "$d" ] && [ -O "$d" ] && real=$(cd "$d" 2>/dev/null && pwd -P) || say unreadable
 if [ -e "$real.rewinding" ] && [ -f "$d/PG_VERSION" ]; then echo unfinished
 elif [ -f "$d/PG_VERSION" ] && [ -f "$d/global/pg_control" ]; then echo initialized
@@ -106,10 +112,21 @@ cd "$1/pg_wal" || exit 1
 ls | grep -x '[0-9A-F]\\{24\\}' | cut -c 9- | sort | head -n 1`
 
 const MOVE_ASIDE = `
+[ -e "$1" ] || exit 3
 real=$(readlink -f "$1") || exit 1
 target="$real.failed"; n=1
 while [ -e "$target" ]; do n=$((n + 1)); target="$real.failed$n"; done
 mv -T "$real" "$target" && mkdir -m 700 "$real" && rm -f "$real.rewinding" && echo "$target"`
+
+/** A new file each time: the blocks of an old one can be written on a full disk, too. WAL may have a disk of its own. */
+const TRY_WRITE = `
+umask 077
+for d in "$1" "$1/pg_wal"; do
+  [ "$d" = "$1" ] || [ -L "$d" ] || continue
+  f=$d/pgherd.probe
+  if ! { rm -f "$f" && head -c 8192 /dev/zero > "$f" && sync "$f"; }; then rm -f "$f"; exit 1; fi
+  rm -f "$f"
+done`
 
 /** Beside the directory, because pg_rewind removes what the other side does not have. */
 const MARK_REWIND = 'mark="$(readlink -f "$1").rewinding" && : > "$mark" && sync "$mark"'
@@ -121,6 +138,8 @@ export class DataDirectory {
   readonly #kept = new Shell(() => toolEnvironment())
   /** Process groups of calls that did not come back. */
   #stuck: number[] = []
+  /** The last question got no answer in time. */
+  #isSilent = false
 
   constructor(path: string) {
     this.path = path
@@ -128,7 +147,7 @@ export class DataDirectory {
 
   /** What is there. Undefined when the look did not come back in time. */
   async look(by: Deadline): Promise<DirectoryLook | undefined> {
-    const result = await this.#shell(LOOK, [this.path], by)
+    const result = await this.#ask(LOOK, [this.path], by)
     return result === undefined || result.code !== 0 ? undefined : parseLook(result.stdout)
   }
 
@@ -200,9 +219,10 @@ export class DataDirectory {
     await this.#must(`place slot ${name}`, PLACE_SLOT, [this.path, name], by, [0], text)
   }
 
-  /** Renames the directory to `<path>.failed`, with a number when that exists, and makes an empty one. Returns the new path. */
-  async moveAside(by: Deadline): Promise<string> {
-    return (await this.#must('set aside', MOVE_ASIDE, [this.path], by)).stdout.trim()
+  /** Renames the directory to `<path>.failed`, with a number when that exists, and makes an empty one. Returns the new path. Undefined: nothing is there. */
+  async moveAside(by: Deadline): Promise<string | undefined> {
+    const { code, stdout } = await this.#must('set aside', MOVE_ASIDE, [this.path], by, [0, 3])
+    return code === 3 ? undefined : stdout.trim()
   }
 
   /** From now on, and after every restart, the directory counts as unfinished, until `endRewind` or `moveAside`. */
@@ -224,9 +244,26 @@ export class DataDirectory {
     await this.#must('remove what is', script, [this.path], by)
   }
 
+  /** Writes a page, flushes and removes it: whether the storage takes writes at all. Never rejects. */
+  async tryWrite(by: Deadline): Promise<WriteAnswer> {
+    const result = await this.#shell(TRY_WRITE, [this.path], by)
+    if (result === undefined) return { kind: 'silent' }
+    if (result.code === 0) return { kind: 'taken' }
+    // `sh: 9: cannot create F: No space left on device`, `head: error writing 'standard output': No space left on device`.
+    const [first = ''] = result.stderr.trim().split('\n')
+    return { kind: 'refused', says: first.split(': ').at(-1) ?? first }
+  }
+
   /** Runs a program that only reads the directory and prints a page; undefined when it did not come back in time. */
   inspect(program: string, args: readonly string[], by: Deadline): Promise<ChildResult | undefined> {
-    return this.#shell('exec "$@"', [program, ...args], by)
+    return this.#ask('exec "$@"', [program, ...args], by)
+  }
+
+  /** Something that only reads, and is asked again when there is no answer. */
+  async #ask(script: string, args: readonly string[], by: Deadline): Promise<ChildResult | undefined> {
+    const result = await this.#shell(script, args, this.#isSilent ? by.within(SILENT_MS) : by)
+    this.#isSilent = result === undefined
+    return result
   }
 
   async #must(

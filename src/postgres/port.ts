@@ -8,6 +8,7 @@ import type { HostPort } from '../cluster/member.ts'
 import type { ServerSettings } from '../config/agent/types.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import type { CloneProgress } from './clone-progress.ts'
+import type { StorageWord } from './storage-check.ts'
 
 /** `unknown`: the look itself failed or did not finish in time (hung storage); decide nothing from it. */
 export type ProcessState = 'running' | 'starting' | 'stopping' | 'stopped' | 'unknown'
@@ -133,6 +134,8 @@ export interface ServerStatus {
    * answering when the postmaster hangs.
    */
   readonly unansweredMs?: number | undefined
+  /** Whether the storage of the data directory takes writes, where that was asked for. */
+  readonly storage?: StorageWord | undefined
   /** Why there are no facts though the process runs: for the log. */
   readonly trouble: string | undefined
   /** The trouble is a mistake (a password, an access rule) that only a person can mend; time alone will not. */
@@ -199,10 +202,10 @@ export interface RewindResult {
 
 export interface Postgres {
   /**
-   * A look from outside plus one query; never throws. `by` bounds the whole look. `knocks`: also see, beside, whether new
-   * connections get an answer.
+   * A look from outside plus one query; never throws. `by` bounds the whole look. With `hungAfterMs` above 0 it is also seen,
+   * beside, whether new connections get an answer and whether the storage takes writes, which may take it that long.
    */
-  status(by: Deadline, knocks?: boolean): Promise<ServerStatus>
+  status(by: Deadline, hungAfterMs?: number): Promise<ServerStatus>
   controlData(by: Deadline): Promise<ControlData | undefined>
   /** The timeline history file of `timeline` on this server; empty on timeline 1. */
   historyLines(timeline: Timeline, by: Deadline): Promise<readonly HistoryLine[] | undefined>
@@ -216,8 +219,8 @@ export interface Postgres {
   clone(source: Upstream | undefined, signal: AbortSignal): Promise<void>
   /** How far the running clone is; undefined when none runs, or when its program does not tell. */
   cloneProgress?(): CloneProgress | undefined
-  /** Renames the data directory to `<dir>.failed` (or with a number): nothing is lost. */
-  setAside(by: Deadline): Promise<string>
+  /** Renames the data directory to `<dir>.failed` (or with a number): nothing is lost. Undefined: there is none. */
+  setAside(by: Deadline): Promise<string | undefined>
   /**
    * Removes everything in the data directory of a stopped server, unless the configured method uses what is there. Only when
    * the operator ordered a fresh copy.

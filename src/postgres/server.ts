@@ -43,6 +43,7 @@ import { stopServer } from './shutdown.ts'
 import { copyLogicalSlots, slotsOnLeader } from './slot-copies.ts'
 import { applySlotChanges, slotChanges } from './slots.ts'
 import { startServer } from './startup.ts'
+import { StorageCheck, type StorageWord } from './storage-check.ts'
 import { verify } from './verify.ts'
 import { walOnLeader } from './wal-on-leader.ts'
 
@@ -54,6 +55,7 @@ export class LocalServer implements Postgres {
   readonly #lifecycle: Lifecycle
   readonly #monitor: Monitor
   readonly #knocker: Knocker
+  readonly #storage: StorageCheck
   readonly #logicalSlots: LogicalSlots
   #slotConnection: Connection | undefined
 
@@ -62,6 +64,7 @@ export class LocalServer implements Postgres {
     this.#lifecycle = new Lifecycle(this.#context)
     this.#monitor = new Monitor(this.#context)
     this.#knocker = new Knocker(options.clock)
+    this.#storage = new StorageCheck(options.clock, by => this.#context.data.tryWrite(by))
     this.#logicalSlots = new LogicalSlots(this.#context)
   }
 
@@ -78,9 +81,9 @@ export class LocalServer implements Postgres {
     this.#lifecycle.onGone(listener)
   }
 
-  async status(by: Deadline, knocks = false): Promise<ServerStatus> {
+  async status(by: Deadline, hungAfterMs = 0): Promise<ServerStatus> {
     try {
-      return await this.#look(by, knocks)
+      return await this.#look(by, hungAfterMs)
     } catch (error) {
       const nothing = {
         process: 'unknown',
@@ -90,6 +93,11 @@ export class LocalServer implements Postgres {
       } as const
       return { ...nothing, postmasterPid: this.#lifecycle.pid, trouble: messageOf(error) }
     }
+  }
+
+  /** Whether the storage of the data directory takes writes; undefined while nobody knows. */
+  get storage(): StorageWord | undefined {
+    return this.#storage.word
   }
 
   controlData(by: Deadline): Promise<ControlData | undefined> {
@@ -115,7 +123,7 @@ export class LocalServer implements Postgres {
     return this.#context.cloneProgress
   }
 
-  setAside(by: Deadline): Promise<string> {
+  setAside(by: Deadline): Promise<string | undefined> {
     return this.#context.data.moveAside(by)
   }
 
@@ -278,18 +286,27 @@ export class LocalServer implements Postgres {
     return Promise.resolve()
   }
 
-  #knockAt(pid: number, knocks: boolean): number {
-    if (!knocks) this.#knocker.forget()
-    else this.#knocker.begin(pid, this.#context.door(), this.#context.config.postgres.superuser.username)
-    return this.#knocker.unansweredMs
+  /** With `hungAfterMs` 0 nobody looks whether it hangs. */
+  #tryOut(pid: number, hungAfterMs: number): Pick<ServerStatus, 'unansweredMs' | 'storage'> {
+    if (hungAfterMs === 0) this.#forgetTrials()
+    else {
+      this.#knocker.begin(pid, this.#context.door(), this.#context.config.postgres.superuser.username)
+      this.#storage.begin(hungAfterMs)
+    }
+    return { unansweredMs: this.#knocker.unansweredMs, storage: this.#storage.word }
   }
 
-  async #look(by: Deadline, knocks: boolean): Promise<ServerStatus> {
+  #forgetTrials(): void {
+    this.#knocker.forget()
+    this.#storage.forget()
+  }
+
+  async #look(by: Deadline, hungAfterMs: number): Promise<ServerStatus> {
     const look = await this.#lifecycle.look(by)
     const base = { process: look.process, dataDirectory: look.dataDirectory, postmasterPid: look.pid }
     if (look.pid === undefined) {
       this.#monitor.forget()
-      this.#knocker.forget()
+      this.#forgetTrials()
       return { ...base, facts: undefined, isAnswering: false, trouble: look.trouble }
     }
     const { facts, trouble, isTroubleMistake, isUp, isComingUp, isGoingDown } = await this.#monitor.look(
@@ -299,7 +316,6 @@ export class LocalServer implements Postgres {
     if (isUp) this.#lifecycle.noteReady()
     const said = isGoingDown ? 'stopping' : isComingUp ? 'starting' : undefined
     const known = this.#lifecycle.phase ?? (isUp && look.process === 'starting' ? 'running' : look.process)
-    const unansweredMs = this.#knockAt(look.pid, knocks && (said ?? known) === 'running')
     return {
       ...base,
       process: said ?? known,
@@ -307,7 +323,7 @@ export class LocalServer implements Postgres {
       isAnswering: isUp,
       trouble,
       isTroubleMistake,
-      unansweredMs,
+      ...this.#tryOut(look.pid, (said ?? known) === 'running' ? hungAfterMs : 0),
     }
   }
 }

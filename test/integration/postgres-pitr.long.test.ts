@@ -66,10 +66,10 @@ async function linesOf(member: Member): Promise<readonly unknown[]> {
 test('a custom method restores a base backup up to a named point; the cluster has our passwords and nothing of later', async () => {
   await origin.server.bootstrap(starting())
   await sql(origin, "CREATE TABLE story (line text); INSERT INTO story VALUES ('before the backup')")
-  const { connectAddress, superuser } = origin.config.postgres
+  const { connectAddress, replication } = origin.config.postgres
   const bin = await serverBinDir()
-  const from = ['-h', connectAddress.host, '-p', String(connectAddress.port), '-U', superuser.username]
-  const env = { ...process.env, PGPASSWORD: superuser.password ?? '' }
+  const from = ['-h', connectAddress.host, '-p', String(connectAddress.port), '-U', replication.username]
+  const env = { ...process.env, PGPASSWORD: replication.password ?? '' }
   await promisify(execFile)(join(bin, 'pg_basebackup'), ['-D', backup, '-c', 'fast', ...from], { env })
   await sql(origin, "INSERT INTO story VALUES ('before noon')")
   await sql(origin, "SELECT pg_create_restore_point('noon')")
@@ -166,8 +166,8 @@ for (const [what, changes, says] of failures) {
   test(`a custom bootstrap ends with what is wrong: ${what}`, async () => {
     const member = await restored(`failing-${failures.findIndex(row => row[0] === what)}`, changes)
     await assert.rejects(member.server.bootstrap(starting()), says)
-    if (changes.recovery === undefined) return
     const where = await member.server.setAside(within(10_000))
-    await access(join(where, 'PG_VERSION'))
+    if (changes.recovery === undefined) assert.equal(where, undefined, 'nothing was made, nothing is kept')
+    else await access(join(where ?? '', 'PG_VERSION'))
   })
 }

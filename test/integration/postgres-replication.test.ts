@@ -308,6 +308,7 @@ test('a leader of another cluster is nobody to compare with', async () => {
 test('setting aside keeps the data and leaves an empty directory to clone into', async () => {
   await pg1.server.stop({ mode: 'fast', checkpointFirst: false, by: within(20_000) })
   const path = await pg1.server.setAside(within(5000))
+  assert.ok(path)
   assert.ok((await readdir(path)).includes('PG_VERSION'))
   const status = await pg1.server.status(within(5000))
   assert.deepEqual([status.process, status.dataDirectory], ['stopped', 'empty'])

@@ -10,7 +10,7 @@ import type { ServerFacts } from '../../postgres/port.ts'
 import { no, syncPromise, type Verdict, walPosition, yes } from '../race.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { sameName } from '../sync/names.ts'
-import { isDeaf } from './say.ts'
+import { isDeaf, isStorageHung } from './say.ts'
 
 type Question = (snapshot: Snapshot, view: ClusterView, facts: ServerFacts) => Verdict | undefined
 
@@ -97,10 +97,11 @@ const request: Question = ({ self, leaderlessMs }, view) => {
 }
 
 /** It could not be promoted, and nobody could connect. */
-const deaf: Question = ({ server, config }, _view, facts) =>
-  facts.role === 'replica' && isDeaf({ server, config })
-    ? no('my server hangs: it answers no new connection')
-    : undefined
+const deaf: Question = ({ server, config }, _view, facts) => {
+  if (facts.role !== 'replica') return undefined
+  if (isDeaf({ server, config })) return no('my server hangs: it answers no new connection')
+  return isStorageHung({ server, config }) ? no('my storage hangs: it takes no write') : undefined
+}
 
 const lag: Question = ({ self, config }, view, facts) => {
   const { optime } = view.status

@@ -4,7 +4,7 @@ import type { Action, Decision, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { anybody, findHeirs, heirsToAsk } from './heirs.ts'
 import { RESTARTS_MAX } from './recover.ts'
-import { isDeaf, say } from './say.ts'
+import { isDeaf, isStorageHung, say } from './say.ts'
 
 const CRASH_WINDOW_MS = 60_000
 
@@ -62,6 +62,7 @@ function whyGiveWay({ server, silentMs, config, nowMs, task }: Snapshot, memory:
   // A server that is slow or full answers with an error; one that says nothing for a whole lease serves nobody. Where its
   // storage hangs too, not even its processes can be told.
   if (isDeaf({ server, config })) return 'the server hangs: it answers no new connection'
+  if (isStorageHung({ server, config })) return 'the storage of the server hangs: it takes no write'
   const isHung = server.process !== 'stopped' && !server.isAnswering
   if (!isHung || silentMs <= config.ttlSeconds * 1000) return undefined
   return server.process === 'unknown' ? 'the storage of the server hangs' : 'the server hangs'

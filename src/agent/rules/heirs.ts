@@ -83,7 +83,7 @@ function canLead(
   facts: ServerFacts | undefined,
 ): boolean {
   if (!peer.isReachable || peer.isPrimary || !peer.mayLead || peer.watchdogFailed) return false
-  if (peer.walPosition === undefined) return false
+  if (peer.walPosition === undefined || peer.storageSilentMs !== undefined) return false
   if (facts === undefined) {
     const lagBytes = (view.status.optime ?? 0n) - peer.walPosition
     return lagBytes <= config.maximumLagOnFailoverBytes

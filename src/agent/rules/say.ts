@@ -42,6 +42,12 @@ export function runsAsPrimary({ facts, process, controlState }: ServerStatus): b
     : facts.role === 'primary'
 }
 
+/** Whether the server's storage has taken no write for too long: nothing can be committed, whatever the server answers. */
+export function isStorageHung({ server, config }: Pick<Snapshot, 'server' | 'config'>): boolean {
+  const { hungAfterSeconds } = config
+  return hungAfterSeconds > 0 && (server.storage?.silentMs ?? 0) > hungAfterSeconds * 1000
+}
+
 /** Whether new connections have been without an answer for too long. */
 export function isDeaf({ server, config }: Pick<Snapshot, 'server' | 'config'>): boolean {
   const { hungAfterSeconds } = config

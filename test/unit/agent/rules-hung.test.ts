@@ -8,6 +8,10 @@ const deaf = (unansweredMs: number, role: 'primary' | 'replica' = 'primary') => 
   ...running({ role }),
   unansweredMs,
 })
+const hanging = (silentMs: number, role: 'primary' | 'replica' = 'primary') => ({
+  ...running({ role }),
+  storage: { silentMs, refusal: undefined },
+})
 const led = { view: ledByUs(), lease: holding }
 
 const rows: readonly Row[] = [
@@ -61,6 +65,56 @@ const rows: readonly Row[] = [
     rule: 'race-stay-back',
     actions: [],
     says: /my server hangs/,
+  },
+  {
+    situation: 'the storage of the leader has taken no write for longer than hung_after: ask for an heir',
+    seen: { ...led, server: hanging(61_000) },
+    rule: 'ask-heirs',
+    actions: ['ask-peers'],
+    says: /the storage of the server hangs: it takes no write/,
+  },
+  {
+    situation: 'somebody can take over from a leader whose storage takes no write: give way',
+    seen: { ...led, server: hanging(61_000), peers: [peer('pg1')] },
+    rule: 'give-way',
+    actions: ['demote immediate release'],
+  },
+  {
+    situation: 'the storage of the only heir hangs, too: nobody could take over',
+    seen: { ...led, server: hanging(61_000), peers: [peer('pg1', { storageSilentMs: 1_500 })] },
+    rule: 'no-action-leader',
+    actions: [],
+  },
+  {
+    situation: 'storage that has taken no write for less than that is only busy',
+    seen: { ...led, server: hanging(59_000) },
+    rule: 'no-action-leader',
+    actions: [],
+  },
+  {
+    situation: 'storage that refuses writes is left to PostgreSQL, which goes on reading',
+    seen: {
+      ...led,
+      server: {
+        ...running({ role: 'primary' }),
+        storage: { silentMs: 0, refusal: 'No space left on device' },
+      },
+    },
+    rule: 'no-action-leader',
+    actions: [],
+  },
+  {
+    situation: 'hung_after 0: nobody looks at the storage',
+    seen: { ...led, config: config({ pgherd: { hung_after: 0 } }), server: hanging(500_000) },
+    rule: 'no-action-leader',
+    actions: [],
+  },
+  {
+    situation: 'a standby whose storage takes no write does not race: it could not confirm anything',
+    seen: { view: view({ leader: undefined }), server: hanging(61_000, 'replica') },
+    rule: 'race-stay-back',
+    actions: [],
+    says: /my storage hangs/,
   },
 ]
 

@@ -48,6 +48,7 @@ async function registered(): Promise<readonly Registered[]> {
     leaseLeftSeconds: () => 0,
     isWatched: () => false,
     unansweredSeconds: () => 0,
+    storage: () => undefined,
     logicalSlots: () => new Map(),
   })
   createApiCounts(registry, () => 0)
