@@ -14,7 +14,7 @@ import type { Lifecycle } from './lifecycle.ts'
 import { createRoles } from './roles.ts'
 import { conninfo } from './settings-text.ts'
 import { lastWords, startServer } from './startup.ts'
-import { INITDB_REFUSED, initdbDefaults, optionArguments, optionList, splitRefused } from './tool-options.ts'
+import { INITDB_REFUSED, initdbArguments, optionList, splitRefused } from './tool-options.ts'
 
 /** A bootstrap is ended by its signal; this only bounds a wait that nobody aborts. */
 const BOOTSTRAP_MS = 3_600_000
@@ -92,7 +92,7 @@ async function runInitdb(context: Context, signal: AbortSignal): Promise<void> {
       await writeFile(pwfile, `${superuser.password}\n`, { mode: 0o600 })
       args.push(`--pwfile=${pwfile}`)
     }
-    args.push(...optionArguments(allowed), ...initdbDefaults(allowed))
+    args.push(...initdbArguments(allowed, binaries.majorVersion))
     await run(
       'initdb',
       binaries.path('initdb'),

@@ -11,7 +11,13 @@ import { intentOf } from './following.ts'
 import type { Upstream } from './port.ts'
 import { runReplicaMethod } from './replica-method.ts'
 import { withToolConnection } from './tool-connection.ts'
-import { BASEBACKUP_REFUSED, optionArguments, optionList, splitRefused } from './tool-options.ts'
+import {
+  BASEBACKUP_REFUSED,
+  optionArguments,
+  optionList,
+  plainCopyOptions,
+  splitRefused,
+} from './tool-options.ts'
 import { hasServer, upstreamWords } from './upstream.ts'
 
 const TRIES = 2
@@ -130,7 +136,7 @@ async function copy(context: Context, source: Upstream, signal: AbortSignal): Pr
         `--dbname=${conninfo}`,
         '--no-password',
         '--progress',
-        ...userArguments(context),
+        ...userArguments(context, binaries.majorVersion),
       ],
       { by: Deadline.in(clock, CLONE_MS), env, cwd: '/', signal, diesWithUs: true, onStderr },
     ),
@@ -159,13 +165,18 @@ async function copy(context: Context, source: Upstream, signal: AbortSignal): Pr
 }
 
 /** The operator's own options; without a word from them the copy does not wait for a slow checkpoint. */
-function userArguments(context: Context): readonly string[] {
-  const { allowed, refused } = splitRefused(
+function userArguments(context: Context, major: number): readonly string[] {
+  const { allowed: given, refused } = splitRefused(
     optionList(context.config.postgres.basebackup),
     BASEBACKUP_REFUSED,
   )
   if (refused.length > 0)
     context.log.warning(`postgresql.basebackup: ${refused.join(', ')} is set by us and left out`)
+  const { allowed, refused: impossible } = plainCopyOptions(given, major)
+  if (impossible.length > 0)
+    context.log.warning(
+      `postgresql.basebackup: ${impossible.join(', ')} is left out: a plain copy can be compressed on the server alone (server-gzip, server-lz4, server-zstd), from PostgreSQL 15 on`,
+    )
   const checkpoint = allowed.some(({ name }) => name === 'checkpoint') ? [] : ['--checkpoint=fast']
   return [...optionArguments(allowed), ...checkpoint]
 }

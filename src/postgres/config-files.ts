@@ -24,7 +24,7 @@ export type Intent =
     }
 
 /** Recovery settings live in postgresql.conf from this version on. */
-const RECOVERY_IN_MAIN_FILE = 12
+export const RECOVERY_IN_MAIN_FILE = 12
 const STANDBY_SIGNAL = 'standby.signal'
 const RECOVERY_SIGNAL = 'recovery.signal'
 const SIGNALS = [STANDBY_SIGNAL, RECOVERY_SIGNAL, 'recovery.conf', 'promote']

@@ -7,6 +7,7 @@ import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
 import type { Credentials } from '../config/agent/types.ts'
 import type { Deadline } from '../platform/deadline.ts'
+import { OneByOne } from '../platform/one-by-one.ts'
 import type { Door } from './ping.ts'
 
 /** All values arrive as PostgreSQL prints them: 64-bit numbers and LSNs do not fit a JavaScript number. */
@@ -25,6 +26,9 @@ export interface Target {
 const CONNECT_MS_MAX = 3000
 const APPLICATION_NAME = 'pgherd'
 const NO_HBA_ENTRY = '28000'
+
+/** Certificates may lie on storage that hangs. */
+const tlsFiles = new OneByOne()
 
 /** What every session of ours sets: no foreign functions, no endless statements. */
 export const SESSION: Readonly<Record<string, string>> = {
@@ -77,7 +81,7 @@ export class Connection {
       database: target.database,
       application_name: APPLICATION_NAME,
       options: sessionOptions(target.session),
-      ssl: mode === 'tls' ? await tlsOptions(target.who.options) : false,
+      ssl: mode === 'tls' ? await tlsOptions(target.who.options, by) : false,
       connectionTimeoutMillis: Math.max(1, Math.min(CONNECT_MS_MAX, by.remainingMs())),
       stream: () => socket,
       types: { getTypeParser: () => (value: string) => value },
@@ -180,11 +184,11 @@ function isAboutEncryption(error: unknown): boolean {
   return error instanceof Error && /SSL connection/.test(error.message)
 }
 
-async function tlsOptions(words: Readonly<Record<string, string>>): Promise<ConnectionOptions> {
+async function tlsOptions(words: Readonly<Record<string, string>>, by: Deadline): Promise<ConnectionOptions> {
   const mode = words['sslmode'] ?? 'prefer'
   const file = async (name: string) => {
     const path = words[name]
-    return path === undefined ? undefined : await readFile(path)
+    return path === undefined ? undefined : await tlsFiles.run(`reading ${path}`, by, () => readFile(path))
   }
   const [ca, cert, key] = await Promise.all([file('sslrootcert'), file('sslcert'), file('sslkey')])
   return {

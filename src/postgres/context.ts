@@ -10,9 +10,10 @@ import type { Clock } from '../platform/clock.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
+import { OneByOne } from '../platform/one-by-one.ts'
 import { type Binaries, findBinaries } from './binaries.ts'
 import type { CloneProgress } from './clone-progress.ts'
-import { ConfigFiles, type Intent } from './config-files.ts'
+import { ConfigFiles, type Intent, RECOVERY_IN_MAIN_FILE } from './config-files.ts'
 import { SESSION, type Target } from './connection.ts'
 import { DataDirectory } from './data-directory.ts'
 import { checkParameters, type KnownRefusals } from './parameter-check.ts'
@@ -44,6 +45,9 @@ const LOCAL_SESSION: Readonly<Record<string, string>> = {
 
 const SYNCHRONOUS_NAMES = 'synchronous_standby_names'
 const REFUSALS_MAX = 200
+
+/** A home directory often lies on the disk of the data directory, which may hang. */
+const passfiles = new OneByOne()
 
 /** Shared by the parts of one LocalServer. */
 export class Context {
@@ -114,10 +118,20 @@ export class Context {
   async writeFiles(intent: Intent, by: Deadline): Promise<void> {
     const { majorVersion } = await this.binaries(by)
     const settings = this.settingsAs(intent.role === 'replica' ? 'replica' : 'primary')
-    const taken = await this.#takenParameters(settings.parameters, by)
-    const parameters = { ...taken, ...this.commandLine() }
+    // Below 12 they have a file of their own, with names that the program does not know as parameters.
+    const asked = majorVersion >= RECOVERY_IN_MAIN_FILE ? settings.recovery : {}
+    const taken = Object.entries(await this.#takenParameters(settings.parameters, asked, by))
+    const isRecovery = (name: string) => Object.hasOwn(asked, name)
+    const parameters = {
+      ...Object.fromEntries(taken.filter(([name]) => !isRecovery(name))),
+      ...this.commandLine(),
+    }
+    const recovery =
+      majorVersion >= RECOVERY_IN_MAIN_FILE
+        ? Object.fromEntries(taken.filter(([name]) => isRecovery(name)))
+        : settings.recovery
     const ownsSynchronous = this.synchronousNames !== undefined
-    await this.files.write({ ...settings, parameters }, intent, majorVersion, by, ownsSynchronous)
+    await this.files.write({ ...settings, parameters, recovery }, intent, majorVersion, by, ownsSynchronous)
   }
 
   /** What counts for a server of this role. */
@@ -128,17 +142,20 @@ export class Context {
   /** Without those that would keep the server from starting; each new set is checked once and told about once. */
   async #takenParameters(
     wanted: Readonly<Record<string, string>>,
+    recovery: Readonly<Record<string, string>>,
     by: Deadline,
   ): Promise<Readonly<Record<string, string>>> {
-    const parameters = this.#ownParameters(wanted)
+    const parameters = { ...this.#ownParameters(wanted), ...recovery }
     const text = JSON.stringify(parameters)
     if (this.#checked?.text === text) return this.#checked.accepted
     const postgres = (await this.binaries(by)).path('postgres')
     const { accepted, refused } = await checkParameters(postgres, parameters, this.#refusals, by)
     // Values of long ago are of no use any more.
     if (this.#refusals.size > REFUSALS_MAX) this.#refusals.clear()
-    for (const { name, says } of refused)
-      this.log.warning(`postgresql.parameters.${name} is left out: PostgreSQL says: ${says}`)
+    for (const { name, says } of refused) {
+      const where = Object.hasOwn(recovery, name) ? 'recovery_conf' : 'parameters'
+      this.log.warning(`postgresql.${where}.${name} is left out: PostgreSQL says: ${says}`)
+    }
     this.#checked = { text, accepted }
     return accepted
   }
@@ -200,7 +217,7 @@ export class Context {
     const { superuser, replication, rewind } = this.config.postgres
     const text = passwordFile([replication, rewind, superuser])
     try {
-      await by.run('writing the password file', async () => {
+      await passfiles.run('writing the password file', by, async () => {
         const fresh = `${this.passfile}.${process.pid}`
         await writeFile(fresh, text, { mode: 0o600 })
         await chmod(fresh, 0o600)

@@ -4,6 +4,7 @@
 import { stat } from 'node:fs/promises'
 import { type Clock, realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
+import { OneByOne } from '../platform/one-by-one.ts'
 import {
   listPids,
   type ProcessStat,
@@ -17,6 +18,8 @@ import {
 const REPEAT_MS = 20
 /** Storage that does not say within this time which directory is which leaves the question open. */
 const SAME_DIRECTORY_MS = 500
+/** The storage that is asked may hang. */
+const comparisons = new OneByOne()
 const SERVER_COMMANDS = new Set(['postgres', 'postmaster'])
 
 /**
@@ -59,10 +62,12 @@ async function isMember(
 async function isTheSame(directory: string, pid: number): Promise<boolean> {
   if (await sharesMounts(pid)) return true
   const by = Deadline.in(realClock, SAME_DIRECTORY_MS)
-  const [theirs, ours] = await by.run('comparing directories', () =>
-    Promise.all([stat(`/proc/${pid}/cwd`).catch(isOver), stat(directory)]),
-  )
-  return theirs !== undefined && theirs.dev === ours.dev && theirs.ino === ours.ino
+  return await comparisons.run('comparing directories', by, async () => {
+    const theirs = await stat(`/proc/${pid}/cwd`).catch(isOver)
+    if (theirs === undefined) return false
+    const ours = await stat(directory)
+    return theirs.dev === ours.dev && theirs.ino === ours.ino
+  })
 }
 
 /** A process that ended while it was looked at works nowhere any more; every other failure stays one. */

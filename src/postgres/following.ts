@@ -53,7 +53,7 @@ export async function follow(
   const { majorVersion } = await context.binaries(by)
   await context.writePassfile(by)
   await context.writeFiles(intent, by)
-  if (majorVersion >= CONNINFO_BY_RELOAD) {
+  if (followsByReload(majorVersion)) {
     if (!lifecycle.reload()) return false
     monitor.noteSource(intent.role === 'replica' ? intent.source : undefined)
     return true
@@ -61,6 +61,11 @@ export async function follow(
   const stop = { mode: 'fast', checkpointFirst: false, by: Deadline.in(context.clock, STOP_MS) } as const
   await stopServer(context, lifecycle, stop, undefined)
   return by.run('restarting to follow', signal => startServer(context, lifecycle, intent, signal))
+}
+
+/** Does a standby of this major take a new source without a restart? */
+export function followsByReload(major: number): boolean {
+  return major >= CONNINFO_BY_RELOAD
 }
 
 /** Does the running server stream from (or, `undefined`, from nobody but) this upstream? */

@@ -56,9 +56,7 @@ export class LogicalSlots {
       if (isDone) this.#context.log.warning(`dropped logical slot ${name}: ${why}`)
     }
     for (const slot of plan.create) {
-      const words = [pg.escapeLiteral(slot.name), pg.escapeLiteral(slot.plugin), 'false']
-      if (serverVersion >= SYNCED_SINCE) words.push('false', 'true')
-      const sql = `SELECT pg_create_logical_replication_slot(${words.join(', ')})`
+      const sql = createSlotSql(slot, serverVersion)
       const isDone = await this.#try(slot.name, 'created', sql, slot.database, signal)
       if (isDone) this.#context.log.info(`created logical slot ${slot.name} in ${slot.database}`)
     }
@@ -102,4 +100,14 @@ export class LogicalSlots {
     this.#told.set(name, says)
     this.#context.log.warning(`logical slot ${name} ${says}`)
   }
+}
+
+/** From 17 on with two more arguments: no two-phase commits, and copies on standbys (failover). */
+export function createSlotSql(
+  { name, plugin }: Pick<LogicalSlot, 'name' | 'plugin'>,
+  serverVersion: number,
+): string {
+  const words = [pg.escapeLiteral(name), pg.escapeLiteral(plugin), 'false']
+  if (serverVersion >= SYNCED_SINCE) words.push('false', 'true')
+  return `SELECT pg_create_logical_replication_slot(${words.join(', ')})`
 }

@@ -138,8 +138,7 @@ async function runRewind(context: Context, leader: Upstream, signal: AbortSignal
   const words = upstreamWords(leader, config.postgres.rewind, context.passfile)
   const source = { ...words, dbname: config.postgres.database, options: '-c statement_timeout=0' }
   const args = ['--progress', `--target-pgdata=${config.postgres.dataDir}`]
-  if (files.isBesideData && binaries.majorVersion >= CONFIG_FILE_SINCE)
-    args.push(`--config-file=${files.mainFile}`)
+  args.push(...configArguments(binaries.majorVersion, files.isBesideData, files.mainFile))
   const settingsThen = context.settingsAs('replica')
   const isFetched = (settingsThen.recovery['restore_command'] ?? '') !== ''
   // A primary's files have no restore_command, and pg_rewind asks them for it.
@@ -172,6 +171,11 @@ async function runRewind(context: Context, leader: Upstream, signal: AbortSignal
   signal.throwIfAborted()
   if (result.code !== 0) throw new Error(lastLine(result.stderr))
   return output
+}
+
+/** How pg_rewind of this major finds a configuration that lies beside the data; below 15 it cannot be told. */
+export function configArguments(major: number, isBesideData: boolean, mainFile: string): readonly string[] {
+  return isBesideData && major >= CONFIG_FILE_SINCE ? [`--config-file=${mainFile}`] : []
 }
 
 /** How pg_rewind of this major comes by WAL that is only in the archive; below 13 we fetch it for it. */

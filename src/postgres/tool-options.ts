@@ -17,6 +17,8 @@ export const REWIND_REFUSED = [
   ...['target-pgdata', 'source-pgdata', 'source-server', 'write-recovery-conf', 'dry-run', 'config-file'],
   ...['restore-target-wal', 'no-ensure-shutdown', 'no-sync', 'progress', 'version', 'help'],
 ]
+const CHECKSUMS_BY_DEFAULT_SINCE = 18
+const SERVER_COMPRESSES_SINCE = 15
 const LOCALE = /^(locale|no-locale|lc-.*|locale-provider|icu-.*|builtin-locale)$/
 
 /** Reads `name`, `{name: value}` and maps of several; leading dashes and underscores do not matter. */
@@ -36,6 +38,20 @@ export function splitRefused(
     allowed: options.filter(({ name }) => !refused.includes(name)),
     refused: options.filter(({ name }) => refused.includes(name)).map(({ name }) => name),
   }
+}
+
+/**
+ * The options of pg_basebackup that this major can be given for a plain copy: compression on the server alone, which is
+ * from 15 on; what is compressed here would have to be a tar file. Also says what is left out.
+ */
+export function plainCopyOptions(
+  options: OptionList,
+  major: number,
+): { readonly allowed: OptionList; readonly refused: readonly string[] } {
+  const isPossible = ({ name, value }: OptionList[number]) =>
+    name !== 'compress' || (major >= SERVER_COMPRESSES_SINCE && value?.startsWith('server-') === true)
+  const refused = options.filter(option => !isPossible(option)).map(({ name, value }) => `${name}: ${value}`)
+  return { allowed: options.filter(isPossible), refused }
 }
 
 /** `--name` or `--name=value`; `true` means the bare name, `false` that the option is not given. */
@@ -59,6 +75,14 @@ export function initdbDefaults(options: OptionList): readonly string[] {
   if (encoding === undefined) added.push('--encoding=UTF8')
   if (encoding === undefined || /^utf-?8$/i.test(encoding)) added.push('--locale=C.UTF-8')
   return added
+}
+
+/** What initdb of this major gets. Below 18 it knows no word for having no checksums: there that is what it does by itself. */
+export function initdbArguments(options: OptionList, major: number): readonly string[] {
+  const known = options.filter(
+    ({ name }) => name !== 'no-data-checksums' || major >= CHECKSUMS_BY_DEFAULT_SINCE,
+  )
+  return [...optionArguments(known), ...initdbDefaults(options)]
 }
 
 function cleanName(name: string): string {
