@@ -30,12 +30,12 @@ await runMain(async () => {
   }
   const tier = typeof values['tier'] === 'string' ? values['tier'] : undefined
   const plan = planFiles({ tier, files: rest, long: values['long'] === true })
-  const purpose = neededPurpose(plan)
+  const purposes = neededPurposes(plan)
   if (values['no-install'] === true) {
-    await printSetup(purpose)
+    await printSetup(purposes)
     return 0
   }
-  const done = await setUp(purpose, fileURLToPath(import.meta.url), { build: false })
+  const done = await setUp(purposes, fileURLToPath(import.meta.url), { build: false })
   if (done !== undefined) return done
   const { runTests } = await import('./lib/tests/main.js')
   return runTests(plan, {
@@ -46,11 +46,10 @@ await runMain(async () => {
   })
 })
 
-/** @param {ReturnType<typeof planFiles>} plan */
-function neededPurpose(plan) {
-  const purposes = plan.map(({ purpose }) => purpose)
-  return (
-    /** @type {const} */ (['drivers', 'test', 'demo', 'build']).find(purpose => purposes.includes(purpose)) ??
-    'build'
-  )
+/**
+ * @param {ReturnType<typeof planFiles>} plan
+ * @returns {readonly import('./lib/needs.js').Purpose[]}
+ */
+function neededPurposes(plan) {
+  return [...new Set(plan.map(({ purpose }) => purpose))]
 }

@@ -13,7 +13,7 @@ const FALLBACK = new Map([['postgresql-15', 'postgresql']])
 
 /**
  * Makes sure that the programs for `purpose` are there. Does nothing, and asks nobody, when none is missing.
- * @param {import('./needs.js').Purpose} purpose
+ * @param {import('./needs.js').Purpose | readonly import('./needs.js').Purpose[]} purpose
  */
 export async function installPackages(purpose) {
   const missing = missingNeeds(purpose)
@@ -32,7 +32,7 @@ export async function installPackages(purpose) {
 
 /**
  * The command that would install what is missing, for people who want to run it themselves; undefined if nothing is.
- * @param {import('./needs.js').Purpose} purpose
+ * @param {import('./needs.js').Purpose | readonly import('./needs.js').Purpose[]} purpose
  * @returns {Promise<string | undefined>}
  */
 export async function installCommand(purpose) {

@@ -5,7 +5,13 @@ import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { findProgram } from './paths.js'
 
-/** @typedef {'build' | 'demo' | 'versus' | 'test' | 'drivers' | 'bench'} Purpose `drivers`: tests that need drivers of other languages besides */
+/**
+ * @typedef {'build' | 'demo' | 'versus' | 'test' | 'drivers' | 'backup' | 'disk' | 'bench'} Purpose `drivers`, `backup` and
+ * `disk`: long tests that need besides `test` drivers of other languages, a backup program, a file system that can hang
+ */
+
+/** Purposes that come on top of `test`. */
+const BEYOND_TEST = /** @type {readonly Purpose[]} */ (['drivers', 'backup', 'disk'])
 
 /**
  * @typedef {object} Need
@@ -18,7 +24,7 @@ import { findProgram } from './paths.js'
 const SERVERS_DIR = '/usr/lib/postgresql'
 
 /** @type {readonly Need[]} */
-const NEEDS = [
+export const NEEDS = [
   {
     package: 'postgresql-15',
     why: 'the database servers of the cluster',
@@ -103,15 +109,28 @@ const NEEDS = [
     purposes: ['drivers'],
     isThere: () => findProgram('javac') !== undefined,
   },
+  {
+    package: 'pgbackrest',
+    why: 'pgBackRest, which copies replicas from its repository in a long test',
+    purposes: ['backup'],
+    isThere: () => findProgram('pgbackrest') !== undefined,
+  },
+  {
+    package: 'bindfs',
+    why: 'a file system whose process can be stopped: storage that hangs or is lost, in a long test',
+    purposes: ['disk'],
+    isThere: () => findProgram('bindfs') !== undefined,
+  },
 ]
 
 /**
- * What this purpose needs and the machine does not have.
- * @param {Purpose} purpose
+ * What these purposes need and the machine does not have.
+ * @param {Purpose | readonly Purpose[]} purposes
  * @returns {readonly Need[]}
  */
-export function missingNeeds(purpose) {
-  const wanted = purpose === 'drivers' ? ['test', 'drivers'] : [purpose]
+export function missingNeeds(purposes) {
+  const named = [purposes].flat()
+  const wanted = named.some(purpose => BEYOND_TEST.includes(purpose)) ? ['test', ...named] : named
   return NEEDS.filter(need => need.purposes.some(one => wanted.includes(one)) && !need.isThere())
 }
 

@@ -14,7 +14,7 @@ const DONE = 'PGHERD_SETUP_DONE'
 
 /**
  * Prints the commands that set-up would run, and runs none of them.
- * @param {import('./needs.js').Purpose} purpose
+ * @param {import('./needs.js').Purpose | readonly import('./needs.js').Purpose[]} purpose
  */
 export async function printSetup(purpose) {
   const commands = [
@@ -30,7 +30,7 @@ export async function printSetup(purpose) {
 /**
  * Does the set-up for `purpose` and then runs `script` again on the project's own Node. Resolves to its exit code, or to
  * undefined in that second run: then the caller goes on with its work.
- * @param {import('./needs.js').Purpose} purpose
+ * @param {import('./needs.js').Purpose | readonly import('./needs.js').Purpose[]} purpose
  * @param {string} script absolute path
  * @param {{ build?: boolean }} [options] build: default true
  * @returns {Promise<number | undefined>}

@@ -19,7 +19,7 @@ export class SmallDisk {
   }
 
   /** Mounts it below the host's directory; it goes with the host. */
-  static async mount(work: Workplace, host: Host, megabytes: number): Promise<SmallDisk> {
+  static async mount(work: Pick<Workplace, 'defer'>, host: Host, megabytes: number): Promise<SmallDisk> {
     if (process.env['PGHERD_ISOLATED'] !== '1') {
       throw new Error('this test mounts a disk and needs a namespace of its own; run it as: npm test -- FILE')
     }

@@ -35,8 +35,13 @@ export const LONGEST = [
   'test/integration/postgres-replication.test.ts',
 ]
 
-/** Files that need more than their stage does. */
-const OWN_PURPOSES = new Map([['test/interop/drivers.long.test.ts', /** @type {const} */ ('drivers')]])
+/** @type {ReadonlyMap<string, import('../needs.js').Purpose>} Files that need more than their stage does. */
+const OWN_PURPOSES = new Map([
+  ['test/interop/drivers.long.test.ts', 'drivers'],
+  ['test/integration/pgbackrest.long.test.ts', 'backup'],
+  ['test/faults/storage-hangs.long.test.ts', 'disk'],
+  ['test/integration/postgres-family-hangs.long.test.ts', 'disk'],
+])
 
 /**
  * A file with its stage. `timeoutSeconds` is the file's own limit, `purpose` what has to be installed for it.

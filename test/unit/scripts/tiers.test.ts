@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { NEEDS } from '../../../scripts/lib/needs.js'
 import { planFiles } from '../../../scripts/lib/tests/tiers.js'
 
 const here = 'test/unit/scripts/tiers.test.ts'
@@ -23,10 +24,23 @@ test('a tier plans nothing of the others', () => {
   assert.ok(planFiles({ tier: 'real' }).every(({ tier }) => ['integration', 'interop'].includes(tier)))
 })
 
-test('the JVM is installed for the long test of drivers alone', () => {
-  const [drivers] = planFiles({ files: ['test/interop/drivers.long.test.ts'] })
-  assert.equal(drivers?.purpose, 'drivers')
-  assert.ok(planFiles({}).every(({ purpose }) => purpose !== 'drivers'))
+test('what only long tests need is installed for them alone', () => {
+  const beyond = [
+    ['test/interop/drivers.long.test.ts', 'drivers', 'default-jdk-headless'],
+    ['test/integration/pgbackrest.long.test.ts', 'backup', 'pgbackrest'],
+    ['test/faults/storage-hangs.long.test.ts', 'disk', 'bindfs'],
+    ['test/integration/postgres-family-hangs.long.test.ts', 'disk', 'bindfs'],
+  ] as const
+  for (const [file, purpose, debian] of beyond) {
+    assert.equal(planFiles({ files: [file] })[0]?.purpose, purpose)
+    const needed = NEEDS.filter(({ package: name }) => name === debian)
+    assert.deepEqual(
+      needed.map(({ purposes }) => purposes),
+      [[purpose]],
+    )
+  }
+  const extra = new Set<string>(beyond.map(([, purpose]) => purpose))
+  assert.ok(planFiles({}).every(({ purpose }) => !extra.has(purpose)))
 })
 
 test('a mistyped tier or file is refused, it must not look like an empty success', () => {
