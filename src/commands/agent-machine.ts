@@ -8,6 +8,7 @@ import { HaError, messageOf } from '../platform/errors.ts'
 import { runScript } from '../platform/script.ts'
 import { LinuxWatchdog, TestingWatchdog, type WatchdogDevice } from '../platform/watchdog-device.ts'
 import { commandWords } from '../postgres/command-words.ts'
+import { missingCallback } from '../postgres/programs.ts'
 
 /** The last one that was made: as long as a call of it hangs, no other is asked for, for each would cost a thread. */
 let current: WatchdogDevice | undefined
@@ -39,7 +40,10 @@ export const machineWatchdogs: Watchdogs = {
 /** Splits the line as a shell would and runs it with the arguments behind it. */
 export const runCommandLine: RunScript = async (line, args, signal) => {
   try {
-    return await runScript([...commandWords(line), ...args], signal)
+    const words = commandWords(line)
+    const end = await runScript([...words, ...args], signal)
+    const hint = end.kind === 'not-run' ? missingCallback(words[0] ?? '') : undefined
+    return hint === undefined ? end : { kind: 'not-run', says: hint }
   } catch (error) {
     return { kind: 'not-run', says: messageOf(error) }
   }

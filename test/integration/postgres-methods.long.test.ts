@@ -1,7 +1,7 @@
 // Replicas made by programs of the operator's: what they are told, in which order they are tried, and what their failures cost.
 
 import assert from 'node:assert/strict'
-import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
 import type { ReplicaMethod } from '../../src/config/agent/types.ts'
@@ -79,7 +79,7 @@ mkdir -p "$d"; touch "$d/leavings"; echo no such backup >&2; exit 3`,
   assert.match(told[1] ?? '', /replica method lies failed: it ended well, but there is no cluster/)
   assert.match(
     told[2] ?? '',
-    /patroni_barman is part of the package patroni, .* this does the same: command: /,
+    /patroni_barman is part of the package patroni from 4\.0 on, .* this does the same: \{command: /,
   )
 })
 
@@ -119,4 +119,49 @@ test('keep_data leaves what is there to the program, and sets it aside for the n
   await member.server.clone(leader.upstream, starting())
   assert.ok(!(await readdir(dataDir)).includes('mine'))
   assert.ok((await readdir(`${dataDir}.failed`)).includes('mine'))
+})
+
+test("Patroni's own program for WAL-E is run when it is installed", async () => {
+  // Its own programs, envdir and wal-e, are played: the one gives an environment, the other has one backup.
+  const bin = join(rig.directory, 'bin')
+  await mkdir(bin)
+  await script('bin/envdir', 'shift; exec "$@"')
+  await script(
+    'bin/wal-e',
+    `case $1 in
+backup-list) printf '%s\\t' name last_modified expanded_size_bytes wal_segment_backup_start; echo wal_segment_offset_backup_start
+  printf '%s\\t' base_1 2026-11-26 900000000000 000000010000000000000002; echo 40;;
+backup-fetch) mkdir -p -m 700 "$2"; cp -r ${kept}/. "$2";;
+esac`,
+  )
+  const before = process.env['PATH']
+  process.env['PATH'] = `${bin}:${before}`
+  try {
+    const method = program('wal_e', {
+      command: 'patroni_wale_restore',
+      options: [
+        ['envdir', rig.directory],
+        ['retries', '0'],
+      ],
+    })
+    const member = await withMethods('wale-member', [method])
+    await member.server.clone(leader.upstream, starting())
+    assert.ok((await readdir(member.config.postgres.dataDir)).includes('PG_VERSION'))
+    assert.doesNotMatch(member.log.join(), /failed/)
+  } finally {
+    process.env['PATH'] = before
+  }
+})
+
+test('a recovery setting that PostgreSQL does not know is left out and told, and the server starts', async () => {
+  const recovery = { restore_command: 'false', recovery_min_aply_delay: '5min' }
+  const member = await rig.member('odd', { recovery })
+  await member.server.clone(leader.upstream, starting())
+  assert.equal(await member.server.start('replica', leader.upstream, starting()), true)
+  assert.match(
+    member.log.join('\n'),
+    /warning: postgresql\.recovery_conf\.recovery_min_aply_delay is left out: PostgreSQL says: unrecognized/,
+  )
+  assert.equal((await sql(member, 'SHOW restore_command'))[0]?.['restore_command'], 'false')
+  await member.server.stop({ mode: 'fast', checkpointFirst: false, by: within(20_000) })
 })
