@@ -14,7 +14,7 @@ export function directoryMistake(
   const { dataDir } = config.postgres
   const where = `postgresql.data_dir in ${config.file}`
   if (look.state === 'unreadable') {
-    return `the data directory ${dataDir} cannot be read by this user: give it to the user who runs PostgreSQL (chown, mode 0700), or correct ${where}`
+    return `the data directory ${dataDir} cannot be read by this user: give it to the user who runs PostgreSQL (chown, mode 0700), mount its storage if that is lost, or correct ${where}`
   }
   if (look.state === 'foreign') {
     return `the data directory ${dataDir} holds files but no PostgreSQL cluster: empty it, or correct ${where}`
