@@ -6,9 +6,10 @@ import { type Deadline, DeadlineError } from '../../platform/deadline.ts'
 import type { DcsMetrics } from '../metrics.ts'
 import type { Tell } from '../tell.ts'
 import { type AttemptOptions, Attempts } from './attempt.ts'
-import { type Answer, Belief, type Dated, type Freshness, mostAgreed } from './belief.ts'
+import { type Answer, Belief, type Dated, type Freshness } from './belief.ts'
 import type { Endpoint, Endpoints, Send } from './endpoints.ts'
 import { EtcdFault, faultOf, haErrorOf, isEndpointFault, isRefusal } from './faults.ts'
+import { Meeting } from './meeting.ts'
 import { Patience } from './patience.ts'
 import { Race } from './race.ts'
 import type { Answered } from './rpc.ts'
@@ -18,8 +19,6 @@ import { positionOf, type Wire } from './wire.ts'
 /** A write goes only to a member that answered something this recently, or answers a probe first. */
 const FRESH_MS = 250
 const PAUSE_MS = 100
-/** At the first contact: how much longer the others are waited for when one has answered. */
-const MEET_MS = 250
 const LAST_WORDS_MS = 5
 /** Requests of one call that may be under way at the same time. */
 const UNDER_WAY_MAX = 9
@@ -46,12 +45,15 @@ export class Calls {
   readonly #attempts: Attempts
   readonly #patience: Patience
   readonly #belief: Belief
+  readonly #meeting: Meeting
 
   constructor(parts: CallsParts) {
     this.#parts = parts
     this.#patience = new Patience(parts.retryTimeoutMs)
     this.#belief = new Belief(parts)
-    this.#attempts = new Attempts({ ...parts, patience: this.#patience })
+    const shared = { ...parts, patience: this.#patience }
+    this.#attempts = new Attempts(shared)
+    this.#meeting = new Meeting({ ...shared, attempts: this.#attempts, belief: this.#belief })
   }
 
   /** The time in which all members should have had a try, from the next request on. */
@@ -87,11 +89,11 @@ export class Calls {
     send: Send<T>,
     kind: Freshness = 'linearizable',
   ): Promise<Answer<T>> {
-    if (this.#parts.endpoints.all.length === 0) await this.#parts.findEndpoints?.(by)
+    if (kind === 'local') await this.#find(by)
+    else await this.#meet(by)
     const faults = new Map<Endpoint, EtcdFault>()
     const race = new Race<Tried<T>>(this.#parts.clock)
     try {
-      if (this.#parts.terms.current() === undefined && kind !== 'local') await this.#meet(what, by, send)
       for (let round = 1; !by.isOver(); round *= 2) {
         const found = await this.#round({ what, by, send, kind, race, faults }, this.attemptMs * round)
         if (found !== undefined) return found
@@ -108,32 +110,19 @@ export class Calls {
     throw haErrorOf(what, [...faults.values()])
   }
 
-  /**
-   * Before anything is known, every configured member is asked once, and the highest raft term of the etcd cluster that most of
-   * them belong to is what counts from then on: whoever was brought up alone from an old disk must not be the first to be
-   * believed. Ends when all have answered, or soon after the first.
-   */
-  async #meet<T extends Answered>(what: string, by: Deadline, send: Send<T>): Promise<void> {
-    const { clock, endpoints, terms } = this.#parts
-    const { configured } = endpoints
-    if (configured.length < 2) return
-    const race = new Race<Tried<T>>(clock)
-    for (const endpoint of configured) race.start(signal => this.#tryRead(endpoint, what, by, send, signal))
-    const met: Answer<T>[] = []
-    let untilMs = clock.monotonicMs() + this.attemptMs
-    while (clock.monotonicMs() < untilMs && !by.isOver()) {
-      const tried = await race.next(Math.min(untilMs - clock.monotonicMs(), by.remainingMs()))
-      if (tried === undefined) break
-      if ('fault' in tried) continue
-      if (met.length === 0)
-        untilMs = Math.min(untilMs, clock.monotonicMs() + Math.max(MEET_MS, this.attemptMs / 2))
-      met.push(tried.answer)
-    }
-    race.end()
-    const best = mostAgreed(met.map(({ position }) => position))
-    if (best === undefined) return
-    terms.accept(best)
-    terms.heardAtMs = clock.monotonicMs()
+  async #find(by: Deadline): Promise<void> {
+    if (this.#parts.endpoints.all.length === 0) await this.#parts.findEndpoints?.(by)
+  }
+
+  /** Before anything is known most of the configured members say which etcd it is, whoever answers first. */
+  async #meet(by: Deadline): Promise<void> {
+    await this.#find(by)
+    if (this.#parts.terms.current() === undefined) await this.#meeting.attend(by)
+  }
+
+  /** Gives up what nobody waits for any more. */
+  close(): void {
+    this.#meeting.close()
   }
 
   /** One try at every member. The answer to return, or undefined when another round is due. */
@@ -239,7 +228,7 @@ export class Calls {
 
   /** A member that is alive and of our cluster. Throws EtcdFault `not-sent` when there is none in time. */
   async #answering(by: Deadline): Promise<Endpoint> {
-    if (this.#parts.endpoints.all.length === 0) await this.#parts.findEndpoints?.(by)
+    await this.#meet(by)
     const faults = new Map<Endpoint, EtcdFault>()
     const race = new Race<Endpoint | EtcdFault>(this.#parts.clock)
     try {

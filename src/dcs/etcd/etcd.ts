@@ -201,6 +201,7 @@ class EtcdStore implements EtcdDcs {
     for (const stop of this.#stopListening) stop()
     for (const watcher of [...this.#watchers]) watcher.close()
     this.#topology.close()
+    this.#calls.close()
     this.#tokens.close()
     this.#endpoints.close()
     this.#secrets.close()

@@ -13,6 +13,9 @@ export interface KnownTerm {
   readonly revision: bigint
 }
 
+/** Nobody's: every answer is one of another cluster. */
+const CONTESTED: KnownTerm = { clusterId: '', raftTerm: 0n, revision: 0n }
+
 export class RaftTerms {
   #known: KnownTerm | undefined
   /** Monotonic time of the last answer of the known cluster that was believed. */
@@ -26,6 +29,15 @@ export class RaftTerms {
   accept(position: Position): void {
     const { clusterId, raftTerm, revision } = position
     this.#known = { clusterId, raftTerm, revision }
+  }
+
+  /** The configuration names several etcd clusters and nothing tells which is meant: none of them is ours. */
+  contest(): void {
+    this.#known = CONTESTED
+  }
+
+  get isContested(): boolean {
+    return this.#known === CONTESTED
   }
 
   /** Raises term and revision after an answer whose own freshness nobody doubts. */

@@ -127,9 +127,11 @@ export class Watcher {
     const stream = new WatchStream(
       { clock, wire, endpoint, from: slot.from, answerMs, silenceMs },
       {
-        // What was known when it opened: an election that comes later makes no honest member look old.
+        // The term that was known when it opened: an election that comes later makes no honest member look old.
         doubt: position =>
-          isBehind(position, known) || isForeign(position, known) ? this.#doubt(stream, position) : undefined,
+          isBehind(position, known) || isForeign(position, terms.current())
+            ? this.#doubt(stream, position)
+            : undefined,
         onCreated: position => this.#onCreated(slot, stream, position),
         onEvents: (position, events) => this.#onEvents(position, events),
         onAlive: () => endpoints.answered(endpoint),
