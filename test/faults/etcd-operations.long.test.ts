@@ -19,6 +19,10 @@ import { runProgram } from '../support/run-program.ts'
 import { assertSafe, seconds, Witness } from './witness.ts'
 
 const TTL_MS = 5_000
+/** While a password is wrong for some seconds. */
+const LATE_TTL_MS = 20_000
+/** A storm ends by itself when the test has failed. */
+const STORM_MAX_MS = 120_000
 const user = { username: 'root', password: 'secret' }
 const { cluster, work } = await startCluster(
   { after },
@@ -104,6 +108,16 @@ test('a wrong password ends the start of agent, proxy and ctl with one line and 
 test('a password changed in etcd first and in the files later: the leader stays, and everybody says what is wrong', async t => {
   const [member] = etcd.members
   assert.ok(member !== undefined)
+  // Leadership ends a ttl after the last read that etcd answered, so the files must follow in less.
+  const leader = await cluster.leader()
+  await patchConfig(leader, { ttl: LATE_TTL_MS / 1000 })
+  t.after(() => patchConfig(leader, { ttl: TTL_MS / 1000 }))
+  await waitFor('the longer lease', { withinMs: 30_000, everyMs: 200 }, async () => {
+    const { pgherd } = JSON.parse((await leader.rest('/patroni')).body) as {
+      readonly pgherd?: { readonly lease_left_ms?: number }
+    }
+    return (pgherd?.lease_left_ms ?? 0) > 2 * TTL_MS
+  })
   await withoutNotice(t, 'password changed, 6 s later in the files', async () => {
     await changePassword(member.endpoint, 'secret', 'changed')
     useAuth('changed')
@@ -118,18 +132,19 @@ test('a password changed in etcd first and in the files later: the leader stays,
     assert.match(log, /etcd refuses the user "root"/, name)
     assert.match(log, /new user or password are in use/, name)
   }
-  await etcd.ctl(['auth', 'disable'])
-  useAuth(undefined)
 })
 
 test('10,000 puts under the prefix while the leadership changes: the proxy routes to the new leader all the same', async t => {
   const [proxy] = cluster.proxies
   const old = await cluster.leader()
   assert.ok(proxy !== undefined)
+  await etcd.ctl(['auth', 'disable'])
+  useAuth(undefined)
   let puts = 0
   let isRouted = false
+  const stormEndsMs = performance.now() + STORM_MAX_MS
   const storm = async () => {
-    while (!isRouted || puts < 10_000) {
+    while ((!isRouted || puts < 10_000) && performance.now() < stormEndsMs) {
       const writes = Array.from({ length: 50 }, (_, index) => {
         const put = { kind: 'put', key: `pgherd/storm/${index}`, value: String(puts) } as const
         return store.write([], [put], by(10_000))
@@ -159,6 +174,7 @@ test('10,000 puts under the prefix while the leadership changes: the proxy route
     `${puts} puts done; the write port reached ${row.address} ${seconds(performance.now() - startedMs)} after the order`,
   )
   await storming
+  assert.ok(puts >= 10_000, `${puts} puts`)
   await store.write([], [{ kind: 'delete-prefix', prefix: 'pgherd/storm/' }], by(10_000))
   await cluster.complete(60_000)
 })
