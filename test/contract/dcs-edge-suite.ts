@@ -179,8 +179,12 @@ export function edges(work: Workplace, transport: Transport): void {
       const { revision } = await writer.write([], [put('leader', 'pg2')], by(5_000))
       await etcd.ctl('compact', String(revision))
       await relay.heal()
+      const healedMs = performance.now()
       await watch.until(() => watch.stale.some(why => why.includes('compacted')), 'the compaction to be told')
       await watch.until(() => watch.stale.at(-1)?.includes('started') === true, 'the watch to start over')
+      t.diagnostic(
+        `a watch whose history is gone started over after ${Math.round(performance.now() - healedMs)} ms`,
+      )
       const after = await writer.write([], [{ kind: 'delete', key: 'leader' }], by(5_000))
       await watch.events(2)
       assert.deepEqual(watch.seen.at(-1), { kind: 'delete', key: 'leader', revision: after.revision })

@@ -65,6 +65,8 @@ export function stormOfPuts(etcd: EtcdCluster, transport: Transport): void {
         `median ${(delaysMs[delaysMs.length >> 1] ?? 0).toFixed(1)} ms; stale told ${watch.stale.length - 1} times`,
     )
     assert.equal(watch.seen.length, puts + changes.length, 'nothing comes twice')
+    const revisions = new Set(watch.seen.map(({ revision }) => revision))
+    assert.equal(revisions.size, puts + changes.length, 'each is a revision of its own')
     assert.deepEqual(watch.stale.slice(1), [])
     assert.ok(worstMs < 500, `${worstMs} ms`)
     await watch.close()
