@@ -26,6 +26,8 @@ export interface CallbackParts {
 export type CallbackResult = 'done' | 'failed' | 'replaced' | 'timed-out'
 
 const BEGUN_LOOK_MS = 10
+/** A script that takes longer over the word that a standby leader is a replica first is ended by the next word. */
+const FIRST_WORD_MS = 1_000
 
 export class Callbacks {
   readonly #parts: CallbackParts
@@ -35,6 +37,7 @@ export class Callbacks {
   #told: string | undefined
   /** What the server's coming up will be. */
   #expected: 'on_start' | 'on_restart' | undefined
+  #replicaToldAtMs = Number.NEGATIVE_INFINITY
 
   constructor(parts: CallbackParts) {
     this.#parts = parts
@@ -49,11 +52,25 @@ export class Callbacks {
 
   /** The server runs in this role, as every look at it says again. */
   running(role: string): void {
+    if (role !== 'standby_leader') this.#running(role)
+    // Whoever leads a standby cluster is told of as a replica first: scripts rely on both calls.
+    else if (this.#told !== 'replica' && this.#told !== 'standby_leader') this.#running('replica')
+    else if (!this.#isFirstWordHeard()) return
+    else this.#running(role)
+  }
+
+  #isFirstWordHeard(): boolean {
+    const sinceMs = this.#parts.clock.monotonicMs() - this.#replicaToldAtMs
+    return !this.#roles.isBusy || sinceMs >= FIRST_WORD_MS
+  }
+
+  #running(role: string): void {
     const expected = this.#expected
     const isNew = this.#told !== undefined && this.#told !== role
     if (this.#told === role && expected === undefined) return
     this.#expected = undefined
     this.#told = role
+    if (role === 'replica') this.#replicaToldAtMs = this.#parts.clock.monotonicMs()
     this.#call(isNew ? 'on_role_change' : (expected ?? 'on_start'), role)
   }
 
@@ -114,6 +131,10 @@ class Place {
   /** Is one to run as soon as the one before it is gone? */
   get isWaiting(): boolean {
     return this.#next !== undefined
+  }
+
+  get isBusy(): boolean {
+    return this.#replace !== undefined
   }
 
   /** Runs it now, or as soon as the one that it replaces is gone. */

@@ -4,6 +4,7 @@
 import { Deadline } from '../platform/deadline.ts'
 import { HaError } from '../platform/errors.ts'
 import { drainFirst } from './demote.ts'
+import { beforeStop } from './own-scripts.ts'
 import { setSynchronousNames } from './synchronous.ts'
 import { type MemoryUpdate, noUpdate } from './tasks.ts'
 import type { WorkContext } from './work.ts'
@@ -12,8 +13,9 @@ const STOP_MS = 3_600_000
 
 /** Ends with a server that is down. The lease is renewed meanwhile; if it is lost the fence ends the server as ever. */
 export async function demoteCluster(context: WorkContext, signal: AbortSignal): Promise<MemoryUpdate> {
-  const { parts, state, fence } = context
+  const { parts, state, fence, watchdog, callbacks } = context
   state.isStopExpected = true
+  await beforeStop(context, STOP_MS)
   const isFlushed = await drainFirst(context)
   const { stopped } = await parts.postgres.stop({
     mode: 'fast',
@@ -22,6 +24,9 @@ export async function demoteCluster(context: WorkContext, signal: AbortSignal): 
   })
   if (!stopped) throw new HaError('E_STOP', 'the server could not be stopped: the cluster is not demoted yet')
   fence.disarm()
+  // The key stays ours, but there is nothing any more that a reset would keep from being acknowledged.
+  void watchdog.standDown()
+  callbacks.stopped('demoted')
   await parts.postgres.archiveEnd?.(signal)
   if (state.synchronousNames.names !== undefined)
     await setSynchronousNames(context, undefined).catch(() => {})

@@ -2,8 +2,10 @@
 
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
+import type { Member } from '../../src/demo/member.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { keyText } from '../support/dynamic-config.ts'
+import { recordCalls, roleCalls } from '../support/recorded-calls.ts'
 import { runProgram } from '../support/run-program.ts'
 import { standbyLeader, twoSites, untilRow } from '../support/two-sites.ts'
 
@@ -20,6 +22,13 @@ const { main, standby, work } = await twoSites(
 const [source] = main.members
 const [first, second] = standby.members
 assert.ok(source && first && second)
+for (const member of standby.members) await recordCalls(member)
+const untilTold = (member: Member, calls: readonly string[]) =>
+  waitFor(`${member.name} to be told ${calls.join(', ')}`, { withinMs: 20_000, everyMs: 50 }, async note => {
+    const told = await roleCalls(member)
+    note(told.join(', '))
+    return told.join() === calls.join()
+  })
 const ctl = (...words: readonly string[]) =>
   runProgram([...work.program, 'ctl', '-c', first.configFile, ...words])
 
@@ -49,6 +58,11 @@ test('a standby cluster is made by a copy of the main one, its leader streams fr
   await assert.rejects(leader.query('CREATE TABLE refused AS SELECT 1 AS id'), /read-only transaction/)
 })
 
+test('the callbacks of a standby leader hear of a replica first and of a standby leader next', async () => {
+  await untilTold(first, ['on_start replica there', 'on_role_change standby_leader there'])
+  await untilTold(second, ['on_start replica there'])
+})
+
 test('promote-cluster makes the standby leader a primary, and its members follow it on the new timeline', async t => {
   const beganMs = performance.now()
   const { code, stdout, stderr } = await ctl('promote-cluster', '--force')
@@ -57,6 +71,8 @@ test('promote-cluster makes the standby leader a primary, and its members follow
   const leader = await standby.leader()
   t.diagnostic(`promoted within ${Math.round(performance.now() - beganMs)} ms`)
   await leader.query('CREATE TABLE afterwards AS SELECT 1 AS id')
+  const asStandby = ['on_start replica there', 'on_role_change standby_leader there']
+  await untilTold(leader, [...asStandby, 'on_role_change primary there'])
   await standby.complete()
   await untilRow(standby.members.find(member => member !== leader) ?? leader, 'afterwards')
   await waitFor('the history key', { withinMs: 15_000 }, async note => {

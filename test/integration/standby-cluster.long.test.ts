@@ -3,14 +3,17 @@
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
 import type { Cluster } from '../../src/demo/cluster.ts'
+import { freePort } from '../../src/demo/loopback.ts'
 import type { Member } from '../../src/demo/member.ts'
 import { queryOnce } from '../../src/demo/sql.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { changeConfig, keyText } from '../support/dynamic-config.ts'
+import { recordCalls, recordedCalls, roleCalls } from '../support/recorded-calls.ts'
 import { runProgram } from '../support/run-program.ts'
 import { standbyLeader, twoSites, untilRow } from '../support/two-sites.ts'
 
 const slots = { far: { type: 'physical' } }
+const farPort = await freePort('127.0.0.1', 15_432)
 const { main, standby, work } = await twoSites(
   { after },
   { members: 2, proxies: 1, dcs: { slots } },
@@ -18,7 +21,7 @@ const { main, standby, work } = await twoSites(
     members: 2,
     proxies: 1,
     dcs: { slots },
-    proxySettings: { listeners: { far: { bind: '127.0.0.1:0', pool: 'standby-leader' } } },
+    proxySettings: { listeners: { far: { bind: `127.0.0.1:${farPort}`, pool: 'standby-leader' } } },
   },
   ({ proxies: [proxy] }) => ({
     host: proxy?.host.address,
@@ -109,17 +112,24 @@ test('a proxy of the standby cluster leads to the standby leader, and never writ
   const [proxy] = standby.proxies
   assert.ok(proxy)
   const leader = await standbyLeader(standby)
-  const { admin } = proxy.ports
-  await waitFor('the pools', { withinMs: 20_000 }, async note => {
-    const answer = await fetch(`http://${proxy.host.address}:${admin}/status`, {
-      signal: AbortSignal.timeout(2_000),
+  const replica = other(standby, leader)
+  const through = async (host: string, port: number) => {
+    const target = { ...leader.direct, host, port }
+    const sql = 'SELECT inet_server_addr()::text AS address, pg_is_in_recovery() AS standby'
+    const [row] = await queryOnce<{ address: string; standby: boolean }>(target, sql)
+    return `${row?.address.split('/')[0]} ${row?.standby}`
+  }
+  for (const [what, host, port, member] of [
+    ['the pool of the standby leader', '127.0.0.1', farPort, leader],
+    ['the pool for reads', proxy.host.address, proxy.ports.read, replica],
+  ] as const) {
+    await waitFor(`${what} to lead to ${member.name}`, { withinMs: 20_000 }, async note => {
+      const there = await through(host, port).catch(String)
+      note(there)
+      return there === `${member.host.address} true`
     })
-    const text = await answer.text()
-    note(text.slice(0, 2_000))
-    return answer.status === 200 && text.includes(leader.name)
-  })
-  const target = { ...leader.direct, host: proxy.host.address, port: proxy.ports.write }
-  await assert.rejects(queryOnce(target, 'SELECT 1'))
+  }
+  await assert.rejects(through(proxy.host.address, proxy.ports.write), 'nobody takes writes')
 })
 
 test('the sites change places: the main cluster is demoted, the other one promoted, nothing is lost or rewound', async t => {
@@ -127,6 +137,10 @@ test('the sites change places: the main cluster is demoted, the other one promot
   assert.ok(proxy)
   const before = await main.leader()
   const { host, ports } = proxy
+  await recordCalls(before)
+  assert.equal((await before.rest('/reload', { method: 'POST' })).code, 202)
+  const isRecorded = async () => (await recordedCalls(before)).includes('on_reload primary here')
+  await waitFor('the recording', { withinMs: 20_000 }, isRecorded)
   const demoted = await ctl(
     main,
     ...['demote-cluster', '--force', '--host', host.address, '--port', String(ports.write)],
@@ -145,6 +159,11 @@ test('the sites change places: the main cluster is demoted, the other one promot
     `rows flow the other way ${Math.round(performance.now() - promotedMs)} ms after the promotion's order`,
   )
   assert.equal(await standbyLeader(main), before)
+  const told = ['on_stop demoted', 'on_role_change replica', 'on_role_change standby_leader']
+  assert.deepEqual(
+    await roleCalls(before),
+    told.map(call => `${call} here`),
+  )
   assert.doesNotMatch(await events(before), /rewound|set-aside/)
   const [count] = await leader.query<{ n: string }>(
     "SELECT count(*)::text AS n FROM pg_class WHERE relname LIKE 'row\\_%'",
@@ -168,4 +187,37 @@ test('a site that wrote on its own is rewound when it is demoted to follow the o
   assert.deepEqual(await leader.query("SELECT 1 FROM pg_class WHERE relname = 'alone'"), [])
   await untilRow(other(main, leader), 'ahead', 90_000)
   assert.equal(JSON.parse(await keyText(main, `members/${leader.name}`)).role, 'standby_leader')
+})
+
+test('fed by several hosts, a standby leader follows whichever of them takes writes', async () => {
+  const follower = await standbyLeader(main)
+  const old = await standby.leader()
+  const heir = other(standby, old)
+  // The one that takes no writes first.
+  const hosts = [heir, old]
+  await changeConfig(main, {
+    standby_cluster: {
+      host: hosts.map(({ host }) => host.address).join(','),
+      port: hosts.map(({ config }) => config.postgresPort).join(','),
+      primary_slot_name: 'far',
+    },
+  })
+  const untilFedBy = (member: Member) =>
+    waitFor(`${member.name} to feed ${follower.name}`, { withinMs: 60_000 }, async note => {
+      const rows = await follower.query<{ host: string; port: number; slot: string }>(
+        'SELECT sender_host AS host, sender_port AS port, slot_name AS slot FROM pg_stat_wal_receiver',
+      )
+      note(JSON.stringify(rows))
+      const { host, config } = member
+      return rows[0]?.host === host.address && rows[0].port === config.postgresPort && rows[0].slot === 'far'
+    })
+  await untilFedBy(old)
+  await old.query('CREATE TABLE by_several AS SELECT 1 AS id')
+  await untilRow(follower, 'by_several', 60_000)
+  await kill(old)
+  await standby.leader({ not: [old], withinMs: 60_000 })
+  await heir.query('CREATE TABLE by_the_other AS SELECT 1 AS id')
+  await untilRow(follower, 'by_the_other', 60_000)
+  await untilFedBy(heir)
+  assert.equal(await standbyLeader(main), follower)
 })

@@ -101,6 +101,21 @@ const stories: readonly (readonly [string, readonly Step[], readonly string[]])[
     [starts, runs('replica'), runs('standby_leader')],
     ['on_start replica', 'on_role_change standby_leader'],
   ],
+  [
+    'one that leads it from its first moment on',
+    [starts, runs('standby_leader'), runs('standby_leader'), runs('standby_leader')],
+    ['on_start replica', 'on_role_change standby_leader'],
+  ],
+  [
+    'a primary whose cluster is demoted',
+    [runs('primary'), c => c.stopped('demoted'), starts, runs('standby_leader'), runs('standby_leader')],
+    ['on_start primary', 'on_stop demoted', 'on_role_change replica', 'on_role_change standby_leader'],
+  ],
+  [
+    'a standby leader that is restarted by order',
+    [runs('replica'), runs('standby_leader'), c => c.expect('on_restart'), runs('standby_leader')],
+    ['on_start replica', 'on_role_change standby_leader', 'on_restart standby_leader'],
+  ],
   ['a reload', [runs('primary'), c => c.reloaded('primary')], ['on_start primary', 'on_reload primary']],
 ]
 for (const [story, steps, expected] of stories) {
@@ -134,6 +149,18 @@ test('a newer callback ends the one that runs; of several that wait only the las
   await settle()
   assert.deepEqual(calls, ['script on_start replica pgsql', 'script on_stop primary pgsql'])
   assert.deepEqual(results, ['on_start replaced'])
+})
+
+test('the word that a standby leader is a replica first is heard to its end, for a second at most', async () => {
+  const { clock, calls, callbacks } = scene({}, 'runs on')
+  callbacks.running('standby_leader')
+  callbacks.running('standby_leader')
+  await settle()
+  assert.deepEqual(calls, ['script on_start replica pgsql'])
+  clock.jump(1_000)
+  callbacks.running('standby_leader')
+  await settle()
+  assert.deepEqual(calls.slice(1), ['script on_role_change standby_leader pgsql'])
 })
 
 test('a stopping agent waits until its last callback has begun, and no longer', async () => {
