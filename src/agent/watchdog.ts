@@ -104,22 +104,26 @@ export class Watchdog {
   proven(): void {
     const armed = this.#armed
     if (armed === undefined || this.#isFeeding) return
-    const { keeper, clock, isFencing } = this.#parts
-    const { ttlMs, provenSinceMs: sentAtMs } = keeper
     // What it is about to be set to counts: after a change of ttl the old timeout says nothing of the new lease.
     const timeoutSeconds = armed.info.canSetTimeout
       ? this.#plan(this.#parts.config()).timeoutSeconds
       : armed.timeoutSeconds
-    const proof = { nowMs: clock.monotonicMs(), sentAtMs, ttlMs, timeoutMs: timeoutSeconds * 1000 }
-    const held = { leftMs: keeper.primaryLeftMs(), isFencing: isFencing() }
-    const isLead = held.leftMs > 0 && !held.isFencing
+    const { keeper, isFencing } = this.#parts
+    const isLead = keeper.primaryLeftMs() > 0 && !isFencing()
     // A lease that became shorter must not wait for a young proof: the old timeout would outlast it.
     const mustShorten = isLead && timeoutSeconds < armed.timeoutSeconds
-    if (!mustShorten && !mayFeed({ ...proof, ...held })) return
+    if (!mustShorten && !this.#mayFeed(timeoutSeconds)) return
     this.#isFeeding = true
     void this.#inTurn(() => this.#feed(armed)).finally(() => {
       this.#isFeeding = false
     })
+  }
+
+  #mayFeed(timeoutSeconds: number): boolean {
+    const { keeper, clock, isFencing } = this.#parts
+    const { ttlMs, provenSinceMs: sentAtMs } = keeper
+    const proof = { nowMs: clock.monotonicMs(), sentAtMs, ttlMs, timeoutMs: timeoutSeconds * 1000 }
+    return mayFeed({ ...proof, leftMs: keeper.primaryLeftMs(), isFencing: isFencing() })
   }
 
   /**
@@ -146,13 +150,14 @@ export class Watchdog {
     if (obstacle !== undefined) throw new HaError('E_WATCHDOG', obstacle)
     const by = Deadline.in(clock, ARM_MS)
     const device = watchdogs.device(chosen)
+    const beganAtMs = clock.monotonicMs()
     const info = await device.open(by)
     const armed: Armed = {
       device,
       info,
       config: chosen,
       timeoutSeconds: 0,
-      fedAtMs: clock.monotonicMs(),
+      fedAtMs: beganAtMs,
       trouble: undefined,
     }
     try {
@@ -168,7 +173,11 @@ export class Watchdog {
   /** Sets the timeout, which feeds it too. Rejects when the device cannot watch over us as it must. */
   async #set(armed: Armed, plan: WatchdogPlan, by: Deadline): Promise<void> {
     const { device, info, config } = armed
-    if (info.canSetTimeout) await device.setTimeoutSeconds(plan.timeoutSeconds, by)
+    const setAtMs = this.#parts.clock.monotonicMs()
+    if (info.canSetTimeout) {
+      await device.setTimeoutSeconds(plan.timeoutSeconds, by)
+      armed.fedAtMs = setAtMs
+    }
     const actualSeconds = await device.timeoutSeconds(by)
     const verdict = judgeTimeout(plan, actualSeconds, this.#loopWaitSeconds)
     const isRefused = verdict.kind === 'useless' || (verdict.kind === 'unsafe' && config.mode === 'required')
@@ -182,8 +191,11 @@ export class Watchdog {
     if (this.#armed !== armed) return
     try {
       if (await this.#isOutdated(armed)) return
+      // A device may take its time for another timeout; what it was to be fed for may be over by then.
+      if (!this.#mayFeed(armed.timeoutSeconds)) return
+      const atMs = clock.monotonicMs()
       await armed.device.keepalive(Deadline.in(clock, CALL_MS))
-      armed.fedAtMs = clock.monotonicMs()
+      armed.fedAtMs = atMs
       armed.trouble = undefined
       onFed(true)
     } catch (error) {

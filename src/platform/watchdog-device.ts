@@ -123,7 +123,7 @@ abstract class FileDevice implements WatchdogDevice {
       return await this.#calls.run(`${what} of ${this.path}`, by, work)
     } catch (error) {
       if (!(error instanceof Error) || !('errnoName' in error || 'syscall' in error)) throw error
-      throw new HaError('E_WATCHDOG', `${this.path}: ${what}: ${codeOf(error)}`, { cause: error })
+      throw new HaError('E_WATCHDOG', `${this.path}: ${what}: ${reasonOf(error)}`)
     }
   }
 }
@@ -137,9 +137,20 @@ async function letGo(descriptor: number): Promise<void> {
   }
 }
 
-function codeOf(error: Error): string {
+/** What is usually behind an error of a device, for whoever has to mend it. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'it is not there; is a driver loaded, softdog for example?',
+  EACCES: 'this account may not write to it',
+  EBUSY: 'somebody else holds it',
+  ENXIO: 'nobody reads the pipe, or no driver is behind it',
+}
+
+function reasonOf(error: Error): string {
   const named = error as Error & { readonly errnoName?: string; readonly code?: string }
-  return named.errnoName ?? named.code ?? error.message
+  const code = named.errnoName ?? named.code
+  if (code === undefined) return error.message
+  const reason = REASONS[code]
+  return reason === undefined ? code : `${code} (${reason})`
 }
 
 /** linux/watchdog.h */

@@ -20,6 +20,8 @@ function scene(changes: Partial<WatchdogConfig> = {}) {
     fixedSeconds: 0,
     hangs: false,
     canBeDisarmed: true,
+    /** What happens while the device takes another timeout. */
+    whileSet: () => {},
   }
   let timeoutSeconds = 60
   const call = async (what: string) => {
@@ -60,6 +62,7 @@ function scene(changes: Partial<WatchdogConfig> = {}) {
         },
         setTimeoutSeconds: async seconds => {
           await call(`timeout ${seconds}`)
+          trouble.whileSet()
           timeoutSeconds = seconds
         },
         timeoutSeconds: async () => trouble.fixedSeconds || timeoutSeconds,
@@ -120,6 +123,28 @@ test('a lease of another ttl sets the timeout anew', async () => {
   keeper.timings = { ...keeper.timings, ttlMs: 60_000 }
   await prove()
   assert.deepEqual(happened, ['open', 'timeout 25', 'timeout 55', 'fed'])
+})
+
+test('what ends or ages while the device takes another timeout feeds it no more', async () => {
+  const changes: Readonly<Record<string, (of: ReturnType<typeof scene>) => void>> = {
+    'the lease ended': ({ keeper }) => {
+      keeper.left = 0
+    },
+    'the fence acts': ({ state }) => {
+      state.isFencing = true
+    },
+    'the proof grew old': ({ clock }) => clock.jump(6_100),
+  }
+  for (const [what, change] of Object.entries(changes)) {
+    const told = scene()
+    const { happened, watchdog, keeper, trouble, prove } = told
+    await watchdog.arm()
+    keeper.ttlMs = 60_000
+    keeper.timings = { ...keeper.timings, ttlMs: 60_000 }
+    trouble.whileSet = () => change(told)
+    await prove()
+    assert.deepEqual(happened, ['open', 'timeout 25', 'timeout 55'], what)
+  }
 })
 
 test('a longer lease is fed by young proofs alone: the old timeout leaves it no more patience', async () => {
