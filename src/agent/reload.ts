@@ -34,8 +34,15 @@ export function takeReloaded(current: LocalConfig, fresh: LocalConfig): Reloaded
     scope: keep('scope', current.scope, fresh.scope),
     namespace: keep('namespace', current.namespace, fresh.namespace),
     etcd: keep('etcd3', current.etcd, fresh.etcd),
+    vips: current.vips,
   }
+  keep('pgherd.vip', ownVips(current), ownVips(fresh))
   return { local, later }
+}
+
+/** Without those of a keepalived.conf beside the file. */
+function ownVips({ vips }: LocalConfig): LocalConfig['vips'] {
+  return vips.filter(({ driver }) => driver !== 'vrrp')
 }
 
 function keepPostgres(

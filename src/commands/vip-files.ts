@@ -8,15 +8,22 @@ import { messageOf, UserError } from '../platform/errors.ts'
 import { kindOfText } from './check.ts'
 import { addKeepalivedVips } from './keepalived-files.ts'
 
+export interface VipFile {
+  readonly vips: readonly VipConfig[]
+  /** The cluster's name, where the file has one. */
+  readonly scope: string | undefined
+}
+
 /** Throws UserError for a file that cannot be read or has mistakes. */
-export async function readVipFile(file: string): Promise<readonly VipConfig[]> {
+export async function readVipFile(file: string): Promise<VipFile> {
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     throw new UserError(`${file}: cannot be read: ${messageOf(error)}`)
   })
   const kind = kindOfText(text, file)
-  if (kind === 'haproxy') return []
-  if (kind === 'keepalived')
-    return (await addKeepalivedVips([], [file], { lenient: true, selfNames: [] })).vips
-  const { vips } = kind === 'proxy' ? await loadProxyConfig(file) : await loadLocalConfig(file, process.env)
-  return vips
+  if (kind === 'haproxy') return { vips: [], scope: undefined }
+  if (kind === 'keepalived') {
+    const { vips } = await addKeepalivedVips([], [file], { lenient: true, selfNames: [] })
+    return { vips, scope: undefined }
+  }
+  return kind === 'proxy' ? await loadProxyConfig(file) : await loadLocalConfig(file, process.env)
 }

@@ -4,14 +4,18 @@
 import { uptime } from 'node:os'
 import { Command } from 'commander'
 import type { EtcdConfig } from '../config/agent/types.ts'
+import type { CommandVipConfig } from '../config/vip/types.ts'
+import { runChild } from '../platform/child.ts'
 import { realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { UserError } from '../platform/errors.ts'
 import { openLog } from '../platform/log.ts'
+import { commandEnvironment, failureOf } from '../vip/command-keeper.ts'
 import { type GuardOrders, runGuard } from '../vip/guard.ts'
 import { lockAddresses } from '../vip/host-lock.ts'
 import { removeAddresses } from '../vip/removal.ts'
 import { refuseWithoutCapabilities } from '../vip/system-check.ts'
+import { keeperCommands } from '../vip/vips.ts'
 
 const RELEASE_MS = 2_000
 const LOCK_MS = 5_000
@@ -75,16 +79,30 @@ async function guard(): Promise<void> {
 
 async function clear(file: string): Promise<void> {
   const { readVipFile } = await import('./vip-files.ts')
-  const vips = await readVipFile(file)
-  const addresses = vips
-    .filter(({ driver }) => driver === 'etcd' || driver === 'vrrp')
-    .flatMap(vip => vip.addresses)
-  if (addresses.length === 0) return
-  await refuseWithoutCapabilities()
-  const names = addresses.map(({ address }) => address)
+  const { vips, scope = 'unknown' } = await readVipFile(file)
+  const ours = vips.filter(({ driver }) => driver !== 'none')
+  if (ours.length === 0) return
+  const onInterfaces = ours.filter(({ driver }) => driver !== 'command').flatMap(vip => vip.addresses)
+  if (onInterfaces.length > 0) await refuseWithoutCapabilities()
+  const names = ours.flatMap(({ addresses }) => addresses.map(({ address }) => address))
   const lock = await lockAddresses(realClock, names, Deadline.in(realClock, LOCK_MS))
   if (lock === undefined)
     throw new UserError(`${names.join(', ')}: a running process keeps them: nothing was removed`)
-  for (const line of removeAddresses(addresses)) process.stdout.write(`${line}\n`)
-  lock.release()
+  try {
+    for (const line of removeAddresses(onInterfaces)) process.stdout.write(`${line}\n`)
+    for (const vip of ours) if (vip.driver === 'command') await runRemoval(vip, scope)
+  } finally {
+    lock.release()
+  }
+}
+
+/** Whether the address is here only the command knows: it is run in any case. */
+async function runRemoval(vip: CommandVipConfig, scope: string): Promise<void> {
+  const { del } = keeperCommands(vip, scope)
+  const [program = '', ...args] = del
+  const env = { ...process.env, ...commandEnvironment(vip) }
+  const result = await runChild(program, args, { by: Deadline.in(realClock, vip.timeoutMs), env })
+  const failure = failureOf(`${vip.name}: del (${program})`, result)
+  if (failure !== undefined) throw new UserError(`${failure}: the address may still be here`)
+  process.stdout.write(`ran ${del.join(' ')}\n`)
 }

@@ -224,12 +224,7 @@ export class CommandKeeper implements AddressKeeper {
   }
 
   #environment(): Readonly<Record<string, string>> {
-    const [first] = this.addresses
-    return {
-      PGHERD_VIP: this.#options.name,
-      PGHERD_VIP_ADDRESSES: this.#names(),
-      PGHERD_VIP_INTERFACE: first?.interfaceName ?? '',
-    }
+    return commandEnvironment(this.#options)
   }
 
   #names(): string {
@@ -242,6 +237,18 @@ export class CommandKeeper implements AddressKeeper {
 
   #kernelTime(monotonicMs: number): number {
     return this.#options.kernelMs() + monotonicMs - this.#options.clock.monotonicMs()
+  }
+}
+
+/** What a command is told besides its words. */
+export function commandEnvironment(vip: {
+  readonly name: string
+  readonly addresses: readonly Pick<VipAddress, 'address' | 'interfaceName'>[]
+}): Readonly<Record<string, string>> {
+  return {
+    PGHERD_VIP: vip.name,
+    PGHERD_VIP_ADDRESSES: vip.addresses.map(({ address }) => address).join(' '),
+    PGHERD_VIP_INTERFACE: vip.addresses[0]?.interfaceName ?? '',
   }
 }
 
@@ -258,7 +265,8 @@ export function callbackCommands(
   }
 }
 
-function failureOf(what: string, { code, signal, timedOut, stderr }: ChildResult): string | undefined {
+/** One line when a command went wrong. */
+export function failureOf(what: string, { code, signal, timedOut, stderr }: ChildResult): string | undefined {
   if (code === 0) return undefined
   if (timedOut) return `${what} took too long`
   const said = stderr.trim().split('\n').at(-1) ?? ''

@@ -165,10 +165,17 @@ function createKeeper(config: EtcdVipConfig | CommandVipConfig, parts: VipsParts
   const { name, addresses, stallMs } = config
   const common = { clock, log, name, addresses, stallMs, guardWords, store, kernelMs }
   if (config.driver === 'etcd') return new LocalKeeper(common)
+  return new CommandKeeper({
+    ...common,
+    commands: keeperCommands(config, scope),
+    timeoutMs: config.timeoutMs,
+  })
+}
+
+/** What moves the addresses, in words of commands. */
+export function keeperCommands(config: CommandVipConfig, scope: string): KeeperCommands {
   const { add, del, check, callback } = config.commands
-  const commands: KeeperCommands =
-    callback === undefined
-      ? { add: add ?? [], del: del ?? [], check }
-      : { ...callbackCommands(callback, config.callbackRole, scope), check }
-  return new CommandKeeper({ ...common, commands, timeoutMs: config.timeoutMs })
+  return callback === undefined
+    ? { add: add ?? [], del: del ?? [], check }
+    : { ...callbackCommands(callback, config.callbackRole, scope), check }
 }

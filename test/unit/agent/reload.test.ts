@@ -39,6 +39,7 @@ const fixed: readonly (readonly [string, string, string])[] = [
   ['name', 'name: pg1', 'name: pg2'],
   ['scope', 'scope: main', 'scope: other'],
   ['etcd3', '10.0.0.4:2379', '10.0.0.5:2379'],
+  ['pgherd.vip', 'name: pg1', 'name: pg1\npgherd: {vip: {write: {addresses: [10.0.0.9], interface: eth0}}}'],
   ['postgresql.data_dir', 'data_dir: /data', 'data_dir: /other'],
   ['postgresql.listen', 'listen: 10.0.0.1:5432', 'listen: 10.0.0.2:5432'],
   ['postgresql.listen (port)', 'listen: 10.0.0.1:5432', 'listen: 10.0.0.1:5433'],
