@@ -57,6 +57,7 @@ test('a cascading replica follows the member that it names, goes to the leader w
   await untilFollows(middle, 30_000)
   await untilSlots(first, middle.name)
   await untilSlots(middle, last.name)
+  await untilSlots(last, '')
   const says = new RegExp(`following a leader \\(${first.name}\\) through \\(${middle.name}\\)`)
   await waitFor('the member to say whom it follows', { withinMs: 30_000 }, async note => {
     const { body } = await last.rest('/patroni')
@@ -72,12 +73,14 @@ test('a cascading replica follows the member that it names, goes to the leader w
   )
   assert.ok(tookMs < 5 * 2_000, `${tookMs} ms`)
   await untilSlots(first, [last.name, middle.name].sort().join())
+  await untilSlots(last, '')
 
   await middle.agent.start()
   const backMs = await untilFollows(middle, 45_000)
   t.diagnostic(`follows it again ${Math.round(backMs)} ms after its start`)
   await untilSlots(first, middle.name)
   await untilSlots(middle, last.name)
+  await untilSlots(last, '')
   await first.query('CREATE TABLE through AS SELECT 1 AS id')
   await waitFor('the row at the end of the chain', { withinMs: 10_000 }, async () => {
     const rows = await last.query("SELECT 1 FROM pg_class WHERE relname = 'through'")

@@ -101,6 +101,23 @@ async function answers({ host }: Member, target: string): Promise<void> {
   )
 }
 
+/** It has crossed over: whoever was lost before that might have had more (`check_timeline` is set). */
+async function streams({ host }: Member, timeline: number): Promise<void> {
+  await waitFor(
+    `${host.name} to stream on timeline ${timeline}`,
+    { withinMs: 120_000, everyMs: 200 },
+    async note => {
+      const response = await fetch(`http://${host.address}:8008/patroni`, {
+        signal: AbortSignal.timeout(5_000),
+      })
+      const text = await response.text()
+      note(text)
+      const status = JSON.parse(text) as Readonly<Record<string, unknown>>
+      return status['replication_state'] === 'streaming' && status['timeline'] === timeline
+    },
+  )
+}
+
 test('start: the first leader has the address', async () => {
   await pg1.agent.start()
   await answers(pg1, '/primary')
@@ -118,6 +135,7 @@ test('switchover: the address moves to the new leader', async t => {
     `on the new leader alone ${Math.round(await untilOn(pg2))} ms after the switchover was answered`,
   )
   await answers(pg1, '/replica')
+  await streams(pg1, 2)
 })
 
 test('crash: the address comes up on the one who takes over; the lost machine has none when it is back', async () => {
@@ -127,6 +145,7 @@ test('crash: the address comes up on the one who takes over; the lost machine ha
   await untilOn(pg1)
   await pg2.agent.start()
   await answers(pg2, '/replica')
+  await streams(pg2, 3)
   await untilOn(pg1)
 })
 

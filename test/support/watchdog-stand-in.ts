@@ -17,6 +17,8 @@ export interface Said {
   readonly ms: number
   readonly what: 'ready' | 'opened' | 'timeout' | 'fed' | 'disarmed' | 'left-counting' | 'fired' | 'ordered'
   readonly seconds?: number
+  /** Of `disarmed`: which of the watched processes lived when the farewell came. */
+  readonly alive?: readonly number[]
 }
 
 /** A file that behaves like /dev/watchdog, in a file system of its own; needs the runner's mount namespace. */
@@ -71,7 +73,7 @@ export class StandIn {
     })
   }
 
-  /** `hang`, `answer`, `nowayout`, `fixed N`. */
+  /** `hang`, `answer`, `nowayout`, `fixed N`, `watch PID...`. */
   async order(order: string): Promise<void> {
     const before = this.count('ordered')
     this.#child.stdin?.write(`${order}\n`)

@@ -4,7 +4,8 @@
 It speaks the kernel's protocol itself, so nothing but python3 and /dev/fuse is needed. Each thing that happens is one line of
 JSON on standard output: {"ms": monotonic milliseconds, "what": opened|timeout|fed|disarmed|left-counting|fired, ...}. Commands
 come as words on standard input: `hang` (calls get no answer until `answer`), `nowayout` (it cannot be disarmed any more),
-`fixed N` (the timeout is N and cannot be set).
+`fixed N` (the timeout is N and cannot be set), `watch PID...` (at the farewell, before it is answered, it looks which of them
+still live; `disarmed` names them).
 
 Usage: watchdog_device.py MOUNT_POINT NAME
 The file belongs to everybody. It ends when its standard input does.
@@ -33,6 +34,14 @@ GET_SUPPORT, KEEPALIVE, SET_TIMEOUT, GET_TIMEOUT, GET_TIMELEFT = (
 SETTIMEOUT, MAGICCLOSE, KEEPALIVEPING = 0x80, 0x100, 0x8000
 
 
+def lives(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as file:
+            return file.read().rsplit(')', 1)[1].split()[0] not in 'ZX'
+    except OSError:
+        return False
+
+
 def tell(what, **facts):
     print(json.dumps({'ms': round(time.monotonic() * 1000), 'what': what, **facts}), flush=True)
 
@@ -47,6 +56,7 @@ class Watchdog:
         self.magic = False
         self.nowayout = False
         self.fixed = False
+        self.watched, self.alive = [], []
 
     def feed(self, quiet=False):
         self.fed_at = time.monotonic()
@@ -66,13 +76,15 @@ class Watchdog:
 
     def write(self, data):
         self.magic = b'V' in data
+        if self.magic:
+            self.alive = [pid for pid in self.watched if lives(pid)]
         self.feed(quiet=self.magic)
 
     def release(self):
         self.is_open = False
         if self.magic and not self.nowayout:
             self.fed_at = None
-            tell('disarmed')
+            tell('disarmed', alive=self.alive)
         else:
             tell('left-counting', seconds=round(self.left() or 0, 1))
 
@@ -175,6 +187,8 @@ class FileSystem:
             self.waiting = []
         elif words[0] == 'nowayout':
             self.dog.nowayout = True
+        elif words[0] == 'watch':
+            self.dog.watched = [int(pid) for pid in words[1:]]
         elif words[0] == 'fixed':
             self.dog.timeout, self.dog.fixed = int(words[1]), True
         tell('ordered', order=words[0])
