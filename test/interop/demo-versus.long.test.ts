@@ -7,7 +7,8 @@ import { runProgram } from '../support/run-program.ts'
 import { makeWorkplace } from '../support/workplace.ts'
 
 const work = await makeWorkplace({ after })
-const WITHIN_MS = 280_000
+/** Two minutes on a quiet machine; one that is busy with other tests needs three times that. */
+const WITHIN_MS = 540_000
 
 /** The two cells of a row of the table. */
 function row(text: string, name: string): readonly [string, string] {
