@@ -15,16 +15,42 @@ const ROUNDS = 5
 const RATE_PER_SECOND = 50
 /** Of each kind, before a fault and after it: writing works. */
 const ROWS = 12
+interface Load {
+  readonly sessions: number
+  readonly ratePerSecond: number
+}
+
 /** Some wait while nobody leads and others go on trying; with a hundred, this machine does nothing but accept them. */
-const FULL = { sessions: 12, ratePerSecond: RATE_PER_SECOND / 2 }
+export const FULL: Load = { sessions: 12, ratePerSecond: RATE_PER_SECOND / 2 }
 /** While a member comes back: under the full load two cores need minutes for that. */
-const LIGHT = { sessions: 3, ratePerSecond: RATE_PER_SECOND / 10 }
+const LIGHT: Load = { sessions: 3, ratePerSecond: RATE_PER_SECOND / 10 }
 
 /** Three members with TLS and synchronous commits, three etcd members, one proxy. */
 export async function startTlsCluster(scope: Scope): Promise<Cluster> {
   const place = await makeWorkplace(scope)
   const parameters = { synchronous_standby_names: 'ANY 1 (*)', ...(await tlsParameters(place.data)) }
   return (await startCluster(scope, { etcd: 3, members: 3, proxies: 1, parameters })).cluster
+}
+
+/** Asks the leader to hand over, and resolves when another one leads. */
+export async function switchOver(cluster: Cluster): Promise<void> {
+  const old = await cluster.leader()
+  const body = JSON.stringify({ leader: old.name })
+  const answer = await old.rest('/switchover', {
+    method: 'POST',
+    body,
+    signal: AbortSignal.timeout(30_000),
+  })
+  assert.equal(answer.code, 200, answer.body)
+  await cluster.leader({ not: [old] })
+}
+
+/** Kills everything on the leader's host and starts its agent again when another one leads. */
+export async function crash(cluster: Cluster): Promise<void> {
+  const old = await cluster.leader()
+  await old.host.kill()
+  await cluster.leader({ not: [old] })
+  await old.agent.start()
 }
 
 /** What clear-text or TLS sessions saw over all rounds. */
@@ -39,13 +65,14 @@ interface Seen {
 }
 
 /**
- * Loads the cluster through five faults, fully from before each until writing has been back for some seconds, lightly until all
- * members are back; no error 25006 may come of it. Returns the figures.
+ * Loads the cluster through five faults, fully from before each until writing has been back for some seconds, then by `between`
+ * (lightly) until all members are back; no error 25006 may come of it. Returns the figures.
  */
 export async function loadThrough(
   cluster: Cluster,
   name: string,
   fault: () => Promise<void>,
+  between = LIGHT,
 ): Promise<string> {
   const table = `loop_${name}`
   const leader = await cluster.leader()
@@ -58,7 +85,7 @@ export async function loadThrough(
       await rowsFlow()
     })
     // What is struck comes back as a standby on its old address: the moment at which a router that trusts addresses goes wrong.
-    await underLoad(cluster, table, seen, LIGHT, () => cluster.complete(120_000))
+    await underLoad(cluster, table, seen, between, () => cluster.complete(300_000))
   }
   for (const each of seen) {
     assert.equal(each.readOnly, 0, 'a write reached a server in recovery')
@@ -84,7 +111,7 @@ async function underLoad(
   cluster: Cluster,
   table: string,
   seen: readonly [Seen, Seen],
-  load: { readonly sessions: number; readonly ratePerSecond: number },
+  load: Load,
   act: (rowsFlow: () => Promise<void>) => Promise<void>,
 ): Promise<void> {
   const [proxy] = cluster.proxies
