@@ -74,10 +74,10 @@ test('a custom method restores a base backup up to a named point; the cluster ha
   await sql(origin, "INSERT INTO story VALUES ('before noon')")
   await sql(origin, "SELECT pg_create_restore_point('noon')")
   await sql(origin, "INSERT INTO story VALUES ('too late')")
-  await sql(origin, "ALTER ROLE postgres PASSWORD 'super-secret'; SELECT pg_switch_wal()")
-  await until('the archive', origin, async () =>
-    (await readdir(archive)).some(name => name > '000000010000000000000004'),
-  )
+  await sql(origin, "ALTER ROLE postgres PASSWORD 'super-secret'")
+  const [last] = await sql(origin, 'SELECT pg_walfile_name(pg_current_wal_lsn()) AS name')
+  await sql(origin, 'SELECT pg_switch_wal()')
+  await until('the archive', origin, async () => (await readdir(archive)).includes(last?.['name'] ?? ''))
 
   const member = await restored('restored')
   const systemId = await member.server.bootstrap(starting())
