@@ -211,9 +211,13 @@ export class Observer {
     }
   }
 
+  /** A standby that has the key is about to be promoted: scripts hear of that, not of a replica first, whatever it was before. */
   #tellCallbacks(server: ServerStatus): void {
-    if (server.process === 'running' && server.facts !== undefined)
-      this.#callbacks.running(memberRole(this.#state, this.#keeper.hold !== undefined))
+    if (server.process !== 'running' || server.facts === undefined) return
+    const hasKey = this.#keeper.hold !== undefined
+    const role = memberRole(this.#state, hasKey)
+    if (hasKey && role === 'replica') return
+    this.#callbacks.running(role)
   }
 
   /** A primary on the strength of our lease is under the fence; a standby or a stopped server needs none. */
