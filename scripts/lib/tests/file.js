@@ -61,17 +61,34 @@ export async function runFile(planned, surroundings) {
 }
 
 /**
- * Runs all files in one process, one after the other: for files that leave nothing behind, whose own start would take longer
- * than their tests. What belongs to no file (a crash, leftovers) is a result of the folder.
+ * Deals the files out to a few processes, in each one after the other: for files that leave nothing behind, whose own start
+ * would take longer than their tests. What belongs to no file (a crash, leftovers) is a result of the folder.
  * @param {readonly import('./tiers.js').Planned[]} planned of one stage
+ * @param {number} processes
  * @param {Surroundings} surroundings
  * @returns {Promise<readonly FileResult[]>}
  */
-export async function runTogether(planned, surroundings) {
+export async function runTogether(planned, processes, surroundings) {
+  const shares = Array.from({ length: processes }, (_, share) =>
+    planned.filter((_, index) => index % processes === share),
+  )
+  const results = await Promise.all(
+    shares.map((files, index) => runShare(files, `-${index + 1}`, surroundings)),
+  )
+  return results.flat()
+}
+
+/**
+ * @param {readonly import('./tiers.js').Planned[]} planned
+ * @param {string} mark behind the folder's name, for a directory of its own
+ * @param {Surroundings} surroundings
+ * @returns {Promise<readonly FileResult[]>}
+ */
+async function runShare(planned, mark, surroundings) {
   const [first] = planned
   if (first === undefined) return []
   const folder = path.join('test', first.tier)
-  const { tests, ...run } = await runProcess(planned, folder, surroundings)
+  const { tests, ...run } = await runProcess(planned, `${folder}${mark}`, surroundings)
   const results = planned.map(({ file, tier }) => {
     const own = tests.filter(test => test.file === file)
     const found = own.length > 0 ? own : [failure(file, 'has no tests')]

@@ -127,8 +127,8 @@ async function runStages(plan, surroundings) {
       process.stdout.write(`${fileLines(result)}\n`)
       if (result.tests.some(isFailure)) await printEvidence(result)
     }
-    if (stage.inOneProcess) {
-      for (const result of await runTogether(planned, surroundings)) await tell(result)
+    if (stage.sharedProcesses > 0) {
+      for (const result of await runTogether(planned, stage.sharedProcesses, surroundings)) await tell(result)
     } else {
       const room = stage.isolated ? () => waitForRoom(surroundings.signal) : undefined
       const work = async (/** @type {import('./tiers.js').Planned} */ entry) => {

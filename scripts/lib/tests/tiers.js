@@ -12,14 +12,14 @@ import { SetupError } from '../say.js'
  * @property {number} budgetSeconds
  * @property {number} filesAtOnce they mostly wait, so more than there are cores
  * @property {number} fileTimeoutSeconds
- * @property {boolean} inOneProcess all files one after the other in one process
+ * @property {number} sharedProcesses 0: each file has a process of its own; else all share so many, at the same time
  * @property {boolean} isolated each file in its own network and mount namespace, with the packed program
  * @property {import('../needs.js').Purpose} purpose
  */
 
 /** @type {readonly Stage[]} */
 export const STAGES = [
-  stage('unit', ['unit'], 20, { inOneProcess: true, purpose: 'build', isolated: false }),
+  stage('unit', ['unit'], 20, { sharedProcesses: 2, purpose: 'build', isolated: false }),
   stage('contract', ['contract'], 60, { purpose: 'demo' }),
   stage('simulation', ['simulation'], 180, { filesAtOnce: 2, purpose: 'build', isolated: false }),
   // They measure how long writing is away: three clusters at once on two cores would measure each other.
@@ -77,7 +77,7 @@ function stage(name, tiers, budgetSeconds, rest) {
   const defaults = {
     filesAtOnce: 3,
     fileTimeoutSeconds: 180,
-    inOneProcess: false,
+    sharedProcesses: 0,
     isolated: true,
     purpose: /** @type {const} */ ('test'),
   }
