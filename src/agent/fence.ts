@@ -15,12 +15,9 @@ const RETAKE_MS_MAX = 1_000
 const KILL_REPEAT_MS = 20
 /** /proc/uptime counts in steps of 10 ms; anything below this is no suspend. */
 const SUSPEND_NOISE_MS = 500
-/**
- * What is left of a watchdog's time when the server is told to stop, and to stop at once: it must be down, and seen to be down,
- * before the device can be disarmed. Never more than half of a very short timeout.
- */
-const STOP_BEFORE_RESET = { share: 1 / 6, leastMs: 2_000 }
-const END_BEFORE_RESET = { share: 1 / 20, leastMs: 1_000 }
+/** What is left of a watchdog's time when the server is told to stop, and to stop at once. */
+const STOP_BEFORE_RESET = 1 / 6
+const END_BEFORE_RESET = 1 / 20
 
 /** What a watchdog does to this machine unless it is fed again. */
 export interface Reset {
@@ -138,9 +135,9 @@ export class Fence {
     const { atMs, timeoutMs } = reset() ?? { atMs: Number.POSITIVE_INFINITY, timeoutMs: 0 }
     const resetMs = atMs - nowMs
     if (leftMs <= 0) this.#kill()
-    else if (leftMs <= marginMs(ttlMs) / 2 || resetMs <= beforeReset(END_BEFORE_RESET, timeoutMs))
+    else if (leftMs <= marginMs(ttlMs) / 2 || resetMs <= timeoutMs * END_BEFORE_RESET)
       this.#escalate('immediate', 'SIGQUIT', leftMs, resetMs)
-    else if (leftMs <= ttlMs / 6 || resetMs <= beforeReset(STOP_BEFORE_RESET, timeoutMs))
+    else if (leftMs <= ttlMs / 6 || resetMs <= timeoutMs * STOP_BEFORE_RESET)
       this.#escalate('fast', 'SIGINT', leftMs, resetMs)
   }
 
@@ -212,8 +209,4 @@ export class Fence {
       this.#isSweeping = false
     }
   }
-}
-
-function beforeReset({ share, leastMs }: typeof STOP_BEFORE_RESET, timeoutMs: number): number {
-  return Math.min(timeoutMs / 2, Math.max(timeoutMs * share, leastMs))
 }
