@@ -104,7 +104,6 @@ export class Agent {
       log,
       suspendAwareMs: parts.suspendAwareMs,
       onFenced: says => this.#onFenced(says),
-      reset: () => this.#watchdog.reset,
     })
     this.#watchdog = new Watchdog({
       watchdogs: parts.watchdogs,

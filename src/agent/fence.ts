@@ -15,16 +15,6 @@ const RETAKE_MS_MAX = 1_000
 const KILL_REPEAT_MS = 20
 /** /proc/uptime counts in steps of 10 ms; anything below this is no suspend. */
 const SUSPEND_NOISE_MS = 500
-/** What is left of a watchdog's time when the server is told to stop, and to stop at once. */
-const STOP_BEFORE_RESET = 1 / 6
-const END_BEFORE_RESET = 1 / 20
-
-/** What a watchdog does to this machine unless it is fed again. */
-export interface Reset {
-  /** On the monotonic clock. */
-  readonly atMs: number
-  readonly timeoutMs: number
-}
 
 export interface FenceParts {
   readonly keeper: LeaseKeeper
@@ -33,8 +23,6 @@ export interface FenceParts {
   /** Milliseconds since boot including suspend; undefined where the system does not tell. */
   readonly suspendAwareMs: () => number | undefined
   readonly log: Logger
-  /** When the machine will be reset; undefined while no watchdog counts. */
-  readonly reset: () => Reset | undefined
   /** The server was ended by force: the loop must look again. */
   readonly onFenced: (says: string) => void
 }
@@ -123,22 +111,12 @@ export class Fence {
     const { keeper } = this.#parts
     // A renewal that comes after the first signal is too late: the server is going down, and half a stop is none.
     if (Number.isFinite(keeper.safeUntilMs) && !this.isActing) this.#deadlineMs = keeper.safeUntilMs
-    this.#act(nowMs)
-    this.#schedule(this.#stage === 'calm' ? TICK_MS : KILL_REPEAT_MS)
-  }
-
-  /** A server that is down by then needs no reset: what stops by itself is back sooner than a machine that boots. */
-  #act(nowMs: number): void {
-    const { keeper, reset } = this.#parts
-    const { ttlMs } = keeper
     const leftMs = this.#deadlineMs - nowMs
-    const { atMs, timeoutMs } = reset() ?? { atMs: Number.POSITIVE_INFINITY, timeoutMs: 0 }
-    const resetMs = atMs - nowMs
+    const { ttlMs } = keeper
     if (leftMs <= 0) this.#kill()
-    else if (leftMs <= marginMs(ttlMs) / 2 || resetMs <= timeoutMs * END_BEFORE_RESET)
-      this.#escalate('immediate', 'SIGQUIT', leftMs, resetMs)
-    else if (leftMs <= ttlMs / 6 || resetMs <= timeoutMs * STOP_BEFORE_RESET)
-      this.#escalate('fast', 'SIGINT', leftMs, resetMs)
+    else if (leftMs <= marginMs(ttlMs) / 2) this.#escalate('immediate', 'SIGQUIT', leftMs)
+    else if (leftMs <= ttlMs / 6) this.#escalate('fast', 'SIGINT', leftMs)
+    this.#schedule(this.#stage === 'calm' ? TICK_MS : KILL_REPEAT_MS)
   }
 
   /** A process that stood still may have been overtaken: until the key has been read it is not the leader. */
@@ -164,22 +142,12 @@ export class Fence {
     )
   }
 
-  #escalate(
-    stage: 'fast' | 'immediate',
-    signal: 'SIGINT' | 'SIGQUIT',
-    leftMs: number,
-    resetMs: number,
-  ): void {
+  #escalate(stage: 'fast' | 'immediate', signal: 'SIGINT' | 'SIGQUIT', leftMs: number): void {
     if (this.#stage === stage || this.#stage === 'kill') return
     if (stage === 'fast' && this.#stage === 'immediate') return
     this.#enter(stage)
     this.#parts.postgres.signalPostmaster(signal)
-    const watchdog = Number.isFinite(resetMs)
-      ? `, the watchdog resets this machine in ${Math.round(resetMs)} ms`
-      : ''
-    this.#parts.log.warning(
-      `fence: ${stage} shutdown, the lease is safe for ${Math.round(leftMs)} ms more${watchdog}`,
-    )
+    this.#parts.log.warning(`fence: ${stage} shutdown, the lease is safe for ${Math.round(leftMs)} ms more`)
   }
 
   #enter(stage: Stage): void {

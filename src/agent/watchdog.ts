@@ -8,7 +8,6 @@ import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 import type { WatchdogDevice, WatchdogInfo } from '../platform/watchdog-device.ts'
-import type { Reset } from './fence.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { judgeTimeout, mayFeed, planObstacle, type WatchdogPlan, watchdogPlan } from './watchdog-plan.ts'
 
@@ -78,13 +77,6 @@ export class Watchdog {
   get state(): WatchdogState {
     const { mode } = this.#parts.config()
     return { mode, isArmed: this.#armed !== undefined, lack: this.#lack(), isHealthy: this.#isHealthy() }
-  }
-
-  /** When it resets the machine unless it is fed again: counted from before it was last told to wait. */
-  get reset(): Reset | undefined {
-    if (this.#armed === undefined) return undefined
-    const { fedAtMs, timeoutSeconds } = this.#armed
-    return { atMs: fedAtMs + timeoutSeconds * 1000, timeoutMs: timeoutSeconds * 1000 }
   }
 
   /** Looks whether a required device is there. Once a turn. */

@@ -3,7 +3,6 @@
 
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
-import pg from 'pg'
 import type { Member } from '../../src/demo/member.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { changeConfig, keyText } from '../support/dynamic-config.ts'
@@ -45,23 +44,6 @@ const dogOf = (member: Member): StandIn => {
   return dog
 }
 
-/** Sessions that keep working, and whose backends the device looks for when it is disarmed. */
-async function busy(member: Member): Promise<() => Promise<void>> {
-  const clients = Array.from({ length: 3 }, () => new pg.Client({ ...member.direct, database: 'postgres' }))
-  const pids: number[] = []
-  for (const client of clients) {
-    client.on('error', () => {})
-    await client.connect()
-    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
-    pids.push(rows[0]?.pid ?? 0)
-    void client.query('SELECT pg_sleep(600)').catch(() => {})
-  }
-  await dogOf(member).order(`watch ${pids.join(' ')}`)
-  return async () => {
-    for (const client of clients) await client.end().catch(() => {})
-  }
-}
-
 async function whole(): Promise<void> {
   for (const member of cluster.members) if (!member.agent.isRunning) await member.agent.start()
   await cluster.complete(120_000)
@@ -76,18 +58,16 @@ test('the leader alone has armed its watchdog, with ttl less the margin, and fee
   assert.equal((await leader.status())['watchdog_failed'], undefined)
 })
 
-test('a switchover disarms the one, when no client backend is left, and arms the other', async () => {
+test('a switchover disarms the one and arms the other', async () => {
   const old = await cluster.leader()
   dogOf(old).forget()
-  const leave = await busy(old)
   const answer = await old.rest('/switchover', {
     method: 'POST',
     body: JSON.stringify({ leader: old.name }),
     signal: AbortSignal.timeout(60_000),
   })
   assert.equal(answer.code, 200, answer.body)
-  assert.deepEqual((await dogOf(old).says('disarmed')).alive, [], 'no client backend is left')
-  await leave()
+  await dogOf(old).says('disarmed')
   const next = await cluster.leader({ not: [old] })
   await dogOf(next).says('fed')
   await cluster.complete()
@@ -115,7 +95,6 @@ for (const [what, hurt] of [
     const dog = dogOf(old)
     const witness = await Witness.start(cluster)
     dog.forget()
-    await dog.says('fed')
     keysAtReset.length = 0
     const hurtMs = performance.now()
     await hurt(old)
@@ -142,29 +121,10 @@ test('an agent that is stopped in order disarms it', async () => {
   const old = await cluster.leader()
   const dog = dogOf(old)
   dog.forget()
-  const leave = await busy(old)
   await old.agent.stop()
-  assert.deepEqual((await dog.says('disarmed')).alive, [], 'no client backend is left')
-  await leave()
+  await dog.says('disarmed')
   await cluster.leader({ not: [old] })
   assert.equal(dog.count('fired'), 0)
-  await whole()
-})
-
-test('etcd is lost: the server is stopped before the machine would be reset, and only then the device is disarmed', async t => {
-  const old = await cluster.leader()
-  const dog = dogOf(old)
-  dog.forget()
-  const leave = await busy(old)
-  const lostMs = performance.now()
-  for (const member of cluster.etcd.members) await member.host.freeze()
-  const { alive } = await dog.says('disarmed', 60_000)
-  t.diagnostic(`disarmed ${Math.round(performance.now() - lostMs)} ms after etcd fell silent`)
-  assert.deepEqual(alive, [], 'no client backend is left')
-  assert.equal(dog.count('fired'), 0)
-  await leave()
-  for (const member of cluster.etcd.members) await member.host.thaw()
-  await cluster.leader({ withinMs: 60_000 })
   await whole()
 })
 

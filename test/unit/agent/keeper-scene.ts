@@ -1,7 +1,7 @@
 // A lease keeper and a fence with nothing real around them.
 
 import assert from 'node:assert/strict'
-import { Fence, type Reset } from '../../../src/agent/fence.ts'
+import { Fence } from '../../../src/agent/fence.ts'
 import { LeaseKeeper } from '../../../src/agent/lease-keeper.ts'
 import type { Loss } from '../../../src/agent/lease-timings.ts'
 import type { Dcs, Outcome, Renewal, Write, Written } from '../../../src/dcs/dcs.ts'
@@ -61,7 +61,6 @@ export function scene(used = timings, isPromised: (loss: Loss) => boolean = () =
   const signals: string[] = []
   const onProven: (() => void)[] = []
   const server = { family: 3 }
-  const watchdog = { reset: undefined as Reset | undefined }
   const keeper = new LeaseKeeper(
     {
       dcs: store as unknown as Dcs,
@@ -88,7 +87,6 @@ export function scene(used = timings, isPromised: (loss: Loss) => boolean = () =
     log: silentLogger,
     suspendAwareMs: () => clock.monotonicMs() + suspendedMs,
     onFenced: says => fenced.push(says),
-    reset: () => watchdog.reset,
     postgres: {
       signalPostmaster: signal => void signals.push(`${Math.round(clock.monotonicMs())} ${signal}`),
       killFamily: async () => {
@@ -108,7 +106,7 @@ export function scene(used = timings, isPromised: (loss: Loss) => boolean = () =
   const suspend = (forMs: number) => {
     suspendedMs += forMs
   }
-  return { clock, store, keeper, fence, lost, signals, fenced, server, watchdog, lead, suspend, onProven }
+  return { clock, store, keeper, fence, lost, signals, fenced, server, lead, suspend, onProven }
 }
 
 const stores = new WeakMap<LeaseKeeper, ScriptedStore>()

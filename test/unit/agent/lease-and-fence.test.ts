@@ -36,26 +36,6 @@ for (const answer of ['unreachable', 'unknown'] as const) {
   })
 }
 
-test('a watchdog that nobody feeds has the server stopped before it resets the machine', async () => {
-  const { clock, keeper, signals, watchdog, lead } = scene()
-  await lead()
-  const firesAtMs = clock.monotonicMs() + 3_000
-  watchdog.reset = { atMs: firesAtMs, timeoutMs: 3_000 }
-  await runLoop(clock, keeper, 2_400)
-  assert.equal(signals.length, 0)
-  await runLoop(clock, keeper, 600)
-  const times = signals.map(line => [Number(line.split(' ')[0]), line.split(' ')[1]] as const)
-  assert.deepEqual(
-    times.map(([, signal]) => signal),
-    ['SIGINT', 'SIGQUIT'],
-    'nothing is killed: our lease is not over',
-  )
-  for (const [index, beforeMs] of [500, 150].entries()) {
-    const lateMs = (times[index]?.[0] ?? 0) - (firesAtMs - beforeMs)
-    assert.ok(lateMs >= 0 && lateMs <= 100, `signal ${index}: ${lateMs} ms`)
-  }
-})
-
 test('killing goes on until no process of the server is left', async () => {
   const { clock, store, server, fence, lead } = scene()
   await lead()

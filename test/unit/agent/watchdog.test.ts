@@ -252,22 +252,6 @@ test('a required device that cannot be fed any more takes the lead before it fir
   assert.equal(said.filter(text => /cannot be fed/.test(text)).length, 1)
 })
 
-test('when it resets the machine counts from before it was last fed, whatever became of later attempts', async () => {
-  const { clock, watchdog, trouble, prove } = scene()
-  assert.equal(watchdog.reset, undefined)
-  await watchdog.arm()
-  clock.jump(5_000)
-  await prove()
-  const expected = { atMs: clock.monotonicMs() + 25_000, timeoutMs: 25_000 }
-  assert.deepEqual(watchdog.reset, expected)
-  trouble.call = 'EIO'
-  clock.jump(2_000)
-  await prove()
-  assert.deepEqual(watchdog.reset, expected)
-  await watchdog.standDown()
-  assert.equal(watchdog.reset, undefined)
-})
-
 test('a device that hangs holds nobody up: the attempt ends at its deadline', async () => {
   const { clock, watchdog, trouble } = scene()
   trouble.hangs = true
