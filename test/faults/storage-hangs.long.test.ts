@@ -89,18 +89,6 @@ test('a leader’s storage hangs: another one leads, nothing acknowledged is los
   assertSafe(report)
 })
 
-test('an agent that is started while its storage hangs does its turns, and goes on when the storage answers', async () => {
-  const [standby] = await cluster.replicas()
-  assert.ok(standby)
-  disk(standby).hang()
-  await standby.agent.kill()
-  await standby.agent.start()
-  await waitFor('its word', { withinMs: 60_000 }, async () => (await ownWords(standby))['age_ms'] !== null)
-  await assertAgentLives(standby)
-  disk(standby).answer()
-  await cluster.complete()
-})
-
 test('a leader’s storage is lost: another one leads, it says so, and comes back with the storage', async t => {
   const old = await cluster.leader()
   const beganMs = performance.now()
@@ -110,9 +98,9 @@ test('a leader’s storage is lost: another one leads, it says so, and comes bac
   await cluster.leader({ not: [old] })
   t.diagnostic(`another one leads ${Math.round(performance.now() - beganMs)} ms after the storage was lost`)
   await waitFor('the reason', { withinMs: 30_000 }, async note => {
-    const trouble = String((await ownWords(old))['trouble'])
-    note(trouble)
-    return /data directory .* cannot be read/.test(trouble)
+    const says = String((await ownWords(old))['says'])
+    note(says)
+    return /data directory .* cannot be read/.test(says)
   })
   await assertAgentLives(old)
   await disk(old).unmount()

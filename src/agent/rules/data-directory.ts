@@ -12,7 +12,8 @@ import { remoteUpstream } from './source.ts'
 /** Storage that cannot be read holds nobody's leadership. */
 export const dataDirectoryIsUnreadable: Rule = ({ server, lease }, memory) => {
   if (server.dataDirectory !== 'unreadable' || server.process !== 'stopped') return undefined
-  const says = 'the data directory cannot be read'
+  // The trouble names the directory, what may be the matter and the cure.
+  const says = server.trouble ?? 'the data directory cannot be read'
   if (lease.hold === undefined) return say('data-directory-unreadable', says, memory)
   const demoted: Memory = { ...memory, role: 'demoted' }
   return say('data-directory-unreadable', `${says}: releasing the leader key`, demoted, {
