@@ -309,7 +309,11 @@ export function edges(work: Workplace, transport: Transport): void {
       await etcd.ctl('compact', String(position.revision))
       await etcd.ctl('defrag')
       await etcd.ctl('alarm', 'disarm')
+      const disarmedMs = performance.now()
       assert.equal((await dcs.write([], [put('pgherd/page', '')], by(5_000))).outcome, 'won')
+      t.diagnostic(
+        `writes again ${Math.round(performance.now() - disarmedMs)} ms after the alarm was taken back`,
+      )
     })
 
     test('a wrong password is an authentication error, and the right one works', async t => {

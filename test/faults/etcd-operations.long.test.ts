@@ -80,7 +80,7 @@ test('authentication switched on and off under a running cluster disturbs nobody
   })
 })
 
-test('a wrong password ends the start of agent, proxy and ctl with one line and code 1', async () => {
+test('a wrong password ends the start of agent, proxy and ctl with one line and code 1', async t => {
   const leader = await cluster.leader()
   const member = cluster.members.find(one => one !== leader)
   const [proxy] = cluster.proxies
@@ -95,7 +95,9 @@ test('a wrong password ends the start of agent, proxy and ctl with one line and 
     ctl: [...work.program, 'ctl', '-c', await withPassword(member.configFile, 'wrong'), 'list'],
   }
   for (const [what, command] of Object.entries(words)) {
+    const beganMs = performance.now()
     const { code, stderr } = await runProgram(command)
+    t.diagnostic(`${what}: told after ${((performance.now() - beganMs) / 1000).toFixed(2)} s`)
     const lines = stderr.trim().split('\n')
     assert.equal(code, 1, `${what}: ${stderr}`)
     assert.equal(lines.length, 1, `${what}: ${stderr}`)
