@@ -75,7 +75,8 @@ function groups(text: string | true | undefined): readonly Group[] {
     })
 }
 
-function positive(name: string, text: string | true | undefined, fallback: number): number {
+/** A number from 1 to 1000; SetupError names the flag otherwise. */
+export function positive(name: string, text: string | true | undefined, fallback: number): number {
   if (text === undefined) return fallback
   const number = Number(text)
   if (Number.isInteger(number) && number > 0 && number <= 1000) return number

@@ -2,47 +2,18 @@
 
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { runMain } from '../../scripts/lib/say.js'
 import { Cluster } from '../../src/demo/cluster.ts'
-import type { Host } from '../../src/demo/host.ts'
-import { type Layout, LoopbackLayout } from '../../src/demo/loopback.ts'
-import { mergedTimeline } from '../../test/support/timeline.ts'
-import { ownPlace, type Place, runInOwnPlace } from '../place.ts'
+import { onStage, type Stage, tell } from '../stage.ts'
 import { type FailoverOptions, HELP, readOptions } from './options.ts'
 import { printFailovers, storeRuns } from './report.ts'
 import { type Run, runOnce } from './run.ts'
 
 const SCRIPT = fileURLToPath(import.meta.url)
 const RESULTS = path.join(import.meta.dirname, '..', 'results')
-const LOG_LINES = 60
 
-await runMain(async () => {
-  const args = process.argv.slice(2)
-  const options = readOptions(args, RESULTS)
-  if (options === undefined) {
-    process.stdout.write(HELP)
-    return 0
-  }
-  const place = await ownPlace()
-  if (place === undefined) return runInOwnPlace(SCRIPT, args)
-  const stopping = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => stopping.abort(new Error('interrupted')))
-  }
-  await bench(options, place, stopping.signal)
-  return 0
-})
+await onStage(SCRIPT, args => readOptions(args, RESULTS), HELP, bench)
 
-async function bench(options: FailoverOptions, place: Place, signal: AbortSignal): Promise<void> {
-  const hosts: Host[] = []
-  const loopback = new LoopbackLayout(place.data, place.logs)
-  const layout: Layout = {
-    host: async name => {
-      const host = await loopback.host(name)
-      hosts.push(host)
-      return host
-    },
-  }
+async function bench(options: FailoverOptions, { layout, place, signal }: Stage): Promise<void> {
   const runs: Run[] = []
   try {
     const cluster = await Cluster.create({
@@ -54,11 +25,7 @@ async function bench(options: FailoverOptions, place: Place, signal: AbortSignal
     tell('starting three etcd members, three agents with their servers, and a proxy')
     await cluster.start()
     await strikeAll(cluster, options, runs, signal)
-  } catch (error) {
-    if (!signal.aborted) for (const line of (await mergedTimeline(place.logs)).slice(-LOG_LINES)) tell(line)
-    throw error
   } finally {
-    await Promise.all(hosts.map(host => host.remove()))
     if (runs.length > 0) {
       process.stdout.write(`\n${printFailovers(runs, options.faults)}\n`)
       tell(`every run is in ${path.relative(process.cwd(), await storeRuns(runs, options.out))}`)
@@ -82,8 +49,4 @@ async function strikeAll(
       tell(`run ${run}, ${kind}: back after ${Math.round(done.backMs)} ms${cut}`)
     }
   }
-}
-
-function tell(line: string): void {
-  process.stderr.write(`bench: ${line}\n`)
 }

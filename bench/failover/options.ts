@@ -2,6 +2,7 @@
 
 import { parseFlags } from '../../scripts/lib/flags.js'
 import { SetupError } from '../../scripts/lib/say.js'
+import { positive } from '../options.ts'
 import { FAULTS, type FaultKind } from './faults.ts'
 
 export interface FailoverOptions {
@@ -45,11 +46,4 @@ function faultOf(name: string): FaultKind {
   const found = FAULTS.find(one => one === name)
   if (found === undefined) throw new SetupError(`--only: expected ${FAULTS.join(', ')}, found ${name}`)
   return found
-}
-
-function positive(name: string, text: string | true | undefined, fallback: number): number {
-  if (text === undefined) return fallback
-  const number = Number(text)
-  if (Number.isInteger(number) && number > 0 && number <= 1000) return number
-  throw new SetupError(`--${name}: expected a whole number from 1 to 1000, found ${text}`)
 }
