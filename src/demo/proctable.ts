@@ -3,6 +3,7 @@
 
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { waitFor } from './wait.ts'
 
 /** What marks a process as belonging to a host: it works below the directory, or was started with the variable. */
 export interface Belonging {
@@ -32,18 +33,33 @@ export async function killAll(belonging: Belonging): Promise<void> {
   throw new Error(`processes in ${belonging.directory} survive SIGKILL`)
 }
 
-/** SIGSTOP to everything that belongs, until two looks in a row find nothing that runs. Resolves to the stopped pids. */
+/**
+ * SIGSTOP to everything that belongs, until two looks in a row find nothing that runs. Resolves to the stopped pids, when
+ * the kernel has stopped them: the signal alone is a request, and a process on another processor runs on for a moment.
+ */
 export async function freezeAll(belonging: Belonging): Promise<readonly number[]> {
   const stopped = new Set<number>()
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
     const running = (await processesOf(belonging)).filter(pid => !stopped.has(pid))
-    if (running.length === 0 && round > 1) return [...stopped]
+    if (running.length === 0 && round > 1) {
+      for (const pid of stopped) await untilStopped(pid)
+      return [...stopped]
+    }
     for (const pid of running) {
       signal(pid, 'SIGSTOP')
       stopped.add(pid)
     }
   }
   throw new Error(`processes in ${belonging.directory} fork faster than they can be stopped`)
+}
+
+/** Resolves when a process that was sent SIGSTOP executes nothing any more; one that waits for a disk is stopped by that. */
+export async function untilStopped(pid: number): Promise<void> {
+  await waitFor(`process ${pid} to be stopped`, { withinMs: 2_000, everyMs: 5 }, async note => {
+    const state = await processState(pid)
+    note(`state ${state}`)
+    return state !== 'R' && state !== 'S'
+  })
 }
 
 /** SIGCONT to everything that belongs. */

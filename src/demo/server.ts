@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { open } from 'node:fs/promises'
 import { type Account, asAccount } from './account.ts'
-import { processState, signal } from './proctable.ts'
+import { signal, untilStopped } from './proctable.ts'
 import { waitFor } from './wait.ts'
 
 /** What to run. */
@@ -110,11 +110,7 @@ export class Server {
   async freeze(): Promise<void> {
     const { pid } = this
     signal(pid, 'SIGSTOP')
-    await waitFor(`${this.name} to be stopped`, { withinMs: 2_000, everyMs: 5 }, async note => {
-      const state = await processState(pid)
-      note(`state ${state}`)
-      return state === 'T'
-    })
+    await untilStopped(pid)
   }
 
   thaw(): void {
