@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const LOOKS = 12
+const LOOKS = 6
 const LOOK_EVERY_MS = 250
 const RUNNABLE_PER_CORE = 2
 const WAIT_AT_MOST_MS = 90_000

@@ -31,7 +31,10 @@ export const STAGES = [
 /** Files that alone decide how long their stage lasts, for a machine on which nothing was measured yet. */
 export const LONGEST = [
   'test/faults/never-read-only.test.ts',
+  'test/faults/leader-frozen.test.ts',
+  'test/faults/etcd-all-down.test.ts',
   'test/interop/seed-deployment.test.ts',
+  'test/integration/demo.test.ts',
   'test/integration/postgres-replication.test.ts',
 ]
 
