@@ -73,6 +73,12 @@ test('a proxy thawed without any news cuts what its evidence no longer covers, b
 test('a short stall within the evidence costs nothing', async t => {
   for (const { server } of stand.etcd.members) server.thaw()
   await stand.settle('pg1', 30)
+  // The stores were frozen: what was heard of the key counts only when a whole read of it has come.
+  await waitFor('evidence that outlasts the stall', { withinMs: 20_000 }, async note => {
+    const { write } = await stand.status()
+    note(JSON.stringify(write))
+    return write?.takes_new === true && write.evidence_left_ms > 10_000
+  })
   const client = await login(stand.write)
   t.after(() => client.socket.destroy())
   ask(client, "SELECT pg_sleep(0.3), 'in time'")
