@@ -1,9 +1,11 @@
 // Who could take over from us, and whether anybody can: asked before we give the lead away.
 
+import { clusterTimeline } from '../../cluster/history.ts'
 import { type Member, mayLead } from '../../cluster/member.ts'
 import type { FailoverRequest } from '../../cluster/request.ts'
 import type { SyncState } from '../../cluster/sync.ts'
 import type { ClusterView } from '../../cluster/view.ts'
+import type { DynamicConfig } from '../../config/agent/types.ts'
 import type { ServerFacts } from '../../postgres/port.ts'
 import { syncPromise, walPosition } from '../race.ts'
 import type { PeerAnswer, Snapshot } from '../snapshot.ts'
@@ -76,6 +78,17 @@ function isCandidate(
   return isSafe && mayLead(member)
 }
 
+/** Who is behind the history's timeline would not enter the race (see gate.ts): nobody gives way to him. */
+function isOnClusterTimeline(
+  { timeline }: PeerAnswer,
+  { checkTimeline, standbyCluster }: DynamicConfig,
+  view: ClusterView,
+): boolean {
+  const cluster = clusterTimeline(view.history?.value)
+  if (cluster === undefined || !checkTimeline || standbyCluster !== undefined) return true
+  return timeline !== undefined && timeline >= cluster
+}
+
 function canLead(
   peer: PeerAnswer,
   { config }: Snapshot,
@@ -86,7 +99,7 @@ function canLead(
   if (peer.walPosition === undefined || peer.storageSilentMs !== undefined) return false
   if (facts === undefined) {
     const lagBytes = (view.status.optime ?? 0n) - peer.walPosition
-    return lagBytes <= config.maximumLagOnFailoverBytes
+    return lagBytes <= config.maximumLagOnFailoverBytes && isOnClusterTimeline(peer, config, view)
   }
   if (peer.timeline !== undefined && peer.timeline < facts.timeline) return false
   const streams = (name: string) =>

@@ -70,6 +70,8 @@ function putOff(
   const backoffMs = config.primaryRaceBackoffSeconds * 1000
   const isNamed = view.request?.value.candidate !== undefined
   if (backoffMs === 0 || isNamed || facts.role === 'primary') return undefined
+  // WAL that arrives in a standby cluster is the other cluster's, and says nothing of our leader.
+  if (config.standbyCluster !== undefined) return undefined
   const position = walPosition(facts)
   const { putOff: last } = memory
   const loopWaitMs = config.loopWaitSeconds * 1000

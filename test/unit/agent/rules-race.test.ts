@@ -155,6 +155,32 @@ const rows: readonly Row[] = [
     actions: [],
   },
   {
+    situation:
+      'who could take over is on an older timeline than the history says: the leader goes on starting',
+    seen: {
+      view: ledByUs({ history: '[[1,900,"x"]]' }),
+      lease: holding,
+      server: down({ process: 'starting' }),
+      silentMs: 301_000,
+      peers: [peer('pg1', { timeline: 1 }), peer('pg3', { timeline: undefined })],
+    },
+    rule: 'server-is-starting',
+    actions: [],
+  },
+  {
+    situation: 'the same with check_timeline off: give way',
+    seen: {
+      view: ledByUs({ history: '[[1,900,"x"]]' }),
+      lease: holding,
+      config: config({ check_timeline: false }),
+      server: down({ process: 'starting' }),
+      silentMs: 301_000,
+      peers: [peer('pg1', { timeline: 1 })],
+    },
+    rule: 'give-way',
+    actions: ['demote immediate release'],
+  },
+  {
     situation: 'primary_start_timeout is 0 and somebody can take over: no restart in place',
     seen: {
       view: ledByUs(),
@@ -235,6 +261,16 @@ const rows: readonly Row[] = [
     situation: 'primary_race_backoff: its time is over: race though WAL still arrives',
     seen: { view: noLeader, config: config({ primary_race_backoff: 30 }), leaderlessMs: 31_000, peers: [] },
     remembers: { putOff: { position: 900n, atMs: 985_000 } },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation: 'primary_race_backoff: in a standby cluster WAL comes from elsewhere: race at once',
+    seen: {
+      view: noLeader,
+      config: config({ primary_race_backoff: 30, standby_cluster: { host: '10.9.0.1' } }),
+      peers: [],
+    },
     rule: 'acquire-leader',
     actions: ['acquire-leader'],
   },
