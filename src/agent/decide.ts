@@ -41,9 +41,16 @@ export const standbyRules: readonly Rule[] = rules.map(rule =>
 export function decide(snapshot: Snapshot, memory: Memory): Decision {
   if (snapshot.config.isPaused) return decidePaused(snapshot, memory)
   const isStandbyCluster = snapshot.config.standbyCluster !== undefined
+  const known = afterPause(memory)
   for (const rule of isStandbyCluster ? standbyRules : rules) {
-    const decision = rule(snapshot, memory)
+    const decision = rule(snapshot, known)
     if (decision !== undefined) return decision
   }
-  return { rule: 'no-rule', says: 'waiting: no rule covers this state', actions: [], memory }
+  return { rule: 'no-rule', says: 'waiting: no rule covers this state', actions: [], memory: known }
+}
+
+/** In a pause an operator may do anything to a server: what its history was found to be before counts no more. */
+function afterPause(memory: Memory): Memory {
+  if (memory.wasPaused !== true) return memory
+  return { ...memory, wasPaused: false, cleanAgainst: undefined, rewindFailedAgainst: undefined }
 }

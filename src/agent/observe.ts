@@ -74,7 +74,9 @@ export class Observer {
       state.lastView = view
       state.dcsLastSeenWallMs = clock.wallMs()
       this.#noteLeader(view)
+      const wasPaused = state.config.isPaused
       this.#takeConfig(view)
+      if (wasPaused && !state.config.isPaused) await this.#learnSystemIdAnew()
     } catch (error) {
       if (state.view !== undefined) log.error(`etcd does not answer: ${messageOf(error)}`)
       state.view = undefined
@@ -209,6 +211,13 @@ export class Observer {
     else if (state.systemId === undefined && this.#tasks.running === undefined) {
       state.systemId = (await postgres.controlData(Deadline.in(clock, CONTROL_TIMEOUT_MS)))?.systemId
     }
+  }
+
+  /** While the cluster was paused somebody may have put other data in the place of a server that is down. */
+  async #learnSystemIdAnew(): Promise<void> {
+    if (this.#state.server.process !== 'stopped' || this.#tasks.running !== undefined) return
+    this.#state.systemId = undefined
+    await this.#learnSystemId()
   }
 
   /** A standby that has the key is about to be promoted: scripts hear of that, not of a replica first, whatever it was before. */

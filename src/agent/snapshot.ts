@@ -169,6 +169,8 @@ export interface Memory {
   readonly putOff: { readonly position: Lsn; readonly atMs: number } | undefined
   /** An operator named us while the cluster is paused: we may promote. */
   readonly isNamedInPause: boolean
+  /** The cluster was paused when we last decided anything. */
+  readonly wasPaused?: boolean
   /** We stopped the server ourselves: we start it again even while the cluster is paused. */
   readonly isOursToStart: boolean
   /** When the leader's server was last started in place, latest last; a few. */

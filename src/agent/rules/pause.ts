@@ -115,7 +115,12 @@ const rules: readonly Rule[] = [
 export function decidePaused(snapshot: Snapshot, memory: Memory): Decision {
   for (const rule of rules) {
     const decision = rule(snapshot, memory)
-    if (decision !== undefined) return { ...decision, says: `PAUSE: ${decision.says}` }
+    if (decision === undefined) continue
+    return {
+      ...decision,
+      says: `PAUSE: ${decision.says}`,
+      memory: { ...decision.memory, wasPaused: true },
+    }
   }
-  return say('paused', 'PAUSE: no action', memory)
+  return say('paused', 'PAUSE: no action', { ...memory, wasPaused: true })
 }

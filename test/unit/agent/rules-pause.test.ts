@@ -1,5 +1,18 @@
+import assert from 'node:assert/strict'
 import test from 'node:test'
-import { config, down, holding, ledByUs, peer, running, streamedBy, view } from './scene.ts'
+import { decide } from '../../../src/agent/decide.ts'
+import {
+  config,
+  down,
+  holding,
+  ledByUs,
+  peer,
+  running,
+  settled,
+  snapshot,
+  streamedBy,
+  view,
+} from './scene.ts'
 import { follows, type Row } from './table.ts'
 
 const paused = config({ pause: true })
@@ -190,6 +203,38 @@ const rows: readonly Row[] = [
     rule: 'demote-without-lock',
     actions: ['demote immediate keep'],
   },
+  {
+    situation: 'the pause is over: a standby that does not stream is compared with its leader once more',
+    seen: { server: running({ replicationState: undefined }) },
+    remembers: { wasPaused: true },
+    rule: 'check-divergence',
+    actions: ['check-divergence pg1'],
+  },
+  {
+    situation:
+      'the pause is over: a server that is down is compared with its leader once more before its start',
+    seen: { server: down() },
+    remembers: { wasPaused: true },
+    rule: 'check-divergence',
+    actions: ['check-divergence pg1'],
+  },
+  {
+    situation:
+      'the pause is over: a rewind that had failed before is tried once more, somebody may have mended it',
+    seen: { server: down(), divergence: { kind: 'diverged', at: 900n, localEnd: 1000n } },
+    remembers: { wasPaused: true, rewindFailedAgainst: 100n },
+    rule: 'rewind',
+    actions: ['rewind pg1'],
+  },
 ]
 
 for (const row of rows) test(row.situation, () => follows(row))
+
+test('what a server was compared with is forgotten at the end of a pause, once, and not before', () => {
+  const during = decide(snapshot({ config: paused }), settled)
+  assert.deepEqual([during.memory.cleanAgainst, during.memory.wasPaused], [100n, true])
+  const stopped = snapshot({ server: down(), divergence: { kind: 'none' } })
+  const afterwards = decide(stopped, { ...during.memory, cleanAgainst: 90n })
+  assert.deepEqual([afterwards.memory.cleanAgainst, afterwards.memory.wasPaused], [100n, false])
+  assert.equal(decide(snapshot({ server: down() }), afterwards.memory).rule, 'start-following')
+})
