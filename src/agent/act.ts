@@ -2,7 +2,7 @@
 
 import { CLAIM_KEY } from '../cluster/claim.ts'
 import { printJson } from '../cluster/json.ts'
-import { emptyRequest } from '../cluster/request.ts'
+import { emptyRequest, printRequest } from '../cluster/request.ts'
 import { printTerm, TERM_KEY } from '../cluster/term.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { Condition, Outcome, Write, Written } from '../dcs/dcs.ts'
@@ -135,6 +135,7 @@ export class Executor {
       case 'register-system-id':
       case 'write-config':
       case 'clear-request':
+      case 'begin-request':
         await this.#write(action)
         return {}
       default:
@@ -265,7 +266,7 @@ export class Executor {
   async #write(
     action: Extract<
       Action,
-      { kind: 'release-leader' | 'register-system-id' | 'write-config' | 'clear-request' }
+      { kind: 'release-leader' | 'register-system-id' | 'write-config' | 'clear-request' | 'begin-request' }
     >,
   ) {
     const { dcs, local } = this.#parts
@@ -292,13 +293,19 @@ export class Executor {
         return
       }
       case 'clear-request':
+      case 'begin-request': {
         if (hold === undefined) return
+        const value =
+          action.kind === 'clear-request'
+            ? emptyRequest
+            : printRequest({ ...action.request, scheduledAt: undefined })
         await mustWin(
-          writeAsLeader(dcs, hold, [{ kind: 'put', key: 'failover', value: emptyRequest }], by, [
+          writeAsLeader(dcs, hold, [{ kind: 'put', key: 'failover', value }], by, [
             unchanged('failover', this.#state.view?.requestModRevision),
           ]),
         )
         return
+      }
     }
   }
 }

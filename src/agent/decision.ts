@@ -1,6 +1,7 @@
 // A decision as a value: what to do, under which rule, and the sentence for the log.
 
 import type { Lsn, Timeline } from '../cluster/lsn.ts'
+import type { FailoverRequest } from '../cluster/request.ts'
 import type { Upstream } from '../postgres/port.ts'
 import type { Memory, Snapshot } from './snapshot.ts'
 import type { PromotionSync } from './sync/promotion.ts'
@@ -41,6 +42,8 @@ export type Action =
   | { readonly kind: 'register-system-id'; readonly systemId: string }
   | { readonly kind: 'write-config' }
   | { readonly kind: 'clear-request' }
+  /** The time of a scheduled one has come: it is written again without its time. */
+  | { readonly kind: 'begin-request'; readonly request: FailoverRequest }
   | { readonly kind: 'bootstrap' }
   /** `from` undefined: by a method that needs no leader. */
   | { readonly kind: 'clone'; readonly from: Upstream | undefined }
@@ -79,7 +82,15 @@ export type Rule = (snapshot: Snapshot, memory: Memory) => Decision | undefined
 
 /** Must the keys be read again before the next step? */
 export function changesKeys(action: Action): boolean {
-  return action.kind === 'write-sync' || action.kind === 'delete-sync' || action.kind === 'register-system-id'
+  switch (action.kind) {
+    case 'write-sync':
+    case 'delete-sync':
+    case 'register-system-id':
+    case 'begin-request':
+      return true
+    default:
+      return false
+  }
 }
 
 /** Must the server be looked at again before the next step? */
@@ -98,6 +109,7 @@ export function needsAnotherStep(action: Action): boolean {
     case 'reattach-leader':
     case 'arm-watchdog':
     case 'register-system-id':
+    case 'begin-request':
     case 'write-sync':
     case 'delete-sync':
     case 'set-synchronous-names':

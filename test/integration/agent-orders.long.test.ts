@@ -275,6 +275,25 @@ test('events tell who changed what, in one order with those of the proxy; explai
   )
 })
 
+test('a scheduled switchover waits for its time, is carried out then, and is forgotten', async t => {
+  const request = () => cluster.etcd.ctl(['get', '--print-value-only', `/service/${cluster.scope}/failover`])
+  const dueMs = Date.now() + 6_000
+  const scheduled = { scheduled_at: new Date(dueMs).toISOString() }
+  const order = { leader: leader.name, candidate: replica.name, ...scheduled }
+  const answer = await callRest(leader, 'POST /switchover', order)
+  assert.equal(answer.code, 202, answer.body)
+  await waitFor('the time to come', { withinMs: 10_000, everyMs: 50 }, async () => {
+    const status = await leader.status()
+    const isWaiting = Date.now() < dueMs - 100
+    if (isWaiting) assert.equal(status.role, 'primary', 'it leads until then')
+    return !isWaiting
+  })
+  assert.equal(await cluster.leader({ not: [leader], withinMs: 60_000 }), replica)
+  t.diagnostic(`the candidate led ${Date.now() - dueMs} ms after the time that was set`)
+  assert.equal((await request()).trim(), '{}')
+  await cluster.complete()
+})
+
 test('top without a terminal prints one frame: members, the proxy with its sessions, the last events', async () => {
   const { stdout, code } = await runProgram([...work.program, 'ctl', '-c', leader.configFile, 'top'])
   assert.equal(code, 0)

@@ -1,34 +1,45 @@
-// A leader whose server serves nobody gives way, if somebody else can take over.
+// A leader whose server serves nobody gives way, if somebody else can take over, or if it is asked to.
 
 import type { Action, Decision, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { anybody, findHeirs, heirsToAsk } from './heirs.ts'
 import { RESTARTS_MAX } from './recover.ts'
+import { beginRequest, dueRequest, refuse } from './requests.ts'
 import { isDeaf, isStorageHung, say } from './say.ts'
 
 const CRASH_WINDOW_MS = 60_000
 
 /**
  * Stands before the rule of the running task, because a start may last for ever. Without an heir it says nothing: what
- * we have is all there is.
+ * we have is all there is. Only a request that was made while the server starts gets an answer in any case.
  */
 export const leaderGivesWay: Rule = (snapshot, memory) => {
   const { lease, view, config, task, peers, self } = snapshot
   if (lease.hold === undefined || view === undefined || config.isPaused) return undefined
   if (task !== undefined && task.kind !== 'start') return undefined
-  const why = whyGiveWay(snapshot, memory)
+  const due = isStarting(snapshot) ? dueRequest(snapshot, view) : undefined
+  if (due?.kind === 'refuse') return refuse(due.why, memory)
+  if (due?.request.scheduledAt !== undefined) return beginRequest(due.request, memory)
+  const why = due === undefined ? whyGiveWay(snapshot, memory) : ASKED_WHILE_STARTING
   if (why === undefined) return undefined
-  const request = anybody(self.name)
+  const request = due?.request ?? anybody(self.name)
   if (peers === undefined) {
     const asked = heirsToAsk(snapshot, view, request)
-    if (asked.size === 0) return undefined
+    if (asked.size === 0 && due === undefined) return undefined
     return say('ask-heirs', `${why}: asking the others whether they can take over`, memory, {
       kind: 'ask-peers',
       peers: asked,
     })
   }
   const heirs = findHeirs(snapshot, view, request, undefined, peers)
-  return 'obstacle' in heirs ? undefined : giveWay(snapshot, why, memory)
+  if (!('obstacle' in heirs)) return giveWay(snapshot, why, memory)
+  return due === undefined ? undefined : refuse(heirs.obstacle, memory)
+}
+
+const ASKED_WHILE_STARTING = 'a failover is asked for while my server is starting'
+
+function isStarting({ server, task }: Snapshot): boolean {
+  return task !== undefined || server.process === 'starting'
 }
 
 function giveWay({ server, task }: Snapshot, why: string, memory: Memory): Decision {
@@ -45,10 +56,10 @@ function giveWay({ server, task }: Snapshot, why: string, memory: Memory): Decis
   )
 }
 
-function whyGiveWay({ server, silentMs, config, nowMs, task }: Snapshot, memory: Memory): string | undefined {
+function whyGiveWay(snapshot: Snapshot, memory: Memory): string | undefined {
+  const { server, silentMs, config, nowMs } = snapshot
   const startTimeoutMs = config.primaryStartTimeoutSeconds * 1000
-  const isStarting = task !== undefined || server.process === 'starting'
-  if (isStarting) {
+  if (isStarting(snapshot)) {
     return silentMs > startTimeoutMs
       ? 'primary_start_timeout is over and the server does not answer'
       : undefined

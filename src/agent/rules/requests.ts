@@ -10,6 +10,21 @@ import { say } from './say.ts'
 
 const LATE_FACTOR = 1.5
 
+export type Due =
+  | { readonly kind: 'carry-out'; readonly request: FailoverRequest }
+  | { readonly kind: 'refuse'; readonly why: string }
+
+/** What is to be done now about the request in the key; undefined when there is none, or none yet. */
+export function dueRequest(snapshot: Snapshot, view: ClusterView): Due | undefined {
+  const request = view.request?.value
+  if (request === undefined) return undefined
+  const { self, config } = snapshot
+  const timing = whenDue(request, snapshot)
+  if (timing === 'later' || (config.isPaused && request.scheduledAt !== undefined)) return undefined
+  const why = timing === 'too-late' ? 'its time has passed' : misnamed(request, self.name, config.isPaused)
+  return why === undefined ? { kind: 'carry-out', request } : { kind: 'refuse', why }
+}
+
 /** Hand over in order if somebody can take over; otherwise say why not and clear the request. */
 export function handleRequest(
   snapshot: Snapshot,
@@ -17,14 +32,12 @@ export function handleRequest(
   facts: ServerFacts,
   memory: Memory,
 ): Decision | undefined {
-  const request = view.request?.value
-  if (request === undefined) return undefined
-  const { self, peers, config } = snapshot
-  const timing = whenDue(request, snapshot)
-  if (timing === 'later' || (config.isPaused && request.scheduledAt !== undefined)) return undefined
-  const refusal =
-    timing === 'too-late' ? 'its time has passed' : misnamed(request, self.name, config.isPaused)
-  if (refusal !== undefined) return refuse(refusal, memory)
+  const due = dueRequest(snapshot, view)
+  if (due === undefined) return undefined
+  if (due.kind === 'refuse') return refuse(due.why, memory)
+  const { request } = due
+  if (request.scheduledAt !== undefined) return beginRequest(request, memory)
+  const { peers } = snapshot
   if (peers === undefined) {
     return say('ask-candidates', 'switchover requested: asking the candidates', memory, {
       kind: 'ask-peers',
@@ -54,7 +67,17 @@ export function dueInMs({ config, wallMs }: Snapshot, view: ClusterView): number
   return inMs > 0 && inMs < config.loopWaitSeconds * 1000 ? inMs : undefined
 }
 
-function refuse(why: string, memory: Memory): Decision {
+/**
+ * The leader's clock alone says when a scheduled request is due. From then on it is one like any other: the race heeds its
+ * candidate, a proxy holds new sessions, and whoever wins clears it.
+ */
+export function beginRequest(request: FailoverRequest, memory: Memory): Decision {
+  const says = `the time of the switchover that was scheduled for ${request.scheduledAt} has come`
+  return say('request-due', says, memory, { kind: 'begin-request', request })
+}
+
+/** Clears the request and says why. */
+export function refuse(why: string, memory: Memory): Decision {
   return say('request-refused', `cleaning up failover key: ${why}`, memory, { kind: 'clear-request' })
 }
 

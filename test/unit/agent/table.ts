@@ -16,6 +16,7 @@ export interface Row {
   readonly warns?: RegExp
   /** Whether the sentence is a warning. */
   readonly needsOperator?: boolean
+  readonly againInMs?: number
 }
 
 /** What the rules decide in the row's situation is what the row says. */
@@ -26,6 +27,7 @@ export function follows(row: Row): void {
   if (row.says !== undefined) assert.match(decision.says, row.says)
   if (row.needsOperator !== undefined)
     assert.equal(decision.needsOperator ?? false, row.needsOperator, decision.says)
+  if (row.againInMs !== undefined) assert.equal(decision.againInMs, row.againInMs)
   if (row.warns !== undefined) assert.match(decision.warns ?? '', row.warns)
 }
 
@@ -46,6 +48,8 @@ export function describe(action: Action): string {
       return `${action.kind} ${action.leader.member}`
     case 'exit':
       return `exit ${action.code}`
+    case 'begin-request':
+      return `begin-request to ${action.request.candidate ?? 'anybody'}`
     case 'write-sync':
       return `write-sync ${action.sync.standbys.join(' ') || 'nobody'} / ${action.sync.quorum}`
     case 'set-synchronous-names':
