@@ -4,7 +4,7 @@ import type { Rule } from '../decision.ts'
 import { isSystemId, say } from './say.ts'
 
 /**
- * Only a node that knows the cluster may name it again: a running primary at once, and a standby that has seen the cluster's
+ * Only a node that knows the cluster may name it again: a running primary and who holds the leader key at once, and a standby that has seen the cluster's
  * identity before when no primary has done so for a ttl: a store that was wiped is the primary's to fill. A standby that
  * has just started waits, for the primary may live elsewhere.
  */
@@ -17,7 +17,9 @@ export const systemIsUnregistered: Rule = (snapshot, memory) => {
     if (isSystemId(view.initialize.value) || !isLeading) return undefined
   }
   const isPrimaryGone = memory.isSettled && leaderlessMs >= config.ttlSeconds * 1000
-  if (server.facts.role === 'primary' || isPrimaryGone) {
+  // In a standby cluster nobody is a primary, and a leader that is to be promoted would wait for itself.
+  const isLeader = lease.hold !== undefined
+  if (server.facts.role === 'primary' || isLeader || isPrimaryGone) {
     return say('register-system-id', `writing the cluster's system identifier ${systemId}`, memory, {
       kind: 'register-system-id',
       systemId,

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { decide } from '../../../src/agent/decide.ts'
 import { firstMemory } from '../../../src/agent/snapshot.ts'
-import { holding, ledByUs, running, settled, snapshot, view } from './scene.ts'
+import { config, holding, ledByUs, running, settled, snapshot, view } from './scene.ts'
 
 const wiped = view({ leader: undefined, initialize: undefined })
 
@@ -19,6 +19,17 @@ const rows = [
 for (const [who, server, leaderlessMs, memory, rule] of rows) {
   test(`etcd was wiped; ${who}: ${rule}`, () => {
     assert.equal(decide(snapshot({ view: wiped, server, leaderlessMs }), memory).rule, rule)
+  })
+}
+
+// what follows another cluster has no primary that could do it, and a leader that is to promote would wait for itself
+for (const [who, raw] of [
+  ['the leader of a standby cluster', { standby_cluster: { host: '10.9.0.1' } }],
+  ['a leader that is about to be promoted', {}],
+] as const) {
+  test(`somebody deleted \`initialize\`: ${who} writes it again`, () => {
+    const seen = { view: ledByUs({ initialize: undefined }), lease: holding, config: config(raw) }
+    assert.equal(decide(snapshot(seen), settled).rule, 'register-system-id')
   })
 }
 
