@@ -26,8 +26,8 @@ export class Connections {
   #timer: Timer | undefined
 
   /**
-   * `onLate` is called for a connection whose request did not come in time; it ends the socket. `onDropped` counts those and
-   * the ones that made room.
+   * `onLate` is called for a connection whose request did not come in time; it ends the socket. `onDropped` counts those, the
+   * ones that made room and the ones that found none.
    */
   constructor(clock: Clock, onLate: (socket: Socket) => void, onDropped: () => void) {
     this.#clock = clock
@@ -52,13 +52,20 @@ export class Connections {
     for (const { socket } of this.#open.values()) socket.destroy()
   }
 
-  /** Takes a new connection; the oldest one for which nothing is being done makes room when there are too many. */
-  admit(socket: Socket): void {
-    if (this.#open.size >= CONNECTIONS_MAX) this.#makeRoom()
+  /**
+   * Takes a new connection; the oldest one for which nothing is being done makes room when there are too many. False when
+   * there is none such: the caller of this ends the socket.
+   */
+  admit(socket: Socket): boolean {
+    socket.on('error', () => {})
+    if (this.#open.size >= CONNECTIONS_MAX && !this.#makeRoom()) {
+      this.#onDropped()
+      return false
+    }
     const key = keyOf(socket)
     this.#open.set(key, { socket, sinceMs: this.#clock.monotonicMs(), state: 'idle' })
-    socket.on('error', () => {})
     socket.on('close', () => this.#open.delete(key))
+    return true
   }
 
   /** The request on this socket (or on the encrypted one over it) is being answered. False when one was before. */
@@ -80,14 +87,15 @@ export class Connections {
     connection.sinceMs = this.#clock.monotonicMs()
   }
 
-  #makeRoom(): void {
+  #makeRoom(): boolean {
     for (const [key, { socket, state }] of this.#open) {
       if (state === 'busy') continue
       this.#open.delete(key)
       socket.destroy()
       if (state === 'idle') this.#onDropped()
-      return
+      return true
     }
+    return false
   }
 
   #sweep(): void {

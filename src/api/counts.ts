@@ -20,7 +20,7 @@ export function createApiCounts(registry: Registry, connections: () => number): 
   })
   const drops = new Counter({
     name: 'pgherd_api_dropped_connections_total',
-    help: 'Connections that were cut before they had asked for anything: too many, or too slow',
+    help: 'Connections that were cut or refused before they had asked for anything: too many, or too slow',
     registers,
   })
   const open: Gauge = new Gauge({

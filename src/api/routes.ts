@@ -11,6 +11,7 @@ import { type Answer, errorPage, json, plain, statusOnly } from './answer.ts'
 import { believable, healthCheck, liveness, readiness } from './health-check.ts'
 import { clusterDocument, historyDocument } from './information.ts'
 import { patroniMetrics } from './metrics.ts'
+import { SharedRead } from './shared-read.ts'
 import { statusDocument } from './status-document.ts'
 
 export interface RouterParts extends ActionParts {
@@ -29,6 +30,8 @@ interface Call {
 
 /** How long `/patroni` waits for a new look at the server before it answers with the last one. */
 const FRESH_MS = 1_000
+/** Callers that wait for etcd, and others that wait for the server. Fewer than connections: a health check needs one too. */
+const WAITING_MAX = 100
 
 /** Documents that a read-only account guards, when there is one. */
 const FOR_ACCOUNTS: ReadonlySet<string> = new Set(['config', 'history', 'metrics', 'pgherd'])
@@ -38,10 +41,13 @@ const EVENTS_MAX = 1_000
 export class Router {
   readonly #parts: RouterParts
   readonly #actions: Actions
+  readonly #etcd: SharedRead
+  readonly #waiting = { etcd: 0, server: 0 }
 
   constructor(parts: RouterParts) {
     this.#parts = parts
     this.#actions = new Actions(parts)
+    this.#etcd = new SharedRead(parts)
   }
 
   /** The answer to one request. `signal` aborts when the caller has gone. */
@@ -67,12 +73,19 @@ export class Router {
     return believable(agent.status(), clock.monotonicMs())
   }
 
+  /** What is in memory for the one who is too many: a proxy or a member that is told nothing takes us for dead. */
   async #freshStatus(): Promise<AgentStatus> {
     const { agent, clock } = this.#parts
-    return believable(await agent.freshStatus(Deadline.in(clock, FRESH_MS)), clock.monotonicMs())
+    if (this.#waiting.server >= WAITING_MAX) return this.#status()
+    this.#waiting.server += 1
+    try {
+      return believable(await agent.freshStatus(Deadline.in(clock, FRESH_MS)), clock.monotonicMs())
+    } finally {
+      this.#waiting.server -= 1
+    }
   }
 
-  async #get({ path, query, caller }: Call): Promise<Answer> {
+  async #get({ path, query, caller, signal }: Call): Promise<Answer> {
     const status = this.#status()
     const endpoint = firstSegment(path)
     // Members, proxies and load balancers decide by the other documents: those stay open.
@@ -82,17 +95,17 @@ export class Router {
       case 'patroni':
         return json(200, statusDocument(await this.#freshStatus()))
       case 'cluster':
-        return this.#withView('fresh', view => json(200, clusterDocument(view, status.scope)))
+        return this.#withView('fresh', signal, view => json(200, clusterDocument(view, status.scope)))
       case 'history':
-        return this.#withView('cached', view => json(200, historyDocument(view)))
+        return this.#withView('cached', signal, view => json(200, historyDocument(view)))
       case 'config':
-        return this.#withView('fresh', ({ config }) =>
+        return this.#withView('fresh', signal, ({ config }) =>
           config === undefined
             ? errorPage(502, 'There is no configuration in etcd')
             : json(200, config.value),
         )
       case 'failsafe':
-        return this.#withView('cached', ({ failsafe }) =>
+        return this.#withView('cached', signal, ({ failsafe }) =>
           failsafe === undefined ? errorPage(502, 'Failsafe mode is off') : json(200, failsafe),
         )
       case 'metrics':
@@ -117,14 +130,22 @@ export class Router {
   }
 
   /** `fresh` asks etcd and falls back to the last view; `cached` asks only when there is no view yet. */
-  async #withView(want: 'fresh' | 'cached', answer: (view: ClusterView) => Answer): Promise<Answer> {
-    const { agent, clock } = this.#parts
-    const status: AgentStatus = agent.status()
-    if (want === 'cached' && status.view !== undefined) return answer(status.view)
+  async #withView(
+    want: 'fresh' | 'cached',
+    signal: AbortSignal,
+    answer: (view: ClusterView) => Answer,
+  ): Promise<Answer> {
+    const { view } = this.#parts.agent.status()
+    if (want === 'cached' && view !== undefined) return answer(view)
+    if (this.#waiting.etcd >= WAITING_MAX) return errorPage(503, 'Too many callers wait for etcd')
+    this.#waiting.etcd += 1
     try {
-      return answer(await agent.dcs.read(Deadline.in(clock, status.config.retryTimeoutSeconds * 1000)))
+      return answer(await this.#etcd.view(signal))
     } catch {
-      return status.view === undefined ? errorPage(503, 'etcd does not answer') : answer(status.view)
+      const last = this.#parts.agent.status().view
+      return last === undefined ? errorPage(503, 'etcd does not answer') : answer(last)
+    } finally {
+      this.#waiting.etcd -= 1
     }
   }
 }

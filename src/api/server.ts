@@ -140,8 +140,8 @@ export class ApiServer {
     const { host, port } = rest.listen
     const isEverywhere = host === '' || host === '*'
     const listener = createServer(socket => {
-      this.#connections.admit(socket)
-      this.#current().http.emit('connection', socket)
+      if (this.#connections.admit(socket)) this.#current().http.emit('connection', socket)
+      else this.#refuseCrowded(socket)
     })
     return new Promise((resolve, reject) => {
       listener.once('error', error => reject(explainListen(error, `${host}:${port}`)))
@@ -183,6 +183,15 @@ export class ApiServer {
     } else {
       socket.destroy()
     }
+  }
+
+  /** Every connection is one that is being answered. Nothing is read and nobody is waited for: the next one comes at once. */
+  #refuseCrowded(socket: Socket): void {
+    if (this.#current().tls === undefined) {
+      const answer = errorPage(503, 'Too many connections')
+      socket.write(printAnswer(answer, this.#serverToken(), this.#parts.clock.wallMs()))
+    }
+    socket.destroySoon()
   }
 
   #send(socket: Socket, answer: Answer, isHead: boolean): void {

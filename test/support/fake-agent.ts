@@ -66,7 +66,7 @@ export class FakeAgent<Store extends Dcs = MemoryDcs> implements AgentPort {
     return { ...this.current, takenAtMs: this.#clock.monotonicMs() }
   }
 
-  async freshStatus(): Promise<AgentStatus> {
+  async freshStatus(_by: Deadline): Promise<AgentStatus> {
     return this.status()
   }
 
