@@ -43,6 +43,12 @@ const HEADER_BYTES_MAX = 16 * 1024
 /** What waits in the kernel while 2,000 callers come at once. */
 const BACKLOG = 1_024
 
+/** What Node's parser could not read. */
+interface ClientError extends Error {
+  readonly code?: string
+  readonly rawPacket?: Buffer
+}
+
 /** What one configuration makes of the server; replaced as a whole by a reload. */
 interface Face {
   readonly rest: RestConfig
@@ -131,7 +137,7 @@ export class ApiServer {
         ? createHttpServer(options)
         : createHttpsServer({ ...options, ...tls.options, handshakeTimeout: HANDSHAKE_MS })
     server.on('request', (request, response) => void this.#serve(request, response))
-    server.on('clientError', (_error, socket) => this.#refuseMalformed(socket as Socket))
+    server.on('clientError', (error: ClientError, socket) => this.#refuseMalformed(error, socket as Socket))
     server.on('tlsClientError', (_error: Error, socket: TLSSocket) => socket.destroy())
     return server
   }
@@ -171,9 +177,14 @@ export class ApiServer {
     this.#send(socket, answer, request.method === 'HEAD')
   }
 
-  #refuseMalformed(socket: Socket): void {
+  #refuseMalformed({ code, rawPacket }: ClientError, socket: Socket): void {
     if (!socket.writable || !this.#connections.begin(socket)) return
-    this.#send(socket, errorPage(400, 'Bad request'), false)
+    // Node's parser knows methods by name, others take any word for one.
+    const line = code === 'HPE_INVALID_METHOD' ? (rawPacket?.toString('latin1') ?? '') : ''
+    const method = /^([^\s]{1,32}) [^\s]+ HTTP\/1\.[01]\r?\n/.exec(line)?.[1]
+    const answer =
+      method === undefined ? errorPage(400, 'Bad request') : errorPage(501, `Unsupported method (${method})`)
+    this.#send(socket, answer, false)
   }
 
   /** An encrypted caller that is late has no request yet that could be answered in clear. */

@@ -85,7 +85,7 @@ const bad: readonly (readonly [string, string, number])[] = [
     'POST /restart HTTP/1.0\r\nContent-Length: 15\r\n\r\n{"__proto__":1}',
     400,
   ],
-  ['a method that nobody knows', 'BREW / HTTP/1.0\r\n\r\n', 400],
+  ['a method that nobody knows', 'BREW / HTTP/1.0\r\n\r\n', 501],
   [
     'a form for JSON',
     'POST /restart HTTP/1.0\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n\r\na=b',

@@ -77,6 +77,8 @@ const refused: readonly (readonly [string, number, string])[] = [
   ['POST /switchover HTTP/1.0\r\nContent-Length: 999999\r\n\r\n', 413, 'text/html;charset=utf-8'],
   ['POST /failover HTTP/1.0\r\nContent-Length: 8\r\n\r\n{"a": 1}', 400, 'text/html'],
   ['NONSENSE\r\n\r\n', 400, 'text/html;charset=utf-8'],
+  ['BREW / HTTP/1.0\r\n\r\n', 501, 'text/html;charset=utf-8'],
+  ['get / HTTP/1.0\r\n\r\n', 501, 'text/html;charset=utf-8'],
   [`GET /${'x'.repeat(20_000)} HTTP/1.0\r\n\r\n`, 400, 'text/html;charset=utf-8'],
 ]
 for (const [request, code, type] of refused) {

@@ -84,7 +84,8 @@ export const otherStores = ['consul', 'zookeeper', 'exhibitor', 'kubernetes', 'r
 
 /** Accepted, but without effect in this version: path of the section -> keys. */
 export const inert: Readonly<Record<string, ReadonlySet<string>>> = {
-  '': set('citus'),
+  '': set('citus', 'thread_pool_size', 'thread_stack_size'),
+  restapi: set('thread_pool_size', 'request_queue_size'),
   log: set('traceback_level'),
   postgresql: set('proxy_address', 'use_unix_socket_repl'),
 }

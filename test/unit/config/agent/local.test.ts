@@ -190,6 +190,20 @@ const warned: readonly Warned[] = [
     ],
   },
   {
+    what: 'a contradiction between not being synchronous and its priority',
+    add: 'tags: {nosync: true, sync_priority: 2}\n',
+    says: [
+      'p.yml:13: tags.nosync Conflicting configuration between nosync: True and sync_priority: 2. Defaulting to nosync: True',
+    ],
+  },
+  {
+    what: 'a priority of 0 beside a tag that allows it',
+    add: 'tags: {nofailover: false, failover_priority: 0}\n',
+    says: [
+      'p.yml:13: tags.nofailover Conflicting configuration between nofailover: False and failover_priority: 0. Defaulting to nofailover: False',
+    ],
+  },
+  {
     what: 'a boolean tag in quotes',
     add: "tags:\n  nofailover: 'no'\n",
     says: [
@@ -231,6 +245,11 @@ const warned: readonly Warned[] = [
     what: 'a section that has no effect yet',
     add: 'citus: {group: 0}\n',
     says: ['p.yml:13: citus is accepted, but this version does not act on it'],
+  },
+  {
+    what: 'a number of threads, of which the REST server has none',
+    add: 'thread_pool_size: 5\n',
+    says: ['p.yml:13: thread_pool_size is accepted, but this version does not act on it'],
   },
 ]
 for (const { what, add, says } of warned) {
