@@ -30,7 +30,9 @@ export class ScriptedTerminal implements Terminal {
     this.warned += text
   }
 
-  clear(): void {}
+  clear(): void {
+    this.printed += '[cleared]\n'
+  }
 
   async ask(question: string, fallback: string): Promise<string> {
     const answer = this.#next(`${question} [${fallback}]: `)
@@ -77,6 +79,18 @@ export interface CtlScene {
   readonly clock: FakeClock
   /** How often the cluster refused. */
   readonly refusals: () => number
+  /** As the user does who has seen enough. */
+  readonly interrupt: () => void
+}
+
+/** Runs a command of the scene while its time goes on, for at most two minutes. */
+export async function ended(scene: CtlScene, command: Promise<void>): Promise<void> {
+  let isOver = false
+  const over = command.finally(() => {
+    isOver = true
+  })
+  for (let n = 0; n < 500 && !isOver; n += 1) await scene.clock.advance(250)
+  await over
 }
 
 /** The keys of `threeMembers` with changes; every call gets `rest`, or what it returns for the call. */
@@ -97,6 +111,7 @@ export async function ctlScene(
   const terminal = new ScriptedTerminal(answers)
   const calls: Called[] = []
   let refusals = 0
+  const interrupted = new AbortController()
   const context: CtlContext = {
     clock,
     terminal,
@@ -111,7 +126,8 @@ export async function ctlScene(
     noteRefusal: () => {
       refusals += 1
     },
-    signal: new AbortController().signal,
+    signal: interrupted.signal,
   }
-  return { context, terminal, calls, dcs, clock, refusals: () => refusals }
+  const interrupt = () => interrupted.abort(new AbortedError())
+  return { context, terminal, calls, dcs, clock, refusals: () => refusals, interrupt }
 }

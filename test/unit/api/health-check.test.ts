@@ -180,6 +180,12 @@ const ready: readonly (readonly [string, string, AgentStatus, 200 | 503])[] = [
     200,
   ],
   ['a replica that knows of no leader position', '', replicaStatus({ view: undefined }), 503],
+  [
+    'a replica that knows of no leader position but has given its word to a leader without etcd',
+    '',
+    replicaStatus({ view: undefined, isFailsafeActive: true }),
+    200,
+  ],
 ]
 for (const [what, query, status, want] of ready) {
   test(`readiness of ${what}${query === '' ? '' : ` with ${query}`} is ${want}`, () => {

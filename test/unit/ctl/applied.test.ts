@@ -3,7 +3,7 @@ import test from 'node:test'
 import type { RestAnswer } from '../../../src/ctl/context.ts'
 import { editConfig } from '../../../src/ctl/edit-config.ts'
 import { reload } from '../../../src/ctl/restart.ts'
-import { type Called, type CtlScene, ctlScene } from '../../support/ctl-scene.ts'
+import { type Called, ctlScene, ended } from '../../support/ctl-scene.ts'
 
 const edit = {
   quiet: true,
@@ -19,16 +19,6 @@ const order = { scope: 'main', names: ['pg1', 'pg2'], role: 'any', force: true, 
 
 function ok(document: unknown): RestAnswer {
   return { code: 200, text: JSON.stringify(document) }
-}
-
-/** Runs a command of the scene while its time goes on. */
-async function ended(scene: CtlScene, command: Promise<void>): Promise<void> {
-  let isOver = false
-  const over = command.finally(() => {
-    isOver = true
-  })
-  for (let n = 0; n < 500 && !isOver; n += 1) await scene.clock.advance(250)
-  await over
 }
 
 test('edit-config --wait goes on until every member says that it works by the new revision', async () => {

@@ -37,3 +37,36 @@ test('an interrupt while a question waits aborts it', async () => {
   terminal.close()
   await assert.rejects(question, { message: 'Aborted!' })
 })
+
+/** A keyboard that can be read key by key, and how it was set. */
+function keyboard() {
+  const modes: boolean[] = []
+  const setRawMode = (isRaw: boolean) => modes.push(isRaw)
+  const input = Object.assign(new PassThrough(), { setRawMode })
+  const output = new PassThrough()
+  const terminal = new LineTerminal(input, output, new PassThrough())
+  return { input, terminal, modes, printed: () => String(output.read() ?? '') }
+}
+
+test('a password is asked for without showing it, and a wrong key is taken back', async () => {
+  const { input, terminal, modes, printed } = keyboard()
+  const typed = terminal.secret('Password')
+  for (const keys of ['geh', 'ei', 'n\u007fm', '\r']) input.write(keys)
+  assert.equal(await typed, 'geheim')
+  assert.equal(printed(), 'Password: \n')
+  assert.deepEqual(modes, [true, false])
+})
+
+test('an interrupt while a password is typed aborts, and the keyboard is as it was', async () => {
+  const { input, terminal, modes } = keyboard()
+  const typed = terminal.secret('Password')
+  input.write('ge\u0003')
+  await assert.rejects(typed, { message: 'Aborted!', exitCode: 1 })
+  assert.deepEqual(modes, [true, false])
+})
+
+test('without a keyboard a password is one line of the input', async () => {
+  const { input, terminal } = open()
+  input.end('geheim\n')
+  assert.equal(await terminal.secret('Password'), 'geheim')
+})
