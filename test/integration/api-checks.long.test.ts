@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import test, { after, type TestContext } from 'node:test'
 import type { Member } from '../../src/demo/member.ts'
 import { waitFor } from '../../src/demo/wait.ts'
-import { describeTimes, percentile, timeChecks } from '../support/check-times.ts'
+import { type Check, describeTimes, percentile, timeChecks } from '../support/check-times.ts'
 import { startCluster } from '../support/fixture.ts'
 
 const { cluster } = await startCluster(
@@ -19,7 +19,7 @@ const MARGIN = 5
 const ROUNDS_MAX = 5
 const PACE = { perSecond: 200, seconds: 4 }
 
-/** Rounds until one keeps the goal with its margin; prints each. Codes other than 200 must be in `others`. */
+/** A status line alone, and the document besides, of the same member. */
 async function checkMember(
   t: TestContext,
   member: Member,
@@ -27,15 +27,29 @@ async function checkMember(
   what: string,
   others: readonly string[] = [],
 ): Promise<void> {
+  for (const method of ['OPTIONS', 'GET'] as const)
+    await checkByMethod(t, member, { method, target }, what, others)
+}
+
+/** Rounds until one keeps the goal with its margin; prints each. Codes other than 200 must be in `others`. */
+async function checkByMethod(
+  t: TestContext,
+  member: Member,
+  check: Check,
+  what: string,
+  others: readonly string[],
+): Promise<void> {
   const pid = member.agent.pid
   assert.ok(pid !== undefined)
   const server = { address: member.host.address, port: member.config.restPort, pid }
   const lines: string[] = []
   for (let round = 1; round <= ROUNDS_MAX; round += 1) {
-    const { member: times, nothing } = await timeChecks(server, target, PACE)
+    const { member: times, nothing } = await timeChecks(server, check, PACE)
     const line = `${describeTimes(times)}; a server that does nothing: ${describeTimes(nothing)}`
     lines.push(line)
-    t.diagnostic(`${what}, round ${round}: ${times.tookMs.length} checks, ${line}`)
+    t.diagnostic(
+      `${what}, ${check.method} ${check.target}, round ${round}: ${times.tookMs.length} checks, ${line}`,
+    )
     const strange = Object.keys(times.codes).filter(code => code !== '200' && !others.includes(code))
     assert.deepEqual(strange, [], JSON.stringify(times.codes))
     // What the machine does at this moment to a server without any other duty is no fault of the agent.

@@ -1,6 +1,7 @@
 // A load balancer's checks at a steady pace, as a process of its own: what the tests' process does meanwhile must not show in
 // the times. Each check goes to the member and, at the same moment, to a server that does nothing but answer, so that a busy
-// machine shows in both. Run with: address, port, target, checks a second, seconds. Prints one line of JSON.
+// machine shows in both. Run with: address, port, method, target, checks a second,
+// seconds. Prints one line of JSON.
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,7 +12,8 @@ import type { CheckTimes, PacedChecks } from './check-times.ts'
 const ANSWER_MS = 5_000
 /** Not counted: this program warms up. */
 const WARM_UP_SECONDS = 1
-const [address = '', port = '', target = '', perSecond = '', seconds = ''] = process.argv.slice(2)
+const [address = '', port = '', method = '', target = '', perSecond = '', seconds = ''] =
+  process.argv.slice(2)
 
 if (process.send === undefined) await load()
 else answerOnly(process.send.bind(process))
@@ -26,11 +28,11 @@ function answerOnly(tell: (port: unknown) => void): void {
   process.on('disconnect', () => process.exit(0))
 }
 
-/** One check as HAProxy sends it; resolves with the code (0: none) when the other side has closed. */
+/** One check as HAProxy sends it; resolves with the code (0: none) when the other side has closed, its document read. */
 function check(host: string, at: number): Promise<number> {
   return new Promise(resolve => {
     let text = ''
-    const socket = connect(at, host, () => socket.write(`OPTIONS ${target} HTTP/1.0\r\n\r\n`))
+    const socket = connect(at, host, () => socket.write(`${method} ${target} HTTP/1.0\r\n\r\n`))
     socket.setTimeout(ANSWER_MS, () => socket.destroy())
     socket.on('data', chunk => {
       text += chunk

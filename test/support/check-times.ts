@@ -21,19 +21,25 @@ export interface Pace {
   readonly seconds: number
 }
 
+/** `OPTIONS` answers with a status line, `GET` with the whole document besides. */
+export interface Check {
+  readonly method: 'OPTIONS' | 'GET'
+  readonly target: string
+}
+
 /**
- * Asks `OPTIONS target` at this pace, whatever the answers do. Server and caller get the processor before the machine's other
+ * Asks at this pace, whatever the answers do. Server and caller get the processor before the machine's other
  * work, where that is allowed: the figure shall tell of the program and not of its neighbours. `pid` is the server's.
  */
 export async function timeChecks(
   server: { readonly address: string; readonly port: number; readonly pid: number },
-  target: string,
+  { method, target }: Check,
   { perSecond, seconds }: Pace,
 ): Promise<PacedChecks> {
   const isFirst = await chrt('--rr', '--reset-on-fork', '--pid', '1', String(server.pid))
   try {
     const file = path.join(import.meta.dirname, 'check-load.ts')
-    const words = [server.address, server.port, target, perSecond, seconds].map(String)
+    const words = [server.address, server.port, method, target, perSecond, seconds].map(String)
     const before = isFirst ? ['chrt', '--rr', '1'] : []
     const ran = await runProgram([...before, process.execPath, file, ...words])
     if (ran.code !== 0) throw new Error(`the checks ended with ${ran.code}: ${ran.stderr}`)
