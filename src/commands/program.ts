@@ -49,7 +49,10 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
   const isDebug = argv.includes('--debug') || process.env['PGHERD_DEBUG'] === '1'
   try {
     const words = argv.slice(2).filter(word => word !== '--debug')
-    await (basename(argv[1] ?? '') === CTL_NAME ? runCtl(words) : runPgherd(words))
+    if (basename(argv[1] ?? '') === CTL_NAME) await runCtl(CTL_NAME, words)
+    // A command of its own: by way of the table its own options would take words of its commands (`-c`, `-f`).
+    else if (words[0] === 'ctl') await runCtl('pgherd ctl', words.slice(1))
+    else await runPgherd(words)
   } catch (error) {
     process.exitCode = report(error, isDebug)
   }
@@ -61,9 +64,9 @@ function leaveQuietly(error: NodeJS.ErrnoException): void {
   process.exit(0)
 }
 
-async function runCtl(words: readonly string[]): Promise<void> {
+async function runCtl(name: string, words: readonly string[]): Promise<void> {
   const ctl = prepare((await import('./ctl.ts')).ctlCommand())
-    .name(CTL_NAME)
+    .name(name)
     .version(version, '--version')
   await ctl.parseAsync([...words], { from: 'user' })
 }

@@ -126,6 +126,12 @@ test('a store that does not answer is named, with code 1', async () => {
   assert.deepEqual([ran.code, ran.stdout], [1, ''])
 })
 
+test('what stands behind a command of ctl is its own: -c of query is SQL, not a configuration', async () => {
+  const ran = await run(['ctl', 'query', '-c', 'SELECT 1'])
+  assert.match(ran.stderr, /^Error: no configuration: /)
+  assert.equal(ran.code, 1)
+})
+
 test('a file that may not be read is told so', async () => {
   const account = await serverAccount()
   const secret = await file('secret.yml', complete)
