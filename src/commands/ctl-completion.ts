@@ -57,10 +57,13 @@ compdef _${program} ${program}
 `
 }
 
+/** What may follow a command: its options, its fixed words, and the commands behind it with theirs. */
 function wordsOf(command: Command): readonly string[] {
   const fixed = command.options.flatMap(option => option.argChoices ?? [])
   const targets = command.registeredArguments.flatMap(argument => argument.argChoices ?? [])
-  return [...new Set([...flagsOf(command), ...fixed, ...targets])]
+  const inner = command.commands.length === 0 ? [] : commandsOf(command)
+  const behind = inner.flatMap(one => [one.name(), ...wordsOf(one)])
+  return [...new Set([...flagsOf(command), ...fixed, ...targets, ...behind])]
 }
 
 function flagsOf(command: Command): readonly string[] {

@@ -22,6 +22,14 @@ interface GlobalOptions {
 }
 
 const REFUSED_EXIT_CODE = 1
+/** Stands for a store that is never opened. */
+const NO_STORE = 'etcd3://127.0.0.1:2379'
+
+/** What a command does without. */
+export interface ContextNeeds {
+  /** It asks no store, so that no configuration need name one. */
+  readonly isStoreless?: boolean
+}
 
 /**
  * Builds the real parts, runs the command, and closes them whatever happened. What goes wrong is `Error: ...` on
@@ -30,6 +38,7 @@ const REFUSED_EXIT_CODE = 1
 export async function withContext(
   ctl: Command,
   run: (context: StoreContext) => Promise<void>,
+  { isStoreless = false }: ContextNeeds = {},
 ): Promise<void> {
   const terminal = new LineTerminal(process.stdin, process.stdout, process.stderr)
   const interrupted = new AbortController()
@@ -41,7 +50,8 @@ export async function withContext(
   try {
     const logger = openCtlLog()
     const options = ctl.opts<GlobalOptions>()
-    const sources = { file: options.configFile, dcsUrl: options.dcsUrl ?? options.dcs }
+    const dcsUrl = options.dcsUrl ?? options.dcs ?? (isStoreless ? NO_STORE : undefined)
+    const sources = { file: options.configFile, dcsUrl }
     const config = await loadCtlConfig(sources, process.env)
     const { restClient } = config
     const credentials = await readRestCredentials(

@@ -8,7 +8,6 @@ import { explain } from '../ctl/explain.ts'
 import { type Format, formats } from '../ctl/formats.ts'
 import { history, showConfig } from '../ctl/history.ts'
 import { list } from '../ctl/list.ts'
-import { proxies } from '../ctl/proxy.ts'
 import { dsn, query } from '../ctl/query.ts'
 import { switchover } from '../ctl/switchover.ts'
 import { top } from '../ctl/top.ts'
@@ -17,6 +16,7 @@ import { version } from '../platform/version.ts'
 import { addChanges, groupOption } from './ctl-changes.ts'
 import { completionScript } from './ctl-completion.ts'
 import { withContext } from './ctl-context.ts'
+import { addProxy } from './ctl-proxy.ts'
 
 const WATCH_SECONDS = 2
 
@@ -186,14 +186,7 @@ function addLooks(ctl: Command): void {
     .action((name: string | undefined, { count, format, follow }: LookFlags) =>
       withContext(ctl, context => events(context, name, { count, format, follow: follow ?? false })),
     )
-  ctl
-    .command('proxy')
-    .description('the proxies of a cluster, and who owns its virtual addresses')
-    .argument('[cluster]', 'default: the configured scope')
-    .addOption(formatOption())
-    .action((name: string | undefined, { format }: LookFlags) =>
-      withContext(ctl, context => proxies(context, name, format)),
-    )
+  addProxy(ctl)
   ctl
     .command('top')
     .description('the cluster live')

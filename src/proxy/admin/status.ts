@@ -47,6 +47,7 @@ export function readStatus(parts: StatusParts): JsonObject {
     },
     epoch: printedEpoch(router.leadership.epoch),
     has_leader_key: router.leadership.hasKey,
+    lease_left_ms: left(router.leadership.leaseUntilMs, nowMs),
     write:
       write === undefined
         ? null
@@ -139,7 +140,7 @@ export function readSessions({ clock, listeners }: StatusParts, limit = SESSIONS
 
 function memberStatus(member: RosterMember, router: Router, nowMs: number): JsonObject {
   const { name, address, apiUrl } = member
-  const { answer, counter, silence, unsureSinceMs, probedAtMs, leadsUntilMs } =
+  const { answer, counter, silence, unsureSinceMs, probedAtMs, leadsUntilMs, avoidUntilMs, refusals } =
     router.health.get(name) ?? unknownHealth
   const backend = router.backends.get(name)
   return {
@@ -157,7 +158,9 @@ function memberStatus(member: RosterMember, router: Router, nowMs: number): Json
     leads_left_ms: left(leadsUntilMs, nowMs),
     ping: pingStatus(router, name, nowMs),
     lag: lagStatus(router, name),
-    refusals: (router.health.get(name) ?? unknownHealth).refusals,
+    refusals,
+    // After a refused connection it is left alone for so long.
+    avoid_left_ms: avoidUntilMs > nowMs ? left(avoidUntilMs, nowMs) : null,
     has_key: member.absentSinceMs === undefined,
     tags: member.tags,
     sessions: backend?.sessions.size ?? 0,

@@ -178,6 +178,8 @@ test('the completion of bash knows commands, their options and their fixed words
   assert.deepEqual(complete(['pgherdctl', '-c', 'file', 'restart', 'main', '--pe']), ['--pending'])
   assert.ok(complete(['pgherdctl', 'list', '-f', 'y']).includes('yaml'))
   assert.ok(complete(['pgherdctl', '--st']).includes('--strict'))
+  assert.deepEqual(complete(['pgherdctl', 'proxy', 'ev']), ['evidence'])
+  assert.deepEqual(complete(['pgherdctl', 'proxy', 'explain', 'pg1', '--at']), ['--at'])
 })
 
 test('the completion of zsh names every command', () => {
