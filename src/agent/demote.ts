@@ -1,6 +1,7 @@
 // Stops being a primary. Graceful: nothing acknowledged may be missing on the one who takes over. Immediate: stop first.
 
 import type { Lsn } from '../cluster/lsn.ts'
+import { registeredProxies } from '../cluster/registration.ts'
 import { emptyRequest } from '../cluster/request.ts'
 import { printStatus } from '../cluster/status.ts'
 import { writeAsLeader } from '../dcs/leadership.ts'
@@ -9,6 +10,7 @@ import type { StopResult } from '../postgres/port.ts'
 import type { Demotion } from './decision.ts'
 import { drain } from './drain.ts'
 import { beforeStop } from './own-scripts.ts'
+import type { AgentParts } from './parts.ts'
 import { syncPromise, walPosition } from './race.ts'
 import { includesName } from './sync/names.ts'
 import { unchanged } from './synchronous.ts'
@@ -108,11 +110,27 @@ export async function drainFirst({ parts, state, keeper }: WorkContext): Promise
   const announce = (value: string, by: Deadline) =>
     writeAsLeader(dcs, hold, [{ kind: 'put', key: 'pgherd/closing', value }], by)
   await drain(
-    { clock, log, announce, endIdle: by => endIdleSessions.call(postgres, by) },
+    {
+      clock,
+      log,
+      announce,
+      proxies: async by => registeredProxies(await dcs.read(by)),
+      onLate: (names, waitedMs) => tellLate(parts, names, waitedMs),
+      endIdle: by => endIdleSessions.call(postgres, by),
+    },
     hold.createRevision,
     state.config.drainTimeoutSeconds * 1000,
   )
   return isFlushed
+}
+
+/** Clients of such a proxy may meet the stop of the server; whether it lives at all is not known here. */
+function tellLate({ events, metrics }: AgentParts, names: readonly string[], waitedMs: number): void {
+  metrics.proxiesLate(names.length)
+  events.record({
+    kind: 'proxies-late',
+    says: `${names.join(', ')} did not answer within ${waitedMs} ms that new sessions are held: the change goes on without`,
+  })
 }
 
 /** Once an heir has the shutdown checkpoint, the key can go though archiving may still keep the server busy. */

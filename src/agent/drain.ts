@@ -3,6 +3,8 @@
 // Nothing here is needed for safety: whatever fails, the stop comes all the same.
 
 import { printJson } from '../cluster/json.ts'
+import { type Holding, holdsFor, type RegisteredProxy } from '../cluster/registration.ts'
+import type { Written } from '../dcs/dcs.ts'
 import type { Clock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
@@ -10,16 +12,26 @@ import type { Logger } from '../platform/log.ts'
 
 const EVERY_MS = 100
 const QUERY_MS = 1_000
-/** Proxies hear of it within milliseconds; one that does not is not waited for longer. */
+/** Proxies hear of it within milliseconds: those that do not answer (not registered, of an older version) get this long. */
 const ANNOUNCE_MS = 1_000
 const PROXIES_HOLD_MS = 50
+/**
+ * A proxy that lives answers within some milliseconds; one that died stays registered for up to 15 s. While it is waited for,
+ * new sessions are held by all the others, so that a second is the most that a dead one may cost everybody.
+ */
+const PROXIES_ANSWER_MS = 1_000
+const ASK_PROXIES_EVERY_MS = 25
 
 /** What a drain needs. */
 export interface DrainParts {
   readonly clock: Clock
   readonly log: Logger
   /** Announces to the proxies that the epoch ends: the key `pgherd/closing` with this value. */
-  announce(value: string, by: Deadline): Promise<unknown>
+  announce(value: string, by: Deadline): Promise<Written>
+  /** The proxies that are registered now, and what each holds for. Rejects when the store does not answer. */
+  proxies(by: Deadline): Promise<readonly RegisteredProxy[]>
+  /** Told when proxies had not answered in time, by name. */
+  onLate(names: readonly string[], waitedMs: number): void
   /** Ends idle sessions of clients; returns how many sessions of clients are left. */
   endIdle(by: Deadline): Promise<number>
 }
@@ -34,8 +46,10 @@ export async function drain(parts: DrainParts, createRevision: bigint, drainMs: 
   const { clock, log } = parts
   const startedAtMs = clock.monotonicMs()
   try {
-    await parts.announce(printClosing(createRevision, drainMs), Deadline.in(clock, ANNOUNCE_MS))
+    const value = printClosing(createRevision, drainMs)
+    const { revision } = await parts.announce(value, Deadline.in(clock, ANNOUNCE_MS))
     await clock.sleep(PROXIES_HOLD_MS)
+    if (revision !== undefined) await untilHeld(parts, { createRevision, revision }, drainMs)
   } catch (error) {
     log.debug(`the end of the term could not be announced: ${messageOf(error)}`)
   }
@@ -53,4 +67,29 @@ export async function drain(parts: DrainParts, createRevision: bigint, drainMs: 
   }
   const tookMs = Math.round(clock.monotonicMs() - startedAtMs)
   log.info(`sessions drained in ${tookMs} ms${left > 0 ? `, ${left} still in a transaction` : ''}`)
+}
+
+/**
+ * Waits until every registered proxy that answers at all has said that it holds for this end: a second at most, and half of
+ * the time that transactions get, which it is a part of. One that goes meanwhile is not waited for any longer.
+ */
+async function untilHeld(parts: DrainParts, end: Holding, drainMs: number): Promise<void> {
+  const { clock } = parts
+  const startedAtMs = clock.monotonicMs()
+  const by = Deadline.in(clock, Math.min(PROXIES_ANSWER_MS, drainMs / 2))
+  let late: readonly RegisteredProxy[] = []
+  while (!by.isOver()) {
+    try {
+      late = (await parts.proxies(by)).filter(proxy => proxy.answers && !holdsFor(proxy, end))
+      if (late.length === 0) return
+    } catch (error) {
+      parts.log.debug(`the answers of the proxies could not be read: ${messageOf(error)}`)
+    }
+    await clock.sleep(Math.min(ASK_PROXIES_EVERY_MS, by.remainingMs()))
+  }
+  if (late.length > 0)
+    parts.onLate(
+      late.map(({ name }) => name),
+      Math.round(clock.monotonicMs() - startedAtMs),
+    )
 }

@@ -98,6 +98,11 @@ export function createAgentMetrics(registry: Registry, gauges: AgentGauges): Age
     labelNames: ['action', 'result'],
     registers,
   })
+  const lateProxies = new Counter({
+    name: 'pgherd_agent_late_proxies_total',
+    help: 'Proxies that did not say in time that they hold new sessions for an ordered change of leader',
+    registers,
+  })
   const feeds = new Counter({
     name: 'pgherd_agent_watchdog_feeds_total',
     help: 'Times that the watchdog was fed, by result',
@@ -112,6 +117,7 @@ export function createAgentMetrics(registry: Registry, gauges: AgentGauges): Age
   })
   return {
     callbackEnded: (action, result) => callbacks.inc({ action, result }),
+    proxiesLate: count => lateProxies.inc(count),
     watchdogFed: isDone => feeds.inc({ result: isDone ? 'done' : 'failed' }),
     turn: (tookMs, rule) => turns.observe({ rule }, tookMs / 1000),
     leaseRenewed: tookMs => renewals.observe(tookMs / 1000),

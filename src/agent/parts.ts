@@ -51,4 +51,6 @@ export interface AgentMetrics {
   failsafeAsked(isAccepted: boolean): void
   callbackEnded(action: string, result: CallbackResult): void
   watchdogFed(isDone: boolean): void
+  /** So many proxies did not say in time that they hold new sessions for an ordered change. */
+  proxiesLate(count: number): void
 }

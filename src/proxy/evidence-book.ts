@@ -1,5 +1,6 @@
 // Keeps every fact about members that routes are decided from, and gives them out as one snapshot. Decides nothing.
 
+import type { Holding } from '../cluster/registration.ts'
 import { type FailoverRequest, parseRequest } from '../cluster/request.ts'
 import type { SyncState } from '../cluster/sync.ts'
 import type { ClusterView } from '../cluster/view.ts'
@@ -28,10 +29,7 @@ export const CLOSING_MS_MAX = 15_000
 const STOP_MS = 10_000
 
 /** Which epoch ends, by a word that was written in `revision`. */
-interface Announced {
-  readonly createRevision: bigint
-  readonly revision: bigint | undefined
-}
+export type Announced = Holding
 
 export interface BookOptions {
   readonly limits: CounterLimits
@@ -156,7 +154,7 @@ export class EvidenceBook {
    * is read again and again and counts from the first time; the same words anew are another switchover of that epoch.
    */
   announced(closing: Closing | undefined, revision: bigint | undefined, nowMs: number): void {
-    if (closing === undefined) {
+    if (closing === undefined || revision === undefined) {
       this.#closing = undefined
       return
     }
@@ -166,14 +164,19 @@ export class EvidenceBook {
     this.#closing = { createRevision, revision, untilMs: nowMs + lastsMs }
   }
 
-  /** Is the present leader about to go, by an order or by its own word? Not for ever: an order may come to nothing. */
-  isClosing({ epoch, continuedAs }: Leadership, nowMs: number): boolean {
-    if (epoch === undefined) return false
+  /** The word of the present leader's own agent that its term ends, while it holds clients. */
+  announcedEnd({ epoch, continuedAs }: Leadership, nowMs: number): Announced | undefined {
     const closing = this.#closing
+    if (closing === undefined || epoch === undefined || nowMs >= closing.untilMs) return undefined
     // A leader that took its vanished key again speaks of the key that it holds now.
-    const isMeant =
-      closing !== undefined && [epoch.createRevision, continuedAs].includes(closing.createRevision)
-    if (isMeant && nowMs < closing.untilMs) return true
+    return [epoch.createRevision, continuedAs].includes(closing.createRevision) ? closing : undefined
+  }
+
+  /** Is the present leader about to go, by an order or by its own word? Not for ever: an order may come to nothing. */
+  isClosing(leadership: Leadership, nowMs: number): boolean {
+    const { epoch } = leadership
+    if (epoch === undefined) return false
+    if (this.announcedEnd(leadership, nowMs) !== undefined) return true
     const request = this.#request
     if (request === undefined || nowMs - request.sinceMs >= CLOSING_MS_MAX) return false
     const { leader, candidate, scheduledAt } = request.value

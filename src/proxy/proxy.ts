@@ -23,7 +23,7 @@ import { createPool } from './pool.ts'
 import { createSpecs } from './pool-specs.ts'
 import { Probers } from './probers.ts'
 import type { ProxyParts } from './proxy-parts.ts'
-import { keepRegistered } from './registration.ts'
+import { Registration } from './registration.ts'
 import type { Wire } from './relay/wire.ts'
 import { Router } from './router.ts'
 import { Shedder } from './shedder.ts'
@@ -50,6 +50,7 @@ export class ProxyServer {
   readonly #admin: AdminServer
   readonly #totals: SessionTotals = { cut: 0, held: 0 }
   readonly #stopping = new AbortController()
+  #registration: Registration | undefined
   #running: Promise<unknown> = Promise.resolve()
 
   constructor(parts: ProxyParts) {
@@ -107,8 +108,8 @@ export class ProxyServer {
     this.#parts.pem.watch()
     if (config.discovery.kind === 'static') this.#checks.start()
     this.#shedder.start()
-    const registered = dcs === undefined ? undefined : this.#register(dcs, signal)
-    this.#running = Promise.all([this.#source.run(signal), registered])
+    if (dcs !== undefined) this.#registration = this.#createRegistration(dcs)
+    this.#running = Promise.all([this.#source.run(signal), this.#registration?.keep(signal)])
   }
 
   /** Stops listening, cuts every session and waits until everything of the proxy is gone. */
@@ -187,6 +188,9 @@ export class ProxyServer {
 
   #onRouted(): void {
     this.#parts.vip?.onStanding()
+    // By now no new session goes to that leader: its agent may hear so.
+    const end = this.#router.announcedEnd()
+    if (end !== undefined) this.#registration?.holds(end)
     for (const listener of this.#listeners ?? []) {
       if (listener.config.onNoBackend.stopsListening) this.#openOrClose(listener)
       listener.release()
@@ -338,12 +342,12 @@ export class ProxyServer {
     }
   }
 
-  #register(dcs: Dcs, signal: AbortSignal): Promise<void> {
+  #createRegistration(dcs: Dcs): Registration {
     const { clock, log, config, pid, version } = this.#parts
     const listeners = Object.fromEntries(config.listeners.map(({ name, binds }) => [name, printBinds(binds)]))
     const value = { name: config.name, version, listeners, admin: printBinds(config.admin.binds) }
     const lastView = () => this.#source.lastView
-    return keepRegistered({ clock, dcs, log, id: `${config.name}-${pid}`, value, lastView }, signal)
+    return new Registration({ clock, dcs, log, id: `${config.name}-${pid}`, value, lastView })
   }
 
   #statusParts(): StatusParts {

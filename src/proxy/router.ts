@@ -11,7 +11,7 @@ import type { ProbeResult } from '../health/document.ts'
 import { type MemberHealth, unknownHealth } from '../health/verdict.ts'
 import type { Timer } from '../platform/clock.ts'
 import { Backend, type CutReason } from './backend.ts'
-import { EvidenceBook } from './evidence-book.ts'
+import { type Announced, EvidenceBook } from './evidence-book.ts'
 import { tellPool } from './explain.ts'
 import {
   applyEvent,
@@ -115,6 +115,11 @@ export class Router {
     const { write } = this.#table
     if (write === undefined || this.#now() >= write.untilMs) return undefined
     return this.#backends.get(write.epoch.member)
+  }
+
+  /** The end of the leader's term, by its agent's own word, for which new sessions are held now. */
+  announcedEnd(): Announced | undefined {
+    return this.#book.announcedEnd(this.#leadership, this.#now())
   }
 
   /** Servers that take sessions of this pool, in a fixed order. */

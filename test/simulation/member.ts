@@ -225,6 +225,7 @@ export class SimMember {
           if (outcome === 'started') ordered = { rule, action }
         },
         callbackEnded: () => {},
+        proxiesLate: count => counts.add('proxies late', count),
         watchdogFed: isDone => counts.add(isDone ? 'watchdog fed' : 'watchdog not fed'),
         failsafeAsked: isAccepted => counts.add(isAccepted ? 'failsafe accepted' : 'failsafe refused'),
       },
