@@ -17,7 +17,7 @@ const CONNECT_MS = 5_000
 const TRANSACTION_MS = 1_500
 
 /** What was seen by all clients of a run. */
-interface Seen {
+export interface Seen {
   connects: number
   readonly failedConnects: string[]
   transactions: number
@@ -26,6 +26,18 @@ interface Seen {
   readonly otherEnds: string[]
   /** Of pgbench: transactions, runs that ended early, and every error that was not the end of an idle session. */
   readonly bench: { transactions: number; endedRuns: number; readonly errors: string[] }
+}
+
+export function newSeen(): Seen {
+  return {
+    connects: 0,
+    failedConnects: [],
+    transactions: 0,
+    abortedTransactions: [],
+    ended: 0,
+    otherEnds: [],
+    bench: { transactions: 0, endedRuns: 0, errors: [] },
+  }
 }
 
 /** A target in clear text and in TLS, in turn. */
@@ -51,15 +63,15 @@ function clientOf(target: SqlTarget): pg.Client {
   return client
 }
 
-/** Clients that connect, ask and leave, so many in a second, until told to stop. */
-async function connecting(
-  target: SqlTarget,
+/** Clients that connect and leave, so many in a second, to these targets in turn, until told to stop. */
+export async function connecting(
+  targets: Iterable<SqlTarget>,
   perSecond: number,
   seen: Seen,
   signal: AbortSignal,
 ): Promise<void> {
   const running = new Set<Promise<void>>()
-  for (const next of inTurn(target)) {
+  for (const next of targets) {
     if (signal.aborted) break
     const one = connectOnce(next, seen).finally(() => running.delete(one))
     running.add(one)
@@ -215,15 +227,7 @@ export async function switchOverUnderLoad(
 ): Promise<void> {
   const [proxy] = cluster.proxies
   assert.ok(proxy)
-  const seen: Seen = {
-    connects: 0,
-    failedConnects: [],
-    transactions: 0,
-    abortedTransactions: [],
-    ended: 0,
-    otherEnds: [],
-    bench: { transactions: 0, endedRuns: 0, errors: [] },
-  }
+  const seen = newSeen()
   const script = path.join(work.data, 'bench.sql')
   await writeFile(script, BENCH_SCRIPT)
   const [plain, encrypted] = [proxy.write, { ...proxy.write, ssl: { rejectUnauthorized: false } }]
@@ -231,7 +235,7 @@ export async function switchOverUnderLoad(
   const stopping = new AbortController()
   const { signal } = stopping
   const load = Promise.all([
-    connecting(proxy.write, 20, seen, signal),
+    connecting(inTurn(proxy.write), 20, seen, signal),
     ...Array.from({ length: 6 }, (_, index) => pooled(index % 2 === 0 ? plain : encrypted, seen, signal)),
     ...Array.from({ length: 4 }, (_, index) =>
       transacting(index % 2 === 0 ? plain : encrypted, seen, signal),

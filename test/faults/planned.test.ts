@@ -2,9 +2,11 @@
 
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
+import { waitFor } from '../../src/demo/wait.ts'
 import { cancels, clientsOf, missingRows, switchOver, through } from '../support/driver-scene.ts'
 import { startCluster } from '../support/fixture.ts'
 import { runProgram } from '../support/run-program.ts'
+import { connecting, newSeen } from './drain.ts'
 import { assertSafe, tellOutage, Witness } from './witness.ts'
 
 const SHOULD_TAKE_MS = 1_500
@@ -71,6 +73,37 @@ test('the leader’s agent stopped cleanly: another leads at once and nothing is
   const report = await witness.finish(beganMs)
   assertSafe(report)
   tellOutage(t, report, SHOULD_TAKE_MS)
+})
+
+test('a frozen proxy keeps a switchover for a second and is told; through the other one connects are held and none fails', async t => {
+  const [proxy, frozen] = cluster.proxies
+  assert.ok(proxy && frozen)
+  const old = await cluster.leader()
+  const seen = newSeen()
+  const stopping = new AbortController()
+  const again = function* () {
+    for (;;) yield proxy.write
+  }
+  const load = connecting(again(), 20, seen, stopping.signal)
+  await frozen.server.freeze()
+  try {
+    await waitFor('connects', { withinMs: 20_000 }, async () => seen.connects > 20)
+    await switchOver(cluster)
+    await cluster.leader({ not: [old] })
+  } finally {
+    frozen.server.thaw()
+    stopping.abort()
+    await load
+  }
+  await cluster.complete()
+  const { body } = await old.rest('/pgherd/events?count=100')
+  const told = /[^"]* did not answer within (\d+) ms that new sessions are held[^"]*/.exec(body)
+  assert.ok(told !== null, body)
+  t.diagnostic(
+    `${told[0]}; ${seen.connects} connects through the other, ${seen.failedConnects.length} failed`,
+  )
+  assert.ok(Number(told[1]) < 5_000)
+  assert.deepEqual(seen.failedConnects, [])
 })
 
 test('psql, psycopg2 and pg through the write port and a switchover: no row is missing, none is refused as read-only, each can cancel', async t => {

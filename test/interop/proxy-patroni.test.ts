@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { checkWrites } from '../../src/demo/checker.ts'
 import { Cluster } from '../../src/demo/cluster.ts'
 import { LoopbackLayout } from '../../src/demo/loopback.ts'
@@ -12,6 +13,7 @@ import { queryOnce } from '../../src/demo/sql.ts'
 import { READ_ONLY } from '../../src/demo/tally.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { createWritesTable, Writer } from '../../src/demo/writer.ts'
+import { connecting, newSeen } from '../faults/drain.ts'
 import { makeWorkplace } from '../support/workplace.ts'
 
 const work = await makeWorkplace({ after })
@@ -80,6 +82,66 @@ test('Patroni 3.0.2: the proxy follows a switchover without one error 25006 or a
     assert.equal(answer.code, 200, answer.body)
     return cluster.leader({ not: [old] })
   })
+  await cluster.complete()
+})
+
+interface Look {
+  readonly epoch: { readonly member: string } | null
+  readonly has_leader_key: boolean
+  readonly closing: boolean
+  readonly write: { readonly takes_new: boolean } | null
+  readonly listeners: readonly { readonly name: string; readonly held: number }[]
+}
+
+/** What the proxy says of itself, every 20 ms until told to stop. */
+async function looking(router: Router, looks: Look[], signal: AbortSignal): Promise<void> {
+  const url = `http://${router.host.address}:${router.ports.admin}/status`
+  while (!signal.aborted) {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(10_000) })
+    looks.push((await answer.json()) as Look)
+    await sleep(20)
+  }
+}
+
+test('Patroni 3.0.2: a switchover holds new sessions before the old leader goes, and no connect fails', async t => {
+  assert.ok(proxy)
+  const old = await cluster.leader()
+  const [candidate] = await cluster.replicas()
+  assert.ok(candidate)
+  const seen = newSeen()
+  const looks: Look[] = []
+  const stopping = new AbortController()
+  const { signal } = stopping
+  const again = function* () {
+    for (;;) yield proxy.write
+  }
+  const load = Promise.all([connecting(again(), 20, seen, signal), looking(proxy, looks, signal)])
+  try {
+    await waitFor('connects', { withinMs: 20_000 }, async () => seen.connects > 20)
+    const body = JSON.stringify({ leader: old.name, candidate: candidate.name })
+    const answer = await old.rest('/switchover', {
+      method: 'POST',
+      body,
+      signal: AbortSignal.timeout(30_000),
+    })
+    assert.equal(answer.code, 200, answer.body)
+    await reaches(proxy, await cluster.leader({ not: [old] }))
+  } finally {
+    stopping.abort()
+    await load
+  }
+  const held = (look: Look) => look.listeners.find(({ name }) => name === 'write')?.held ?? 0
+  const before = looks.filter(look => look.epoch?.member === old.name && look.has_leader_key)
+  const holding = before.filter(look => look.closing && look.write?.takes_new !== true)
+  t.diagnostic(
+    `${seen.connects} connects, ${seen.failedConnects.length} failed; ${Math.max(...looks.map(held))} held at most, ` +
+      `${Math.max(0, ...holding.map(held))} of them while ${old.name} still had the key`,
+  )
+  assert.deepEqual(seen.failedConnects, [])
+  assert.ok(
+    holding.some(look => held(look) > 0),
+    'nobody was held while the old leader still had the key',
+  )
   await cluster.complete()
 })
 
