@@ -12,6 +12,8 @@ export interface CheckRule {
   readonly timeoutMs: number
   /** Is an answer with this code good? */
   accepts(statusCode: number): boolean
+  /** Does this code ask to keep the sessions that are there and to send no new ones? Only a server that is up can say so. */
+  drains?(statusCode: number): boolean
   /** The role that a good answer stands for, whatever document came with it; undefined: the document's. */
   readonly roleWhenGood?: string
 }
@@ -28,7 +30,8 @@ export function isExpected(statusCode: number, { ranges, negated }: Codes): bool
 
 /**
  * The next health after one check. A good answer proves the server until it could have been found down by the same
- * counting: `fall` intervals and one timeout later. A bad one takes that away only when the counter says down.
+ * counting: `fall` intervals and one timeout later. A bad one takes that away only when the counter says down. An answer
+ * that drains keeps it up and proves it as well, but is not good: nobody becomes the leader by it.
  */
 export function judgeCheck(
   before: MemberHealth | undefined,
@@ -36,9 +39,11 @@ export function judgeCheck(
   rule: CheckRule,
 ): MemberHealth {
   const health = before ?? { ...unknownHealth, counter: freshCounter(rule) }
-  const isGood =
-    result.kind === 'answer' && rule.accepts(result.answer.statusCode) && result.answer.state === 'running'
-  const counter = step(health.counter, isGood, rule)
+  const isServing = result.kind === 'answer' && result.answer.state === 'running'
+  const drains = isServing && rule.drains?.(result.answer.statusCode) === true
+  const isGood = isServing && !drains && rule.accepts(result.answer.statusCode)
+  const isUpStill = isGood || (drains && health.counter.isUp)
+  const counter = step(health.counter, isUpStill, rule)
   const sentAtMs = result.kind === 'answer' ? result.answer.sentAtMs : result.sentAtMs
   const provesUntilMs = sentAtMs + rule.fall * rule.intervalMs + rule.timeoutMs
   const keptUntilMs = counter.isUp ? health.leadsUntilMs : Number.NEGATIVE_INFINITY
@@ -51,7 +56,7 @@ export function judgeCheck(
         : health.answer,
     silence: result.kind === 'answer' ? undefined : result.why,
     probedAtMs: sentAtMs,
-    leadsUntilMs: isGood && counter.isUp ? provesUntilMs : keptUntilMs,
+    leadsUntilMs: isUpStill && counter.isUp ? provesUntilMs : keptUntilMs,
     wasGood: isGood,
   }
 }

@@ -33,14 +33,15 @@ export function ruleOf(spec: CheckSpec, isForLeader: boolean): CheckRule {
     fall,
     intervalMs,
     timeoutMs,
-    accepts: code => codes === undefined || isExpected(code, codes) || (drains && code === 404),
+    accepts: code => codes === undefined || isExpected(code, codes),
+    drains: code => drains && code === 404,
     ...(isForLeader ? { roleWhenGood: 'primary' } : {}),
   }
 }
 
 export class Checks {
   readonly #options: ChecksOptions
-  readonly #probers: Prober[] = []
+  readonly #probers: { readonly server: string; readonly prober: Prober }[] = []
 
   constructor(options: ChecksOptions) {
     this.#options = options
@@ -52,8 +53,13 @@ export class Checks {
     }
   }
 
+  /** Asks this server within `delayMs`, in each section that has it. */
+  kick(server: string, delayMs: number): void {
+    for (const one of this.#probers) if (one.server === server) one.prober.kick(delayMs)
+  }
+
   async close(): Promise<void> {
-    await Promise.all(this.#probers.map(prober => prober.stop()))
+    await Promise.all(this.#probers.map(({ prober }) => prober.stop()))
   }
 
   #start(listener: ListenerConfig, server: ServerOptions): void {
@@ -70,7 +76,7 @@ export class Checks {
       },
       isDown: () => health()?.counter.isUp === false,
     })
-    this.#probers.push(prober)
+    this.#probers.push({ server: server.name, prober })
     prober.start()
   }
 }

@@ -4,15 +4,17 @@ import { isTagged } from '../cluster/member.ts'
 import { isInSync } from '../cluster/sync.ts'
 import { type MemberHealth, primaryVerdict, unknownHealth } from '../health/verdict.ts'
 import { isNearEnough, type Lag } from './lag.ts'
-import type { PoolSpec } from './pool-members.ts'
+import { hasTags, type PoolSpec, serverOf } from './pool-members.ts'
 import { askedSince, type Evidence } from './route.ts'
 
 /** Why a member is not in a pool of reads, or that it is. */
 export function explainRead(name: string, pool: PoolSpec, evidence: Evidence): string {
   if (evidence.previous.pools.get(pool.name)?.includes(name) === true) return 'takes sessions'
-  const server = pool.servers.find(one => one.name === name)
+  const server = serverOf(pool, name, evidence.members)
   if (server?.isDisabled === true) return 'is disabled or has weight 0'
-  if (server?.isBackup === true) return 'is a backup, for when no other server is up'
+  const rests = evidence.previous.rests.get(pool.name)?.includes(name) === true
+  if (rests && server?.isBackup === true) return 'is a backup, for when no other server is up'
+  if (rests) return 'answers its check with code 404: it keeps its sessions and gets no new ones'
   if (pool.kind === 'servers') return explainCheck(evidence.checks.get(pool.name)?.get(name))
   const health = evidence.health.get(name) ?? unknownHealth
   const isLeader = evidence.leadership.hasKey && evidence.leadership.epoch?.member === name
@@ -48,7 +50,7 @@ function explainFilter(name: string, { answer }: MemberHealth, pool: PoolSpec, e
   if (answer?.role !== 'replica' && pool.kind !== 'standby-leader')
     return `is a ${answer?.role ?? 'stranger'}`
   if (isTagged(told, 'noloadbalance') || isTagged(kept, 'noloadbalance')) return 'has the tag noloadbalance'
-  const missing = Object.entries(filter.tags).find(([tag, value]) => String(told[tag] ?? kept[tag]) !== value)
+  const missing = Object.entries(filter.tags).find(one => !hasTags([one], told, kept))
   if (missing !== undefined) return `has not the tag ${missing[0]}: ${missing[1]}`
   if (filter.streamingOnly && answer?.replicationState !== 'streaming') {
     return `does not stream from the leader (${answer?.replicationState ?? 'not told'})`

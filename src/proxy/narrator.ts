@@ -148,11 +148,11 @@ export class Narrator {
   }
 
   /** A pool's sessions on a server that left it some time ago were cut. */
-  leftPool(pool: string, member: string, sessionsCut: number): void {
+  leftPool(pool: string, member: string, says: string, sessionsCut: number): void {
     this.#options.totals.cut += sessionsCut
     this.#options.events.record({
       kind: 'left-pool',
-      says: `${member} is out of ${pool} for good: ${sessionsCut} sessions cut`,
+      says: `${says}: ${sessionsCut} sessions cut`,
       facts: { listener: pool, member, sessions_cut: sessionsCut },
     })
   }

@@ -1,7 +1,8 @@
 // Which members a pool of reads has: by role, filter, lag, or by the checks of the file. Pure.
 
-import { isTagged, type Tags } from '../cluster/member.ts'
+import { type HostPort, isTagged, type Tags } from '../cluster/member.ts'
 import { isInSync, type SyncState } from '../cluster/sync.ts'
+import { addressBytes } from '../config/proxy/access.ts'
 import type { MemberFilter, PoolKind } from '../config/proxy/types.ts'
 import {
   isRunningPrimary,
@@ -15,11 +16,18 @@ import { isNearEnough, type Lag } from './lag.ts'
 /** A server of the file that belongs to a pool. */
 export interface PoolServer {
   readonly name: string
+  readonly address: HostPort
   readonly isBackup: boolean
   readonly isDisabled: boolean
   /** Without a check it counts as up. */
   readonly hasCheck: boolean
   readonly drainsOn404: boolean
+  /** A backup: does it take sessions while it is the leader, too? */
+  readonly takesLeader: boolean
+  /** Do its sessions stay when it goes down? */
+  readonly keepsWhenDown: boolean
+  /** Do sessions on backups end when it takes sessions again? */
+  readonly relievesBackups: boolean
 }
 
 /** A pool of reads as the configuration describes it. */
@@ -34,7 +42,7 @@ export interface PoolSpec {
 /** Everything about the members that a pool depends on. */
 export interface PoolEvidence {
   readonly nowMs: number
-  readonly members: ReadonlyMap<string, { readonly tags: Tags }>
+  readonly members: ReadonlyMap<string, { readonly tags: Tags; readonly address: HostPort }>
   readonly health: ReadonlyMap<string, MemberHealth>
   /** Results of the pool's own checks. */
   readonly checks: ReadonlyMap<string, MemberHealth> | undefined
@@ -50,21 +58,31 @@ export interface PoolEvidence {
   readonly previous: readonly string[]
 }
 
-/** The pool's members by name, in a fixed order. */
-export function poolMembers(pool: PoolSpec, evidence: PoolEvidence): readonly string[] {
+export interface PoolMembers {
+  /** Those who take new sessions, in a fixed order. */
+  readonly takes: readonly string[]
+  /** Those who are well and take none: backups that are not needed, servers that drain. Their sessions stay. */
+  readonly rests: readonly string[]
+}
+
+/** The pool's members by name. */
+export function poolMembers(pool: PoolSpec, evidence: PoolEvidence): PoolMembers {
   if (pool.kind === 'servers') return checkedServers(pool, evidence)
   const names = [...evidence.members.keys()].filter(name => belongs(pool, name, evidence)).sort()
-  const members = withoutBackups(pool, names)
-  return members.length > 0 ? members : lonelyStandbyLeader(pool, evidence)
+  const takes = withoutBackups(inOrder(pool, names, evidence), pool.allBackups)
+  if (takes.length === 0) return { takes: lonelyStandbyLeader(pool, evidence), rests: [] }
+  return { takes, rests: names.filter(name => !takes.includes(name)) }
 }
 
 function belongs(pool: PoolSpec, name: string, evidence: PoolEvidence): boolean {
   const health = evidence.health.get(name) ?? unknownHealth
   const tags = evidence.members.get(name)?.tags ?? {}
-  if (pool.servers.some(server => server.name === name && server.isDisabled)) return false
+  if (lineOf(pool, name, evidence)?.isDisabled === true) return false
   if (pool.kind === 'standby-leader') return isStandbyLeader(name, health, evidence)
-  if (name === evidence.leader)
-    return pool.kind === 'any' && name === evidence.writer && isAnyPrimary(health, pool, tags)
+  if (name === evidence.leader) {
+    const isWanted = pool.kind === 'any' || leaderLine(pool, name, evidence.members) !== undefined
+    return isWanted && name === evidence.writer && isAnyPrimary(health, pool, tags)
+  }
   return readsFrom(name, health, tags, evidence) && passes(pool.filter, name, health, tags, evidence)
 }
 
@@ -74,10 +92,10 @@ function lonelyStandbyLeader(pool: PoolSpec, evidence: PoolEvidence): readonly s
   if (leader === undefined || pool.kind === 'standby-leader' || pool.filter.sync === 'sync') return []
   const health = evidence.health.get(leader) ?? unknownHealth
   const tags = evidence.members.get(leader)?.tags ?? {}
-  const isDisabled = pool.servers.some(({ name, isDisabled: isOut }) => name === leader && isOut)
+  const isDisabled = serverOf(pool, leader, evidence.members)?.isDisabled === true
   const isOut = isDisabled || evidence.nowMs < health.avoidUntilMs || isTagged(tags, 'noloadbalance')
   if (isOut || !isStandbyLeader(leader, health, evidence)) return []
-  return hasTags(pool.filter, health.answer?.tags ?? {}, tags) ? [leader] : []
+  return hasTags(Object.entries(pool.filter.tags), health.answer?.tags ?? {}, tags) ? [leader] : []
 }
 
 /** Its agent is silent, or gets nothing out of it, but its server answers and its key is there: it stays, and does not come in that way. */
@@ -95,7 +113,7 @@ function isStandbyLeader(name: string, { answer, counter }: MemberHealth, eviden
 
 function isAnyPrimary({ answer }: MemberHealth, { filter }: PoolSpec, tags: Tags): boolean {
   if (answer === undefined || !isRunningPrimary(answer)) return false
-  return hasTags(filter, answer.tags, tags) && !isTagged(tags, 'noloadbalance')
+  return hasTags(Object.entries(filter.tags), answer.tags, tags) && !isTagged(tags, 'noloadbalance')
 }
 
 function passes(
@@ -106,7 +124,7 @@ function passes(
   evidence: PoolEvidence,
 ): boolean {
   const { answer } = health
-  if (answer === undefined || !hasTags(filter, answer.tags, tags)) return false
+  if (answer === undefined || !hasTags(Object.entries(filter.tags), answer.tags, tags)) return false
   if (filter.streamingOnly && answer.replicationState !== 'streaming') return false
   if (filter.sync !== 'any') {
     const isSync = evidence.sync === undefined ? answer.isSync : isInSync(evidence.sync, name)
@@ -115,32 +133,89 @@ function passes(
   return isNearEnough(evidence.lags.get(name), filter, evidence.previous.includes(name))
 }
 
-function hasTags(filter: MemberFilter, told: Tags, kept: Tags): boolean {
-  return Object.entries(filter.tags).every(([name, wanted]) => {
+/** Has a member, by its own word or by its key, all these tags, whatever their case? */
+export function hasTags(wanted: readonly (readonly [string, string])[], told: Tags, kept: Tags): boolean {
+  return wanted.every(([name, text]) => {
     const value = told[name] ?? kept[name]
-    return value !== undefined && String(value).toLowerCase() === wanted.toLowerCase()
+    return value !== undefined && String(value).toLowerCase() === text.toLowerCase()
   })
 }
 
-/** Backups take sessions only when nobody else does; the first one alone, unless the file says all. */
-function withoutBackups(pool: PoolSpec, names: readonly string[]): readonly string[] {
-  const backups = new Set(pool.servers.filter(({ isBackup }) => isBackup).map(({ name }) => name))
-  const active = names.filter(name => !backups.has(name))
-  if (active.length > 0 || backups.size === 0) return active
-  const present = pool.servers.map(({ name }) => name).filter(name => names.includes(name))
-  return pool.allBackups ? present : present.slice(0, 1)
+/** Who is up, and what the file says of him. */
+interface Placed {
+  readonly name: string
+  readonly server: PoolServer | undefined
 }
 
-function checkedServers(pool: PoolSpec, { checks }: PoolEvidence): readonly string[] {
-  const up = pool.servers.filter(server => {
-    if (server.isDisabled) return false
-    if (!server.hasCheck) return true
-    const health = checks?.get(server.name)
-    if (health === undefined || !health.counter.isUp) return false
-    return !(server.drainsOn404 && health.answer?.statusCode === 404)
-  })
-  return withoutBackups(
-    pool,
-    up.map(({ name }) => name),
+/** Backups follow each other as in the file; the others keep the order of their names. */
+function inOrder(pool: PoolSpec, names: readonly string[], evidence: PoolEvidence): readonly Placed[] {
+  const placed = names.map(name => ({ name, server: lineOf(pool, name, evidence) }))
+  const placeOf = ({ server }: Placed) => (server?.isBackup === true ? pool.servers.indexOf(server) : -1)
+  return placed.sort((a, b) => placeOf(a) - placeOf(b))
+}
+
+/** A leader may have a line of its own as a backup, besides the one that it has as a replica. */
+function lineOf(pool: PoolSpec, name: string, { members, leader }: PoolEvidence): PoolServer | undefined {
+  const isLeader = name === leader
+  return (isLeader ? leaderLine(pool, name, members) : undefined) ?? serverOf(pool, name, members)
+}
+
+function leaderLine({ servers }: PoolSpec, name: string, members: Addresses): PoolServer | undefined {
+  const address = members.get(name)?.address
+  const lines = servers.filter(({ takesLeader, isDisabled }) => takesLeader && !isDisabled)
+  return address === undefined ? undefined : serverAt(lines, name, address)
+}
+
+type Addresses = ReadonlyMap<string, { readonly address: HostPort }>
+
+/**
+ * What the file says of this member: found by its address, since a file may call it anything. A server whose address is a
+ * host name, which no member tells, is found by its own name or by that host name.
+ */
+export function serverOf(
+  { kind, servers }: Pick<PoolSpec, 'kind' | 'servers'>,
+  member: string,
+  members: Addresses,
+): PoolServer | undefined {
+  if (kind === 'servers') return servers.find(({ name }) => name === member)
+  const address = members.get(member)?.address
+  if (address === undefined) return undefined
+  return serverAt(servers, member, address)
+}
+
+/** The same for anything that has a name and an address. */
+export function serverAt<Named extends { readonly name: string; readonly address: HostPort }>(
+  servers: readonly Named[],
+  member: string,
+  { host, port }: HostPort,
+): Named | undefined {
+  return (
+    servers.find(({ address }) => address.host === host && address.port === port) ??
+    servers.find(
+      ({ name, address }) =>
+        addressBytes(address.host) === undefined &&
+        address.port === port &&
+        (name === member || address.host === member),
+    )
   )
+}
+
+/** Backups take sessions only when nobody else does; the first one alone, unless the file says all. `up` in the order of the file. */
+function withoutBackups(up: readonly Placed[], allBackups: boolean): readonly string[] {
+  const active = up.filter(({ server }) => server?.isBackup !== true)
+  const backups = up.filter(({ server }) => server?.isBackup === true)
+  const takes = active.length > 0 ? active : allBackups ? backups : backups.slice(0, 1)
+  return takes.map(({ name }) => name)
+}
+
+function checkedServers(pool: PoolSpec, { checks }: PoolEvidence): PoolMembers {
+  const up = pool.servers.filter(
+    ({ name, isDisabled, hasCheck }) =>
+      !isDisabled && (!hasCheck || checks?.get(name)?.counter.isUp === true),
+  )
+  const drains = ({ name, drainsOn404 }: PoolServer) =>
+    drainsOn404 && checks?.get(name)?.answer?.statusCode === 404
+  const free = up.filter(server => !drains(server)).map(server => ({ name: server.name, server }))
+  const takes = withoutBackups(free, pool.allBackups)
+  return { takes, rests: up.map(({ name }) => name).filter(name => !takes.includes(name)) }
 }

@@ -1,7 +1,10 @@
 // From listeners to the pools that routes are decided for. Pure.
 
-import type { ListenerConfig } from '../config/proxy/types.ts'
-import type { PoolSpec } from './pool-members.ts'
+import type { HostPort } from '../cluster/member.ts'
+import type { ListenerConfig, ServerOptions } from '../config/proxy/types.ts'
+import type { LeaversOptions } from './leavers.ts'
+import { type PoolServer, type PoolSpec, serverOf } from './pool-members.ts'
+import type { RoutingTable } from './route.ts'
 
 /** One for each listener that does not go to the leader alone. */
 export function createSpecs(listeners: readonly ListenerConfig[]): readonly PoolSpec[] {
@@ -13,16 +16,50 @@ export function createSpecs(listeners: readonly ListenerConfig[]): readonly Pool
         kind: pool,
         filter,
         allBackups,
-        servers: servers.map(({ name: server, isBackup, isDisabled, check, weight }) => ({
-          name: server,
-          isBackup,
-          isDisabled: isDisabled || weight === 0,
-          hasCheck: check !== undefined,
-          drainsOn404: check?.question.kind === 'http' && check.question.drainsOn404,
-        })),
+        servers: servers.map(toPoolServer),
       },
     ]
   })
+}
+
+function toPoolServer(server: ServerOptions): PoolServer {
+  const { name, address, isBackup, isDisabled, check, weight } = server
+  return {
+    name,
+    address,
+    isBackup,
+    isDisabled: isDisabled || weight === 0,
+    hasCheck: check !== undefined,
+    drainsOn404: check?.question.kind === 'http' && check.question.drainsOn404,
+    takesLeader: server.takesLeader,
+    keepsWhenDown: !server.cutsWhenDown,
+    relievesBackups: server.cutsBackupsWhenUp && !isBackup,
+  }
+}
+
+/** What the file says of those who leave a pool and of those who come back to it. */
+export function standingIn(
+  pools: readonly PoolSpec[],
+  router: {
+    readonly table: RoutingTable
+    readonly members: ReadonlyMap<string, { readonly address: HostPort }>
+  },
+  { cutAfterMs }: { readonly cutAfterMs?: (pool: string) => number | undefined },
+): Pick<LeaversOptions, 'cutAfterMs' | 'keeps' | 'relieves'> {
+  const poolOf = (name: string) => pools.find(pool => pool.name === name)
+  const lineOf = (pool: PoolSpec | undefined, member: string) =>
+    pool === undefined ? undefined : serverOf(pool, member, router.members)
+  return {
+    cutAfterMs: (pool, member) =>
+      lineOf(poolOf(pool), member)?.keepsWhenDown === true ? undefined : cutAfterMs?.(pool),
+    keeps: (pool, member) => router.table.write?.epoch.member === member && poolOf(pool)?.kind !== 'servers',
+    relieves: (pool, member) => {
+      if (lineOf(poolOf(pool), member)?.relievesBackups !== true) return []
+      const { table, members } = router
+      const names = [...members.keys()].filter(name => lineOf(poolOf(pool), name)?.isBackup === true)
+      return names.filter(name => table.pools.get(pool)?.includes(name) !== true)
+    },
+  }
 }
 
 /** Replicas for listeners that nobody described: what a router without pools has. */

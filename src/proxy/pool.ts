@@ -1,9 +1,11 @@
 // Which backend a listener's next session goes to.
 
+import { addressBytes } from '../config/proxy/access.ts'
 import type { ListenerConfig, ServerOptions } from '../config/proxy/types.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Backend } from './backend.ts'
 import { type Candidate, chooseNext, isFree, rampedWeight, type Turns } from './balance.ts'
+import { serverAt } from './pool-members.ts'
 import type { Router } from './router.ts'
 
 /** Who looks for a server. */
@@ -12,6 +14,8 @@ export interface Seeker {
   readonly tried: ReadonlySet<string>
   /** The client's address. */
   readonly source: string | undefined
+  /** One of these by name that it would rather go to than take its turn. */
+  draw?(candidates: readonly Candidate[]): string | undefined
 }
 
 /** `full`: there are servers, and none has a place. `none`: there is no server. */
@@ -53,7 +57,8 @@ class RoutedPool implements Pool {
   readonly #router: Router
   readonly #clock: Clock
   readonly #random: () => number
-  readonly #byAddress: ReadonlyMap<string, ServerOptions>
+  readonly #byKey: ReadonlyMap<string, ServerOptions>
+  readonly #hasHostNames: boolean
   #turns: Turns = new Map()
 
   constructor(config: ListenerConfig, router: Router, clock: Clock, random: () => number) {
@@ -61,7 +66,9 @@ class RoutedPool implements Pool {
     this.#router = router
     this.#clock = clock
     this.#random = random
-    this.#byAddress = new Map(config.servers.map(server => [addressOf(server), server]))
+    // Of two lines for one address the first counts.
+    this.#byKey = new Map(config.servers.toReversed().map(server => [this.#keyOf(server), server]))
+    this.#hasHostNames = config.servers.some(({ address }) => addressBytes(address.host) === undefined)
   }
 
   choose(seeker: Seeker): Choice {
@@ -69,6 +76,9 @@ class RoutedPool implements Pool {
     const members = this.#members()
     if (members.length === 0) return this.#fallback(tried)
     const candidates = members.filter(({ name }) => !tried.has(name)).map(backend => this.#candidate(backend))
+    const drawn = candidates.length < 2 ? undefined : seeker.draw?.(candidates.filter(isFree))
+    const wanted = members.find(member => member.name === drawn)
+    if (wanted !== undefined) return { kind: 'backend', backend: wanted, isFallback: false }
     const { balance } = this.#config
     // A session's address costs a system call.
     const source = balance.kind === 'source' ? seeker.source : undefined
@@ -100,7 +110,8 @@ class RoutedPool implements Pool {
     const found = new Set(this.#members())
     for (const backend of this.#router.backends.values()) {
       const isReplica = this.#router.health.get(backend.name)?.answer?.role === 'replica'
-      if (isReplica && backend.sessionsOf(name) > 0) found.add(backend)
+      const isResting = this.#router.table.rests.get(name)?.includes(backend.name) === true
+      if ((isReplica || isResting) && backend.sessionsOf(name) > 0) found.add(backend)
     }
     if (fallback === 'leader' && leader !== undefined) found.add(leader)
     return [...found]
@@ -140,11 +151,14 @@ class RoutedPool implements Pool {
     }
   }
 
-  #serverOf({ address }: Backend): ServerOptions | undefined {
-    return this.#byAddress.get(`${address.host}:${address.port}`)
+  #serverOf(backend: Backend): ServerOptions | undefined {
+    const found = this.#byKey.get(this.#keyOf(backend))
+    if (found !== undefined || !this.#hasHostNames) return found
+    return serverAt(this.#config.servers, backend.name, backend.address)
   }
-}
 
-function addressOf({ address }: ServerOptions): string {
-  return `${address.host}:${address.port}`
+  /** The file may call a member anything, but its own servers by their names. */
+  #keyOf({ name, address }: Pick<ServerOptions, 'name' | 'address'>): string {
+    return this.#config.pool === 'servers' ? name : `${address.host}:${address.port}`
+  }
 }

@@ -72,7 +72,7 @@ export class ProxyServer {
     })
     const status = this.#statusParts()
     registerGauges(registry, status)
-    this.#admin = new AdminServer({ binds: config.admin.binds, registry, parts: status })
+    this.#admin = new AdminServer({ ...config.admin, registry, parts: status })
   }
 
   /** Where the proxy's events are kept, for parts that were made outside it. */
@@ -106,7 +106,7 @@ export class ProxyServer {
     if (signal.aborted) return
     this.#watch.start()
     this.#parts.pem.watch()
-    if (config.discovery.kind === 'static') this.#checks.start()
+    this.#checks.start()
     this.#shedder.start()
     if (dcs !== undefined) this.#registration = this.#createRegistration(dcs)
     this.#running = Promise.all([this.#source.run(signal), this.#registration?.keep(signal)])
@@ -152,6 +152,7 @@ export class ProxyServer {
         needsPing: this.#pings(),
         onDcsLoss: config.onDcsLoss,
         isStoreSilent: () => this.#source.silentMs() !== undefined,
+        servers: discovery.kind === 'static' ? [] : uniqueServers(listeners.filter(isOwnPool)),
         cutAfterMs: pool => listeners.find(({ name }) => name === pool)?.cutAfterMs,
         ...(leader === undefined ? {} : { leaderRule: member => leaderRuleOf(leader, member) }),
       },
@@ -162,6 +163,7 @@ export class ProxyServer {
         },
         onCurious: (member, delayMs) => {
           this.#probers.kick(member, delayMs)
+          this.#checks.kick(member, delayMs)
           this.#pinger?.forget(member)
         },
         onDoubt: () => this.#source.refresh(),
@@ -258,7 +260,7 @@ export class ProxyServer {
       clock,
       pem,
       // One section's checks say who leads; further ones for the leader would only ask the same again.
-      listeners: config.listeners.filter(({ name, pool }) => pool !== 'leader' || name === leader),
+      listeners: config.listeners.filter(listener => isOwnPool(listener) || listener.name === leader),
       onResult: (listener, server, result, rule) => {
         if (listener === leader) {
           this.#router.applyProbe(server, result)
@@ -367,6 +369,11 @@ export class ProxyServer {
       vips: () => this.#parts.vip?.document() ?? [],
     }
   }
+}
+
+/** Is the pool the servers of the file themselves, by their own checks? */
+function isOwnPool({ pool }: ListenerConfig): boolean {
+  return pool === 'servers'
 }
 
 /** How the leader's checks of the file are counted. */

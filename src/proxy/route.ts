@@ -2,13 +2,13 @@
 // evidence that has not expired names it.
 
 import type { Epoch } from '../cluster/epoch.ts'
-import type { Tags } from '../cluster/member.ts'
+import type { HostPort, Tags } from '../cluster/member.ts'
 import type { SyncState } from '../cluster/sync.ts'
 import type { OnDcsLoss } from '../config/proxy/types.ts'
 import { type MemberHealth, primaryVerdict, speaksForItself, unknownHealth } from '../health/verdict.ts'
 import type { Lag } from './lag.ts'
 import type { Leadership } from './leadership.ts'
-import { type PoolSpec, poolMembers } from './pool-members.ts'
+import { type PoolMembers, type PoolSpec, poolMembers } from './pool-members.ts'
 
 /** How long a server's answer to a ping speaks for it while nobody else does. */
 const PING_COUNTS_MS = 1_500
@@ -20,12 +20,18 @@ export interface Ping {
   readonly sentAtMs: number
 }
 
+export interface EvidenceMember {
+  readonly tags: Tags
+  readonly address: HostPort
+  readonly absentSinceMs?: number | undefined
+}
+
 /** Everything a route is decided from, at one monotonic instant. */
 export interface Evidence {
   readonly nowMs: number
   readonly leadership: Leadership
   /** Known members; only those can be routed to. */
-  readonly members: ReadonlyMap<string, { readonly tags: Tags; readonly absentSinceMs?: number | undefined }>
+  readonly members: ReadonlyMap<string, EvidenceMember>
   readonly health: ReadonlyMap<string, MemberHealth>
   readonly pools: readonly PoolSpec[]
   /** Results of a pool's own checks, by pool and member. */
@@ -58,9 +64,11 @@ export interface RoutingTable {
   readonly reads: readonly string[]
   /** Members of each pool of reads. */
   readonly pools: ReadonlyMap<string, readonly string[]>
+  /** Servers of each pool that take no new sessions and keep those that they have. */
+  readonly rests: ReadonlyMap<string, readonly string[]>
 }
 
-export const emptyTable: RoutingTable = { write: undefined, reads: [], pools: new Map() }
+export const emptyTable: RoutingTable = { write: undefined, reads: [], pools: new Map(), rests: new Map() }
 
 /**
  * Decides. The leader is the epoch of the leader key. Its lease (while the key exists) and its own answers each extend
@@ -69,9 +77,11 @@ export const emptyTable: RoutingTable = { write: undefined, reads: [], pools: ne
  */
 export function route(evidence: Evidence): RoutingTable {
   const write = writeRoute(evidence)
-  const pools = new Map(evidence.pools.map(pool => [pool.name, readPool(pool, evidence, write)]))
+  const found = evidence.pools.map(pool => [pool.name, readPool(pool, evidence, write)] as const)
+  const pools = new Map(found.map(([name, { takes }]) => [name, takes]))
+  const rests = new Map(found.map(([name, { rests: resting }]) => [name, resting]))
   const reads = [...new Set([...pools.values()].flat())].sort()
-  return { write, reads, pools }
+  return { write, reads, pools, rests }
 }
 
 function writeRoute(evidence: Evidence): WriteRoute | undefined {
@@ -114,7 +124,7 @@ function ownProof(leader: MemberHealth, leadership: Leadership): number {
   return isOfThisEpoch ? leader.leadsUntilMs : Number.NEGATIVE_INFINITY
 }
 
-function readPool(pool: PoolSpec, evidence: Evidence, write: WriteRoute | undefined): readonly string[] {
+function readPool(pool: PoolSpec, evidence: Evidence, write: WriteRoute | undefined): PoolMembers {
   const { leadership, nowMs, members, health, sync, lags, checks, previous } = evidence
   return poolMembers(pool, {
     nowMs,

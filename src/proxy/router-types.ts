@@ -1,5 +1,6 @@
 // What a router is made from and whom it tells.
 
+import type { HostPort } from '../cluster/member.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { PauseWatch } from './backend.ts'
 import type { BookOptions } from './evidence-book.ts'
@@ -14,6 +15,8 @@ export interface RouterOptions
   readonly watch?: PauseWatch
   /** Is the store silent now? */
   readonly isStoreSilent?: () => boolean
+  /** Servers of the file that are no members: only the checks of their pools speak for them. */
+  readonly servers?: readonly { readonly name: string; readonly address: HostPort }[]
   /** How long sessions of a pool stay on a server that has left it; undefined: as long as they want. */
   readonly cutAfterMs?: (pool: string) => number | undefined
 }

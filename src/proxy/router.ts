@@ -25,7 +25,7 @@ import {
 } from './leadership.ts'
 import { Leavers } from './leavers.ts'
 import { whyRetired } from './narrator.ts'
-import { READ_POOL } from './pool-specs.ts'
+import { READ_POOL, standingIn } from './pool-specs.ts'
 import type { RosterMember } from './roster.ts'
 import {
   type Evidence,
@@ -72,14 +72,13 @@ export class Router {
       onDcsLoss,
       ...(leaderRule === undefined ? {} : { leaderRule }),
     })
+    for (const { name, address } of options.servers ?? [])
+      this.#backends.set(name, new Backend(name, address, clock, options.watch))
     this.leavers = new Leavers({
       clock,
-      cutAfterMs: pool => options.cutAfterMs?.(pool),
-      keeps: (pool, member) =>
-        this.#table.write?.epoch.member === member &&
-        pools.find(({ name }) => name === pool)?.kind !== 'servers',
+      ...standingIn(pools, this, options),
       backendOf: name => this.#backends.get(name),
-      onCut: (pool, member, sessionsCut) => options.narrator.leftPool(pool, member, sessionsCut),
+      onCut: (pool, member, says, sessionsCut) => options.narrator.leftPool(pool, member, says, sessionsCut),
     })
   }
 
@@ -305,7 +304,7 @@ export class Router {
       else backend.address = address
     }
     for (const [name, backend] of this.#backends) {
-      if (members.has(name) || backend.sessions.size > 0) continue
+      if (members.has(name) || backend.sessions.size > 0 || this.#isOfFile(name)) continue
       this.#backends.delete(name)
       this.#book.forget(name)
     }
@@ -313,18 +312,23 @@ export class Router {
     this.#options.narrator.members(members, name => this.#timelineOf(name))
   }
 
+  #isOfFile(server: string): boolean {
+    return this.#options.servers?.some(({ name }) => name === server) === true
+  }
+
   /** Decides again and carries it out. */
   #look(): void {
     if (this.#isStopped) return
     const evidence = this.evidence()
     const next = route(evidence)
-    const { reads, write, pools } = this.#table
+    const before = this.#table
+    const { reads, write } = before
     if (write?.takesNew === true && next.write?.takesNew !== true) this.#options.narrator.stopped()
     this.#retireIfOver(next)
     this.#table = next
     if (next.write !== undefined) this.#arm(next.write)
     this.#options.narrator.reads(reads, next.reads)
-    this.leavers.changed(pools, next.pools)
+    this.leavers.changed(before, next)
     this.#armTimer(next)
     this.#holdIdle(evidence.isClosing)
     for (const member of wantsPing(evidence)) this.#listener.onPing?.(member)

@@ -9,13 +9,16 @@ import {
   defaultTimeouts,
 } from '../proxy/defaults.ts'
 import type {
+  AdminGuard,
   CheckConfig,
   DiscoveryConfig,
   ListenerConfig,
+  PoolKind,
   ProxyConfig,
   ServerOptions,
   SessionTimeouts,
 } from '../proxy/types.ts'
+import { onlySources } from './conditions.ts'
 import type { BindLine, SectionDraft } from './draft.ts'
 import type { Sections } from './read.ts'
 import { roleOf, type SectionRole } from './roles.ts'
@@ -66,7 +69,7 @@ export function buildConfig(sections: Sections, file: string, store: Store | und
     onDcsLoss: 'keep',
     listeners,
     connectionsMax: sections.globalMaxconn?.value,
-    admin: { binds: stats.flatMap(section => section.binds.flatMap(({ binds }) => binds)) },
+    admin: buildAdmin(stats, remarks),
     checks: buildChecks(leader ?? routes[0], listeners),
     log: { type: 'plain', level: 'info' },
     relay: 'auto',
@@ -76,6 +79,26 @@ export function buildConfig(sections: Sections, file: string, store: Store | und
   if (listeners.length === 0)
     tell(remarks, 1, 'listen', 'no section takes sessions: expected a bind and servers')
   return { config, routes, remarks }
+}
+
+/** Each bind of a status page with what its section says of who may read it. */
+function buildAdmin(stats: readonly SectionDraft[], remarks: Remark[]): ProxyConfig['admin'] {
+  const doors = stats.flatMap(section => {
+    const guard = guardOf(section, remarks)
+    return section.binds.flatMap(({ binds }) => binds.map(bind => ({ bind, guard })))
+  })
+  return { binds: doors.map(({ bind }) => bind), guards: doors.map(({ guard }) => guard) }
+}
+
+function guardOf(section: SectionDraft, remarks: Remark[]): AdminGuard | undefined {
+  const { statsUsers: users, statsRealm: realm, httpRules } = section
+  for (const { line, about, rules } of httpRules)
+    if (rules === undefined) {
+      const says = `would leave the status page open: ${onlySources}, and stats auth for passwords`
+      remarks.push({ line, about, says, severity: 'unknown' })
+    }
+  const rules = [section.rules, httpRules.flatMap(one => one.rules ?? [])].filter(list => list.length > 0)
+  return users.length + rules.length === 0 ? undefined : { users, realm, rules }
 }
 
 function isStatsPage(section: SectionDraft): boolean {
@@ -130,7 +153,7 @@ function leaderRoute(
   remarks: Remark[],
   store: Store | undefined,
 ): Route | undefined {
-  const leading = routes.filter(({ role }) => role?.pool === 'leader' || role?.pool === 'standby-leader')
+  const leading = routes.filter(({ role }) => role?.pool === 'leader')
   const [first] = leading
   if (first === undefined || store !== undefined) return first
   const addressesOf = ({ back }: Route) =>
@@ -153,8 +176,10 @@ function buildListener(
   store: Store | undefined,
   remarks: Remark[],
 ): ListenerConfig {
-  const servers = buildServers(back, names, sections.proxies)
-  const isForLeader = role?.pool === 'leader' || role?.pool === 'standby-leader'
+  const built = buildServers(back, { names, sections: sections.proxies, remarks })
+  // Beside the members of a store, servers that only their own checks speak for have names of their own.
+  const isApart = store !== undefined && role === undefined
+  const servers = isApart ? built.map(server => ({ ...server, name: `${back.name}/${server.name}` })) : built
   if (servers.length === 0 && store === undefined)
     tell(remarks, back.line, `${back.kind} ${back.name}`, 'no server')
   for (const { name, port, line } of back.servers)
@@ -163,7 +188,7 @@ function buildListener(
     ...defaultListener,
     name: front.name,
     binds: front.binds.flatMap(({ binds }) => binds),
-    pool: store === undefined ? (isForLeader ? 'leader' : 'servers') : (role?.pool ?? 'servers'),
+    pool: poolOf(role, store),
     fallback: 'none',
     filter: role?.filter ?? defaultFilter,
     balance: back.balance,
@@ -173,13 +198,28 @@ function buildListener(
     access: { ...defaultAccess, rules: front.rules, perSecond: front.perSecond },
     acceptsProxy: acceptsProxy(front.binds, remarks),
     retries: back.retries,
-    redispatches: back.redispatches,
     keepAliveMs: front.keepsAlive.idleMs ?? defaultListener.keepAliveMs,
     cutAfterMs: servers.some(({ cutsWhenDown }) => cutsWhenDown) ? 0 : undefined,
     shedMs: undefined,
     servers,
-    serverDefaults: defaultListener.serverDefaults,
+    serverDefaults: defaultsOf(back),
     allBackups: back.allBackups,
+  }
+}
+
+/** Without a store the checks of the file decide for each server alone, but for the one that leads. */
+function poolOf(role: SectionRole | undefined, store: Store | undefined): PoolKind {
+  if (store !== undefined) return role?.pool ?? 'servers'
+  return role?.pool === 'leader' ? 'leader' : 'servers'
+}
+
+/** For members that have no line of their own. */
+function defaultsOf({ defaultServer, source }: SectionDraft): ListenerConfig['serverDefaults'] {
+  const { maxconn, sendProxy } = defaultServer
+  return {
+    connectionsMax: maxconn === 0 ? undefined : maxconn,
+    sendProxy,
+    source: defaultServer.source ?? source,
   }
 }
 

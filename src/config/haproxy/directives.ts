@@ -1,10 +1,11 @@
 // The directives of defaults, listen, frontend and backend sections: what each changes in the draft.
 
-import type { Balance } from '../proxy/types.ts'
+import type { AccessRule, Balance } from '../proxy/types.ts'
 import { checkDirectives } from './check-directives.ts'
+import { onlySources, readAcl, readRules } from './conditions.ts'
 import type { Reading, ServerDraft, TimeoutName } from './draft.ts'
 import { readServerWords } from './server-words.ts'
-import { readAddress, readBinds, readDurationMs, readNetworks, readWhole } from './values.ts'
+import { readAddress, readBinds, readDurationMs, readWhole } from './values.ts'
 
 export interface Directive {
   readonly read?: (reading: Reading) => void
@@ -12,6 +13,14 @@ export interface Directive {
   readonly inert?: string
   /** Cannot be done: the file would mean something else than it says. */
   readonly refused?: string
+}
+
+/** Options that HAProxy itself does not take back with `no` before them. */
+const TOO_LATE = /^option (?:httpchk|tcp-check|pgsql-check|tcpka|httplog|tcplog|.*-check|smtpchk|forwardfor)$/
+
+/** May `no` stand before this directive? */
+export function takesNo(name: string): boolean {
+  return name === 'log' || (name.startsWith('option ') && !TOO_LATE.test(name))
 }
 
 const wrong = (reading: Reading, about: string, expected: string) =>
@@ -49,7 +58,6 @@ const fine: Directive = {}
 const ownLog = 'pgherd logs to its standard error, for journald to keep'
 const tcpOnly = 'it belongs to HTTP; sessions here are PostgreSQL’s'
 const noTable = 'there are no tables of clients here'
-const noTcpTables = 'only conditions about the source address (src) are understood'
 
 function keepAlive(change: (draft: Reading['draft'], isOn: boolean) => void): Directive {
   return set(({ draft, words }) => change(draft, words[0] !== 'no'))
@@ -142,46 +150,51 @@ function readServer(reading: Reading): void {
   draft.servers.push({ name, line, host: found.host, port: found.port ?? 0, parameters })
 }
 
-/** `src NETWORK...`, or the names of ACLs before; undefined when the condition is about something else. */
-function readCondition(
-  reading: Reading,
-  words: readonly string[],
-): { readonly negated: boolean; readonly ranges: ReturnType<typeof readNetworks> } | undefined {
-  const [word = '', first = ''] = words
-  if ((word !== 'if' && word !== 'unless') || words.length !== 2) return undefined
-  const isTurned = first.startsWith('!')
-  const ranges = reading.draft.acls.get(isTurned ? first.slice(1) : first)
-  return ranges === undefined ? undefined : { negated: (word === 'unless') !== isTurned, ranges }
-}
-
 function readTcpRequest(reading: Reading): void {
   const [place = '', action = '', ...condition] = reading.words
   const about = `tcp-request ${place} ${action}`
   if (place === 'inspect-delay') return
-  if (
+  const isKnown =
     (place === 'connection' || place === 'content' || place === 'session') &&
     (action === 'accept' || action === 'reject')
-  ) {
-    if (condition.length === 0) {
-      reading.draft.rules.push({ action, ranges: undefined, negated: false })
-      return
-    }
-    const found = readCondition(reading, condition)
-    if (found?.ranges !== undefined) {
-      reading.draft.rules.push({ action, ranges: found.ranges, negated: found.negated })
-      return
-    }
-  }
-  reading.remark({ about, says: noTcpTables, severity: 'unknown' })
+  const rules = isKnown ? readRules(reading, action, condition) : undefined
+  if (rules === undefined) reading.remark({ about, says: onlySources, severity: 'unknown' })
+  else reading.draft.rules.push(...rules)
 }
 
-function readAcl(reading: Reading): void {
-  const [name = '', criterion = '', ...values] = reading.words
-  const ranges = criterion === 'src' ? readNetworks(values) : undefined
-  if (ranges !== undefined) {
-    // ACLs of one name add up.
-    reading.draft.acls.set(name, [...(reading.draft.acls.get(name) ?? []), ...ranges])
-  } else reading.remark({ about: `acl ${name}`, says: noTcpTables, severity: 'unknown' })
+const HTTP_ACTIONS: Readonly<Record<string, AccessRule['action']>> = {
+  allow: 'accept',
+  deny: 'reject',
+  reject: 'reject',
+  tarpit: 'reject',
+  'silent-drop': 'reject',
+}
+
+/** What keeps people out of a status page counts there; everything else is about HTTP. */
+function readHttpRequest(reading: Reading): void {
+  const { draft, line } = reading
+  const [name = '', ...words] = reading.words
+  const action = HTTP_ACTIONS[name]
+  if (action === undefined && name !== 'auth') {
+    reading.remark({ about: 'http-request', says: `has no effect: ${tcpOnly}`, severity: 'warning' })
+    return
+  }
+  const condition = words.slice(
+    Math.max(
+      0,
+      words.findIndex(word => word === 'if' || word === 'unless'),
+    ),
+  )
+  const isBare = !['if', 'unless'].includes(condition[0] ?? '')
+  const rules = action === undefined ? undefined : readRules(reading, action, isBare ? [] : condition)
+  draft.httpRules.push({ line, about: `http-request ${name}`, rules })
+}
+
+function readStatsAuth({ draft, words, remark }: Reading): void {
+  const [user = ''] = words
+  draft.isStats = true
+  if (/^[^:]+:./.test(user)) draft.statsUsers.push(user)
+  else remark({ about: 'stats auth', says: 'expected name:password', severity: 'error' })
 }
 
 /** Directives by their first word or two words; the longer name is looked for first. */
@@ -221,7 +234,7 @@ export const directives: Readonly<Record<string, Directive>> = {
   'use-server': refused('sessions go by port and balance'),
   acl: { read: readAcl },
   'tcp-request': { read: readTcpRequest },
-  'tcp-response': refused(noTcpTables),
+  'tcp-response': refused(onlySources),
   'rate-limit sessions': whole('rate-limit sessions', ({ draft }, value) => {
     draft.perSecond = value
   }),
@@ -243,8 +256,11 @@ export const directives: Readonly<Record<string, Directive>> = {
     draft.isStats = true
   }),
   'stats refresh': fine,
-  'stats realm': inert('the status page asks for no password'),
-  'stats auth': inert('the status page asks for no password: let the firewall keep others out'),
+  'stats realm': set(({ draft, words }) => {
+    draft.statsRealm = words.join(' ')
+  }),
+  'stats auth': { read: readStatsAuth },
+  'stats http-request': { read: readHttpRequest },
   'stats admin': inert('the status page changes nothing'),
   'stats hide-version': fine,
   'stats show-legends': fine,
@@ -257,7 +273,7 @@ export const directives: Readonly<Record<string, Directive>> = {
   'option dontlog-normal': inert(ownLog),
   'option logasap': inert(ownLog),
   'option log-separate-errors': inert(ownLog),
-  'option log-health-checks': fine,
+  'option log-health-checks': inert('changes of a server are told, single checks are not'),
   'option tcpka': keepAlive((draft, isOn) => Object.assign(draft.keepsAlive, { client: isOn, server: isOn })),
   'option clitcpka': keepAlive((draft, isOn) => {
     draft.keepsAlive.client = isOn
@@ -275,9 +291,8 @@ export const directives: Readonly<Record<string, Directive>> = {
   'clitcpka-cnt': inert('the kernel’s own count counts'),
   'srvtcpka-intvl': inert('the kernel’s own interval counts'),
   'srvtcpka-cnt': inert('the kernel’s own count counts'),
-  'option redispatch': set(({ draft, words }) => {
-    draft.redispatches = words[0] !== 'no'
-  }),
+  // A session whose server refuses goes to another one at once, always.
+  'option redispatch': fine,
   'option allbackups': set(({ draft, words }) => {
     draft.allBackups = words[0] !== 'no'
   }),
@@ -312,7 +327,7 @@ export const directives: Readonly<Record<string, Directive>> = {
   'hash-type': inert('the source is hashed over the weights'),
   'stick-table': inert(noTable),
   stick: inert(noTable),
-  'http-request': inert(tcpOnly),
+  'http-request': { read: readHttpRequest },
   'http-response': inert(tcpOnly),
   'http-reuse': inert(tcpOnly),
   cookie: inert(tcpOnly),

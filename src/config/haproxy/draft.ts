@@ -87,7 +87,6 @@ export interface SectionDraft {
   maxconn: number | undefined
   timeouts: Partial<Record<TimeoutName, { readonly ms: number; readonly line: number }>>
   retries: number
-  redispatches: boolean
   balance: Balance
   allBackups: boolean
   check: CheckDraft
@@ -98,6 +97,15 @@ export interface SectionDraft {
   perSecond: number | undefined
   defaultBackend: { readonly name: string; readonly line: number } | undefined
   isStats: boolean
+  /** `name:password`. */
+  statsUsers: string[]
+  statsRealm: string
+  /** What `http-request` lets in and keeps out of a status page; without rules: it cannot be read. */
+  httpRules: {
+    readonly line: number
+    readonly about: string
+    readonly rules: readonly AccessRule[] | undefined
+  }[]
   isDisabled: boolean
   keepsAlive: { client: boolean; server: boolean; idleMs: number | undefined }
   source: string | undefined
@@ -124,7 +132,6 @@ export function newDraft(kind: SectionKind, name: string, line: number): Section
     maxconn: undefined,
     timeouts: {},
     retries: 3,
-    redispatches: false,
     balance: { kind: 'roundrobin' },
     allBackups: false,
     check: {
@@ -145,6 +152,9 @@ export function newDraft(kind: SectionKind, name: string, line: number): Section
     perSecond: undefined,
     defaultBackend: undefined,
     isStats: false,
+    statsUsers: [],
+    statsRealm: 'HAProxy Statistics',
+    httpRules: [],
     isDisabled: false,
     keepsAlive: { client: false, server: false, idleMs: undefined },
     source: undefined,
@@ -168,6 +178,8 @@ export function draftFrom(
     servers: [],
     acls: new Map(),
     rules: [],
+    statsUsers: [...defaults.statsUsers],
+    httpRules: [...defaults.httpRules],
     timeouts: { ...defaults.timeouts },
     check: { ...defaults.check, headers: [...defaults.check.headers] },
     defaultServer: { ...defaults.defaultServer },

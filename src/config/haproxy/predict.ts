@@ -1,5 +1,5 @@
 // What outages the numbers of a haproxy.cfg and of the agents' configuration lead to. Pure arithmetic over the known
-// behaviour of HAProxy and Patroni; docs/migration.md compares it with what was measured.
+// behaviour of HAProxy and Patroni; its test compares it with what was measured.
 
 import type { CheckSpec } from '../proxy/check-types.ts'
 

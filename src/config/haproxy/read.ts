@@ -1,6 +1,6 @@
 // From a haproxy.cfg's text to its sections. Every mistake becomes a remark with its line; nothing is thrown.
 
-import { type Directive, directives } from './directives.ts'
+import { type Directive, directives, takesNo } from './directives.ts'
 import { draftFrom, newDraft, type SectionDraft, type SectionKind } from './draft.ts'
 import { globalDirectives } from './global-directives.ts'
 import { nearestName } from './nearest.ts'
@@ -117,7 +117,13 @@ class Reader {
       )
       return
     }
-    draft.seen.set(name, line)
+    if (isNo && !takesNo(name)) {
+      this.#remark(line, `no ${name}`, 'cannot be taken back: remove the line that asks for it', 'error')
+      return
+    }
+    // What has no effect has none to take back.
+    if (isNo && directive.read === undefined) return
+    if (!isNo) draft.seen.set(name, line)
     if (directive.inert !== undefined)
       this.#remark(line, name, `has no effect: ${directive.inert}`, 'warning')
     if (directive.refused !== undefined) this.#remark(line, name, directive.refused, 'unknown')

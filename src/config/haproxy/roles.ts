@@ -1,5 +1,6 @@
 // Which members a check selects: Patroni's REST paths are the words in which these files say it. Pure.
 
+import type { Expectation } from '../proxy/check-types.ts'
 import { defaultFilter } from '../proxy/defaults.ts'
 import type { MemberFilter, PoolKind } from '../proxy/types.ts'
 import type { CheckDraft } from './draft.ts'
@@ -38,7 +39,7 @@ const LAG_UNITS: Readonly<Record<string, number>> = {
 
 /** The role that a section's check stands for; undefined: none that a cluster knows, the servers themselves count. */
 export function roleOf(check: CheckDraft): SectionRole | undefined {
-  if (check.kind !== 'http') return undefined
+  if (check.kind !== 'http' || !meansYes(check.expects)) return undefined
   const [path = '', query = ''] = check.path.split('?', 2)
   const bare = path === '/' ? path : path.replace(/\/$/, '')
   const asked = filterOf(new URLSearchParams(query))
@@ -50,6 +51,14 @@ export function roleOf(check: CheckDraft): SectionRole | undefined {
   if (reads !== undefined) return { pool: 'replica', filter: { ...defaultFilter, ...asked, ...reads } }
   const any = ANY[bare]
   return any === undefined ? undefined : { pool: 'any', filter: { ...defaultFilter, ...asked, ...any } }
+}
+
+/** Do 200 and 503 count as the agents mean them: is a member what it was asked for, or not? */
+function meansYes(expects: Expectation | undefined): boolean {
+  if (expects === undefined) return true
+  const isGood = (code: number) =>
+    expects.ranges.some(({ from, to }) => code >= from && code <= to) !== expects.negated
+  return isGood(200) && !isGood(503)
 }
 
 function filterOf(query: URLSearchParams): Partial<MemberFilter> {

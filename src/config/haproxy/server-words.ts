@@ -177,10 +177,13 @@ export const serverParameters: Readonly<Record<string, Parameter>> = {
   track: word((draft, value) => {
     draft.track = value
   }),
-  // Passive evidence from real connections is always used.
-  observe: always,
-  'error-limit': always,
-  'on-error': always,
+  // Evidence from real connections is always used.
+  observe: word((_draft, value) => ['layer4', 'layer7'].includes(value)),
+  'error-limit': inert(1, 'each connection that a server refuses counts at once, as a failed check'),
+  'on-error': inert(
+    1,
+    'each connection that a server refuses counts as a failed check, and the next comes at once',
+  ),
   'tcp-ut': duration((draft, valueMs) => {
     draft.unackedMs = valueMs
   }),

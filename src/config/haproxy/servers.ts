@@ -4,6 +4,8 @@ import type { HostPort } from '../../cluster/member.ts'
 import type { CheckSpec, Question } from '../proxy/check-types.ts'
 import type { ServerOptions } from '../proxy/types.ts'
 import type { CheckDraft, SectionDraft, ServerLine } from './draft.ts'
+import { roleOf } from './roles.ts'
+import type { Remark } from './tokens.ts'
 
 const INTER_MS = 2000
 const RISE = 2
@@ -16,33 +18,50 @@ export class ServerNames {
   readonly #byAddress = new Map<string, string>()
   readonly #taken = new Set<string>()
 
-  nameOf(section: string, server: ServerLine): string {
+  /** `inSection`: the names that this section has given so far. Two lines of a section are two servers, at one address too. */
+  nameOf(section: string, server: ServerLine, inSection: ReadonlySet<string>): string {
     const address = `${server.host}:${server.port}`
     const known = this.#byAddress.get(address)
-    if (known !== undefined) return known
+    if (known !== undefined && !inSection.has(known)) return known
     const name = this.#taken.has(server.name) ? `${section}/${server.name}` : server.name
-    this.#byAddress.set(address, name)
+    if (known === undefined) this.#byAddress.set(address, name)
     this.#taken.add(name)
     return name
   }
 }
 
-/** A section's servers. `others` resolves `track`. */
+/** What servers are built from, besides their own section. */
+export interface ServerSurroundings {
+  readonly names: ServerNames
+  /** All sections, for `track`. */
+  readonly sections: readonly SectionDraft[]
+  readonly remarks: Remark[]
+}
+
+/** A section's servers. */
 export function buildServers(
   section: SectionDraft,
-  names: ServerNames,
-  others: readonly SectionDraft[],
+  { names, sections, remarks }: ServerSurroundings,
 ): readonly ServerOptions[] {
-  return section.servers.map(server =>
-    buildServer(section, server, names.nameOf(section.name, server), others),
-  )
+  const given = new Set<string>()
+  return section.servers.map(server => {
+    const name = names.nameOf(section.name, server, given)
+    given.add(name)
+    return buildServer(section, server, name, findCheck(section, server, sections, remarks))
+  })
+}
+
+/** The line whose check says how a server does, and its section; undefined: nothing is asked. */
+interface Checked {
+  readonly section: SectionDraft
+  readonly server: ServerLine
 }
 
 function buildServer(
   section: SectionDraft,
   server: ServerLine,
   name: string,
-  others: readonly SectionDraft[],
+  checked: Checked | undefined,
 ): ServerOptions {
   const { parameters } = server
   const { weight = 1, maxconn, maxqueue, backup = false, disabled = false } = parameters
@@ -53,24 +72,19 @@ function buildServer(
     connectionsMax: maxconn === 0 ? undefined : maxconn,
     queueMax: maxqueue === 0 ? undefined : maxqueue,
     isBackup: backup,
+    takesLeader: backup && takesLeader(checked),
     isDisabled: disabled,
     slowStartMs: parameters.slowstartMs ?? 0,
     sendProxy: parameters.sendProxy,
     source: parameters.source ?? section.source,
-    check: buildCheck(section, server, others),
+    check: checked === undefined ? undefined : buildCheck(checked),
     cutsWhenDown: parameters.cutsWhenDown === true,
     cutsBackupsWhenUp: parameters.cutsBackupsWhenUp === true,
   }
 }
 
-function buildCheck(
-  section: SectionDraft,
-  server: ServerLine,
-  others: readonly SectionDraft[],
-): CheckSpec | undefined {
+function buildCheck({ section, server }: Checked): CheckSpec {
   const { parameters } = server
-  if (parameters.track !== undefined) return trackedCheck(section, parameters.track, others)
-  if (parameters.check !== true) return undefined
   const target: HostPort = { host: parameters.addr ?? server.host, port: parameters.port ?? server.port }
   const intervalMs = parameters.interMs ?? INTER_MS
   return {
@@ -126,16 +140,48 @@ function questionOf(check: CheckDraft): Question {
   }
 }
 
-/** `track section/server`, or `track server` of the same section. */
-function trackedCheck(
+/** Is a server up by its line while it leads: because nothing is asked, or because its check asks for that? */
+function takesLeader(checked: Checked | undefined): boolean {
+  if (checked === undefined || checked.section.check.kind !== 'http') return true
+  const pool = roleOf(checked.section.check)?.pool
+  return pool === 'leader' || pool === 'any'
+}
+
+/** Follows `track section/server`, or `track server` of the same section, to the line that has a check. */
+function findCheck(
   section: SectionDraft,
-  track: string,
-  others: readonly SectionDraft[],
-): CheckSpec | undefined {
-  const [first = '', second] = track.split('/', 2)
-  const owner = second === undefined ? section : others.find(other => other.name === first)
-  const server = owner?.servers.find(({ name }) => name === (second ?? first))
-  // A server that tracks a tracking one would be a circle, which no file can mean.
-  if (owner === undefined || server === undefined || server.parameters.track !== undefined) return undefined
-  return buildCheck(owner, server, others)
+  server: ServerLine,
+  sections: readonly SectionDraft[],
+  remarks: Remark[],
+): Checked | undefined {
+  let at: Checked = { section, server }
+  const seen = new Set<ServerLine>()
+  for (let track = server.parameters.track; track !== undefined; track = at.server.parameters.track) {
+    const [first = '', second] = track.split('/', 2)
+    const owner = second === undefined ? at.section : sections.find(({ name }) => name === first)
+    const found = owner?.servers.find(({ name }) => name === (second ?? first))
+    const says =
+      owner === undefined || found === undefined
+        ? `there is no server ${track}`
+        : seen.has(found)
+          ? 'servers track each other in a circle'
+          : undefined
+    if (owner === undefined || found === undefined || says !== undefined) {
+      remarks.push({
+        line: server.line,
+        about: `server ${server.name} track`,
+        says: says ?? '',
+        severity: 'error',
+      })
+      return undefined
+    }
+    seen.add(found)
+    at = { section: owner, server: found }
+  }
+  if (at.server.parameters.check === true) return at
+  if (server.parameters.track !== undefined) {
+    const says = `${server.parameters.track} has no check that could be tracked`
+    remarks.push({ line: server.line, about: `server ${server.name} track`, says, severity: 'error' })
+  }
+  return undefined
 }

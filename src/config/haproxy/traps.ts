@@ -42,6 +42,7 @@ function trapsOf(route: Route, check: CheckSpec | undefined, file: HaproxyFile):
     noQueueTime(route, file),
     noKeepalive(route),
     readsAlone(route),
+    noRedispatch(route),
   ]
   return traps.filter(trap => trap !== undefined)
 }
@@ -113,6 +114,15 @@ function readsAlone({ back, role }: Route): Trap | undefined {
   const says =
     'when the last replica is gone this port has no server: GET /read-only, or the leader as backup, keeps reads alive'
   return { line: back.check.line ?? back.line, says }
+}
+
+function noRedispatch({ back, role }: Route): Trap | undefined {
+  if (role?.pool === 'leader' || back.servers.length < 2 || back.seen.has('option redispatch'))
+    return undefined
+  const says =
+    'without option redispatch HAProxy closes clients of a server that refuses while its check is still good, though ' +
+    'others could serve them (pgherd goes to another at once)'
+  return { line: back.line, says }
 }
 
 function globalTraps({ sections, config, routes }: HaproxyFile): readonly Trap[] {

@@ -1,6 +1,6 @@
 // Addresses and networks: reading them, and which rule of a list lets a source in. Pure.
 
-import type { AccessRule, AddressRange } from './types.ts'
+import type { AccessRule, AccessTerm, AddressRange } from './types.ts'
 
 const V4_PREFIX: readonly number[] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
 
@@ -67,9 +67,8 @@ export function isAccepted(address: string | undefined, rules: readonly AccessRu
   if (rules.length === 0) return true
   const bytes = addressBytes(address ?? '')
   if (bytes === undefined) return false
-  for (const { action, ranges, negated } of rules) {
-    const isMatch = ranges === undefined || ranges.some(range => isInRange(bytes, range)) !== negated
-    if (isMatch) return action === 'accept'
-  }
-  return true
+  const holds = ({ ranges, negated }: AccessTerm) =>
+    (ranges === undefined || ranges.some(range => isInRange(bytes, range))) !== negated
+  const decides = rules.find(rule => holds(rule) && (rule.also ?? []).every(holds))
+  return decides === undefined || decides.action === 'accept'
 }

@@ -66,7 +66,6 @@ export const defaultListener: Omit<ListenerConfig, 'name' | 'binds' | 'pool'> = 
   access: defaultAccess,
   acceptsProxy: false,
   retries: 3,
-  redispatches: true,
   keepAliveMs: 30_000,
   cutAfterMs: 30_000,
   shedMs: 60_000,

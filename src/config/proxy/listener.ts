@@ -78,6 +78,29 @@ export function buildListener(name: string, listener: ListenerFile, wrong: Wrong
   }
 }
 
+/**
+ * Gives servers of pools of their own names that nobody else has: beside the members of a store, and where two listeners call
+ * different servers the same.
+ */
+export function nameServersApart(
+  listeners: readonly ListenerConfig[],
+  hasMembers: boolean,
+): readonly ListenerConfig[] {
+  const own = listeners.filter(({ pool }) => pool === 'servers').flatMap(({ servers }) => servers)
+  const isAmbiguous = ({ name, address }: ServerOptions) =>
+    own.some(
+      other =>
+        other.name === name && (other.address.host !== address.host || other.address.port !== address.port),
+    )
+  return listeners.map(listener => {
+    if (listener.pool !== 'servers') return listener
+    const servers = listener.servers.map(server =>
+      hasMembers || isAmbiguous(server) ? { ...server, name: `${listener.name}/${server.name}` } : server,
+    )
+    return { ...listener, servers }
+  })
+}
+
 function buildOnNoBackend({ on_no_backend: said }: ListenerFile): OnNoBackend {
   return {
     holdMs: said.hold,
@@ -129,6 +152,7 @@ function buildServer(
     connectionsMax: said.max_connections ?? defaults.connectionsMax,
     queueMax: undefined,
     isBackup: said.backup,
+    takesLeader: false,
     isDisabled: false,
     slowStartMs: said.slow_start,
     sendProxy: defaults.sendProxy,

@@ -14,7 +14,7 @@ import { parseYamlMapping } from '../agent/yaml.ts'
 import { readVips } from '../vip/read.ts'
 import type { VipConfig } from '../vip/types.ts'
 import { unknownAmong, unknownKey } from './known-keys.ts'
-import { buildListener } from './listener.ts'
+import { buildListener, nameServersApart } from './listener.ts'
 import { type ListenerFile, listenerSchema, type ProxyFile, proxySchema } from './schema.ts'
 import type { Bind, CheckConfig, DiscoveryConfig, ListenerConfig, ProxyConfig } from './types.ts'
 import { parseRestOrigin } from './values.ts'
@@ -136,15 +136,17 @@ function build(parsed: ProxyFile, file: string, wrong: Wrong, readEtcd: ReadEtcd
     write: listenerSchema.parse({}),
     read: listenerSchema.parse({}),
   }
-  const listeners = Object.entries(named).map(([name, listener]) => buildListener(name, listener, wrong))
-  if (listeners.length === 0) throw wrong('listeners: expected at least one listener')
+  const built = Object.entries(named).map(([name, listener]) => buildListener(name, listener, wrong))
+  if (built.length === 0) throw wrong('listeners: expected at least one listener')
+  const discovery = buildDiscovery(parsed, built, wrong, readEtcd)
+  const listeners = nameServersApart(built, discovery.kind !== 'static')
   return {
     file,
     compat: 'native',
     name: parsed.name ?? hostname(),
     scope,
     namespace,
-    discovery: buildDiscovery(parsed, listeners, wrong, readEtcd),
+    discovery,
     onDcsLoss: parsed.on_dcs_loss,
     listeners,
     connectionsMax: undefined,

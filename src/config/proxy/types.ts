@@ -69,11 +69,16 @@ export interface AddressRange {
   readonly bits: number
 }
 
-/** The first rule that matches decides; none: accepted. `negated`: matches every source outside of the ranges. */
-export interface AccessRule {
-  readonly action: 'accept' | 'reject'
+/** Matches a source inside of the ranges, or inside of any when there are none; `negated`: every other source. */
+export interface AccessTerm {
   readonly ranges: readonly AddressRange[] | undefined
   readonly negated: boolean
+}
+
+/** The first rule that matches decides; none: accepted. It matches when its own term and all of `also` do. */
+export interface AccessRule extends AccessTerm {
+  readonly action: 'accept' | 'reject'
+  readonly also?: readonly AccessTerm[]
 }
 
 export interface AccessConfig {
@@ -93,6 +98,8 @@ export interface ServerOptions {
   /** Sessions that may wait for it; undefined: no limit of its own. */
   readonly queueMax: number | undefined
   readonly isBackup: boolean
+  /** A backup of a pool of replicas: does it take sessions while it is the leader, too? */
+  readonly takesLeader: boolean
   /** In maintenance from the start. */
   readonly isDisabled: boolean
   readonly slowStartMs: number
@@ -121,9 +128,8 @@ export interface ListenerConfig {
   readonly access: AccessConfig
   /** Does a PROXY header come before the client's first byte? */
   readonly acceptsProxy: boolean
-  /** Connection attempts after the first, and whether they may go to another server. */
+  /** Connection attempts after the first; to another server where there is one. */
   readonly retries: number
-  readonly redispatches: boolean
   /** Keepalive's first probe after this much silence; undefined: none. */
   readonly keepAliveMs: number | undefined
   /** How long sessions stay on a server that has left the pool; undefined: as long as they want. */
@@ -151,6 +157,15 @@ export interface CheckConfig {
   readonly tls: TlsFiles
 }
 
+/** Who may read the status port. */
+export interface AdminGuard {
+  /** `name:password`; none: nobody is asked. */
+  readonly users: readonly string[]
+  readonly realm: string
+  /** Each list must let the source in. */
+  readonly rules: readonly (readonly AccessRule[])[]
+}
+
 /** Paths of PEM files. `verify` false: any certificate will do. */
 export interface TlsFiles {
   readonly verify: boolean
@@ -161,7 +176,8 @@ export interface TlsFiles {
 
 /** Where members and leadership are learned from. */
 export type DiscoveryConfig =
-  | { readonly kind: 'etcd'; readonly etcd: EtcdConfig }
+  /** `file`: where the section stands when it is not the proxy's own file. */
+  | { readonly kind: 'etcd'; readonly etcd: EtcdConfig; readonly file?: string }
   | { readonly kind: 'patroni'; readonly urls: readonly string[] }
   /** From the servers of the file and their checks. `leaderListener` says which listener's checks decide who leads. */
   | { readonly kind: 'static'; readonly leaderListener: string | undefined }
@@ -184,7 +200,8 @@ export interface ProxyConfig {
   readonly listeners: readonly ListenerConfig[]
   /** Sessions of all listeners together; undefined: only their own limits count. */
   readonly connectionsMax: number | undefined
-  readonly admin: { readonly binds: readonly Bind[] }
+  /** `guards`: who may come in by the bind of the same place; none: everybody. */
+  readonly admin: { readonly binds: readonly Bind[]; readonly guards?: readonly (AdminGuard | undefined)[] }
   readonly checks: CheckConfig
   /** What moves the bytes: Node's TCP handles or its public sockets. */
   readonly relay: 'auto' | 'net' | 'handle'

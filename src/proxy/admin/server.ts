@@ -3,9 +3,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Registry } from 'prom-client'
 import { printJson } from '../../cluster/json.ts'
-import type { Bind } from '../../config/proxy/types.ts'
+import type { AdminGuard, Bind } from '../../config/proxy/types.ts'
 import { messageOf } from '../../platform/errors.ts'
 import { listen } from '../listening.ts'
+import { Guard } from './guard.ts'
 import { renderPage } from './page.ts'
 import { explainBackend, printStatus, readSessions, type StatusParts } from './status.ts'
 
@@ -16,6 +17,8 @@ export const CONNECTIONS_MAX = 128
 export interface AdminOptions {
   /** None: no status port. */
   readonly binds: readonly Bind[]
+  /** Who may come in by the bind of the same place. */
+  readonly guards?: readonly (AdminGuard | undefined)[]
   readonly registry: Registry
   readonly parts: StatusParts
 }
@@ -32,7 +35,9 @@ export class AdminServer {
 
   constructor(options: AdminOptions) {
     this.#options = options
-    this.#servers = options.binds.map(() => this.#createServer())
+    this.#servers = options.binds.map((_bind, index) =>
+      this.#createServer(new Guard(options.guards?.[index])),
+    )
   }
 
   /** Begins to listen. Throws UserError when an address cannot be had. */
@@ -50,18 +55,25 @@ export class AdminServer {
     }
   }
 
-  #createServer(): Server {
+  #createServer(guard: Guard): Server {
     const server = createServer(
       { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
-      (request, response) => void this.#answer(request, response),
+      (request, response) => void this.#answer(request, response, guard),
     )
+    server.on('connection', socket => {
+      if (!guard.admits(socket.remoteAddress)) socket.destroy()
+    })
     server.maxConnections = CONNECTIONS_MAX
     return server
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const reply = await this.#reply(request).catch(error => text(500, messageOf(error)))
+  async #answer(request: IncomingMessage, response: ServerResponse, guard: Guard): Promise<void> {
+    const isKnown = guard.knows(request.headers.authorization)
+    const reply = isKnown
+      ? await this.#reply(request).catch(error => text(500, messageOf(error)))
+      : text(401, 'name and password, as in stats auth')
     response.writeHead(reply.code, {
+      ...(isKnown ? {} : { 'www-authenticate': guard.challenge }),
       'content-type': reply.type,
       'content-length': Buffer.byteLength(reply.body),
       'cache-control': 'no-store',

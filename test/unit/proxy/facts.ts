@@ -1,6 +1,6 @@
 // Builders for the facts that routing is decided from.
 
-import type { Member } from '../../../src/cluster/member.ts'
+import type { HostPort, Member, Tags } from '../../../src/cluster/member.ts'
 import { parseMember } from '../../../src/cluster/member.ts'
 import type { KeyValue, LeaderKey, Position } from '../../../src/cluster/view.ts'
 import { defaultFilter } from '../../../src/config/proxy/defaults.ts'
@@ -94,6 +94,16 @@ export function memberOf(name: string, changes: Readonly<Record<string, unknown>
     ...changes,
   }
   return parseMember(name, JSON.stringify(value), BigInt(number))
+}
+
+/** What is known of a member besides its answers; its address is that of `memberOf`. */
+export function placed(name: string, tags: Tags = {}): { readonly tags: Tags; readonly address: HostPort } {
+  return { tags, address: { host: `10.0.0.${Number(name.replace(/\D/g, '')) || 9}`, port: 5432 } }
+}
+
+/** The same for several without tags. */
+export function membersNamed(...names: readonly string[]): ReadonlyMap<string, ReturnType<typeof placed>> {
+  return new Map(names.map(name => [name, placed(name)]))
 }
 
 /** A pool of replicas named `read`. */

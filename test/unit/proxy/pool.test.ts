@@ -12,7 +12,17 @@ import {
   poolMembers,
 } from '../../../src/proxy/pool-members.ts'
 import { type Evidence, emptyTable, type Ping, route, wantsPing } from '../../../src/proxy/route.ts'
-import { answered, evidenceOf, healthAfter, led, readPool, replica, silent } from './facts.ts'
+import {
+  answered,
+  evidenceOf,
+  healthAfter,
+  led,
+  membersNamed,
+  placed,
+  readPool,
+  replica,
+  silent,
+} from './facts.ts'
 import { ledByPg1 } from './world.ts'
 
 const seeker = { tried: new Set<string>(), source: '10.0.0.1' }
@@ -54,7 +64,18 @@ test('an empty pool falls back to the leader, or to nobody if the file says so',
 })
 
 function server(name: string, changes: Partial<PoolServer> = {}): PoolServer {
-  return { name, isBackup: false, isDisabled: false, hasCheck: true, drainsOn404: false, ...changes }
+  return {
+    name,
+    address: placed(name).address,
+    isBackup: false,
+    isDisabled: false,
+    hasCheck: true,
+    drainsOn404: false,
+    takesLeader: false,
+    keepsWhenDown: false,
+    relievesBackups: false,
+    ...changes,
+  }
 }
 
 function spec(changes: Partial<PoolSpec> = {}): PoolSpec {
@@ -66,7 +87,7 @@ function filter(changes: Partial<MemberFilter>): PoolSpec {
 }
 
 const follower = healthAfter(answered(replica))
-const members = new Map(['pg1', 'pg2', 'pg3'].map(name => [name, { tags: {} }]))
+const members = membersNamed('pg1', 'pg2', 'pg3')
 const health = new Map([
   ['pg1', healthAfter(answered())],
   ['pg2', follower],
@@ -205,8 +226,8 @@ const rows: readonly (readonly [string, PoolSpec, PoolEvidence, readonly string[
     [],
   ],
 ]
-for (const [name, pool, known, want] of rows) {
-  test(`a pool of reads: ${name}`, () => assert.deepEqual(poolMembers(pool, known), want))
+for (const [name, pool, facts, want] of rows) {
+  test(`a pool of reads: ${name}`, () => assert.deepEqual(poolMembers(pool, facts).takes, want))
 }
 
 const quiet = new Map<string, MemberHealth>([
@@ -216,9 +237,9 @@ const quiet = new Map<string, MemberHealth>([
 
 test('a replica whose REST server alone is silent stays while its server answers pings, and does not come in that way', () => {
   const known = evidence({ health: quiet, vouched: new Set(['pg2']) })
-  assert.deepEqual(poolMembers(spec(), { ...known, previous: ['pg2', 'pg3'] }), ['pg2', 'pg3'])
-  assert.deepEqual(poolMembers(spec(), known), ['pg3'])
-  assert.deepEqual(poolMembers(spec(), evidence({ health: quiet, previous: ['pg2', 'pg3'] })), ['pg3'])
+  assert.deepEqual(poolMembers(spec(), { ...known, previous: ['pg2', 'pg3'] }).takes, ['pg2', 'pg3'])
+  assert.deepEqual(poolMembers(spec(), known).takes, ['pg3'])
+  assert.deepEqual(poolMembers(spec(), evidence({ health: quiet, previous: ['pg2', 'pg3'] })).takes, ['pg3'])
 })
 
 // answer to the ping, sent at, does the leader take new sessions
@@ -276,7 +297,9 @@ test('for all pools and evidence: nobody is in a pool that leads as a primary, i
       (list, leader, hasLimit) => {
         const named = list.map((member, index) => ({ ...member, name: `pg${index}` }))
         const known = evidence({
-          members: new Map(named.map(({ name, isTagged }) => [name, { tags: { noloadbalance: isTagged } }])),
+          members: new Map(
+            named.map(({ name, isTagged }) => [name, placed(name, { noloadbalance: isTagged })]),
+          ),
           health: new Map(
             named.map(({ name, role, state, isSilent }) => [
               name,
@@ -288,7 +311,7 @@ test('for all pools and evidence: nobody is in a pool that leads as a primary, i
           writer: undefined,
           previous: named.map(({ name }) => name),
         })
-        for (const name of poolMembers(hasLimit ? filter({ lagBytesMax: 1000 }) : spec(), known)) {
+        for (const name of poolMembers(hasLimit ? filter({ lagBytesMax: 1000 }) : spec(), known).takes) {
           const member = named.find(other => other.name === name)
           assert.ok(member !== undefined)
           const isLeader = name === `pg${leader}`

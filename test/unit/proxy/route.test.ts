@@ -5,13 +5,9 @@ import { type MemberHealth, unknownHealth } from '../../../src/health/verdict.ts
 import type { Leadership } from '../../../src/proxy/leadership.ts'
 import { unknownLeadership } from '../../../src/proxy/leadership.ts'
 import { type Evidence, emptyTable, route } from '../../../src/proxy/route.ts'
-import { answered, evidenceOf, healthAfter, led, replica, silent } from './facts.ts'
+import { answered, evidenceOf, healthAfter, led, membersNamed, replica, silent } from './facts.ts'
 
-const members = new Map([
-  ['pg1', { tags: {} }],
-  ['pg2', { tags: {} }],
-  ['pg3', { tags: {} }],
-])
+const members = membersNamed('pg1', 'pg2', 'pg3')
 
 function evidence(
   nowMs: number,
@@ -104,6 +100,7 @@ test('without evidence nothing is routed', () => {
   assert.deepEqual(route(evidence(0, unknownLeadership, {})), {
     ...emptyTable,
     pools: new Map([['read', []]]),
+    rests: new Map([['read', []]]),
   })
 })
 

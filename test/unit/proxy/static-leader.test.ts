@@ -7,7 +7,7 @@ import type { MemberHealth } from '../../../src/health/verdict.ts'
 import { type Leadership, unknownLeadership } from '../../../src/proxy/leadership.ts'
 import { route } from '../../../src/proxy/route.ts'
 import { electByChecks } from '../../../src/proxy/static-leader.ts'
-import { answer, evidenceOf } from './facts.ts'
+import { answer, evidenceOf, membersNamed } from './facts.ts'
 
 const rule: CheckRule = {
   rise: 2,
@@ -104,7 +104,7 @@ test('for all checks of three servers: one write backend at most, never past its
         )
         const nowMs = (step - 1) * 3000 + 5
         believed = electByChecks(believed, health, servers, nowMs).believed.next
-        const members = new Map(servers.map(name => [name, { tags: {} }]))
+        const members = membersNamed(...servers)
         const { write } = route(evidenceOf({ nowMs, leadership: believed, members, health }))
         if (write === undefined) continue
         assert.ok(write.untilMs > nowMs)

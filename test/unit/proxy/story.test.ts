@@ -3,12 +3,9 @@ import test from 'node:test'
 import type { MemberHealth } from '../../../src/health/verdict.ts'
 import { type Leadership, unknownLeadership } from '../../../src/proxy/leadership.ts'
 import { type StoryFacts, tellStory } from '../../../src/proxy/story.ts'
-import { answered, evidenceOf, healthAfter, led, replica, silent } from './facts.ts'
+import { answered, evidenceOf, healthAfter, led, membersNamed, replica, silent } from './facts.ts'
 
-const members = new Map([
-  ['pg1', { tags: {} }],
-  ['pg2', { tags: {} }],
-])
+const members = membersNamed('pg1', 'pg2')
 const facts: StoryFacts = {
   scope: 'pgsql',
   sinceMs: 7_900,

@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { type Evidence, emptyTable, type Ping, route, wantsPing } from '../../../src/proxy/route.ts'
-import { answered, evidenceOf, healthAfter, led, replica } from './facts.ts'
+import { answered, evidenceOf, healthAfter, led, membersNamed, replica } from './facts.ts'
 
-const members = new Map(['pg1', 'pg2'].map(name => [name, { tags: {} }]))
+const members = membersNamed('pg1', 'pg2')
 const unknown = { state: 'unknown' } as const
 const leader = healthAfter(
   answered({ sentAtMs: 6 }),

@@ -165,7 +165,7 @@ const effects: readonly (readonly [string, (from: ListenerConfig) => unknown, un
     [20_000, 30_000],
   ],
   ['  timeout queue 7s', ({ timeouts }) => timeouts.queueMs, 7000],
-  ['  retries 5\n  option redispatch', ({ retries, redispatches }) => [retries, redispatches], [5, true]],
+  ['  retries 5\n  option redispatch', ({ retries }) => retries, 5],
   ['  option clitcpka\n  clitcpka-idle 9s', ({ keepAliveMs }) => keepAliveMs, 9000],
   ['  rate-limit sessions 50', ({ access }) => access.perSecond, 50],
   [

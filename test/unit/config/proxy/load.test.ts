@@ -191,8 +191,8 @@ test('what a listener says of its servers holds for each one that does not say i
       server.check?.sendProxy,
     ]),
     [
-      ['a', 'v2', 50, true],
-      ['b', 'v2', 9, true],
+      ['chain/a', 'v2', 50, true],
+      ['chain/b', 'v2', 9, true],
     ],
   )
 })
