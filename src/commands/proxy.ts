@@ -3,11 +3,12 @@
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import type { EventDraft } from '../cluster/event.ts'
+import { type CtlConfig, loadCtlConfig } from '../config/agent/ctl.ts'
 import type { EtcdConfig } from '../config/agent/types.ts'
 import type { Store } from '../config/haproxy/build.ts'
 import { isHaproxyFile, loadHaproxy, printRemark } from '../config/haproxy/load.ts'
 import { loadProxyConfig, parseProxyConfig, proxyConfigForPatroni } from '../config/proxy/load.ts'
-import type { ProxyConfig } from '../config/proxy/types.ts'
+import type { DiscoveryConfig, ProxyConfig } from '../config/proxy/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
 import { createDcsMetrics } from '../dcs/metrics.ts'
@@ -29,12 +30,13 @@ import { addKeepalivedVips, sortFiles } from './keepalived-files.ts'
 import { ProxyVips } from './proxy-vip.ts'
 
 const STOP_MS = 3_000
+const NAMESPACE = '/service/'
 
 interface ProxyFlags {
   readonly patroni?: readonly string[]
   readonly etcd?: readonly string[]
   readonly scope?: string
-  readonly namespace: string
+  readonly namespace?: string
   readonly file?: readonly string[]
   readonly lenient?: boolean
   readonly relay?: RelaySetting
@@ -50,9 +52,12 @@ export function proxyCommand(): Command {
       '--patroni <address...>',
       'find the members through these REST servers instead of etcd; needs no file',
     )
-    .option('--etcd <address...>', 'with a haproxy.cfg: find the members and the leader in etcd')
+    .option(
+      '--etcd <address...>',
+      'with a haproxy.cfg: find the members and the leader in etcd; or the patroni.yml that says how to reach it',
+    )
     .option('--scope <name>', 'with --etcd: the name of the cluster')
-    .option('--namespace <path>', 'with --etcd: where its keys are', '/service/')
+    .option('--namespace <path>', 'with --etcd: where its keys are (default: /service/)')
     .option('--lenient', 'with a haproxy.cfg: go on without directives that are not known')
     .addOption(new Option('--relay <kind>', 'what moves the bytes, whatever the file says').choices(RELAYS))
     .action(async (file: string | undefined, flags: ProxyFlags) => {
@@ -90,7 +95,7 @@ async function readProxyConfig(files: readonly string[], flags: ProxyFlags): Pro
 }
 
 async function readHaproxy(files: readonly string[], flags: ProxyFlags): Promise<ProxyConfig> {
-  const store = storeOf(flags)
+  const store = await storeOf(flags)
   const { config, remarks, places } = await loadHaproxy(files, {
     lenient: flags.lenient === true,
     env: process.env,
@@ -102,15 +107,30 @@ async function readHaproxy(files: readonly string[], flags: ProxyFlags): Promise
   return config
 }
 
-function storeOf({ etcd, patroni, scope, namespace }: ProxyFlags): Store | undefined {
+async function storeOf(flags: ProxyFlags): Promise<Store | undefined> {
+  const { etcd, patroni, scope, namespace = NAMESPACE } = flags
   if (etcd === undefined) {
     if (patroni === undefined) return undefined
     return { discovery: proxyConfigForPatroni(patroni).discovery, scope: undefined, namespace }
   }
+  const [first = ''] = etcd
+  if (etcd.length === 1 && /\.ya?ml$/i.test(first)) return storeIn(first, flags)
   if (scope === undefined) throw new UserError('--etcd: needs --scope, the name of the cluster')
   const hosts = etcd.flatMap(text => text.split(','))
   const { discovery } = parseProxyConfig(JSON.stringify({ scope, etcd: { hosts } }), '--etcd')
   return { discovery, scope, namespace }
+}
+
+/** User, password and certificates stand in the members' own files, so that no secret is on a command line. */
+async function storeIn(file: string, flags: ProxyFlags): Promise<Store> {
+  const { scope, namespace, etcd } = await readStoreFile(file)
+  const name = flags.scope ?? scope
+  if (name === undefined) throw new UserError(`${file}: scope: is missing: give it, or --scope`)
+  return { discovery: { kind: 'etcd', etcd, file }, scope: name, namespace: flags.namespace ?? namespace }
+}
+
+function readStoreFile(file: string): Promise<CtlConfig> {
+  return loadCtlConfig({ file, dcsUrl: undefined }, { ...process.env, DCS_URL: '' })
 }
 
 /** Reads every certificate and key that the configuration names. */
@@ -190,7 +210,7 @@ async function openDcs(
   if (discovery.kind !== 'etcd' || scope === undefined) return undefined
   const metrics = createDcsMetrics(registry)
   const { etcd } = discovery
-  const reread = rereadEtcd(config.file, etcd)
+  const reread = rereadEtcd(config.file, discovery)
   const parts = { etcd, namespace, logger, metrics, onEvent, reread }
   const dcs = createEtcdDcs({ ...(await etcdOptions(parts)), scope })
   try {
@@ -203,10 +223,14 @@ async function openDcs(
 }
 
 /** Reads the file again as at the start, for a password that was changed in it. */
-function rereadEtcd(file: string, first: EtcdConfig): () => Promise<EtcdConfig> {
+function rereadEtcd(
+  file: string,
+  first: Extract<DiscoveryConfig, { readonly kind: 'etcd' }>,
+): () => Promise<EtcdConfig> {
   return async () => {
+    if (first.file !== undefined) return (await readStoreFile(first.file)).etcd
     // A haproxy.cfg says nothing of etcd: the command line did.
-    if (await isHaproxyFile(file)) return first
+    if (await isHaproxyFile(file)) return first.etcd
     const { discovery } = await loadProxyConfig(file)
     if (discovery.kind !== 'etcd') throw new UserError(`${file}: etcd: is missing`)
     return discovery.etcd
