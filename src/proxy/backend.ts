@@ -2,16 +2,8 @@
 
 import type { HostPort } from '../cluster/member.ts'
 import type { Clock } from '../platform/clock.ts'
-
-/** Why sessions of a backend are ended by the proxy. */
-export type CutReason =
-  | 'newer-epoch'
-  | 'evidence-expired'
-  | 'store-restored'
-  | 'proxy-stops'
-  | 'standby-answered'
-  | 'left-pool'
-  | 'shed'
+import type { CutReason } from './cut-reason.ts'
+import { GateSheet } from './threads/gate-sheet.ts'
 
 /** Looked at before the clock is believed: a suspended host makes the monotonic clock stand still. */
 export interface PauseWatch {
@@ -27,20 +19,31 @@ export class Gate {
   readonly #clock: Clock
   readonly #watch: PauseWatch | undefined
   #closedBecause: { readonly reason: CutReason; readonly says: string } | undefined
-  /** Infinity for servers that no epoch binds (replicas). */
-  untilMs = Number.POSITIVE_INFINITY
+  #untilMs = Number.POSITIVE_INFINITY
+  /** Present once other threads look at this gate. */
+  #sheet: GateSheet | undefined
 
   constructor(clock: Clock, watch?: PauseWatch) {
     this.#clock = clock
     this.#watch = watch
   }
 
+  /** Infinity for servers that no epoch binds (replicas). */
+  get untilMs(): number {
+    return this.#untilMs
+  }
+
+  set untilMs(untilMs: number) {
+    this.#untilMs = untilMs
+    this.#sheet?.setUntilMs(untilMs)
+  }
+
   /** `nowMs`: the present time, for those who have just asked for it. */
   isOpen(nowMs: number = this.#clock.monotonicMs()): boolean {
     if (this.#closedBecause !== undefined) return false
-    if (this.untilMs === Number.POSITIVE_INFINITY) return true
+    if (this.#untilMs === Number.POSITIVE_INFINITY) return true
     this.#watch?.check(nowMs)
-    return this.#closedBecause === undefined && nowMs < this.untilMs
+    return this.#closedBecause === undefined && nowMs < this.#untilMs
   }
 
   /** Why it was closed for good; undefined while it was not. */
@@ -48,8 +51,17 @@ export class Gate {
     return this.#closedBecause
   }
 
+  /** For good. When this returns no thread is about to write a byte that it passed. */
   close(reason: CutReason, says: string): void {
-    this.#closedBecause ??= { reason, says }
+    if (this.#closedBecause !== undefined) return
+    this.#closedBecause = { reason, says }
+    this.#sheet?.close(reason, says)
+  }
+
+  /** Makes it known to other threads: they see each change of it from now on. `settle` is called after it was closed. */
+  share(settle: () => void): SharedArrayBuffer {
+    this.#sheet ??= new GateSheet(settle, this.#untilMs, this.#closedBecause)
+    return this.#sheet.memory
   }
 }
 

@@ -38,6 +38,8 @@ export interface ConnectOptions {
   readonly keepAliveMs?: number | undefined
   /** TCP_USER_TIMEOUT; undefined: the kernel's own patience. */
   readonly unackedMs?: number | undefined
+  /** The client's wire, for a transport that must bring both together. */
+  readonly beside?: Wire | undefined
 }
 
 /** Exactly one of the two is called, once, unless the attempt is aborted. */
@@ -57,12 +59,12 @@ export function connectTo(
   clock: Clock,
   transport: Transport,
   address: HostPort,
-  { timeoutMs, source, keepAliveMs = KEEPALIVE_DELAY_MS, unackedMs }: ConnectOptions,
+  { timeoutMs, source, keepAliveMs = KEEPALIVE_DELAY_MS, unackedMs, beside }: ConnectOptions,
   listener: ConnectListener,
 ): Connecting {
   const dial = transport.dial(
     address,
-    { source, keepAliveMs, unackedMs },
+    { source, keepAliveMs, unackedMs, beside },
     {
       onConnected: server => {
         timer.cancel()

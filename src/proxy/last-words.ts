@@ -1,6 +1,6 @@
 // What clients are told when the proxy ends or refuses their session.
 
-import type { CutReason } from './backend.ts'
+import type { CutReason } from './cut-reason.ts'
 import { type FatalError, sqlState } from './error-response.ts'
 
 const WHY: Readonly<Record<CutReason, string>> = {
@@ -27,6 +27,11 @@ export function idleError(limitMs: number): FatalError {
 /** For a session that gets no server. */
 export function unavailable(detail: string): FatalError {
   return { code: sqlState.cannotConnectNow, message: 'no server is available for this connection', detail }
+}
+
+/** For a session that has no server yet while the proxy stops. */
+export function shuttingDown(detail: string): FatalError {
+  return { code: sqlState.cannotConnectNow, message: 'the proxy is shutting down', detail }
 }
 
 /** For a session whose server says that it is none that may be written to. */

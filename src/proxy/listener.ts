@@ -6,6 +6,7 @@ import { type Bind, type ListenerConfig, printBinds } from '../config/proxy/type
 import type { Clock, Timer } from '../platform/clock.ts'
 import type { Backend } from './backend.ts'
 import { type CancelKeys, forwardCancel } from './cancel.ts'
+import { carryHere } from './carry.ts'
 import { Dismissal } from './dismissal.ts'
 import type { EventSink } from './events.ts'
 import { LINGER_MS } from './farewell.ts'
@@ -190,6 +191,7 @@ export class Listener {
     return {
       clock,
       transport,
+      carry: transport.carry ?? carryHere,
       listener: config.name,
       timeouts: config.timeouts,
       plainErrors: config.onNoBackend.plainErrors,

@@ -3,7 +3,7 @@
 import { type Epoch, printEpoch, sameEpoch } from '../cluster/epoch.ts'
 import type { HostPort } from '../cluster/member.ts'
 import type { Clock, Timer } from '../platform/clock.ts'
-import type { CutReason } from './backend.ts'
+import type { CutReason } from './cut-reason.ts'
 import type { EventSink } from './events.ts'
 import { readPhases } from './failover.ts'
 import { type Ended, failoverEvent, Outage, type SessionTotals } from './outage.ts'

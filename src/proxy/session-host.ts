@@ -4,6 +4,7 @@ import type { ServerOptions, SessionTimeouts } from '../config/proxy/types.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Backend } from './backend.ts'
 import type { CancelKeys } from './cancel.ts'
+import type { Carry } from './carry.ts'
 import type { HoldQueue } from './hold.ts'
 import type { Choice, Seeker } from './pool.ts'
 import type { Transport } from './relay/wire.ts'
@@ -16,6 +17,8 @@ export interface SessionHost {
   readonly clock: Clock
   /** How connections to servers are made. */
   readonly transport: Transport
+  /** How sessions move bytes between their two wires. */
+  readonly carry: Carry
   readonly listener: string
   readonly timeouts: SessionTimeouts
   readonly plainErrors: boolean

@@ -1,15 +1,15 @@
-// Watches a session's start for its listener: learns the cancel key, stops a standby that answers as the leader.
+// Watches a session's start: learns the cancel key, stops a standby that answers as the leader.
 
-import type { Backend, Gate } from './backend.ts'
 import { Handshake } from './handshake.ts'
 import type { Observer } from './relay/relay.ts'
 import type { FirstPacket } from './startup.ts'
 
-/** What the start of a session needs from its listener. */
-export interface StartHost {
-  readonly isWrite: boolean
-  readonly cancels: { add(key: string, backend: Backend, gate: Gate): void }
-  onRefused(backend: Backend, why: string): void
+/** Who is told what the start of a session teaches. Each once at most. */
+export interface StartListener {
+  /** The key that its server gave out. */
+  onCancelKey(key: string): void
+  /** Its server itself says that it takes no sessions, or none that write: evidence about it. */
+  onServerRefused(why: string): void
 }
 
 /** What a server says that is stopping, in a crash, or starting: evidence about it. */
@@ -17,28 +17,18 @@ const NOT_NOW: readonly string[] = ['57P01', '57P02', '57P03']
 
 export class SessionStart implements Observer {
   readonly #handshake: Handshake
-  readonly #host: StartHost
-  readonly #backend: Backend
-  readonly #gate: Gate
-  readonly #onCancelKey: (key: string) => void
+  readonly #isWrite: boolean
+  readonly #listener: StartListener
   #hasKey = false
   #hasTold = false
   /** Set when a piece was stopped and the client has got whole messages only. */
   #isStoppedAtBoundary = false
 
-  /** `early`: all bytes that the client has sent so far, the first packet included. `onCancelKey` is told once at most. */
-  constructor(
-    first: FirstPacket,
-    early: Buffer,
-    host: StartHost,
-    backend: Backend,
-    onCancelKey: (key: string) => void,
-  ) {
+  /** `early`: all bytes that the client has sent so far, the first packet included. `isWrite`: for the leader alone. */
+  constructor(first: FirstPacket, early: Buffer, isWrite: boolean, listener: StartListener) {
     this.#handshake = new Handshake(first)
-    this.#host = host
-    this.#backend = backend
-    this.#gate = backend.gate
-    this.#onCancelKey = onCancelKey
+    this.#isWrite = isWrite
+    this.#listener = listener
     if (this.#handshake.isOver) return
     const rest = early.subarray(early.readUInt32BE(0))
     if (rest.length > 0) this.#handshake.fromClient(rest)
@@ -55,7 +45,7 @@ export class SessionStart implements Observer {
     if (cancelKey !== undefined) this.#learn(cancelKey)
     if (refusal !== undefined && NOT_NOW.includes(refusal))
       this.#tell(`its server refused with SQLSTATE ${refusal}`)
-    if (!isStandby || !this.#host.isWrite) return true
+    if (!isStandby || !this.#isWrite) return true
     this.#tell('its server answered as a standby')
     this.#isStoppedAtBoundary = wasAtBoundary
     return false
@@ -76,13 +66,12 @@ export class SessionStart implements Observer {
   #learn(cancelKey: string): void {
     if (this.#hasKey) return
     this.#hasKey = true
-    this.#host.cancels.add(cancelKey, this.#backend, this.#gate)
-    this.#onCancelKey(cancelKey)
+    this.#listener.onCancelKey(cancelKey)
   }
 
   #tell(why: string): void {
     if (this.#hasTold) return
     this.#hasTold = true
-    this.#host.onRefused(this.#backend, why)
+    this.#listener.onServerRefused(why)
   }
 }

@@ -3,22 +3,22 @@
 
 import type { Timer } from '../platform/clock.ts'
 import { Arrival } from './arrival.ts'
-import type { Backend, CutReason, Cuttable, Gate } from './backend.ts'
+import type { Backend, Cuttable, Gate } from './backend.ts'
+import type { CarryListener } from './carry.ts'
 import { type ConnectFailure, type Connecting, type ConnectListener, connectTo } from './connect.ts'
+import type { CutReason } from './cut-reason.ts'
 import { type FatalError, printFatal, sqlState } from './error-response.ts'
 import { sayFarewell } from './farewell.ts'
 import type { HoldQueue } from './hold.ts'
-import { type IdleWatch, watchIdle } from './idle-watch.ts'
+import type { IdleReason, IdleWatch } from './idle-watch.ts'
 import type { InletListener } from './inlet.ts'
-import { answeredAsStandby, cutError, serversFull, unavailable } from './last-words.ts'
+import { answeredAsStandby, cutError, serversFull, shuttingDown, unavailable } from './last-words.ts'
 import type { Seeker } from './pool.ts'
 import { type Endpoints, printProxyHeader } from './proxy-protocol.ts'
 import { refuse } from './refusal.ts'
-import type { HalfClose, Relay, RelayCounters, RelayEnd, RelayListener } from './relay/relay.ts'
+import type { HalfClose, Relay, RelayCounters, RelayEnd } from './relay/relay.ts'
 import type { Wire } from './relay/wire.ts'
-import { WireRelay } from './relay/wire-relay.ts'
 import type { SessionHost } from './session-host.ts'
-import { SessionStart } from './session-start.ts'
 import { checkStep, type SessionState } from './session-state.ts'
 import type { FirstPacket } from './startup.ts'
 
@@ -28,7 +28,7 @@ const RETRY_MS_MAX = 1000
 const LOCAL_RETRY_MS = 100
 const NONE: ReadonlySet<string> = new Set()
 
-export class Session implements Cuttable, Seeker, InletListener, ConnectListener, RelayListener {
+export class Session implements Cuttable, Seeker, InletListener, ConnectListener, CarryListener {
   readonly id: number
   readonly #host: SessionHost
   readonly #client: Wire
@@ -127,6 +127,11 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     return false
   }
 
+  /** Ends it if it is idle: a server of its own pool is there again. */
+  shed(says: string): void {
+    this.#relay?.closeIfIdle(printFatal(cutError('shed', says)))
+  }
+
   /** Ends it without ceremony: there are too many sessions that only say farewell. */
   destroy(): void {
     this.#client.destroy()
@@ -137,10 +142,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
   stop(says: string): void {
     if (this.cut('proxy-stops', says) || this.#state === 'draining' || this.#state === 'closed') return
     this.#leaveQueues()
-    this.#refuse(
-      { code: sqlState.cannotConnectNow, message: 'the proxy is shutting down', detail: says },
-      'proxy-stops',
-    )
+    this.#refuse(shuttingDown(says), 'proxy-stops')
   }
 
   #to(next: SessionState): void {
@@ -226,7 +228,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     const { clock, transport, timeouts, keepAliveMs } = this.#host
     const { source } = this.#host.wayTo(backend)
     const { connectMs: timeoutMs, serverUnackedMs: unackedMs } = timeouts
-    const options = { timeoutMs, source, keepAliveMs, unackedMs }
+    const options = { timeoutMs, source, keepAliveMs, unackedMs, beside: this.#client }
     this.#connecting = connectTo(clock, transport, backend.address, options, this)
   }
 
@@ -298,15 +300,8 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     this.#connecting = undefined
     const backend = this.#backend
     const arrival = this.#arrival
-    const first = arrival?.first
     const gate = this.#gate
-    if (
-      backend === undefined ||
-      arrival === undefined ||
-      first === undefined ||
-      gate === undefined ||
-      !gate.isOpen()
-    ) {
+    if (backend === undefined || arrival?.first === undefined || gate?.isOpen() !== true) {
       server.destroy()
       this.#leaveBackend()
       this.#wait(this.#host.hold)
@@ -315,27 +310,31 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     this.#to('streaming')
     backend.startedTotal += 1
     this.#host.onConnected(backend)
+    const { first } = arrival
     const early = arrival.release()
     this.#arrival = undefined
-    const { clock, timeouts } = this.#host
+    const { clock, timeouts, isWrite } = this.#host
     const { sendProxy } = this.#host.wayTo(backend)
     if (sendProxy !== undefined) server.write(printProxyHeader(sendProxy, this.#addresses()))
-    const observer = new SessionStart(first, early, this.#host, backend, key => {
-      this.#cancelKey = key
-    })
-    const relay = new WireRelay({
-      clock,
-      client: this.#client,
-      server,
-      passage: gate,
-      observer,
-      listener: this,
-    })
+    const parts = { clock, timeouts, isWrite, client: this.#client, server, gate, first, early }
+    const { relay, idle } = this.#host.carry({ ...parts, serverName: backend.name, listener: this })
     this.#relay = relay
-    this.#idle = watchIdle(clock, timeouts, relay, why => {
-      this.#why = why
-    })
+    this.#idle = idle
     relay.start(early)
+  }
+
+  onCancelKey(key: string): void {
+    if (this.#backend === undefined || this.#gate === undefined || this.#state !== 'streaming') return
+    this.#cancelKey = key
+    this.#host.cancels.add(key, this.#backend, this.#gate)
+  }
+
+  onServerRefused(why: string): void {
+    if (this.#backend !== undefined) this.#host.onRefused(this.#backend, why)
+  }
+
+  onIdle(why: IdleReason): void {
+    this.#why = why
   }
 
   onHalfClosed(why: HalfClose): void {
@@ -345,7 +344,8 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
 
   /** Not called for half-closed sessions: their server process lives on and can still be cut. */
   onEnding(why: RelayEnd): void {
-    if (why !== 'cut') this.#why = why
+    // Everybody else who cuts has said why before.
+    this.#why = why === 'cut' ? (this.#why ?? 'shed') : why
     this.#idle?.stop()
     this.#to('draining')
     this.#leaveBackend()

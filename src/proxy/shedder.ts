@@ -60,7 +60,7 @@ export class Shedder {
   }
 
   #end(session: Session): void {
-    session.cut('shed', 'replicas take reads again: connect anew')
+    session.shed('replicas take reads again: connect anew')
   }
 }
 

@@ -76,7 +76,7 @@ for (const transport of transports)
       onFull: () => {},
     })
     const server = transport.createServer({ keepAliveMs: undefined }, wire => away.take(wire))
-    await new Promise<void>(resolve => void server.listen(0, '127.0.0.1', resolve))
+    await new Promise<void>(resolve => void server.listen({ port: 0, host: '127.0.0.1' }, resolve))
     t.after(() => server.close())
     const bound = server.address()
     assert.ok(bound !== null && typeof bound === 'object')

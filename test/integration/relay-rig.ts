@@ -51,7 +51,7 @@ export async function rig(
   const stage = await Stage.open()
   const accepting = Promise.withResolvers<Wire>()
   const front = transport.createServer({ keepAliveMs: 30_000 }, accepting.resolve)
-  await new Promise<void>(resolve => void front.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>(resolve => void front.listen({ port: 0, host: '127.0.0.1' }, resolve))
   const { port } = front.address() as AddressInfo
   const client = await dial({ host: '127.0.0.1', port })
   const dialing = Promise.withResolvers<Wire>()

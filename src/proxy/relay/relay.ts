@@ -6,8 +6,8 @@ import type { Wire } from './wire.ts'
 /** Which side closed its direction first, in order; the other direction goes on. */
 export type HalfClose = 'client-closed' | 'server-closed'
 
-/** Why a relay ended otherwise than by both sides closing. */
-export type RelayEnd = 'client-reset' | 'server-reset' | 'gate-closed' | 'refused' | 'cut'
+/** Why a relay ended otherwise than by both sides closing. `thread-ended`: the thread that it ran in died with its wires. */
+export type RelayEnd = 'client-reset' | 'server-reset' | 'gate-closed' | 'refused' | 'cut' | 'thread-ended'
 
 /**
  * `finish`: deliver what was read, then FIN to both. `cut`: nothing more passes, the client gets the last words (if the
@@ -61,9 +61,6 @@ export interface RelayOptions {
 export interface Relay {
   /** Begins to move bytes; `early` is what the client has sent already. */
   start(early: Buffer): void
-  /** Stops reading from both sides until `resume`; what is already on its way is delivered. */
-  pause(): void
-  resume(): void
   counters(): RelayCounters
   /** Is the session known to be idle: clear text, the server said so last, and nothing was asked since? */
   isIdle(): boolean
@@ -74,4 +71,6 @@ export interface Relay {
   holdWhenIdle(isOn: boolean): void
   /** Ends the relay; calls after the first do nothing. */
   close(kind: CloseKind, lastWords?: Buffer): void
+  /** The same as a cut, unless the session is not known to be idle at that moment. */
+  closeIfIdle(lastWords: Buffer): void
 }

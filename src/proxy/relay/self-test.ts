@@ -131,7 +131,7 @@ class Bench {
     })
     this.#server = server
     server.on('error', () => this.#look())
-    server.listen(0, LOOPBACK, () => this.#look())
+    server.listen({ port: 0, host: LOOPBACK }, () => this.#look())
     await this.#until('a port', () => server.listening)
     const bound = server.address()
     if (bound === null || typeof bound === 'string') throw new Error('no port')

@@ -65,6 +65,7 @@ export class WireRelay implements Relay {
     this.#resume()
   }
 
+  /** Stops reading from both sides until `resume`; what is already on its way is delivered. */
   pause(): void {
     this.#isPaused = true
     this.#client.stop()
@@ -120,6 +121,10 @@ export class WireRelay implements Relay {
       sayFarewell({ clock: this.#clock, wire: client, next: this, lastWords: words })
     }
     if (!server.isDestroyed) resetSoon(server)
+  }
+
+  closeIfIdle(lastWords: Buffer): void {
+    if (this.isIdle()) this.close('cut', lastWords)
   }
 
   /** For sides and farewells: one of the two wires is gone. */

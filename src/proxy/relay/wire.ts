@@ -1,7 +1,9 @@
 // One end of a connection as the proxy's parts see it: no streams, no events, one listener at a time. Two kinds of wires
 // keep this contract (net.ts, handle.ts); whatever holds a wire does not know which one it is.
 
+import type { AddressInfo } from 'node:net'
 import type { HostPort } from '../../cluster/member.ts'
+import type { Carry } from '../carry.ts'
 import type { Endpoints } from '../proxy-protocol.ts'
 
 /** Who is told what happens to a wire. */
@@ -53,13 +55,32 @@ export interface Transport {
   createServer(options: ServeOptions, onWire: (wire: Wire) => void): WireServer
   /** Begins to connect. */
   dial(address: HostPort, options: DialOptions, listener: DialListener): Dial
+  /** How a session is carried over two wires of this transport; undefined: here, as over any wires. */
+  readonly carry?: Carry
 }
 
+/** Where a server listens. */
+export interface ListenOptions {
+  readonly port: number
+  /** Undefined: all addresses. */
+  readonly host?: string
+  readonly backlog?: number
+  /** Others of this user may listen there, too, and the kernel shares the clients out. */
+  readonly reusePort?: boolean
+}
+
+type OnServerError = (error: NodeJS.ErrnoException) => void
+
 /** The part of a net.Server that the proxy needs. */
-export type WireServer = Pick<
-  import('node:net').Server,
-  'listening' | 'address' | 'listen' | 'close' | 'on' | 'once' | 'off'
->
+export interface WireServer {
+  readonly listening: boolean
+  address(): AddressInfo | string | null
+  listen(options: ListenOptions, onListening: () => void): unknown
+  close(): unknown
+  on(event: 'error', onError: OnServerError): unknown
+  once(event: 'error', onError: OnServerError): unknown
+  off(event: 'error', onError: OnServerError): unknown
+}
 
 export interface ServeOptions {
   /** TCP keepalive's first probe after this much silence; undefined: none. */
@@ -74,6 +95,8 @@ export interface DialOptions {
   readonly unackedMs?: number | undefined
   /** Local address to connect from. */
   readonly source?: string | undefined
+  /** The wire that this one is for: both must be where one relay can hold them. */
+  readonly beside?: Wire | undefined
 }
 
 /** Exactly one of the two is called, once and later, unless the attempt is aborted. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { realClock } from '../../../src/platform/clock.ts'
-import { Backend, CUT_BATCH, type CutReason, type Cuttable, type Gate } from '../../../src/proxy/backend.ts'
+import { Backend, CUT_BATCH, type Cuttable, type Gate } from '../../../src/proxy/backend.ts'
+import type { CutReason } from '../../../src/proxy/cut-reason.ts'
 
 class Guest implements Cuttable {
   readonly listener: string
