@@ -1,13 +1,14 @@
 // `pgherd proxy FILE` and `pgherd proxy --patroni HOST:PORT`: builds the real parts of one proxy and runs them.
 
 import { readFileSync } from 'node:fs'
-import { Command, Option } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import type { EventDraft } from '../cluster/event.ts'
 import { type CtlConfig, loadCtlConfig } from '../config/agent/ctl.ts'
 import type { EtcdConfig } from '../config/agent/types.ts'
 import type { Store } from '../config/haproxy/build.ts'
 import { isHaproxyFile, loadHaproxy, printRemark } from '../config/haproxy/load.ts'
 import { loadProxyConfig, parseProxyConfig, proxyConfigForPatroni } from '../config/proxy/load.ts'
+import { THREADS_MAX } from '../config/proxy/schema.ts'
 import type { DiscoveryConfig, ProxyConfig } from '../config/proxy/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import { createEtcdDcs } from '../dcs/etcd/etcd.ts'
@@ -25,6 +26,8 @@ import { parseDescriptorsMax } from '../proxy/descriptors.ts'
 import type { EventSink } from '../proxy/events.ts'
 import { ProxyServer } from '../proxy/proxy.ts'
 import { chooseTransport, RELAYS, type RelaySetting } from '../proxy/relay/transport.ts'
+import type { Transport } from '../proxy/relay/wire.ts'
+import { openThreads, type Threads } from '../proxy/threads/threads.ts'
 import { etcdOptions, refuseWrongPassword } from './etcd-options.ts'
 import { addKeepalivedVips, sortFiles } from './keepalived-files.ts'
 import { ProxyVips } from './proxy-vip.ts'
@@ -40,6 +43,7 @@ interface ProxyFlags {
   readonly file?: readonly string[]
   readonly lenient?: boolean
   readonly relay?: RelaySetting
+  readonly threads?: number
 }
 
 /** The command as the program's table wants it. */
@@ -60,10 +64,18 @@ export function proxyCommand(): Command {
     .option('--namespace <path>', 'with --etcd: where its keys are (default: /service/)')
     .option('--lenient', 'with a haproxy.cfg: go on without directives that are not known')
     .addOption(new Option('--relay <kind>', 'what moves the bytes, whatever the file says').choices(RELAYS))
+    .option('--threads <count>', 'threads that carry sessions, whatever the file says', readThreads)
     .action(async (file: string | undefined, flags: ProxyFlags) => {
-      const config = await readConfig(file, flags)
-      await runProxy(flags.relay === undefined ? config : { ...config, relay: flags.relay })
+      const { relay, threads, ...config } = await readConfig(file, flags)
+      await runProxy({ ...config, relay: flags.relay ?? relay, threads: flags.threads ?? threads })
     })
+}
+
+function readThreads(text: string): number {
+  const count = /^\d{1,3}$/.test(text) ? Number(text) : 0
+  if (count < 1 || count > THREADS_MAX)
+    throw new InvalidArgumentError(`expected a whole number from 1 to ${THREADS_MAX}`)
+  return count
 }
 
 async function readConfig(file: string | undefined, flags: ProxyFlags): Promise<ProxyConfig> {
@@ -154,12 +166,17 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
   const dcs = await openDcs(config, log, registry, draft => tell.record(draft))
   const record = (draft: EventDraft) => tell.record(draft)
   const vip = new ProxyVips({ config, log, registry, dcs, pid: process.pid, record })
-  const { transport, fallback } = await chooseTransport(realClock, config.relay)
-  if (fallback !== undefined)
-    log.warning(`${fallback}; sessions go over node:net, which costs more`, { event: 'relay-fallback' })
+  const chosen = await chooseTransport(realClock, config.relay)
+  if (chosen.fallback !== undefined)
+    log.warning(`${chosen.fallback}; sessions go over node:net, which costs more`, {
+      event: 'relay-fallback',
+    })
+  const threads = await startThreads(config, chosen.transport, record)
+  const transport = threads ?? chosen.transport
   const proxy = new ProxyServer({
     vip,
     transport,
+    ...(threads === undefined ? {} : { threads }),
     config,
     clock: realClock,
     log,
@@ -174,18 +191,20 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
   for (const draft of told.splice(0)) tell.record(draft)
   lifecycle.install()
   if (dcs !== undefined) lifecycle.onStop('etcd client', STOP_MS, () => dcs.close())
+  if (threads !== undefined) lifecycle.onStop('threads', STOP_MS, () => threads.close())
   lifecycle.onStop('proxy', STOP_MS, () => proxy.stop('the proxy is stopping'))
   // The last registered goes first: the addresses leave before the listeners close.
   lifecycle.onStop('virtual addresses', STOP_MS, by => vip.stop(by))
   lifecycle.onFatal(() => vip.dropNow('the process dies'))
   try {
     await proxy.start()
-    log.info(`relay: ${transport.kind}`)
+    log.info(`relay: ${transport.kind}${threads === undefined ? '' : `, in ${config.threads} threads`}`)
     if (!lifecycle.signal.aborted) await vip.start(proxy)
   } catch (error) {
     lifecycle.uninstall()
     await vip.stop(Deadline.in(realClock, STOP_MS))
     await proxy.stop('the proxy could not start')
+    await threads?.close()
     await dcs?.close()
     throw error
   }
@@ -193,6 +212,20 @@ export async function runProxy(config: ProxyConfig): Promise<void> {
   await lifecycle.stop('stopping')
   // What a peer keeps open must not keep the process: everything of ours has had its time.
   process.exit(0)
+}
+
+/** Undefined for one thread, the usual way: then there is none but this. */
+async function startThreads(
+  { threads: count }: ProxyConfig,
+  { kind: relay }: Transport,
+  record: EventSink['record'],
+): Promise<Threads | undefined> {
+  if (count === 1) return undefined
+  const onHopeless = (error: Error) => {
+    // Nobody catches it: the process ends as it does with any bug, and supervision starts it again.
+    throw error
+  }
+  return await openThreads({ count, relay, clock: realClock, record, onHopeless })
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -11,6 +11,8 @@ const KNOWLEDGE = 128
 const PASSING = 100 + DISMISSED_MAX
 /** Client and server; a retry has its old one closed before. */
 const PER_SESSION = 2
+/** What a worker thread has open besides its sessions: its event loop, and a listening socket for each address. */
+const PER_THREAD = 24
 
 /** What sessions may not take: the status port, clients that are told that there is no place, everything above. */
 export function reservedDescriptors(listeners: number): number {
@@ -36,11 +38,13 @@ export interface SessionLimits {
 export function sessionLimits(
   listeners: readonly Limited[],
   descriptorsMax: number | undefined,
+  threads = 1,
 ): SessionLimits {
   const wanted = listeners.map(listener => listener.connectionsMax)
   const sum = wanted.reduce((total, one) => total + one, 0)
   if (descriptorsMax === undefined) return { sessionsMax: wanted, says: undefined }
-  const reserved = reservedDescriptors(listeners.length)
+  const ofThreads = threads > 1 ? threads * (PER_THREAD + listeners.length) : 0
+  const reserved = reservedDescriptors(listeners.length) + ofThreads
   const possible = Math.max(1, Math.floor((descriptorsMax - reserved) / PER_SESSION))
   if (sum <= possible) return { sessionsMax: wanted, says: undefined }
   const height = commonHeight(wanted, possible)

@@ -18,6 +18,8 @@ const WARNINGS: ReadonlySet<string> = new Set([
   'host-slept',
   'local-failure',
   'two-leaders',
+  'thread-died',
+  'thread-deaf',
 ])
 
 export interface ProxyEventsOptions {

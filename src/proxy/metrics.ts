@@ -60,3 +60,16 @@ export function gaugeOf(
     },
   })
 }
+
+/** Registers a counter, `_total` is added, that somebody else counts. */
+export function counterOf(registry: Registry, name: string, help: string, read: () => number): void {
+  new Counter({
+    name: `pgherd_proxy_${name}_total`,
+    help,
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(read())
+    },
+  })
+}

@@ -8,6 +8,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Transport } from './relay/wire.ts'
 import type { ProxyVip } from './standing.ts'
+import type { Threads } from './threads/threads.ts'
 
 export interface ProxyParts {
   readonly config: ProxyConfig
@@ -22,6 +23,8 @@ export interface ProxyParts {
   readonly descriptorsMax: number | undefined
   /** What carries the sessions. */
   readonly transport: Transport
+  /** The same object as the transport, where worker threads carry the sessions. */
+  readonly threads?: Threads
   /** Certificates and keys of the paths that the configuration names. */
   readonly pem: PemFiles
   /** The virtual addresses that this process may hold. */

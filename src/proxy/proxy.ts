@@ -58,6 +58,7 @@ export class ProxyServer {
     this.#parts = parts
     this.#events = new ProxyEvents({ clock, log, source: config.name, file: config.eventsFile })
     this.#watch = new SuspendWatch({ clock, onSuspended: sleptMs => this.#router.applySleep(sleptMs) })
+    if (parts.threads !== undefined) parts.threads.onSlept = () => this.#watch.check()
     this.#router = this.#createRouter()
     this.#source = this.#createSource()
     this.#probers = this.#createProbers()
@@ -290,7 +291,7 @@ export class ProxyServer {
     const { config, clock, transport, registry, log, descriptorsMax } = this.#parts
     const cancels = new CancelKeys()
     const metrics = createProxyMetrics(registry)
-    const limits = sessionLimits(config.listeners, descriptorsMax)
+    const limits = sessionLimits(config.listeners, descriptorsMax, config.threads)
     if (limits.says !== undefined) log.warning(limits.says, { event: 'descriptor-limit' })
     const localFailure = this.#localFailureTeller()
     return config.listeners.map(
@@ -353,9 +354,10 @@ export class ProxyServer {
   }
 
   #statusParts(): StatusParts {
-    const { clock, config, version, transport } = this.#parts
+    const { clock, config, version, transport, threads } = this.#parts
     return {
       relay: transport.kind,
+      ...(threads === undefined ? {} : { threads }),
       clock,
       version,
       name: config.name,

@@ -73,6 +73,7 @@ export function buildConfig(sections: Sections, file: string, store: Store | und
     checks: buildChecks(leader ?? routes[0], listeners),
     log: { type: 'plain', level: 'info' },
     relay: 'auto',
+    threads: 1,
     eventsFile: undefined,
     vips: [],
   }

@@ -18,7 +18,7 @@ export const globalDirectives: Readonly<Record<string, string>> = {
   quiet: '',
   pidfile: 'systemd keeps the process id',
   nbproc: 'there is one process',
-  nbthread: 'there is one thread',
+  nbthread: 'there is one thread unless --threads says otherwise',
   'cpu-map': 'there is one thread',
   'thread-groups': 'there is one thread',
   'numa-cpu-mapping': '',

@@ -153,6 +153,7 @@ function build(parsed: ProxyFile, file: string, wrong: Wrong, readEtcd: ReadEtcd
     admin: { binds: [parsed.admin.bind ?? ADMIN_BIND] },
     checks: buildChecks(parsed),
     relay: parsed.relay,
+    threads: parsed.threads,
     log,
     eventsFile: parsed.events_file,
     vips: [],

@@ -4,6 +4,9 @@ import { z } from 'zod'
 import { parseRange } from './access.ts'
 import { parseBalance, parseBind, parseDurationMs, parseRestOrigin, parseSizeBytes } from './values.ts'
 
+/** Of a proxy: more than any machine has use for. */
+export const THREADS_MAX = 64
+
 const text = z.string({ error: 'expected text' }).min(1, { error: 'expected text that is not empty' })
 const flag = z.boolean({ error: 'expected true or false' })
 
@@ -188,6 +191,7 @@ export const proxySchema = z.strictObject(
     on_dcs_loss: oneOf('keep', 'close').default('keep'),
     data_plane: oneOf('node').default('node'),
     relay: oneOf('auto', 'net', 'handle').default('auto'),
+    threads: whole(1, THREADS_MAX).default(1),
     log: z
       .strictObject(
         {

@@ -205,6 +205,8 @@ export interface ProxyConfig {
   readonly checks: CheckConfig
   /** What moves the bytes: Node's TCP handles or its public sockets. */
   readonly relay: 'auto' | 'net' | 'handle'
+  /** Threads that carry sessions; 1: the one that decides does that, too. */
+  readonly threads: number
   readonly log: { readonly type: 'plain' | 'json'; readonly level: 'debug' | 'info' | 'warning' | 'error' }
   /** Events are appended here; undefined keeps them in memory alone. */
   readonly eventsFile: string | undefined

@@ -2,7 +2,7 @@
 
 import type { Registry } from 'prom-client'
 import { unknownHealth } from '../../health/verdict.ts'
-import { gaugeOf, type Sample } from '../metrics.ts'
+import { counterOf, gaugeOf, type Sample } from '../metrics.ts'
 import { sessionStates } from '../session-state.ts'
 import { roleOf, type StatusParts } from './status.ts'
 
@@ -15,6 +15,16 @@ export function registerGauges(registry: Registry, parts: StatusParts): void {
   registerSessionGauges(registry, parts)
   gaugeOf(registry, 'relay', 'What moves the bytes of sessions: 1 for its kind', ['kind'], () =>
     RELAYS.map(kind => sample({ kind }, kind === parts.relay ? 1 : 0)),
+  )
+  gaugeOf(registry, 'thread_sessions', 'Sessions that a worker thread carries', ['thread'], () =>
+    (parts.threads?.sessions ?? []).map(({ thread, sessions }) => sample({ thread: `${thread}` }, sessions)),
+  )
+  counterOf(registry, 'thread_deaths', 'Worker threads that died', () => parts.threads?.deathsTotal ?? 0)
+  counterOf(
+    registry,
+    'thread_missed',
+    'Clients closed because the control thread could not deal with them',
+    () => parts.threads?.missedTotal ?? 0,
   )
   const members = () => [...router.members.values()]
   gaugeOf(registry, 'member_role', 'What a member takes: 1 for its role', ['member', 'role'], () =>

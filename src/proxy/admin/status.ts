@@ -11,11 +11,14 @@ import type { Listener } from '../listener.ts'
 import type { RosterMember } from '../roster.ts'
 import type { Router } from '../router.ts'
 import { sessionStates } from '../session-state.ts'
+import type { Threads } from '../threads/threads.ts'
 
 /** The parts that the document is read from. */
 export interface StatusParts {
   /** The kind of the transport. */
   readonly relay: string
+  /** Worker threads, where there are any. */
+  readonly threads?: Pick<Threads, 'sessions' | 'deathsTotal' | 'missedTotal'>
   readonly clock: Clock
   readonly name: string
   readonly version: string

@@ -43,6 +43,7 @@ test('the smallest file is a scope and etcd; all else has its default', () => {
     checks: defaultChecks,
     log: { type: 'plain', level: 'info' },
     relay: 'auto',
+    threads: 1,
     eventsFile: undefined,
     vips: [],
   })
@@ -151,7 +152,7 @@ test('several mistakes are told at once, one line each', () => {
     message: [
       'p.yml:4: checks.rise: expected a whole number from 1 to 100',
       'p.yml:4: checks.fall: expected a whole number from 1 to 100',
-      'p.yml:3: x: unknown key; expected one of scope, namespace, name, etcd, patroni, listeners, admin, checks, on_dcs_loss, data_plane, relay, log, events_file, vip',
+      'p.yml:3: x: unknown key; expected one of scope, namespace, name, etcd, patroni, listeners, admin, checks, on_dcs_loss, data_plane, relay, threads, log, events_file, vip',
     ].join('\n'),
   })
 })

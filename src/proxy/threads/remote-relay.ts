@@ -1,0 +1,100 @@
+// In the control thread: a relay that runs in a worker. What it has moved is known to a second.
+
+import type { CarryListener } from '../carry.ts'
+import type { IdleReason } from '../idle-watch.ts'
+import type { CloseKind, HalfClose, Relay, RelayCounters, RelayEnd } from '../relay/relay.ts'
+import { type CarryOrder, copied } from './messages.ts'
+import type { WireHome } from './remote-wire.ts'
+
+export interface RemoteRelayOptions {
+  readonly home: WireHome
+  readonly order: CarryOrder
+  readonly nowMs: number
+  readonly listener: CarryListener
+}
+
+export class RemoteRelay implements Relay {
+  readonly id: number
+  readonly #home: WireHome
+  readonly #listener: CarryListener
+  #order: CarryOrder | undefined
+  #counters: RelayCounters
+  #isIdle = false
+  #isEnding = false
+  #isClosing = false
+  #isOver = false
+
+  constructor({ home, order, nowMs, listener }: RemoteRelayOptions) {
+    this.id = order.wire
+    this.#home = home
+    this.#order = order
+    this.#listener = listener
+    this.#counters = { toServerBytes: 0, toClientBytes: 0, lastActivityMs: nowMs }
+  }
+
+  /** The worker has the early bytes itself. */
+  start(): void {
+    if (this.#order !== undefined) this.#home.post(this.#order)
+    this.#order = undefined
+  }
+
+  counters(): RelayCounters {
+    return this.#counters
+  }
+
+  isIdle(): boolean {
+    return this.#isIdle
+  }
+
+  holdWhenIdle(isOn: boolean): void {
+    this.#home.post({ do: 'hold-when-idle', wire: this.id, isOn })
+  }
+
+  close(kind: CloseKind, lastWords?: Buffer): void {
+    if (this.#isClosing) return
+    this.#isClosing = true
+    const words = lastWords === undefined ? {} : { words: copied(lastWords) }
+    this.#home.post({ do: 'close', wire: this.id, kind, ...words })
+    this.ended('cut')
+  }
+
+  closeIfIdle(lastWords: Buffer): void {
+    if (!this.#isClosing) this.#home.post({ do: 'close-if-idle', wire: this.id, words: copied(lastWords) })
+  }
+
+  moved(counters: RelayCounters, isIdle: boolean): void {
+    this.#counters = counters
+    this.#isIdle = isIdle
+  }
+
+  gotKey(key: string): void {
+    this.#listener.onCancelKey(key)
+  }
+
+  gotRefusal(why: string): void {
+    this.#listener.onServerRefused(why)
+  }
+
+  idled(why: IdleReason): void {
+    if (!this.#isEnding) this.#listener.onIdle(why)
+  }
+
+  halfClosed(why: HalfClose): void {
+    this.#listener.onHalfClosed(why)
+  }
+
+  ended(why: RelayEnd): void {
+    if (this.#isEnding) return
+    this.#isEnding = true
+    // For these the worker has said the last words itself.
+    if (why === 'gate-closed' || why === 'refused' || why === 'cut') this.#isClosing = true
+    this.#listener.onEnding(why)
+  }
+
+  over(counters: RelayCounters = this.#counters): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#counters = counters
+    this.#listener.onRelayClosed()
+  }
+}

@@ -1,0 +1,35 @@
+// Where a worker thread begins. It is a program of its own in dist, so that it loads no more than it needs.
+
+import { parentPort, workerData } from 'node:worker_threads'
+import { ThreadClock } from '../../platform/clock.ts'
+import { openHandleTransport } from '../relay/handle.ts'
+import { netTransport } from '../relay/net.ts'
+import { Batch } from './batch.ts'
+import type { Order, Report, ThreadData } from './messages.ts'
+import { ThreadSheet } from './thread-sheet.ts'
+import { WorkerHost } from './worker-host.ts'
+
+function run(): void {
+  const port = parentPort
+  if (port === null) throw new Error('this is a part of pgherd proxy, which starts it as a thread of its own')
+  const { relay, zeroMs, sheet } = workerData as ThreadData
+  const batch = new Batch<Report>(port)
+  // The control thread has tried the handles out; here it is enough that they are there.
+  const transport = relay === 'handle' ? openHandleTransport() : netTransport
+  if (typeof transport === 'string') {
+    batch.post({ tells: 'ready', problem: transport })
+    return
+  }
+  const host = new WorkerHost({
+    clock: new ThreadClock(zeroMs),
+    transport,
+    sheet: new ThreadSheet(sheet),
+    batch,
+  })
+  port.on('message', (orders: readonly Order[]) => {
+    for (const order of orders) host.take(order)
+  })
+  batch.post({ tells: 'ready' })
+}
+
+run()

@@ -1,0 +1,159 @@
+// In a worker: a session that moves bytes. The control thread keeps its books; this ends it by itself when its gate closes.
+
+import type { Clock } from '../../platform/clock.ts'
+import { type Carried, type CarryListener, carryHere } from '../carry.ts'
+import { printFatal } from '../error-response.ts'
+import type { IdleReason } from '../idle-watch.ts'
+import { answeredAsStandby, cutError } from '../last-words.ts'
+import type { CloseKind, HalfClose, RelayEnd } from '../relay/relay.ts'
+import type { WireListener } from '../relay/wire.ts'
+import type { SharedGate } from './gate-sheet.ts'
+import type { CarryOrder, Report } from './messages.ts'
+import type { ThreadSheet } from './thread-sheet.ts'
+import type { WorkerWire } from './worker-wire.ts'
+
+export interface WorkerSessionOptions {
+  readonly clock: Clock
+  readonly sheet: ThreadSheet
+  readonly order: CarryOrder
+  readonly client: WorkerWire
+  readonly server: WorkerWire
+  readonly gate: SharedGate
+  readonly report: (report: Report) => void
+  /** Both wires are gone. */
+  readonly onOver: (session: WorkerSession) => void
+}
+
+export class WorkerSession implements CarryListener {
+  readonly id: number
+  readonly gate: SharedGate
+  readonly #serverName: string
+  readonly #report: (report: Report) => void
+  readonly #onOver: (session: WorkerSession) => void
+  readonly #carried: Carried
+  #end: RelayEnd | undefined
+  #toldAtMs = Number.NEGATIVE_INFINITY
+
+  /** Both wires are its own from now on. */
+  constructor({ clock, sheet, order, client, server, gate, report, onOver }: WorkerSessionOptions) {
+    const { serverName, isWrite, timeouts, first, skipBytes } = order
+    this.id = order.wire
+    this.gate = gate
+    this.#serverName = serverName
+    this.#report = report
+    this.#onOver = onOver
+    const early = client.release().subarray(skipBytes)
+    const wires = { client: client.wire, server: server.wire }
+    this.#carried = carryHere({
+      ...{ clock, timeouts, isWrite, gate, serverName, first, early },
+      ...wires,
+      listener: this,
+    })
+    sheet.beginPassing()
+    this.#carried.relay.start(early)
+    sheet.endPassing()
+    for (const wire of Object.values(wires)) {
+      // Anybody who reads after the relay only drops what comes.
+      if (!wire.isDestroyed) wire.listener = new Marked(wire.listener, sheet)
+    }
+    // The end came before there was a relay, and no wire tells it twice.
+    if (client.hasEnded) client.wire.listener.onEnd()
+  }
+
+  close(kind: CloseKind, words: Buffer | undefined): void {
+    this.#carried.relay.close(kind, words)
+  }
+
+  closeIfIdle(words: Buffer): void {
+    this.#carried.relay.closeIfIdle(words)
+  }
+
+  holdWhenIdle(isOn: boolean): void {
+    this.#carried.relay.holdWhenIdle(isOn)
+  }
+
+  /** Its gate has closed: nobody waits for a byte to find it out. */
+  endByGate(): void {
+    if (this.#end !== undefined) return
+    this.#end = 'gate-closed'
+    this.#carried.relay.close('cut', this.#gateWords())
+  }
+
+  /** What it has moved, as FIGURES says, if that is news. */
+  news(): readonly number[] | undefined {
+    const { toServerBytes, toClientBytes, lastActivityMs } = this.#carried.relay.counters()
+    if (lastActivityMs <= this.#toldAtMs) return undefined
+    this.#toldAtMs = lastActivityMs
+    return [this.id, toServerBytes, toClientBytes, lastActivityMs, this.#carried.relay.isIdle() ? 1 : 0]
+  }
+
+  onCancelKey(key: string): void {
+    this.#report({ tells: 'cancel-key', wire: this.id, key })
+  }
+
+  onServerRefused(why: string): void {
+    this.#report({ tells: 'refused', wire: this.id, why })
+  }
+
+  onIdle(why: IdleReason): void {
+    this.#report({ tells: 'idle', wire: this.id, why })
+  }
+
+  onHalfClosed(why: HalfClose): void {
+    this.#carried.idle?.onHalfClosed()
+    this.#report({ tells: 'half-closed', wire: this.id, why })
+  }
+
+  onEnding(why: RelayEnd): void {
+    this.#end ??= why
+    this.#carried.idle?.stop()
+    this.#report({ tells: 'ending', wire: this.id, why: this.#end })
+    if (why === 'gate-closed') this.#carried.relay.close('cut', this.#gateWords())
+    if (why === 'refused') this.#carried.relay.close('cut', printFatal(answeredAsStandby(this.#serverName)))
+  }
+
+  onRelayClosed(): void {
+    this.#carried.idle?.stop()
+    this.#report({ tells: 'over', wire: this.id, counters: this.#carried.relay.counters() })
+    this.#onOver(this)
+  }
+
+  #gateWords(): Buffer {
+    const closed = this.gate.closedBecause
+    const says = closed?.says ?? `the last evidence that ${this.#serverName} leads has ended`
+    return printFatal(cutError(closed?.reason ?? 'evidence-expired', says))
+  }
+}
+
+/** Tells the control thread while a piece of data is in hand. */
+class Marked implements WireListener {
+  readonly #inner: WireListener
+  readonly #sheet: ThreadSheet
+
+  constructor(inner: WireListener, sheet: ThreadSheet) {
+    this.#inner = inner
+    this.#sheet = sheet
+  }
+
+  onData(bytes: Buffer): void {
+    this.#sheet.beginPassing()
+    this.#inner.onData(bytes)
+    this.#sheet.endPassing()
+  }
+
+  onEnd(): void {
+    this.#inner.onEnd()
+  }
+
+  onTaken(): void {
+    this.#inner.onTaken()
+  }
+
+  onBroken(): void {
+    this.#inner.onBroken()
+  }
+
+  onClosed(): void {
+    this.#inner.onClosed()
+  }
+}
