@@ -14,6 +14,7 @@ const COLORS: Readonly<Record<string, string>> = {
   pgbouncer: '#c08a3e',
   pgherd: '#2f81f7',
   'pgherd, handles': '#1a9e6b',
+  'pgherd, threads': '#a371f7',
 }
 const TEXT = '#6e7781'
 

@@ -35,9 +35,9 @@ async function bench(options: BenchOptions, { layout, place, signal }: Stage): P
   await cluster.start()
   signal.throwIfAborted()
   await fill({ target: member.direct, binDir, signal }, options.scale)
-  const paths = await openPaths(cluster, member, layout, place.program)
+  const paths = await openPaths(cluster, member, layout, place.program, options.threads)
   const around = { binDir, scratch: place.scratch, signal }
-  const raw = options.groups.some(isRaw) ? await openRaw(layout, place.program) : undefined
+  const raw = options.groups.some(isRaw) ? await openRaw(layout, place.program, options.threads) : undefined
   const chosen = workloads({ sql: paths, raw, around }, options)
   await warmUp(paths, around)
   const samples = await measure(chosen, options, tell)

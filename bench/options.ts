@@ -15,18 +15,21 @@ export interface BenchOptions {
   /** pgbench's scale: 100,000 rows each. */
   readonly scale: number
   readonly groups: readonly Group[]
+  /** With more than 1: pgherd with so many threads is one more path. */
+  readonly threads: number
   /** Few sessions where many are measured, to see that it works. */
   readonly isQuick: boolean
   /** Directory for the JSON file. */
   readonly out: string
 }
 
-export const HELP = `usage: npm run bench -- [--quick] [--rounds N] [--seconds N] [--clients 1,8,32,64] [--only GROUP,...] [--store] [--out DIR]
+export const HELP = `usage: npm run bench -- [--quick] [--rounds N] [--seconds N] [--clients 1,8,32,64] [--only GROUP,...] [--threads N] [--store] [--out DIR]
   --quick      one short round, to see that everything works; its figures mean nothing
   --rounds     measurements of each path at each number of clients, interleaved (default 5)
   --seconds    length of one measurement (default 5)
   --clients    numbers of clients at once (default 1,8,32,64)
   --only       groups of measurements: ${GROUPS.join(', ')}
+  --threads    with N above 1: pgherd with so many threads as one more path
   --store      keep the result as the one that later runs are compared with (bench/results)
   --out DIR    write the JSON file there (default bench/results/local)
   --no-install print what set-up would run, and stop
@@ -45,6 +48,7 @@ export function readOptions(args: readonly string[], results: string): BenchOpti
     seconds: 'value',
     clients: 'value',
     only: 'value',
+    threads: 'value',
     out: 'value',
   })
   if (values['help'] === true) return undefined
@@ -59,6 +63,7 @@ export function readOptions(args: readonly string[], results: string): BenchOpti
       .split(',')
       .map(text => positive('clients', text, 0)),
     groups: groups(values['only']),
+    threads: positive('threads', values['threads'], 1),
     isQuick: values['quick'] === true,
     out: String(out),
   }

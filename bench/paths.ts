@@ -25,25 +25,36 @@ export async function openPaths(
   member: Member,
   layout: Layout,
   program: readonly string[],
+  threads: number,
 ): Promise<readonly Path[]> {
   const [proxy] = cluster.proxies
   if (proxy === undefined) throw new Error('the cluster has no proxy')
-  const paths = [
+  const paths: Path[] = [
     { name: 'direct', target: member.direct, router: undefined },
     await openHaproxy(await layout.host('haproxy'), member),
     await openPgbouncer(await layout.host('pgbouncer'), member),
     { name: 'pgherd', target: proxy.write, router: proxy.server },
-    await openHandles(await layout.host('handles'), cluster, program),
+    await openHandles(await layout.host('handles'), cluster, program, 1),
   ]
+  if (threads > 1) paths.push(await openHandles(await layout.host('threads'), cluster, program, threads))
   await Promise.all(paths.map(opened))
   return paths
 }
 
 /** Our proxy once more, on the TCP handles below node:net. */
-async function openHandles(host: Host, { scope, etcd }: Cluster, program: readonly string[]): Promise<Path> {
-  const proxy = await proxyOn(host, { scope, program, etcd: etcd.endpoints }, { relay: 'handle' })
+async function openHandles(
+  host: Host,
+  { scope, etcd }: Cluster,
+  program: readonly string[],
+  threads: number,
+): Promise<Path> {
+  const proxy = await proxyOn(host, { scope, program, etcd: etcd.endpoints }, { relay: 'handle', threads })
   await proxy.server.start()
-  return { name: 'pgherd, handles', target: proxy.write, router: proxy.server }
+  return {
+    name: threads > 1 ? 'pgherd, threads' : 'pgherd, handles',
+    target: proxy.write,
+    router: proxy.server,
+  }
 }
 
 /** HAProxy with the settings that people use in front of Patroni, on one thread: the base of all ratios. */

@@ -26,7 +26,11 @@ export interface RawStage {
 }
 
 /** Starts both ends and fresh routers between them. */
-export async function openRaw(layout: Layout, program: readonly string[]): Promise<RawStage> {
+export async function openRaw(
+  layout: Layout,
+  program: readonly string[],
+  threads: number,
+): Promise<RawStage> {
   const load = await RawLoad.start((await layout.host('raw-peer')).address)
   const haproxy = await startRouter(await layout.host('raw-haproxy'), load, file => [
     'haproxy',
@@ -34,16 +38,22 @@ export async function openRaw(layout: Layout, program: readonly string[]): Promi
     '-f',
     file,
   ])
-  const pgherd = (relay: string) => (file: string) => [...program, 'proxy', '--relay', relay, file]
+  const pgherd =
+    (relay: string, count = 1) =>
+    (file: string) => [...program, 'proxy', '--relay', relay, '--threads', `${count}`, file]
   const onNet = await startRouter(await layout.host('raw-pgherd'), load, pgherd('net'))
   const onHandles = await startRouter(await layout.host('raw-handles'), load, pgherd('handle'))
   const direct = { name: 'direct', target: { host: load.host, port: load.port }, router: undefined }
-  const paths = [
+  const paths: RawPath[] = [
     direct,
     { name: 'haproxy', ...haproxy },
     { name: 'pgherd', ...onNet },
     { name: 'pgherd, handles', ...onHandles },
   ]
+  if (threads > 1) {
+    const onThreads = await startRouter(await layout.host('raw-threads'), load, pgherd('handle', threads))
+    paths.push({ name: 'pgherd, threads', ...onThreads })
+  }
   for (const { name, target } of paths) await opened(name, target)
   return { load, paths }
 }

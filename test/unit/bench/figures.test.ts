@@ -73,7 +73,15 @@ const result: BenchResult = {
   at: '2026-11-24T05:00:00.000Z',
   versions: { pgherd: '0.1.0' },
   machine: { cpus: 2, cpu: 'some', kernel: '6.18', memoryGb: 24 },
-  options: { clients: [8], rounds: 3, durationSeconds: 5, scale: 10, groups: ['select'], isQuick: false },
+  options: {
+    clients: [8],
+    rounds: 3,
+    durationSeconds: 5,
+    scale: 10,
+    groups: ['select'],
+    threads: 1,
+    isQuick: false,
+  },
   units: { 'select, 8 clients': { unit: 'TPS', cpuUnit: 's/100k', isLowerBetter: false } },
   figures: summarize(samples),
   samples,
@@ -106,11 +114,13 @@ test('options of the benchmark are checked', () => {
     durationSeconds: 1,
     scale: 1,
     groups: GROUPS,
+    threads: 1,
     isQuick: true,
     out: 'r/local',
   })
   assert.equal(readOptions(['--store'], 'r')?.out, 'r')
   assert.deepEqual(readOptions(['--only', 'echo,cut'], 'r')?.groups, ['echo', 'cut'])
+  assert.equal(readOptions(['--threads', '2'], 'r')?.threads, 2)
   assert.throws(() => readOptions(['--only', 'ehco'], 'r'), /--only: expected idle, .* found ehco/)
   assert.equal(readOptions(['--help'], 'r'), undefined)
   assert.throws(() => readOptions(['--rounds', 'many'], 'r'), /--rounds: expected a whole number/)
