@@ -1,4 +1,4 @@
-import type { TestContext } from 'node:test'
+import { after, type TestContext } from 'node:test'
 import type { HostPort } from '../../src/cluster/member.ts'
 import { defaultListener, defaultOnNoBackend } from '../../src/config/proxy/defaults.ts'
 import type { ListenerConfig } from '../../src/config/proxy/types.ts'
@@ -10,12 +10,31 @@ import { Listener } from '../../src/proxy/listener.ts'
 import type { SessionTotals } from '../../src/proxy/outage.ts'
 import type { Pool } from '../../src/proxy/pool.ts'
 import type { Transport, Wire } from '../../src/proxy/relay/wire.ts'
+import { openThreads } from '../../src/proxy/threads/threads.ts'
 import { authOk, keyData, parameter, ready, startup } from '../unit/proxy/bytes.ts'
 import { Stage, startSession, type Watched } from './proxy-wire.ts'
 import { transports } from './relay-rig.ts'
 
 const wantedRelay = process.env['PGHERD_TEST_RELAY'] ?? 'handle'
-const usual = transports.find(({ kind }) => kind === wantedRelay)
+const usual = wantedRelay === 'threads' ? await openTestThreads() : findTransport()
+
+function findTransport(): Transport | undefined {
+  return transports.find(({ kind }) => kind === wantedRelay)
+}
+
+async function openTestThreads(): Promise<Transport> {
+  const threads = await openThreads({
+    count: 2,
+    relay: 'handle',
+    clock: realClock,
+    record: ({ says }) => process.stderr.write(`${says}\n`),
+    onHopeless: error => {
+      throw error
+    },
+  })
+  after(() => threads.close())
+  return threads
+}
 
 export const secret = Buffer.from('0badcafe', 'hex')
 export const greeting = Buffer.concat([
@@ -55,7 +74,7 @@ interface Changes {
   readonly plainErrors?: boolean
   readonly afterHold?: 'error' | 'close'
   readonly config?: Partial<ListenerConfig>
-  /** What carries the sessions; default: the handles, as in a proxy, or what PGHERD_TEST_RELAY says. */
+  /** What carries the sessions; default: the handles, as in a proxy, or what PGHERD_TEST_RELAY says (net, handle, threads). */
   readonly transport?: Transport
   /** Default: every client. */
   readonly mayServe?: (client: Wire) => boolean
@@ -68,6 +87,7 @@ interface Changes {
 export interface Rig {
   readonly listener: Listener
   readonly address: HostPort
+  readonly transport: Transport
   readonly totals: SessionTotals
   readonly ended: string[]
   readonly said: string[]
@@ -144,6 +164,7 @@ export async function rig(t: TestContext, changes: Changes = {}): Promise<Rig> {
   return Object.assign(made, {
     listener,
     address,
+    transport,
     totals,
     ended,
     said,

@@ -23,6 +23,10 @@ import { quickBinDir } from '../support/tools.ts'
 import { makeWorkplace, type Scope, type Workplace } from '../support/workplace.ts'
 
 const SCOPE = 'pgsql'
+/** PGHERD_TEST_THREADS: the same tests over worker threads. */
+const threads = Number(process.env['PGHERD_TEST_THREADS'] ?? 1)
+const usualSettings: Settings = threads > 1 ? { threads } : {}
+
 const within = (durationMs: number) => Deadline.in(realClock, durationMs)
 
 /** What a member's REST server says. */
@@ -252,7 +256,7 @@ export class Stand {
     const host = await layout.host('proxy1')
     work.defer(() => host.remove())
     const cluster = { scope: SCOPE, etcd: etcd.endpoints, program: work.program }
-    const proxy = await proxyOn(host, cluster, options.proxy)
+    const proxy = await proxyOn(host, cluster, { ...usualSettings, ...options.proxy })
     const dcs = createEtcdDcs({
       endpoints: etcd.endpoints,
       namespace: '/service',

@@ -1,0 +1,88 @@
+// A thread of its own for both ends of sessions: a server that answers each byte, and clients that ask without end. It
+// remembers when the last bytes came, by the machine's clock.
+
+import { connect, createServer } from 'node:net'
+import { parentPort } from 'node:worker_threads'
+import type { HostPort } from '../../src/cluster/member.ts'
+import { authOk, keyData, parameter, ready, startup } from '../unit/proxy/bytes.ts'
+
+export type FarWish =
+  | { readonly do: 'connect'; readonly proxy: HostPort; readonly count: number }
+  | { readonly do: 'look' }
+
+export interface FarClient {
+  answers: number
+  lastAnswerAtMs: number
+  endedAtMs: number | undefined
+  /** SQLSTATE of the last words. */
+  code: string | undefined
+}
+
+export interface FarSide {
+  readonly clients: readonly FarClient[]
+  /** When the server got the last byte of any client. */
+  readonly lastAskedAtMs: number
+}
+
+const first = startup({ user: 'far' })
+const greeting = Buffer.concat([
+  authOk,
+  parameter('in_hot_standby', 'off'),
+  keyData(1, Buffer.from('0badcafe', 'hex')),
+  ready,
+])
+const clients: FarClient[] = []
+let lastAskedAtMs = 0
+
+const now = () => Number(process.hrtime.bigint()) / 1e6
+
+const server = createServer({ noDelay: true }, socket => {
+  let got = 0
+  socket.on('error', () => {})
+  socket.on('data', chunk => {
+    const before = got
+    got += chunk.length
+    if (before < first.length) {
+      if (got >= first.length) socket.write(greeting)
+      return
+    }
+    lastAskedAtMs = now()
+    socket.write(ready)
+  })
+})
+
+function connectOne(proxy: HostPort): void {
+  const client: FarClient = { answers: 0, lastAnswerAtMs: 0, endedAtMs: undefined, code: undefined }
+  clients.push(client)
+  const socket = connect({ ...proxy, noDelay: true })
+  let got = 0
+  socket.write(first)
+  socket.on('error', () => {})
+  socket.on('data', chunk => {
+    got += chunk.length
+    if (got < greeting.length) return
+    const code = /\0C(\w{5})\0/.exec(chunk.toString('latin1'))?.[1]
+    if (code !== undefined) client.code = code
+    else {
+      if (got > greeting.length) {
+        client.answers += 1
+        client.lastAnswerAtMs = now()
+      }
+      setTimeout(() => socket.write('?'), 2)
+    }
+  })
+  socket.on('close', () => {
+    client.endedAtMs = now()
+  })
+}
+
+server.listen({ port: 0, host: '127.0.0.1' }, () => {
+  const bound = server.address()
+  if (bound === null || typeof bound === 'string') throw new Error('no port')
+  parentPort?.postMessage({ host: '127.0.0.1', port: bound.port })
+})
+
+parentPort?.on('message', (wish: FarWish) => {
+  if (wish.do === 'connect') for (let count = 0; count < wish.count; count += 1) connectOne(wish.proxy)
+  else parentPort?.postMessage({ clients, lastAskedAtMs } satisfies FarSide)
+})

@@ -1,0 +1,16 @@
+// What holds for a listener with its sessions in one thread holds with two: the same tests once more, and the torture.
+
+import test from 'node:test'
+
+// Read when the rig is loaded.
+process.env['PGHERD_TEST_RELAY'] = 'threads'
+await import('./proxy-listener.test.ts')
+await import('./proxy-limits.test.ts')
+await import('./proxy-servers.test.ts')
+const { threadsFor } = await import('./proxy-threads-rig.ts')
+const { torture } = await import('./proxy-torture.ts')
+
+test('in threads, sessions of all kinds get their own bytes and no others, and leave no memory behind', async t => {
+  const { threads } = await threadsFor(t)
+  await torture(t, threads, 3_000)
+})
