@@ -50,12 +50,14 @@ export const dataDirectoryIsEmpty: Rule = (snapshot, memory) => {
   return bootstrapOrWait(snapshot, view, memory)
 }
 
-function bootstrapOrWait(
-  { self, config }: Snapshot,
-  view: ClusterView,
-  memory: Parameters<Rule>[1],
-): ReturnType<Rule> {
+function bootstrapOrWait(snapshot: Snapshot, view: ClusterView, memory: Memory): ReturnType<Rule> {
+  const { self, config } = snapshot
   const remote = remoteUpstream(config)
+  const keeper = view.initialize === undefined ? whoHasData(snapshot, view, memory) : undefined
+  if (keeper !== undefined) {
+    const says = `the initialize key is missing, but (${keeper}) has data of this cluster: waiting for it to write the key again`
+    return say('wait-for-initialize', says, memory)
+  }
   if (view.initialize === undefined && self.canBootstrap && mayLead(self)) {
     const what = remote === undefined ? 'a new cluster' : `a standby leader from (${remote.member})`
     return say('bootstrap', `trying to bootstrap ${what}`, memory, { kind: 'bootstrap' })
@@ -76,6 +78,27 @@ function bootstrapOrWait(
     return say('clone-alone', says, memory, { kind: 'clone', from: undefined })
   }
   return say('wait-for-bootstrap', `waiting for leader to bootstrap${abandoned(view)}`, memory)
+}
+
+const ROLES_WITH_DATA: ReadonlySet<string> = new Set([
+  ...['primary', 'master', 'replica', 'standby_leader', 'demoted', 'promoted'],
+])
+
+/**
+ * Without the key an empty directory looks like a new cluster, and its member would make one beside the data of the others.
+ * Their member keys tell what they have; where those are gone too, a leader of a moment ago is given the time to come back.
+ */
+function whoHasData(
+  { self, config, leaderlessMs }: Snapshot,
+  { members }: ClusterView,
+  { lastLeader }: Memory,
+): string | undefined {
+  const other = [...members.values()].find(
+    ({ name, role, timeline }) => name !== self.name && (timeline !== undefined || ROLES_WITH_DATA.has(role)),
+  )
+  if (other !== undefined) return other.name
+  const isRecent = leaderlessMs < config.ttlSeconds * 1000
+  return isRecent && lastLeader !== self.name ? lastLeader : undefined
 }
 
 /**

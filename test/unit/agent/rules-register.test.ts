@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { decide } from '../../../src/agent/decide.ts'
 import { firstMemory } from '../../../src/agent/snapshot.ts'
-import { config, holding, ledByUs, running, settled, snapshot, view } from './scene.ts'
+import { config, down, holding, ledByUs, running, settled, snapshot, view } from './scene.ts'
 
 const wiped = view({ leader: undefined, initialize: undefined })
 
@@ -30,6 +30,43 @@ for (const [who, raw] of [
   test(`somebody deleted \`initialize\`: ${who} writes it again`, () => {
     const seen = { view: ledByUs({ initialize: undefined }), lease: holding, config: config(raw) }
     assert.equal(decide(snapshot(seen), settled).rule, 'register-system-id')
+  })
+}
+
+const empty = { server: down({ dataDirectory: 'empty' }), systemId: undefined }
+const waiting = { pg1: 'uninitialized', pg3: 'uninitialized' }
+
+// what the keys tell of others, how long nobody has led, what we remember, the rule
+const beside = [
+  ['another member has data', {}, 0, firstMemory, 'wait-for-initialize'],
+  [
+    'another member had a server that is down now',
+    { states: { pg1: 'stopped' } },
+    600_000,
+    firstMemory,
+    'wait-for-initialize',
+  ],
+  ['the others are as empty', { roles: waiting }, 0, firstMemory, 'bootstrap'],
+  [
+    'the store was wiped a moment ago',
+    { members: [] },
+    29_999,
+    { ...settled, lastLeader: 'pg1' },
+    'wait-for-initialize',
+  ],
+  [
+    'nobody has written a key for a ttl',
+    { members: [] },
+    30_000,
+    { ...settled, lastLeader: 'pg1' },
+    'bootstrap',
+  ],
+  ['we led alone, and our data is gone', { members: [] }, 0, { ...settled, lastLeader: 'pg2' }, 'bootstrap'],
+] as const
+for (const [who, keys, leaderlessMs, memory, rule] of beside) {
+  test(`an empty directory and no \`initialize\`; ${who}: ${rule}`, () => {
+    const seen = { ...empty, view: view({ leader: undefined, initialize: undefined, ...keys }), leaderlessMs }
+    assert.equal(decide(snapshot(seen), memory).rule, rule)
   })
 }
 

@@ -134,12 +134,13 @@ function kv(key: string, value: string, leaseId = 0n): KeyValue {
 
 function memberValue(name: string, spec: ViewSpec): string {
   const number = name.replace(/\D/g, '')
+  const role = spec.roles?.[name] ?? (name === 'pg1' ? 'primary' : 'replica')
   return JSON.stringify({
     conn_url: `postgres://10.0.0.${number}:5432/postgres`,
     api_url: `http://10.0.0.${number}:8008/patroni`,
     state: spec.states?.[name] ?? 'running',
-    role: spec.roles?.[name] ?? (name === 'pg1' ? 'primary' : 'replica'),
-    timeline: spec.timelines?.[name] ?? 1,
+    role,
+    timeline: role === 'uninitialized' ? undefined : (spec.timelines?.[name] ?? 1),
     replication_state: spec.replicationStates?.[name],
     xlog_location: spec.positions?.[name],
     ...(spec.ours?.includes(name) === true ? { pgherd: ownFields(name, spec) } : {}),
