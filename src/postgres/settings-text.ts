@@ -40,13 +40,31 @@ export function conninfo(words: Readonly<Record<string, string | undefined>>): s
     .join(' ')
 }
 
-/** The words with which a tool or a standby reaches a server as `who`. The password stays in the password file. */
+/** The words that not every libpq knows, each with the first version that does. One that it does not know it refuses. */
+const WORDS_SINCE: Readonly<Record<string, number>> = {
+  gssencmode: 12,
+  channel_binding: 13,
+  sslpassword: 13,
+  sslcrldir: 14,
+  sslnegotiation: 17,
+}
+
+/** Does the libpq that came with this major know the word? An unknown major is taken for a new one. */
+export function isWordOf(major: number | undefined, word: string): boolean {
+  return major === undefined || major >= (WORDS_SINCE[word] ?? 0)
+}
+
+/**
+ * The words with which a tool or a standby of this major reaches a server as `who`; those that it does not know are left out.
+ * The password stays in the password file.
+ */
 export function connectionWords(
   address: HostPort,
   who: Credentials,
   passfile: string,
+  major?: number,
 ): Readonly<Record<string, string>> {
-  return {
+  const words = {
     host: address.host,
     port: String(address.port),
     user: who.username,
@@ -56,6 +74,7 @@ export function connectionWords(
     channel_binding: 'prefer',
     ...who.options,
   }
+  return Object.fromEntries(Object.entries(words).filter(([word]) => isWordOf(major, word)))
 }
 
 /** The whole postgresql.conf: the base file first, then what we were told, then where a standby streams from. */
@@ -72,7 +91,7 @@ export function postgresqlConf(
   ].join('\n')
 }
 
-function settingLines(entries: readonly (readonly [string, string])[]): string {
+export function settingLines(entries: readonly (readonly [string, string])[]): string {
   return entries.map(([name, value]) => `${name} = ${quoteSetting(value)}\n`).join('')
 }
 
