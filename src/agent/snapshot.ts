@@ -49,6 +49,8 @@ export interface PeerAnswer {
   readonly watchdogFailed: boolean
   /** How long its storage has not answered a write; undefined while it does. */
   readonly storageSilentMs?: number | undefined
+  /** Why its storage refuses writes; undefined while it takes them. */
+  readonly storageRefusal?: string | undefined
 }
 
 export type TaskKind =

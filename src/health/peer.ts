@@ -27,6 +27,8 @@ export interface PeerAnswer {
   readonly watchdogFailed: boolean
   /** How long its storage has not answered a write; undefined while it does, and where nobody looks. */
   readonly storageSilentMs: number | undefined
+  /** Why its storage refuses writes; undefined while it takes them, and where nobody looks. */
+  readonly storageRefusal: string | undefined
   /** Only members that run pgherd say it. */
   readonly leaseLeftMs: number | undefined
 }
@@ -114,6 +116,7 @@ export function unreachable(name: string): PeerAnswer {
     failoverPriority: 0,
     watchdogFailed: false,
     storageSilentMs: undefined,
+    storageRefusal: undefined,
     leaseLeftMs: undefined,
   }
 }
@@ -140,6 +143,7 @@ export function parsePeerAnswer(name: string, document: JsonObject): PeerAnswer 
     failoverPriority: mayLead ? (asInteger(tags['failover_priority']) ?? 1) : 0,
     watchdogFailed: document['watchdog_failed'] === true,
     storageSilentMs: asNumber(own['storage_unanswered_ms']),
+    storageRefusal: asText(own['storage_refuses']),
     leaseLeftMs: asNumber(own['lease_left_ms']),
   }
 }

@@ -30,6 +30,8 @@ export class EventLog<D extends object> {
   readonly #recent = new Recent<D & Stamp>(KEPT_EVENTS)
   #pending: string[] = []
   #isWriting = false
+  /** The last write did not end well. */
+  #isTorn = false
   #nextId = 1
 
   constructor(options: EventLogOptions<D>) {
@@ -61,7 +63,11 @@ export class EventLog<D extends object> {
     try {
       while (this.#pending.length > 0) {
         const lines = this.#pending.splice(0).join('')
-        await appendFile(file, lines)
+        // Half a line may stand at the end of a file whose disk was full.
+        const before = this.#isTorn ? '\n' : ''
+        this.#isTorn = true
+        await appendFile(file, `${before}${lines}`)
+        this.#isTorn = false
         const { size } = await stat(file)
         if (size > FILE_BYTES_MAX) await rename(file, `${file}.1`)
       }

@@ -16,6 +16,8 @@ export interface StorageWord {
   readonly silentMs: number
   /** What the storage said when it last refused a write; undefined while it takes them. */
   readonly refusal: string | undefined
+  /** How long it has refused every write; undefined while it takes them. */
+  readonly refusedMs?: number | undefined
 }
 
 /** A write is begun this often at most. */
@@ -32,6 +34,7 @@ export class StorageCheck {
   /** When the first write began that has had no answer since the last answer. */
   #silentSinceMs: number | undefined
   #refusal: string | undefined
+  #refusedSinceMs: number | undefined
   #wasAnswered = false
   /** Counts servers: an answer for the one before says nothing about this one. */
   #round = 0
@@ -45,9 +48,14 @@ export class StorageCheck {
   /** Undefined as long as nothing can be said: no answer yet, and not for long enough. */
   get word(): StorageWord | undefined {
     const sinceMs = this.#silentSinceMs
-    const silentMs = sinceMs === undefined ? 0 : this.#clock.monotonicMs() - sinceMs
-    if (silentMs > QUICK_MS) return { silentMs, refusal: this.#refusal }
-    return this.#wasAnswered ? { silentMs: 0, refusal: this.#refusal } : undefined
+    const nowMs = this.#clock.monotonicMs()
+    const silentMs = sinceMs === undefined ? 0 : nowMs - sinceMs
+    if (silentMs <= QUICK_MS && !this.#wasAnswered) return undefined
+    return {
+      silentMs: silentMs > QUICK_MS ? silentMs : 0,
+      refusal: this.#refusal,
+      ...(this.#refusedSinceMs === undefined ? {} : { refusedMs: nowMs - this.#refusedSinceMs }),
+    }
   }
 
   /** Begins a write if one is due, and gives it `patienceMs`; returns at once. */
@@ -64,6 +72,8 @@ export class StorageCheck {
       this.#silentSinceMs = undefined
       this.#wasAnswered = true
       this.#refusal = answer.kind === 'refused' ? answer.says : undefined
+      this.#refusedSinceMs =
+        answer.kind === 'refused' ? (this.#refusedSinceMs ?? this.#clock.monotonicMs()) : undefined
     })
   }
 
@@ -72,6 +82,7 @@ export class StorageCheck {
     this.#round += 1
     this.#silentSinceMs = undefined
     this.#refusal = undefined
+    this.#refusedSinceMs = undefined
     this.#wasAnswered = false
     this.#nextAtMs = Number.NEGATIVE_INFINITY
   }

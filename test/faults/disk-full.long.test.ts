@@ -1,7 +1,7 @@
 // Disks that are full or cannot be read, below the data directories of a real cluster; the agent's own files lie there, too.
 
 import assert from 'node:assert/strict'
-import { chmod, stat } from 'node:fs/promises'
+import { chmod, readFile, stat } from 'node:fs/promises'
 import test, { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Member } from '../../src/demo/member.ts'
@@ -37,6 +37,14 @@ const { cluster, disk } = await startOnDisks(
 )
 const FULL = /refuses writes: No space left on device/
 
+function isEvent(line: string, kind: string): boolean {
+  try {
+    return (JSON.parse(line) as { readonly kind?: string }).kind === kind
+  } catch {
+    return false
+  }
+}
+
 async function setting(member: Member, name: string): Promise<string | undefined> {
   const [row] = await member.query<{ value: string }>('SELECT current_setting($1) AS value', [name])
   return row?.value
@@ -61,6 +69,11 @@ test('a standby’s disk is full: it says so, a change of the configuration wait
   assert.ok(typeof ageMs === 'number' && ageMs < 15_000, 'its agent goes on looking')
   await disk(standby).free()
   await untilTold(standby, 'storage-works', /takes writes again/)
+  // The file lies on the same disk: what did not fit is gone, what comes later is whole.
+  await waitFor('the event in the file', { withinMs: 10_000 }, async () => {
+    const text = await readFile(`${standby.dataDir}.events.jsonl`, 'utf8')
+    return text.split('\n').some(line => isEvent(line, 'storage-works'))
+  })
   await waitFor(
     'the standby to have it',
     { withinMs: 40_000 },
@@ -69,7 +82,30 @@ test('a standby’s disk is full: it says so, a change of the configuration wait
   await cluster.complete()
 })
 
+test('a leader’s disk is full: after a grace it hands over in order, nothing acknowledged is lost, and it comes back', async t => {
+  const witness = await Witness.start(cluster)
+  t.after(() => witness.finish(0).catch(() => {}))
+  const old = await cluster.leader()
+  const beganMs = performance.now()
+  await disk(old).fill()
+  await cluster.leader({ not: [old], withinMs: 60_000 })
+  t.diagnostic(`another one leads ${Math.round(performance.now() - beganMs)} ms after the disk was full`)
+  await untilTold(
+    old,
+    'hand-over-storage',
+    /handing the lead over: the storage of the server refuses writes: No space left/,
+  )
+  await disk(old).free()
+  await cluster.complete()
+  await witness.writesAgain(performance.now())
+  const report = await witness.finish(beganMs)
+  tellOutage(t, report, 30_000)
+  assertSafe(report)
+})
+
 test('a leader’s disk is full until its server ends: another one leads, nothing acknowledged is lost, and it comes back', async t => {
+  // Before the grace is over, and where nobody could take over in order.
+  await changeConfig(cluster, { pgherd: { hung_after: 600 } })
   const witness = await Witness.start(cluster)
   // A load that is left behind would keep the process of the test alive.
   t.after(() => witness.finish(0).catch(() => {}))

@@ -23,6 +23,7 @@ const NOT_IN_A_WORLD: Readonly<Record<string, string>> = {
   'race-put-off': 'no world sets primary_race_backoff',
   paused: 'for a situation that no other rule of a pause covers: there is none',
   'paused-overtaken': 'rarer than one in 2,000 worlds; it has rows of its own in the decision table',
+  'hand-over-storage': 'storage does not fail; on real disks it is a test of the faults',
   'data-directory-empty': 'nobody empties a directory of a leader',
 }
 

@@ -96,11 +96,13 @@ const request: Question = ({ self, leaderlessMs }, view) => {
   return undefined
 }
 
-/** It could not be promoted, and nobody could connect. */
+/** It could not be promoted, or nobody could connect. */
 const deaf: Question = ({ server, config }, _view, facts) => {
   if (facts.role !== 'replica') return undefined
   if (isDeaf({ server, config })) return no('my server hangs: it answers no new connection')
-  return isStorageHung({ server, config }) ? no('my storage hangs: it takes no write') : undefined
+  if (isStorageHung({ server, config })) return no('my storage hangs: it takes no write')
+  const refusal = server.storage?.refusal
+  return refusal === undefined ? undefined : no(`my storage refuses writes: ${refusal}`)
 }
 
 const lag: Question = ({ self, config }, view, facts) => {

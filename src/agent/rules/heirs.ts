@@ -96,7 +96,9 @@ function canLead(
   facts: ServerFacts | undefined,
 ): boolean {
   if (!peer.isReachable || peer.isPrimary || !peer.mayLead || peer.watchdogFailed) return false
-  if (peer.walPosition === undefined || peer.storageSilentMs !== undefined) return false
+  if (peer.walPosition === undefined) return false
+  // It could not write the first record of its own timeline.
+  if (peer.storageSilentMs !== undefined || peer.storageRefusal !== undefined) return false
   if (facts === undefined) {
     const lagBytes = (view.status.optime ?? 0n) - peer.walPosition
     return lagBytes <= config.maximumLagOnFailoverBytes && isOnClusterTimeline(peer, config, view)

@@ -7,6 +7,7 @@ import type { Memory, Snapshot } from '../snapshot.ts'
 import { promotionSync } from '../sync/promotion.ts'
 import { dueInMs, handleRequest } from './requests.ts'
 import { runsAsPrimary, say, sayUnanswered } from './say.ts'
+import { handOverStorage } from './storage.ts'
 import { keepSynchronous, type SyncUpkeep } from './sync.ts'
 import { underWatchdog } from './watchdog.ts'
 
@@ -37,6 +38,8 @@ export const holdsLeader: Rule = (snapshot, memory) => {
   if (unwatched !== undefined) return unwatched
   const requested = handleRequest(snapshot, view, facts, { ...memory, role: 'primary' })
   if (requested !== undefined) return requested
+  const handedOver = handOverStorage(snapshot, view, facts, { ...memory, role: 'primary' })
+  if (handedOver !== undefined) return handedOver
   const synchronous = keepSynchronous(snapshot, view, facts, { ...memory, role: 'primary', failedStarts: 0 })
   const carryOn =
     synchronous.step ??

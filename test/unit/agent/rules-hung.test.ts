@@ -1,7 +1,8 @@
-// Our server answers over the connection that we keep and no new one: its postmaster hangs.
+// Our server answers over the connection that we keep and no new one, or its storage takes no write.
 
 import test from 'node:test'
-import { config, holding, ledByUs, peer, running, view } from './scene.ts'
+import { config, holding, ledByUs, peer, running, sender, view } from './scene.ts'
+
 import { follows, type Row } from './table.ts'
 
 const deaf = (unansweredMs: number, role: 'primary' | 'replica' = 'primary') => ({
@@ -11,6 +12,10 @@ const deaf = (unansweredMs: number, role: 'primary' | 'replica' = 'primary') => 
 const hanging = (silentMs: number, role: 'primary' | 'replica' = 'primary') => ({
   ...running({ role }),
   storage: { silentMs, refusal: undefined },
+})
+const refusing = (refusedMs: number, role: 'primary' | 'replica' = 'primary', senders: string[] = []) => ({
+  ...running({ role, ...(role === 'primary' ? { senders: senders.map(name => sender(name)) } : {}) }),
+  storage: { silentMs: 0, refusal: 'No space left on device', refusedMs },
 })
 const led = { view: ledByUs(), lease: holding }
 
@@ -92,16 +97,73 @@ const rows: readonly Row[] = [
     actions: [],
   },
   {
-    situation: 'storage that refuses writes is left to PostgreSQL, which goes on reading',
+    situation: 'storage that has refused writes for less than that may have room again in a moment',
+    seen: { ...led, server: refusing(59_000, 'primary', ['pg1']) },
+    rule: 'no-action-leader',
+    actions: [],
+  },
+  {
+    situation: 'the storage of the leader has refused writes for longer than hung_after: ask for an heir',
+    seen: { ...led, server: refusing(61_000, 'primary', ['pg1']) },
+    rule: 'ask-heirs',
+    actions: ['ask-peers'],
+    says: /the storage of the server refuses writes: No space left on device/,
+  },
+  {
+    situation:
+      'somebody streams from a leader whose storage refuses writes and can write: hand over in order',
+    seen: { ...led, server: refusing(61_000, 'primary', ['pg1']), peers: [peer('pg1')] },
+    rule: 'hand-over-storage',
+    actions: ['demote graceful release to pg1'],
+  },
+  {
+    situation: 'nobody streams from a leader whose storage refuses writes: readers are served here',
+    seen: { ...led, server: refusing(61_000), peers: [peer('pg1')] },
+    rule: 'no-action-leader',
+    actions: [],
+  },
+  {
+    situation: 'the storage of the only heir refuses writes, too: nobody could take over',
     seen: {
       ...led,
-      server: {
-        ...running({ role: 'primary' }),
-        storage: { silentMs: 0, refusal: 'No space left on device' },
-      },
+      server: refusing(61_000, 'primary', ['pg1']),
+      peers: [peer('pg1', { storageRefusal: 'Read-only file system' })],
     },
     rule: 'no-action-leader',
     actions: [],
+  },
+  {
+    situation: 'hung_after 0: storage that refuses writes is left to PostgreSQL',
+    seen: {
+      ...led,
+      config: config({ pgherd: { hung_after: 0 } }),
+      server: refusing(500_000, 'primary', ['pg1']),
+    },
+    rule: 'no-action-leader',
+    actions: [],
+  },
+  {
+    situation: 'paused: a leader whose storage refuses writes is left alone',
+    seen: { ...led, config: config({ pause: true }), server: refusing(500_000, 'primary', ['pg1']) },
+    rule: 'no-action-leader',
+    actions: [],
+  },
+  {
+    situation: 'a leader that hangs gives way to nobody whose storage refuses writes',
+    seen: {
+      ...led,
+      server: deaf(61_000),
+      peers: [peer('pg1', { storageRefusal: 'No space left on device' })],
+    },
+    rule: 'no-action-leader',
+    actions: [],
+  },
+  {
+    situation: 'a standby whose storage refuses writes does not race: it could not be promoted',
+    seen: { view: view({ leader: undefined }), server: refusing(0, 'replica') },
+    rule: 'race-stay-back',
+    actions: [],
+    says: /my storage refuses writes: No space left on device/,
   },
   {
     situation: 'hung_after 0: nobody looks at the storage',

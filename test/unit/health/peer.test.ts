@@ -45,6 +45,11 @@ const documents: readonly (readonly [string, JsonObject, Partial<ReturnType<type
   ],
   ['a member that must not lead', { tags: { nofailover: true } }, { mayLead: false, failoverPriority: 0 }],
   ['a member with a priority', { tags: { failover_priority: '3' } }, { mayLead: true, failoverPriority: 3 }],
+  [
+    'storage that refuses writes',
+    { pgherd: { storage_refuses: 'No space left on device' } },
+    { storageRefusal: 'No space left on device' },
+  ],
   ['storage that hangs', { pgherd: { storage_unanswered_ms: 1500 } }, { storageSilentMs: 1500 }],
   ['a failed watchdog', { watchdog_failed: true }, { watchdogFailed: true }],
 ]

@@ -64,8 +64,9 @@ test('while one write hangs no other is begun, and silence is counted from the f
 
 test('a refusal is an answer, told until the storage takes a write again', async () => {
   const { after } = scene()
-  assert.deepEqual(await after(0, FULL), { silentMs: 0, refusal: 'No space left on device' })
-  assert.equal((await after(WRITE_EVERY_MS))?.refusal, 'No space left on device')
+  assert.deepEqual(await after(0, FULL), { silentMs: 0, refusal: 'No space left on device', refusedMs: 0 })
+  assert.equal((await after(WRITE_EVERY_MS, FULL))?.refusal, 'No space left on device')
+  assert.equal((await after(WRITE_EVERY_MS))?.refusedMs, 2 * WRITE_EVERY_MS, 'counted from the first on')
   assert.deepEqual(await after(0, TAKEN), { silentMs: 0, refusal: undefined })
 })
 

@@ -1,0 +1,43 @@
+// Our server's storage refuses writes: it is full, read-only or lost. PostgreSQL goes on reading and fails each write until it
+// cannot write WAL and ends itself, so a leader need not hurry: it hands over in order, where somebody can write.
+
+import type { ClusterView } from '../../cluster/view.ts'
+import type { ServerFacts } from '../../postgres/port.ts'
+import type { Decision } from '../decision.ts'
+import type { Memory, Snapshot } from '../snapshot.ts'
+import { anybody, findHeirs, heirsToAsk } from './heirs.ts'
+import { say } from './say.ts'
+
+/**
+ * After `hung_after` of refusals the lead goes, as in a switchover, to a member that streams from us and whose own storage takes
+ * writes. Without one it says nothing: readers are served here.
+ */
+export function handOverStorage(
+  snapshot: Snapshot,
+  view: ClusterView,
+  facts: ServerFacts,
+  memory: Memory,
+): Decision | undefined {
+  const { config, peers, self, server } = snapshot
+  const { refusal, refusedMs } = server.storage ?? {}
+  if (refusal === undefined || config.isPaused || config.hungAfterSeconds === 0) return undefined
+  if ((refusedMs ?? 0) <= config.hungAfterSeconds * 1000) return undefined
+  const why = `the storage of the server refuses writes: ${refusal}`
+  const request = anybody(self.name)
+  if (peers === undefined) {
+    const asked = heirsToAsk(snapshot, view, request)
+    if (asked.size === 0) return undefined
+    return say('ask-heirs', `${why}: asking the others whether they can take over`, memory, {
+      kind: 'ask-peers',
+      peers: asked,
+    })
+  }
+  const heirs = findHeirs(snapshot, view, request, facts, peers)
+  if ('obstacle' in heirs) return undefined
+  return say(
+    'hand-over-storage',
+    `handing the lead over: ${why}`,
+    { ...memory, role: 'demoted' },
+    { kind: 'demote', demotion: { mode: 'graceful', release: true, heirs: heirs.names } },
+  )
+}
