@@ -75,6 +75,7 @@ const variables: ReadonlyMap<string, Variable> = new Map([
   ...under(['postgresql', 'authentication', 'superuser'], 'SUPERUSER', CREDENTIALS),
   ...under(['postgresql', 'authentication', 'replication'], 'REPLICATION', CREDENTIALS),
   ...under(['postgresql', 'authentication', 'rewind'], 'REWIND', CREDENTIALS),
+  ...under(['citus'], 'CITUS', [...text('database'), ...number('group')]),
   ...under(['log'], 'LOG', [
     ...text('type', 'level', 'traceback_level', 'format', 'dateformat', 'dir', 'mode'),
     ...map('static_fields', 'loggers'),

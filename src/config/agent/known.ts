@@ -87,5 +87,5 @@ export const inert: Readonly<Record<string, ReadonlySet<string>>> = {
   '': set('citus', 'thread_pool_size', 'thread_stack_size'),
   restapi: set('thread_pool_size', 'request_queue_size'),
   log: set('traceback_level'),
-  postgresql: set('proxy_address', 'use_unix_socket_repl'),
+  postgresql: set('proxy_address', 'use_unix_socket_repl', 'pg_ctl_timeout'),
 }

@@ -120,6 +120,8 @@ function readCredentials(section: Section, defaultUser: string | undefined): Cre
     const value = key === 'username' || key === 'password' ? undefined : section.text(key)
     if (value !== undefined) options[key] = value
   }
+  if (options['gssencmode'] === 'require')
+    section.warn('gssencmode', 'holds for standbys and tools: our own connections know no GSSAPI encryption')
   const username = section.has('username') ? section.requiredText('username', 'a role name') : defaultUser
   if (username === undefined) throw section.wrong('username', 'a role name')
   return { username, password: section.text('password'), options }

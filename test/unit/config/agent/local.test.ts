@@ -242,6 +242,14 @@ const warned: readonly Warned[] = [
     says: ['p.yml:13: log.level is no level (DEBUG ... CRITICAL): INFO is used'],
   },
   {
+    what: 'a number of threads, of which there are none',
+    add: 'thread_pool_size: 8\nthread_stack_size: 512kB\n',
+    says: [
+      'p.yml:13: thread_pool_size is accepted, but this version does not act on it',
+      'p.yml:14: thread_stack_size is accepted, but this version does not act on it',
+    ],
+  },
+  {
     what: 'a section that has no effect yet',
     add: 'citus: {group: 0}\n',
     says: ['p.yml:13: citus is accepted, but this version does not act on it'],
