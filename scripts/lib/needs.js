@@ -6,12 +6,13 @@ import path from 'node:path'
 import { findProgram } from './paths.js'
 
 /**
- * @typedef {'build' | 'demo' | 'versus' | 'test' | 'drivers' | 'backup' | 'disk' | 'bench'} Purpose `drivers`, `backup` and
- * `disk`: long tests that need besides `test` drivers of other languages, a backup program, a file system that can hang
+ * @typedef {'build' | 'demo' | 'versus' | 'test' | 'drivers' | 'backup' | 'disk' | 'audit' | 'bench'} Purpose `drivers`, `backup`,
+ * `disk` and `audit`: long tests that need besides `test` drivers of other languages, a backup program, a file system that can
+ * hang, an extension that logs statements
  */
 
 /** Purposes that come on top of `test`. */
-const BEYOND_TEST = /** @type {readonly Purpose[]} */ (['drivers', 'backup', 'disk'])
+const BEYOND_TEST = /** @type {readonly Purpose[]} */ (['drivers', 'backup', 'disk', 'audit'])
 
 /**
  * @typedef {object} Need
@@ -120,6 +121,12 @@ export const NEEDS = [
     why: 'a file system whose process can be stopped: storage that hangs or is lost, in a long test',
     purposes: ['disk'],
     isThere: () => findProgram('bindfs') !== undefined,
+  },
+  {
+    package: 'postgresql-15-pgaudit',
+    why: 'pgaudit, which logs statements: in a long test no password may be among them',
+    purposes: ['audit'],
+    isThere: () => existsSync(path.join(SERVERS_DIR, '15/lib/pgaudit.so')),
   },
 ]
 

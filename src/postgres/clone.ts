@@ -67,8 +67,8 @@ export async function clone(
   }
   if (!isDone) throw failure
   const by = Deadline.in(clock, FILES_MS)
-  const intent = intentOf(context, 'replica', source)
   const { majorVersion } = await context.binaries(by)
+  const intent = intentOf(context, 'replica', source)
   await context.writeFiles(intent, by)
   await files.writeSignals(intent, majorVersion, by)
 }
@@ -120,9 +120,9 @@ async function copyInTries(context: Context, source: Upstream, signal: AbortSign
 
 async function copy(context: Context, source: Upstream, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
-  const { config, clock, passfile } = context
+  const { config, clock } = context
   const binaries = await context.binaries(Deadline.in(clock, FILES_MS))
-  const words = upstreamWords(source, config.postgres.replication, passfile)
+  const words = upstreamWords(context, source, config.postgres.replication)
   const named = { ...words, application_name: config.name }
   const onStderr = (text: string): void => {
     context.cloneProgress = readProgress(text) ?? context.cloneProgress

@@ -1,7 +1,6 @@
 // What all parts of one server share: its settings, its files, its programs, the ways to reach it and its upstreams.
 
 import { createHash } from 'node:crypto'
-import { chmod, rename, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { HostPort } from '../cluster/member.ts'
@@ -10,7 +9,6 @@ import type { Clock } from '../platform/clock.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
-import { OneByOne } from '../platform/one-by-one.ts'
 import { type Binaries, findBinaries } from './binaries.ts'
 import type { CloneProgress } from './clone-progress.ts'
 import { ConfigFiles, type Intent, RECOVERY_IN_MAIN_FILE } from './config-files.ts'
@@ -19,7 +17,8 @@ import { DataDirectory } from './data-directory.ts'
 import { checkParameters, type KnownRefusals } from './parameter-check.ts'
 import type { Door } from './ping.ts'
 import type { ServerRole } from './port.ts'
-import { passwordFile } from './settings-text.ts'
+import { removeSecretFile, splitSecret, writeSecretFile } from './secret-files.ts'
+import { isWordOf, passwordFile } from './settings-text.ts'
 
 /** The part of a node's file that is about its server. */
 export type ServerConfig = Pick<LocalConfig, 'name' | 'scope' | 'file' | 'postgres' | 'bootstrap'>
@@ -46,9 +45,6 @@ const LOCAL_SESSION: Readonly<Record<string, string>> = {
 const SYNCHRONOUS_NAMES = 'synchronous_standby_names'
 const REFUSALS_MAX = 200
 
-/** A home directory often lies on the disk of the data directory, which may hang. */
-const passfiles = new OneByOne()
-
 /** Shared by the parts of one LocalServer. */
 export class Context {
   /** Replaced when the node's file is read again; what a running server stands on (directory, port) stays the same. */
@@ -65,9 +61,12 @@ export class Context {
   synchronousNames: string | undefined
   /** How far the copy is that is being made; undefined when none is, or when its program does not tell. */
   cloneProgress: CloneProgress | undefined
+  /** Does the server that runs know the service file? True while none runs: the next one will. */
+  readsServiceFile = true
   #binaries: Binaries | undefined
   /** The parameters that were checked last, as text, and what the server takes of them. */
   readonly #refusals: KnownRefusals = new Map()
+  readonly #warned = new Set<string>()
   #checked: { readonly text: string; readonly accepted: Readonly<Record<string, string>> } | undefined
 
   constructor(options: ServerOptions) {
@@ -98,6 +97,17 @@ export class Context {
       by,
     )
     return this.#binaries
+  }
+
+  /** The version of PostgreSQL's programs; undefined until they were found. */
+  get majorVersion(): number | undefined {
+    return this.#binaries?.majorVersion
+  }
+
+  /** A warning that holds until we are restarted. Only for texts of which there are few. */
+  warnOnce(text: string): void {
+    if (!this.#warned.has(text)) this.log.warning(text)
+    this.#warned.add(text)
   }
 
   /** What stands on the postmaster's command line. */
@@ -183,12 +193,18 @@ export class Context {
       .filter(directory => directory.startsWith('/'))
   }
 
+  /** Without the words that servers of this version do not know. */
+  #known(who: Credentials): Credentials {
+    const words = Object.entries(who.options).filter(([word]) => isWordOf(this.majorVersion, word))
+    return { ...who, options: Object.fromEntries(words) }
+  }
+
   /** Our own server, as superuser. */
   local(session: Readonly<Record<string, string>> = {}): Target {
     const { superuser, database } = this.config.postgres
     return {
       door: this.door(),
-      who: superuser,
+      who: this.#known(superuser),
       database,
       isReplication: false,
       session: { ...LOCAL_SESSION, ...session },
@@ -198,31 +214,44 @@ export class Context {
   /** Our own server's walsender. */
   localReplication(): Target {
     const { replication, database } = this.config.postgres
-    return { door: this.door(), who: replication, database, isReplication: true, session: SESSION }
+    return {
+      door: this.door(),
+      who: this.#known(replication),
+      database,
+      isReplication: true,
+      session: SESSION,
+    }
   }
 
   /** Another member's server. */
   remote(address: HostPort, who: Credentials, isReplication: boolean): Target {
     return {
       door: { host: address.host, port: address.port },
-      who,
+      who: this.#known(who),
       database: this.config.postgres.database,
       isReplication,
       session: SESSION,
     }
   }
 
-  /** Writes the password file that tools and a standby's receiver read (0600). UserError when it cannot be written. */
+  /** Where a receiver finds the pass phrase of its key; undefined when its key has none. */
+  get serviceFile(): string | undefined {
+    const { serviceFile } = splitSecret(this.config.postgres.replication.options)
+    return serviceFile === undefined ? undefined : `${this.passfile}.service`
+  }
+
+  /**
+   * Writes the password file that tools and a standby's receiver read (0600), and beside it the receiver's service file when
+   * its key has a pass phrase. UserError when they cannot be written.
+   */
   async writePassfile(by: Deadline): Promise<void> {
     const { superuser, replication, rewind } = this.config.postgres
-    const text = passwordFile([replication, rewind, superuser])
+    const { serviceFile } = splitSecret(replication.options)
+    const beside = `${this.passfile}.service`
     try {
-      await passfiles.run('writing the password file', by, async () => {
-        const fresh = `${this.passfile}.${process.pid}`
-        await writeFile(fresh, text, { mode: 0o600 })
-        await chmod(fresh, 0o600)
-        await rename(fresh, this.passfile)
-      })
+      await writeSecretFile(this.passfile, passwordFile([replication, rewind, superuser]), by)
+      if (serviceFile === undefined) await removeSecretFile(beside, by)
+      else await writeSecretFile(beside, serviceFile, by)
     } catch (error) {
       throw new UserError(
         `cannot write the password file ${this.passfile}: ${messageOf(error)}; set postgresql.pgpass to a path that this user may write`,

@@ -8,6 +8,15 @@ export function serverEnvironment(env: NodeJS.ProcessEnv = process.env): NodeJS.
 }
 
 /**
+ * What a postmaster inherits: like any server, with the number of glibc's memory arenas that PG_MALLOC_ARENA_MAX gives to
+ * PostgreSQL alone; ours may have another one.
+ */
+export function postmasterEnvironment(env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  const { PG_MALLOC_ARENA_MAX: arenas, ...others } = serverEnvironment(env)
+  return arenas === undefined || arenas === '' ? others : { ...others, MALLOC_ARENA_MAX: arenas }
+}
+
+/**
  * What a tool inherits: like a server, but it speaks English, because we read what it prints, and takes no connection
  * settings that happen to be in our environment.
  */

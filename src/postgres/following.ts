@@ -7,6 +7,7 @@ import type { Context } from './context.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Monitor } from './monitor.ts'
 import type { ServerRole, Upstream } from './port.ts'
+import { splitSecret } from './secret-files.ts'
 import { conninfo, NO_SOURCE, type RecoverySource } from './settings-text.ts'
 import { stopServer } from './shutdown.ts'
 import { startServer } from './startup.ts'
@@ -14,6 +15,7 @@ import { hasServer, upstreamWords } from './upstream.ts'
 
 /** From this version on a reload is enough to follow somebody else. */
 const CONNINFO_BY_RELOAD = 13
+const RESTORE_BY_RELOAD = 14
 const STOP_MS = 30_000
 const RELOAD_WAIT_MS = 1000
 const RELOAD_POLL_MS = 20
@@ -24,9 +26,15 @@ const RELOAD_POLL_MS = 20
  */
 export function sourceOf(context: Context, upstream: Upstream | undefined): RecoverySource {
   if (upstream === undefined || !hasServer(upstream)) return NO_SOURCE
-  const { config, settings, passfile } = context
+  const { config, settings } = context
+  const named = upstreamWords(context, upstream, config.postgres.replication)
+  const { open, serviceFile } = splitSecret(named)
+  if (serviceFile !== undefined && !context.readsServiceFile)
+    context.warnOnce(
+      "postgresql.authentication.replication.sslpassword stands in primary_conninfo, and so in the server's log, until PostgreSQL is restarted",
+    )
   const words = {
-    ...upstreamWords(upstream, config.postgres.replication, passfile),
+    ...(context.readsServiceFile ? open : named),
     ...(settings.parameters['sync_replication_slots'] === 'on' ? { dbname: config.postgres.database } : {}),
   }
   const slotName = upstream.remote === undefined ? slotNameOf(config.name) : (upstream.remote.slotName ?? '')
@@ -41,7 +49,10 @@ export function intentOf(context: Context, role: ServerRole, upstream: Upstream 
   return role === 'primary' ? { role } : { role, source: sourceOf(context, upstream) }
 }
 
-/** Writes the new source and makes the running standby take it: by reload from 13 on, else by a restart. */
+/**
+ * Writes the new source and makes the running standby take it: by reload from 13 on, else by a restart. So with another
+ * restore_command, from 14 on.
+ */
 export async function follow(
   context: Context,
   lifecycle: Lifecycle,
@@ -49,11 +60,11 @@ export async function follow(
   upstream: Upstream | undefined,
   by: Deadline,
 ): Promise<boolean> {
-  const intent = intentOf(context, 'replica', upstream)
   const { majorVersion } = await context.binaries(by)
+  const intent = intentOf(context, 'replica', upstream)
   await context.writePassfile(by)
   await context.writeFiles(intent, by)
-  if (followsByReload(majorVersion)) {
+  if (followsByReload(majorVersion) && !waitsForRestart(majorVersion, monitor.pendingNames)) {
     if (!lifecycle.reload()) return false
     monitor.noteSource(intent.role === 'replica' ? intent.source : undefined)
     return true
@@ -68,12 +79,18 @@ export function followsByReload(major: number): boolean {
   return major >= CONNINFO_BY_RELOAD
 }
 
+/** Does a standby of this major follow by other settings only after a restart, which nobody else would order? */
+export function waitsForRestart(major: number | undefined, pending: readonly string[]): boolean {
+  return major !== undefined && major < RESTORE_BY_RELOAD && pending.includes('restore_command')
+}
+
 /** Does the running server stream from (or, `undefined`, from nobody but) this upstream? */
 export function isFollowing(context: Context, monitor: Monitor, upstream: Upstream | undefined): boolean {
   const now = monitor.source
   const wanted = sourceOf(context, upstream)
   return (
     now !== undefined &&
+    !waitsForRestart(context.majorVersion, monitor.pendingNames) &&
     now.primaryConninfo === wanted.primaryConninfo &&
     now.primarySlotName === wanted.primarySlotName
   )

@@ -7,11 +7,13 @@ import type { DirectoryLook } from './data-directory.ts'
 import { endFamily, endOrphans, familyOf, killFamily } from './family.ts'
 import { directoryMistake } from './mistakes.ts'
 import type { DataDirectoryState, ProcessState } from './port.ts'
-import { Postmaster } from './postmaster.ts'
+import { Postmaster, SERVICE_FILE_VARIABLE } from './postmaster.ts'
+import { wasStartedWith } from './procfs.ts'
 
 const KILL_MS = 10_000
 /** How soon the death of a postmaster that is not our child is noticed. */
 const WATCH_MS = 100
+const ENVIRONMENT_MS = 1_000
 
 /** What a look from outside saw. */
 export interface ProcessLook {
@@ -148,9 +150,18 @@ export class Lifecycle {
     if (look.postmaster.singleUser) return
     const found = await Postmaster.find(look.postmaster, this.#realPath)
     if (found === undefined) return
+    this.#context.readsServiceFile = await this.#knowsServiceFile(found.pid)
     const { status } = look.postmaster
     this.take(found, status === 'starting' ? 'starting' : status === 'stopping' ? 'stopping' : undefined)
     this.#context.log.info(`took over the running PostgreSQL server (pid ${found.pid})`)
+  }
+
+  /** Started by an older agent or by somebody else, a receiver would not find the service that its settings name. */
+  async #knowsServiceFile(pid: number): Promise<boolean> {
+    const { clock, serviceFile } = this.#context
+    if (serviceFile === undefined) return false
+    const by = Deadline.in(clock, ENVIRONMENT_MS)
+    return await wasStartedWith(pid, SERVICE_FILE_VARIABLE, serviceFile, by).catch(() => false)
   }
 
   /** The postmaster is gone: its backends must not acknowledge anything any more, so they go too. */
@@ -158,6 +169,7 @@ export class Lifecycle {
     this.#forgetWatch()
     this.#postmaster = undefined
     this.#phase = undefined
+    this.#context.readsServiceFile = true
     const { clock, log } = this.#context
     endOrphans(this.#realPath, clock, Deadline.in(clock, KILL_MS)).catch((error: unknown) =>
       log.error(`cannot look for processes that the server left behind: ${String(error)}`),

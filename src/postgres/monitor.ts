@@ -44,6 +44,7 @@ export class Monitor {
   #pid: number | undefined
   #identity: ServerIdentity | undefined
   #source: RecoverySource | undefined
+  #pendingNames: readonly string[] = []
   /** Handed over by a reload that the server may not have read yet. */
   #handedOver: { readonly source: RecoverySource | undefined; readonly untilMs: number } | undefined
   #timeline: { readonly value: Timeline; readonly atMs: number } | undefined
@@ -56,6 +57,11 @@ export class Monitor {
 
   get identity(): ServerIdentity | undefined {
     return this.#identity
+  }
+
+  /** The settings that waited for a restart at the last look. */
+  get pendingNames(): readonly string[] {
+    return this.#pendingNames
   }
 
   /** Where the running server streams from, as it said itself at the last look. */
@@ -109,6 +115,7 @@ export class Monitor {
     this.#connection = undefined
     this.#identity = undefined
     this.#source = undefined
+    this.#pendingNames = []
     this.#handedOver = undefined
     this.#timeline = undefined
     this.#wanted = undefined
@@ -133,6 +140,7 @@ export class Monitor {
     const timeline = await this.#timelineOf(observation, by)
     const pendingSettings = await this.#pendingSettings(observation, by)
     const isRestartPending = pendingSettings !== undefined
+    this.#pendingNames = Object.keys(pendingSettings ?? {})
     return {
       ...observation.facts,
       timeline,

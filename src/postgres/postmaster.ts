@@ -4,12 +4,14 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Clock } from '../platform/clock.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { HaError } from '../platform/errors.ts'
-import { serverEnvironment } from './environment.ts'
+import { postmasterEnvironment } from './environment.ts'
 import type { PostmasterPid } from './postmaster-pid.ts'
 import { sendSignal, sharesMounts, statOf, workingDirectoryOf } from './procfs.ts'
 
 const SHELL = '/bin/sh'
 const POLL_MS = 20
+/** Of libpq, which a standby's receiver uses. */
+export const SERVICE_FILE_VARIABLE = 'PGSERVICEFILE'
 const SERVER_COMMANDS = new Set(['postgres', 'postmaster'])
 
 /**
@@ -37,6 +39,8 @@ export interface LaunchOptions {
   readonly parameters: Readonly<Record<string, string>>
   readonly logFile: string
   readonly spareLogFile: string
+  /** The file with the services that a standby's receiver may name; undefined leaves the environment as it is. */
+  readonly serviceFile?: string | undefined
 }
 
 /** A postmaster that was seen alive. Pid and start time together name one process for ever. */
@@ -73,7 +77,10 @@ export class Postmaster {
     const child = spawn(SHELL, ['-c', LAUNCH, 'sh', ...logs, ...server], {
       cwd: '/',
       detached: true,
-      env: serverEnvironment(),
+      env: {
+        ...postmasterEnvironment(),
+        ...(options.serviceFile === undefined ? {} : { [SERVICE_FILE_VARIABLE]: options.serviceFile }),
+      },
       stdio: 'ignore',
     })
     child.on('error', () => {})

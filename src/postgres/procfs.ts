@@ -1,6 +1,8 @@
 // What /proc tells about processes. Never reads `cmdline`: that can wait for a process that is stuck in the kernel.
 
 import { readdir, readFile, readlink } from 'node:fs/promises'
+import type { Deadline } from '../platform/deadline.ts'
+import { OneByOne } from '../platform/one-by-one.ts'
 
 /** USER_HZ: fixed by the kernel's interface on every architecture that Node runs on. */
 const TICKS_PER_SECOND = 100
@@ -50,6 +52,21 @@ export async function statOf(pid: number): Promise<ProcessStat | undefined> {
 /** The process's working directory as the kernel prints it; undefined for zombies and for other users' processes. */
 export function workingDirectoryOf(pid: number): Promise<string | undefined> {
   return unlessGone(readlink(`/proc/${pid}/cwd`))
+}
+
+/** The kernel reads them from the process's own memory: of one that is stuck there it may not answer. */
+const environments = new OneByOne()
+
+/** Was the process started with this variable at this value? Rejects when the kernel does not answer in time. */
+export async function wasStartedWith(
+  pid: number,
+  name: string,
+  value: string,
+  by: Deadline,
+): Promise<boolean> {
+  const path = `/proc/${pid}/environ`
+  const text = await environments.run(`reading ${path}`, by, () => unlessGone(readFile(path, 'utf8')))
+  return text?.split('\0').includes(`${name}=${value}`) ?? false
 }
 
 async function unlessGone<T>(look: Promise<T>): Promise<T | undefined> {

@@ -30,10 +30,11 @@ export async function runReplicaMethod(
 }
 
 function parameters(
-  { config, passfile }: Context,
+  context: Context,
   { options }: ReplicaMethod,
   source: Upstream | undefined,
 ): readonly string[] {
+  const { config } = context
   return [
     `--scope=${config.scope}`,
     '--role=replica',
@@ -44,7 +45,7 @@ function parameters(
 
   /** Without secrets: everybody can read a command line. */
   function connectionOf(upstream: Upstream): string {
-    const { sslpassword: _secret, ...words } = upstreamWords(upstream, config.postgres.replication, passfile)
+    const { sslpassword: _secret, ...words } = upstreamWords(context, upstream, config.postgres.replication)
     return conninfo({ ...words, dbname: config.postgres.database })
   }
 }

@@ -135,7 +135,7 @@ async function runRewind(context: Context, leader: Upstream, signal: AbortSignal
   const { clock, config, data, files } = context
   const binaries = await context.binaries(Deadline.in(clock, FILES_MS))
   await context.writePassfile(Deadline.in(clock, FILES_MS))
-  const words = upstreamWords(leader, config.postgres.rewind, context.passfile)
+  const words = upstreamWords(context, leader, config.postgres.rewind)
   const source = { ...words, dbname: config.postgres.database, options: '-c statement_timeout=0' }
   const args = ['--progress', `--target-pgdata=${config.postgres.dataDir}`]
   args.push(...configArguments(binaries.majorVersion, files.isBesideData, files.mainFile))

@@ -5,7 +5,7 @@ import { parseHistoryFile } from '../cluster/history.ts'
 import { type JsonObject, parseJsonObject, printJson } from '../cluster/json.ts'
 import type { Lsn, Timeline } from '../cluster/lsn.ts'
 import type { ServerSettings } from '../config/agent/types.ts'
-import type { Deadline } from '../platform/deadline.ts'
+import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import { archiveEnd } from './archive-ready.ts'
 import { bootstrap } from './bootstrap.ts'
@@ -47,6 +47,7 @@ import { StorageCheck, type StorageWord } from './storage-check.ts'
 import { verify } from './verify.ts'
 import { walOnLeader } from './wal-on-leader.ts'
 
+const PROGRAMS_MS = 30_000
 const DYNAMIC_CONFIG = 'patroni.dynamic.json'
 
 /** One real server. Built in `commands/` and in tests. */
@@ -143,6 +144,7 @@ export class LocalServer implements Postgres {
 
   async start(as: ServerRole, upstream: Upstream | undefined, signal: AbortSignal): Promise<boolean> {
     this.#monitor.forget()
+    await this.#context.binaries(Deadline.in(this.#context.clock, PROGRAMS_MS))
     return startServer(this.#context, this.#lifecycle, intentOf(this.#context, as, upstream), signal)
   }
 

@@ -42,6 +42,8 @@ export async function startServer(
   await context.files.writeSignals(intent, binaries.majorVersion, by)
   const raised = intent.role === 'replica' ? await raisedToPrimary(context, lifecycle, by) : {}
   if (signal.aborted) return false
+  const { serviceFile } = context
+  context.readsServiceFile = serviceFile !== undefined
   lifecycle.take(
     Postmaster.launch({
       postgres: binaries.path('postgres'),
@@ -50,6 +52,7 @@ export async function startServer(
       parameters: { ...context.commandLine(), ...raised },
       logFile: context.logFile,
       spareLogFile: context.spareLogFile,
+      serviceFile,
     }),
     'starting',
   )

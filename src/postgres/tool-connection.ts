@@ -5,11 +5,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { toolEnvironment } from './environment.ts'
+import { splitSecret } from './secret-files.ts'
 import { conninfo } from './settings-text.ts'
-
-/** The one secret that libpq takes neither from a password file nor from a variable. */
-const SECRET = 'sslpassword'
-const SERVICE = 'pgherd'
 
 export interface ToolConnection {
   /** For `--dbname` or `--source-server`. */
@@ -22,14 +19,13 @@ export async function withToolConnection<T>(
   words: Readonly<Record<string, string>>,
   work: (connection: ToolConnection) => Promise<T>,
 ): Promise<T> {
-  const { [SECRET]: secret, ...open } = words
-  if (secret === undefined) return await work({ conninfo: conninfo(open), env: toolEnvironment() })
+  const { open, serviceFile } = splitSecret(words)
+  if (serviceFile === undefined) return await work({ conninfo: conninfo(open), env: toolEnvironment() })
   const directory = await mkdtemp(join(tmpdir(), 'pgherd-'))
   try {
     const file = join(directory, 'service.conf')
-    await writeFile(file, `[${SERVICE}]\n${SECRET}=${secret}\n`, { mode: 0o600 })
-    const env = toolEnvironment({ PGSERVICEFILE: file })
-    return await work({ conninfo: conninfo({ service: SERVICE, ...open }), env })
+    await writeFile(file, serviceFile, { mode: 0o600 })
+    return await work({ conninfo: conninfo(open), env: toolEnvironment({ PGSERVICEFILE: file }) })
   } finally {
     await rm(directory, { recursive: true, force: true })
   }

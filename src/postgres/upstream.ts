@@ -7,20 +7,32 @@ import { HaError, messageOf } from '../platform/errors.ts'
 import { withConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import type { Upstream } from './port.ts'
-import { connectionWords } from './settings-text.ts'
+import { connectionWords, isWordOf } from './settings-text.ts'
 
 /** Is there a server to talk to, and not only an archive? */
 export function hasServer({ remote }: Upstream): boolean {
   return remote === undefined || remote.hosts.length > 0
 }
 
-/** As connectionWords; of several servers of another cluster libpq takes the one that takes writes. */
+/**
+ * As connectionWords, for our own PostgreSQL and its tools; of several servers of another cluster libpq takes the one that
+ * takes writes.
+ */
 export function upstreamWords(
+  context: Context,
   { address, remote }: Upstream,
   who: Credentials,
-  passfile: string,
 ): Readonly<Record<string, string>> {
-  const words = connectionWords(address, who, passfile)
+  const { majorVersion, passfile } = context
+  for (const word of Object.keys(who.options).filter(word => !isWordOf(majorVersion, word)))
+    context.warnOnce(
+      `postgresql.authentication: ${word} of ${who.username} is left out: PostgreSQL ${majorVersion} does not know it`,
+    )
+  const service = context.config.postgres.raw['krbsrvname']
+  const words = {
+    ...connectionWords(address, who, passfile, majorVersion),
+    ...(typeof service === 'string' && service !== '' ? { krbsrvname: service } : {}),
+  }
   if (remote === undefined || remote.hosts.length < 2) return words
   const hosts = remote.hosts.map(({ host }) => host).join(',')
   const ports = remote.hosts.map(({ port }) => port).join(',')

@@ -44,6 +44,7 @@ const OWN_PURPOSES = new Map([
   ['test/integration/pgbackrest.long.test.ts', 'backup'],
   ['test/faults/storage-hangs.long.test.ts', 'disk'],
   ['test/integration/postgres-family-hangs.long.test.ts', 'disk'],
+  ['test/integration/postgres-secrets.long.test.ts', 'audit'],
 ])
 
 /**

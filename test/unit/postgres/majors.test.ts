@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
 import { controlledNames, controlledValues } from '../../../src/config/agent/controlled.ts'
+import { credentialKeys } from '../../../src/config/agent/known.ts'
 import type { RoleSettings } from '../../../src/config/agent/types.ts'
 import { realClock } from '../../../src/platform/clock.ts'
 import { Deadline } from '../../../src/platform/deadline.ts'
@@ -14,9 +15,10 @@ import { ConfigFiles, type Intent } from '../../../src/postgres/config-files.ts'
 import { parseControlData } from '../../../src/postgres/control-data.ts'
 import { DataDirectory } from '../../../src/postgres/data-directory.ts'
 import { IDENTITY_SQL, observationSql, WANTED_SETTINGS_SQL } from '../../../src/postgres/facts.ts'
-import { followsByReload } from '../../../src/postgres/following.ts'
+import { followsByReload, waitsForRestart } from '../../../src/postgres/following.ts'
 import { createSlotSql } from '../../../src/postgres/logical-slots.ts'
 import { configArguments, restoreArguments } from '../../../src/postgres/rewind.ts'
+import { connectionWords } from '../../../src/postgres/settings-text.ts'
 import { initdbArguments, optionList, plainCopyOptions } from '../../../src/postgres/tool-options.ts'
 
 const MAJORS = [12, 13, 14, 15, 16, 17, 18] as const
@@ -99,12 +101,43 @@ test('what is asked once is the same on each of them', () => {
   assert.match(IDENTITY_SQL, /pg_control_system\(\)/)
 })
 
+/** Of everything that an account may be given. */
+function says(major: number, word: string): boolean {
+  const options = Object.fromEntries([...credentialKeys].map(key => [key, 'x']))
+  const who = { username: 'repl', password: undefined, options }
+  return Object.hasOwn(connectionWords({ host: 'pg1', port: 5432 }, who, '/pass', major), word)
+}
+
 const tools: readonly (readonly [string, (major: number) => string, string])[] = [
   [
     'a new source is followed',
     major => (followsByReload(major) ? 'reload' : 'restart'),
     'restart reload reload reload reload reload reload',
   ],
+  [
+    'another restore_command is followed',
+    major => (waitsForRestart(major, ['restore_command']) ? 'restart' : 'reload'),
+    'restart restart reload reload reload reload reload',
+  ],
+  [
+    'other settings that wait for a restart are the operator’s to order',
+    major => (waitsForRestart(major, ['max_connections', 'shared_buffers']) ? 'restart' : 'wait'),
+    'wait wait wait wait wait wait wait',
+  ],
+  ...(
+    [
+      ['sslmode', 'y y y y y y y'],
+      ['gssencmode', 'y y y y y y y'],
+      ['channel_binding', '. y y y y y y'],
+      ['sslpassword', '. y y y y y y'],
+      ['sslcrl', 'y y y y y y y'],
+      ['sslcrldir', '. . y y y y y'],
+      ['sslnegotiation', '. . . . . y y'],
+    ] as const
+  ).map(
+    ([word, want]) =>
+      [`a standby and a tool say ${word}`, (major: number) => (says(major, word) ? 'y' : '.'), want] as const,
+  ),
   [
     'pg_rewind fetches WAL itself',
     major => (restoreArguments(major, true, false).length > 0 ? 'y' : '.'),

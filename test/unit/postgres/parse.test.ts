@@ -2,7 +2,11 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { commandWords } from '../../../src/postgres/command-words.ts'
 import { parseControlData } from '../../../src/postgres/control-data.ts'
-import { serverEnvironment, toolEnvironment } from '../../../src/postgres/environment.ts'
+import {
+  postmasterEnvironment,
+  serverEnvironment,
+  toolEnvironment,
+} from '../../../src/postgres/environment.ts'
 import { belongsTo } from '../../../src/postgres/family.ts'
 import { md5Verifier, scramVerifier } from '../../../src/postgres/password.ts'
 import { readAnswer } from '../../../src/postgres/ping.ts'
@@ -162,6 +166,12 @@ test('the SCRAM verifier is that of RFC 7677', async () => {
 })
 test('the md5 verifier hashes password and user', () => {
   assert.equal(md5Verifier('secret', 'repl'), 'md563aff93e51141f8e64f7444a2cff22d1')
+})
+
+test('the number of memory arenas is given to PostgreSQL alone', () => {
+  const env = { PG_MALLOC_ARENA_MAX: '2', MALLOC_ARENA_MAX: '1', NOTIFY_SOCKET: '/run/x' }
+  assert.deepEqual(postmasterEnvironment(env), { MALLOC_ARENA_MAX: '2' })
+  assert.deepEqual(postmasterEnvironment({ MALLOC_ARENA_MAX: '1' }), { MALLOC_ARENA_MAX: '1' })
 })
 
 test('children get neither our settings nor connection variables', () => {

@@ -30,6 +30,7 @@ test('what only long tests need is installed for them alone', () => {
     ['test/integration/pgbackrest.long.test.ts', 'backup', 'pgbackrest'],
     ['test/faults/storage-hangs.long.test.ts', 'disk', 'bindfs'],
     ['test/integration/postgres-family-hangs.long.test.ts', 'disk', 'bindfs'],
+    ['test/integration/postgres-secrets.long.test.ts', 'audit', 'postgresql-15-pgaudit'],
   ] as const
   for (const [file, purpose, debian] of beyond) {
     assert.equal(planFiles({ files: [file] })[0]?.purpose, purpose)
