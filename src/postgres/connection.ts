@@ -1,13 +1,11 @@
 // One SQL connection to a server, ours or the leader's. Every call has a deadline; at the deadline the socket is
 // destroyed, because a late answer must not be taken for the answer to the next question.
 
-import { readFile } from 'node:fs/promises'
 import { Socket } from 'node:net'
-import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
 import type { Credentials } from '../config/agent/types.ts'
 import type { Deadline } from '../platform/deadline.ts'
-import { OneByOne } from '../platform/one-by-one.ts'
+import { refuseUnbound, type TlsMode, tlsModes, tlsOptions, tlsWay } from './connection-tls.ts'
 import type { Door } from './ping.ts'
 
 /** All values arrive as PostgreSQL prints them: 64-bit numbers and LSNs do not fit a JavaScript number. */
@@ -26,9 +24,6 @@ export interface Target {
 const CONNECT_MS_MAX = 3000
 const APPLICATION_NAME = 'pgherd'
 const NO_HBA_ENTRY = '28000'
-
-/** Certificates may lie on storage that hangs. */
-const tlsFiles = new OneByOne()
 
 /** What every session of ours sets: no foreign functions, no endless statements. */
 export const SESSION: Readonly<Record<string, string>> = {
@@ -59,7 +54,7 @@ export class Connection {
    */
   static async open(target: Target, by: Deadline): Promise<Connection> {
     let told: unknown
-    for (const mode of tlsModes(target)) {
+    for (const mode of tlsModes(target.door, target.who.options)) {
       try {
         return await Connection.#attempt(target, mode, by)
       } catch (error) {
@@ -71,7 +66,7 @@ export class Connection {
     throw told
   }
 
-  static async #attempt(target: Target, mode: 'plain' | 'tls', by: Deadline): Promise<Connection> {
+  static async #attempt(target: Target, mode: TlsMode, by: Deadline): Promise<Connection> {
     const socket = new Socket()
     const settings = {
       ...('path' in target.door ? socketAddress(target.door.path) : target.door),
@@ -82,12 +77,14 @@ export class Connection {
       application_name: APPLICATION_NAME,
       options: sessionOptions(target.session),
       ssl: mode === 'tls' ? await tlsOptions(target.who.options, by) : false,
+      ...tlsWay(target.who.options, mode),
       connectionTimeoutMillis: Math.max(1, Math.min(CONNECT_MS_MAX, by.remainingMs())),
       stream: () => socket,
       types: { getTypeParser: () => (value: string) => value },
       ...(target.isReplication ? { replication: 'true' } : {}),
     }
     const client = new pg.Client(settings as unknown as pg.ClientConfig)
+    if (target.who.options['channel_binding'] === 'require') refuseUnbound(client, socket)
     const connection = new Connection(client, socket)
     try {
       await client.connect()
@@ -162,41 +159,7 @@ function sessionOptions(session: Readonly<Record<string, string>>): string {
     .join(' ')
 }
 
-function tlsModes(target: Target): readonly ('plain' | 'tls')[] {
-  if ('path' in target.door) return ['plain']
-  switch (target.who.options['sslmode'] ?? 'prefer') {
-    case 'disable':
-      return ['plain']
-    case 'require':
-    case 'verify-ca':
-    case 'verify-full':
-      return ['tls']
-    case 'allow':
-      return ['plain', 'tls']
-    default:
-      // On our own machine there is nobody to hide from, and a look each second should be cheap.
-      return target.door.host.startsWith('127.') ? ['plain', 'tls'] : ['tls', 'plain']
-  }
-}
-
 function isAboutEncryption(error: unknown): boolean {
   if (sqlStateOf(error) === NO_HBA_ENTRY) return true
   return error instanceof Error && /SSL connection/.test(error.message)
-}
-
-async function tlsOptions(words: Readonly<Record<string, string>>, by: Deadline): Promise<ConnectionOptions> {
-  const mode = words['sslmode'] ?? 'prefer'
-  const file = async (name: string) => {
-    const path = words[name]
-    return path === undefined ? undefined : await tlsFiles.run(`reading ${path}`, by, () => readFile(path))
-  }
-  const [ca, cert, key] = await Promise.all([file('sslrootcert'), file('sslcert'), file('sslkey')])
-  return {
-    rejectUnauthorized: mode === 'verify-ca' || mode === 'verify-full',
-    ...(mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(words['sslpassword'] === undefined ? {} : { passphrase: words['sslpassword'] }),
-  }
 }
