@@ -10,6 +10,7 @@ import type { Context } from './context.ts'
 import { intentOf } from './following.ts'
 import type { Upstream } from './port.ts'
 import { runReplicaMethod } from './replica-method.ts'
+import { placesToFill } from './tablespaces.ts'
 import { withToolConnection } from './tool-connection.ts'
 import {
   BASEBACKUP_REFUSED,
@@ -103,12 +104,14 @@ async function copyBy(
 
 async function copyInTries(context: Context, source: Upstream, signal: AbortSignal): Promise<void> {
   const { clock, log, data } = context
+  const places = await placesToFill(context, source, Deadline.in(clock, FILES_MS))
   for (let attempt = 1; ; attempt++) {
     try {
       await copy(context, source, signal)
       return
     } catch (error) {
       await data.discardContents(Deadline.in(clock, FILES_MS))
+      await data.clearPlaces(places, Deadline.in(clock, FILES_MS))
       if (attempt === TRIES || signal.aborted || error instanceof UserError) throw error
       log.warning(
         `${String(error instanceof Error ? error.message : error)}; trying again in ${PAUSE_MS / 1000} s`,

@@ -5,6 +5,23 @@ import { type ChildResult, runChild } from '../platform/child.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { HaError } from '../platform/errors.ts'
 import { Shell } from '../platform/shell.ts'
+import {
+  CLEAR_PLACES,
+  DISCARD,
+  EMPTY_PLACES,
+  FILL,
+  KEEP_COPIES,
+  KEEP_ORIGINAL,
+  LOOK,
+  MARK_REWIND,
+  MOVE_ASIDE,
+  OLDEST_WAL,
+  PLACE_SLOT,
+  TRY_WRITE,
+  UNARCHIVED,
+  UNMARK_REWIND,
+  WRITE,
+} from './data-scripts.ts'
 import { toolEnvironment } from './environment.ts'
 import { type PostmasterPid, parsePostmasterPid } from './postmaster-pid.ts'
 import { liveGroups } from './procfs.ts'
@@ -32,105 +49,6 @@ const STUCK_MAX = 4
 /** After a question that got no answer in time the next ones wait so long: a turn of the loop asks several of them. */
 const SILENT_MS = 1_000
 const SHELL = '/bin/sh'
-
-/**
- * It stays outside the directory: a look that hangs must not be counted among the processes that live in there. Storage that
- * is lost has another error than a file that is not there, and must not be taken for an empty place.
- */
-const LOOK = `
-say() { echo "$1"; exit 0; }
-d=$1
-[ -e "$d" ] || case $(ls -d "$d/." 2>&1) in *"No such file"*) say absent;; *) say unreadable;; esac
-[ -d "$d" ] && [ -r "$d" ] && [ -x "$d" ] && [ -O "$d" ] && real=$(cd "$d" 2>/dev/null && pwd -P) || say unreadable
-if [ -e "$real.rewinding" ] && [ -f "$d/PG_VERSION" ]; then echo unfinished
-elif [ -f "$d/PG_VERSION" ] && [ -f "$d/global/pg_control" ]; then echo initialized
-elif [ -f "$d/PG_VERSION" ] || [ -f "$d/backup_label" ] || [ -d "$d/base" ]; then echo unfinished
-elif ls -A "$d" | grep -v -x -e 'lost+found' | grep -q -v '^[.]'; then echo foreign
-else echo empty; fi
-v=; [ -r "$d/PG_VERSION" ] && read -r v < "$d/PG_VERSION"
-echo "$v"
-if [ -f "$d/standby.signal" ] || [ -f "$d/recovery.conf" ]; then echo standby; else echo; fi
-echo "$real"
-[ -e "$d/postmaster.pid" ] && cat "$d/postmaster.pid" 2>/dev/null
-exit 0`
-
-const WRITE = `
-cd "$1" || exit 1
-case "$(stat -c %a .)" in *50) umask 027;; *) umask 077;; esac
-cat > "$2.pgherd" || { rm -f "$2.pgherd"; exit 1; }
-if cmp -s "$2.pgherd" "$2"; then rm -f "$2.pgherd"; exit 0; fi
-sync "$2.pgherd" && mv -f "$2.pgherd" "$2" && sync .`
-
-/** A copy under another name first: the file itself stays where it is until it is replaced. */
-const KEEP_ORIGINAL = `
-cd "$1" || exit 1
-[ -e "$3" ] || [ ! -e "$2" ] && exit 0
-cp -p "$2" "$3.pgherd" && sync "$3.pgherd" && mv -f "$3.pgherd" "$3" && sync .`
-
-/**
- * Each file that $1 lacks comes from $2: the copy that was kept there, else what initdb or a clone put there. The first name
- * is the main file's, the second its base file's, which is made of a main file that is there.
- */
-const FILL = `
-to=$1; from=$2; shift 2; main=$1; base=$2
-mkdir -p -m 700 "$to" && cd "$to" || exit 1
-for name in "$base" "$@"; do
-  [ ! -e "$name" ] || continue
-  [ "$name" != "$base" ] || [ ! -e "$main" ] || continue
-  for source in "$from/$name.backup" "$from/$name"; do
-    [ -e "$source" ] || continue
-    cp -p "$source" "$name.pgherd" && sync "$name.pgherd" && mv -f "$name.pgherd" "$name" || exit 1
-    break
-  done
-done
-sync .`
-
-const KEEP_COPIES = `
-from=$1; to=$2; shift 2
-cd "$to" || exit 1
-for name; do
-  [ -e "$from/$name" ] || continue
-  cmp -s "$from/$name" "$name.backup" && continue
-  cp -p "$from/$name" "$name.backup.pgherd" && mv -f "$name.backup.pgherd" "$name.backup" || exit 1
-done`
-
-const UNARCHIVED = `
-cd "$1/pg_wal/archive_status" || exit 1
-for f in *.ready; do [ ! -e "$f" ] || basename "$f" .ready; done`
-
-/** PostgreSQL removes what ends in .tmp when it starts. */
-const PLACE_SLOT = `
-cd "$1/pg_replslot" || exit 1
-[ ! -e "$2" ] || exit 0
-umask 077
-rm -rf "$2.tmp" && mkdir "$2.tmp" && base64 -d > "$2.tmp/state" || exit 1
-sync "$2.tmp/state" "$2.tmp" && mv -T "$2.tmp" "$2" && sync .`
-
-/** The timeline does not matter: a file of any will keep the place. */
-const OLDEST_WAL = `
-cd "$1/pg_wal" || exit 1
-ls | grep -x '[0-9A-F]\\{24\\}' | cut -c 9- | sort | head -n 1`
-
-const MOVE_ASIDE = `
-[ -e "$1" ] || exit 3
-real=$(readlink -f "$1") || exit 1
-target="$real.failed"; n=1
-while [ -e "$target" ]; do n=$((n + 1)); target="$real.failed$n"; done
-mv -T "$real" "$target" && mkdir -m 700 "$real" && rm -f "$real.rewinding" && echo "$target"`
-
-/** A new file each time: the blocks of an old one can be written on a full disk, too. WAL may have a disk of its own. */
-const TRY_WRITE = `
-umask 077
-for d in "$1" "$1/pg_wal"; do
-  [ "$d" = "$1" ] || [ -L "$d" ] || continue
-  f=$d/pgherd.probe
-  if ! { rm -f "$f" && head -c 8192 /dev/zero > "$f" && sync "$f"; }; then rm -f "$f"; exit 1; fi
-  rm -f "$f"
-done`
-
-/** Beside the directory, because pg_rewind removes what the other side does not have. */
-const MARK_REWIND = 'mark="$(readlink -f "$1").rewinding" && : > "$mark" && sync "$mark"'
-const UNMARK_REWIND = 'rm -f "$(readlink -f "$1").rewinding"'
 
 /** One data directory. Calls reject with E_STORAGE when the child fails or its deadline passes. */
 export class DataDirectory {
@@ -219,7 +137,10 @@ export class DataDirectory {
     await this.#must(`place slot ${name}`, PLACE_SLOT, [this.path, name], by, [0], text)
   }
 
-  /** Renames the directory to `<path>.failed`, with a number when that exists, and makes an empty one. Returns the new path. Undefined: nothing is there. */
+  /**
+   * Renames the directory to `<path>.failed`, with a number when that exists, and makes an empty one; so with what its
+   * tablespaces and its WAL have outside. Returns the new path. Undefined: nothing is there.
+   */
   async moveAside(by: Deadline): Promise<string | undefined> {
     const { code, stdout } = await this.#must('set aside', MOVE_ASIDE, [this.path], by, [0, 3])
     return code === 3 ? undefined : stdout.trim()
@@ -236,12 +157,22 @@ export class DataDirectory {
   }
 
   /**
-   * Removes everything in it. Only for a copy that this process has just made and that failed, and for a copy that the
-   * operator ordered afresh.
+   * Removes everything in it, and what its tablespaces and its WAL have outside. Only for a copy that this process has just
+   * made and that failed, and for a copy that the operator ordered afresh.
    */
   async discardContents(by: Deadline): Promise<void> {
-    const script = '[ -d "$1" ] || exit 0; find "$1" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +'
-    await this.#must('remove what is', script, [this.path], by)
+    await this.#must('remove what is', DISCARD, [this.path], by)
+  }
+
+  /** Of directories of tablespaces, those that are empty or not there yet. */
+  async emptyPlaces(places: readonly string[], by: Deadline): Promise<readonly string[]> {
+    const { stdout } = await this.#must('look for room for tablespaces', EMPTY_PLACES, places, by)
+    return stdout.split('\n').filter(place => place !== '')
+  }
+
+  /** Removes everything in directories that were empty before a copy failed. */
+  async clearPlaces(places: readonly string[], by: Deadline): Promise<void> {
+    await this.#must('remove the tablespaces of a copy', CLEAR_PLACES, places, by)
   }
 
   /** Writes a page, flushes and removes it: whether the storage takes writes at all. Never rejects. */
