@@ -27,7 +27,8 @@ const rows = [
   ['a leader that left out ours earlier', lineage(2, 120n), skipping, { timeline: 1, lsn: 100n }],
 ] as const
 for (const [what, ours, theirs, want] of rows) {
-  test(`${what}: the histories part ${want === undefined ? 'nowhere' : `on ${want.timeline} at ${want.lsn}`}`, () => {
+  const where = want === undefined ? 'nowhere' : `on ${want.timeline} at ${want.lsn}`
+  test(`${what}: the histories part ${where}`, () => {
     assert.deepEqual(forkPoint(ours, theirs), want)
   })
 }
