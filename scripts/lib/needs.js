@@ -6,13 +6,13 @@ import path from 'node:path'
 import { findProgram } from './paths.js'
 
 /**
- * @typedef {'build' | 'demo' | 'versus' | 'test' | 'drivers' | 'backup' | 'disk' | 'audit' | 'bench'} Purpose `drivers`, `backup`,
- * `disk` and `audit`: long tests that need besides `test` drivers of other languages, a backup program, a file system that can
- * hang, an extension that logs statements
+ * @typedef {'build' | 'demo' | 'versus' | 'test' | 'drivers' | 'backup' | 'disk' | 'audit' | 'shell' | 'bench'} Purpose `drivers`,
+ * `backup`, `disk`, `audit` and `shell`: long tests that need besides `test` drivers of other languages, a backup program, a
+ * file system that can hang, an extension that logs statements, another shell
  */
 
 /** Purposes that come on top of `test`. */
-const BEYOND_TEST = /** @type {readonly Purpose[]} */ (['drivers', 'backup', 'disk', 'audit'])
+const BEYOND_TEST = /** @type {readonly Purpose[]} */ (['drivers', 'backup', 'disk', 'audit', 'shell'])
 
 /**
  * @typedef {object} Need
@@ -127,6 +127,12 @@ export const NEEDS = [
     why: 'pgaudit, which logs statements: in a long test no password may be among them',
     purposes: ['audit'],
     isThere: () => existsSync(path.join(SERVERS_DIR, '15/lib/pgaudit.so')),
+  },
+  {
+    package: 'zsh',
+    why: 'zsh, in which the completion of pgherdctl is tried out',
+    purposes: ['shell'],
+    isThere: () => findProgram('zsh') !== undefined,
   },
 ]
 

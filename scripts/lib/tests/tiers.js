@@ -45,6 +45,7 @@ const OWN_PURPOSES = new Map([
   ['test/faults/storage-hangs.long.test.ts', 'disk'],
   ['test/integration/postgres-family-hangs.long.test.ts', 'disk'],
   ['test/integration/postgres-secrets.long.test.ts', 'audit'],
+  ['test/interop/completion-zsh.long.test.ts', 'shell'],
 ])
 
 /**

@@ -31,6 +31,7 @@ test('what only long tests need is installed for them alone', () => {
     ['test/faults/storage-hangs.long.test.ts', 'disk', 'bindfs'],
     ['test/integration/postgres-family-hangs.long.test.ts', 'disk', 'bindfs'],
     ['test/integration/postgres-secrets.long.test.ts', 'audit', 'postgresql-15-pgaudit'],
+    ['test/interop/completion-zsh.long.test.ts', 'shell', 'zsh'],
   ] as const
   for (const [file, purpose, debian] of beyond) {
     assert.equal(planFiles({ files: [file] })[0]?.purpose, purpose)
