@@ -7,11 +7,11 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Cluster } from '../../src/demo/cluster.ts'
 import type { Member } from '../../src/demo/member.ts'
 import { waitFor } from '../../src/demo/wait.ts'
-import { rawAnswer, rawExchange } from './raw-http.ts'
+import { rawExchange } from './raw-http.ts'
 
 interface Row {
   readonly call: string
-  /** JSON, or text as it is; undefined: no body and no length. */
+  /** JSON, or text as it is; undefined: no body and no length. LEADER stands for the leader's name. */
   readonly body: unknown
   readonly to: 'leader' | 'replica'
   readonly code: number
@@ -95,12 +95,12 @@ export const actionRows: readonly Row[] = [
     /^Timezone information is mandatory for the scheduled switchover$/,
   ),
   row(
-    'POST /failover',
-    { leader: 'x' },
+    'POST /switchover',
+    { leader: 'LEADER', candidate: 'LEADER' },
     'leader',
     400,
-    /^(Failover could be performed only to a specific candidate)$/,
-    'none: a leader makes it a switchover since 4.0',
+    /^Switchover target and source are the same$/,
+    '4.0',
   ),
   row(
     'POST /failover',
@@ -110,6 +110,15 @@ export const actionRows: readonly Row[] = [
     /^Failover could be performed only to a specific candidate$/,
   ),
   row('POST /failover', { candidate: 'x' }, 'leader', 412, /^candidate does not exists$/),
+  row(
+    'POST /failover',
+    { candidate: 'x', scheduled_at: FUTURE },
+    'leader',
+    400,
+    /^(Failover can't be scheduled|Scheduled failover is possible only from a specific leader)$/,
+  ),
+  row('POST /failsafe', { name: 'x' }, 'leader', 502),
+  row('POST /failsafe', { name: 'x' }, 'replica', 502),
   row('POST /reinitialize', undefined, 'leader', 503, /^I am the leader, can not reinitialize$/),
   row('POST /reinitialize', { force: 'True' }, 'leader', 503, /^I am the leader, can not reinitialize$/),
   row('POST /reload', undefined, 'replica', 202, /^reload scheduled$/),
@@ -117,7 +126,7 @@ export const actionRows: readonly Row[] = [
   row('POST /citus', { type: 'x' }, 'leader', 200, /^OK$/),
   row('POST /mpp', { type: 'x' }, 'leader', 200, /^OK$/, '4.0'),
   row('POST /sigterm', undefined, 'replica', 202, /^shutdown scheduled$/),
-].filter(({ since }) => since?.startsWith('none') !== true)
+]
 
 function row(call: string, body: unknown, to: Row['to'], code: number, says?: RegExp, since?: string): Row {
   return {
@@ -130,24 +139,26 @@ function row(call: string, body: unknown, to: Row['to'], code: number, says?: Re
   }
 }
 
+interface CallAnswer {
+  readonly code: number
+  /** The status line and the headers. */
+  readonly head: string
+  readonly type: string
+  readonly body: string
+}
+
 /** Sends a body as it is, with its length, or neither. */
-export async function callRest(
-  member: Member,
-  call: string,
-  body: unknown,
-): Promise<{ readonly code: number; readonly type: string; readonly body: string }> {
-  const [method = '', target = ''] = call.split(' ')
-  if (body === undefined) {
-    const answer = await rawAnswer(member.host.address, member.config.restPort, method, target)
-    return { code: answer.code, type: answer.headers.get('content-type') ?? '', body: answer.body }
-  }
-  const text = typeof body === 'string' ? body : JSON.stringify(body)
-  const head = `${method} ${target} HTTP/1.0\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n`
-  const bytes = await rawExchange(member.host.address, member.config.restPort, head + text, 60_000)
+export async function callRest(member: Member, call: string, body: unknown): Promise<CallAnswer> {
+  const text = typeof body === 'string' || body === undefined ? body : JSON.stringify(body)
+  const length = text === undefined ? '' : `Content-Length: ${Buffer.byteLength(text)}\r\n`
+  const request = `${call} HTTP/1.0\r\n${length}\r\n${text ?? ''}`
+  const bytes = await rawExchange(member.host.address, member.config.restPort, request, 60_000)
   const end = bytes.indexOf('\r\n\r\n')
+  const head = bytes.slice(0, end + 2)
   return {
-    code: Number(bytes.split(' ', 2)[1]),
-    type: /^content-type: (.*?)\r$/im.exec(bytes.slice(0, end + 2))?.[1] ?? '',
+    code: Number(head.split(' ', 2)[1]),
+    head,
+    type: /^content-type: (.*?)\r$/im.exec(head)?.[1] ?? '',
     body: bytes.slice(end + 4),
   }
 }
@@ -165,8 +176,11 @@ export function testRestActions(cluster: Cluster, keeper: 'pgherd' | 'patroni'):
     if (since !== undefined && keeper === 'patroni') continue
     const shown = body === undefined ? 'without a body' : `with ${JSON.stringify(body)}`
     const when = since === undefined ? '' : ` (since ${since})`
-    test(`${called}: ${call} ${shown} to the ${to} is ${code}${says === undefined ? '' : ` ${says.source}`}${when}`, async () => {
-      const answer = await callRest((await sides())[to], call, body)
+    const told = says === undefined ? '' : ` ${says.source}`
+    test(`${called}: ${call} ${shown} to the ${to} is ${code}${told}${when}`, async () => {
+      const { [to]: member, leader } = await sides()
+      const text = typeof body === 'string' || body === undefined ? body : JSON.stringify(body)
+      const answer = await callRest(member, call, text?.replaceAll('LEADER', leader.name))
       assert.equal(answer.code, code, answer.body)
       if (says === undefined) assert.match(answer.type, /^text\/html;charset=utf-8$/)
       else {

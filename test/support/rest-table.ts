@@ -112,6 +112,13 @@ export const restMetrics: readonly (readonly [string, string?])[] = [
   ['patroni_failover_priority', '4.1'],
 ]
 
+const TIMELINE = 'patroni_postgres_timeline'
+const POSITIONS = [
+  'patroni_xlog_location',
+  'patroni_xlog_received_location',
+  'patroni_xlog_replayed_location',
+]
+
 /** By OPTIONS and HEAD these are health checks of unknown names. */
 const onlyByGet = ['/patroni', '/cluster', '/config', '/history', '/liveness', '/readiness', '/metrics']
 
@@ -202,6 +209,8 @@ function testForm(called: string, sides: Sides): void {
       ['DELETE', '/nonsense'],
       ['PUT', '/nonsense'],
       ['POST', '/nonsense'],
+      ['BREW', '/'],
+      ['get', '/primary'],
     ] as const) {
       const answer = await rawAnswer(leader.host.address, leader.config.restPort, method, target)
       assert.equal(answer.code, 501, `${method} ${target}`)
@@ -274,6 +283,24 @@ function testFields(called: string, sides: Sides): void {
       const { body } = await member.rest('/metrics')
       const missing = wanted.filter(([name]) => !new RegExp(`^${name} ?\\{`, 'm').test(body))
       assert.deepEqual(missing, [], member.name)
+    }
+  })
+
+  test(`${called}: positions in /metrics are counters, everything else a gauge`, async () => {
+    for (const member of await sides()) {
+      const { body } = await member.rest('/metrics')
+      const types = [...body.matchAll(/^# TYPE (patroni_\w+) (\w+)$/gm)].map(([, name = '', type = '']) => [
+        name,
+        type,
+      ])
+      assert.ok(types.length >= restMetrics.filter(([, since]) => since === undefined).length, body)
+      const counters = types.filter(([, type]) => type !== 'gauge')
+      // 3.0.2 counts timelines; since 4.x that is a gauge.
+      const names = called === 'pgherd' ? POSITIONS : [TIMELINE, ...POSITIONS]
+      assert.deepEqual(
+        counters.sort(),
+        names.map(name => [name, 'counter']),
+      )
     }
   })
 
