@@ -3,10 +3,12 @@
 
 import assert from 'node:assert/strict'
 import test, { after, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Member } from '../../src/demo/member.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { type Check, describeTimes, percentile, timeChecks } from '../support/check-times.ts'
 import { startCluster } from '../support/fixture.ts'
+import { rawExchange } from '../support/raw-http.ts'
 
 const { cluster } = await startCluster(
   { after },
@@ -17,6 +19,9 @@ const P99_GOAL_MS = 5
 const MARGIN = 5
 /** Other work on this machine may take both its processors for a moment; what the agent does itself comes back each turn. */
 const ROUNDS_MAX = 5
+/** Of documents that read etcd, each of which asks again this long after its answer. */
+const CALLERS = 300
+const PAUSE_MS = 200
 const PACE = { perSecond: 200, seconds: 4 }
 
 /** A status line alone, and the document besides, of the same member. */
@@ -74,6 +79,35 @@ async function checkFrozen(t: TestContext, member: Member, target: string, other
 
 test('200 checks a second of a leader, also while every process of its PostgreSQL is stopped', async t => {
   await checkFrozen(t, await cluster.leader(), '/primary', [])
+})
+
+test('200 checks a second of a leader while etcd is silent and hundreds ask for what is read there', async t => {
+  const leader = await cluster.leader()
+  const [etcd] = cluster.etcd.members
+  assert.ok(etcd)
+  await etcd.server.freeze()
+  let isOver = false
+  const asks = async (target: string) => {
+    while (!isOver) {
+      await rawExchange(leader.host.address, leader.config.restPort, `GET ${target} HTTP/1.0\r\n\r\n`).catch(
+        () => '',
+      )
+      await sleep(PAUSE_MS)
+    }
+  }
+  const callers = Array.from({ length: CALLERS }, (_, n) => asks(n % 2 === 0 ? '/cluster' : '/config'))
+  try {
+    await checkByMethod(t, leader, { method: 'OPTIONS', target: '/primary' }, 'etcd is silent', [])
+    const { body } = await leader.rest('/metrics')
+    const open = Number(/^pgherd_api_connections (\d+)$/m.exec(body)?.[1])
+    t.diagnostic(`${CALLERS} callers, ${open} connections`)
+    assert.ok(open <= 500)
+  } finally {
+    isOver = true
+    etcd.server.thaw()
+  }
+  await Promise.all(callers)
+  assert.equal((await cluster.leader()).name, leader.name)
 })
 
 test('200 checks a second of a replica, also while every process of its PostgreSQL is stopped', async t => {
