@@ -355,13 +355,16 @@ async function answersAtAll(apiUrl: string, { connect }: RestCredentials): Promi
 }
 
 function openEvents(local: LocalConfig, log: Logger): EventLog<EventDraft> {
+  // A level of its own for who changed what: `loggers: {pgherd.rest: INFO}` keeps it in a log that is quiet otherwise.
+  const ofRest = log.with({ part: 'rest' })
   return new EventLog<EventDraft>({
     source: local.name,
     clock: realClock,
     file: `${local.postgres.dataDir}.events.jsonl`,
     onEvent: event => {
       const { kind, rule, epoch } = event
-      log.info(event.says, { event: kind, rule, epoch: epoch === undefined ? undefined : printEpoch(epoch) })
+      const to = kind === 'api-action' ? ofRest : log
+      to.info(event.says, { event: kind, rule, epoch: epoch === undefined ? undefined : printEpoch(epoch) })
     },
   })
 }

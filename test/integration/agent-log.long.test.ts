@@ -48,6 +48,30 @@ test('a reload moves the log into files, with another format, and back', async (
   assert.equal(await readFile(file, 'utf8'), atEnd)
 })
 
+test('who changed what is told with user, address and outcome, and may stay in a log that is quiet otherwise', async () => {
+  const authorization = `Basic ${Buffer.from('op:secret').toString('base64')}`
+  const drop = () => member.rest('/restart', { method: 'DELETE', headers: { authorization } })
+  const line = /^DELETE \/restart from 127\.\d+\.\d+\.\d+ as op: 404 no restarts are scheduled$/gm
+  const told = async () => (await readFile(file, 'utf8')).match(line)?.length ?? 0
+  await reload({ dir: directory, format: '%(message)s' })
+  await drop()
+  await waitFor('the line', { withinMs: 15_000 }, async () => (await told()) === 1)
+  await reload({ dir: directory, format: '%(message)s', level: 'WARNING' })
+  await drop()
+  await reload({
+    dir: directory,
+    format: '%(message)s',
+    level: 'WARNING',
+    loggers: { 'pgherd.rest': 'INFO' },
+  })
+  await drop()
+  await waitFor('the line again', { withinMs: 15_000 }, async () => (await told()) === 2)
+  const events = JSON.parse((await member.rest('/pgherd/events')).body) as readonly {
+    readonly says: string
+  }[]
+  assert.equal(events.filter(({ says }) => new RegExp(line.source).test(says)).length, 3)
+})
+
 test('files are turned over by size, and only so many stay', async () => {
   await reload({ dir: directory, file_size: 200, file_num: 2 })
   for (let n = 0; n < 8; n += 1) await callRest(member, 'DELETE /restart', undefined)
