@@ -12,7 +12,14 @@ export interface ConnectFailure {
   readonly why: string
   /** Does it say something about the server? A failure of this host (no port, no descriptor, no name) does not. */
   readonly isEvidence: boolean
+  /** The same server is left alone for so long. */
+  readonly pauseMs: number
 }
+
+/** One that refused most likely goes on refusing. */
+const PAUSE_MS_MAX = 1000
+/** One that said nothing has been waited for: its checks, which are hurried now, get the time to speak for it. */
+const SILENT_PAUSE_MS = 250
 
 /** What the network or the server itself answers; everything else fails on this host. */
 const EVIDENCE: readonly string[] = [
@@ -25,9 +32,10 @@ const EVIDENCE: readonly string[] = [
 ]
 
 /** What a failed connection to a server means. */
-export function readFailure(error: unknown): ConnectFailure {
+function readFailure(error: unknown, timeoutMs: number): ConnectFailure {
   const code = (error as NodeJS.ErrnoException).code ?? ''
-  return { why: messageOf(error), isEvidence: EVIDENCE.includes(code) }
+  const pauseMs = Math.min(timeoutMs, PAUSE_MS_MAX)
+  return { why: messageOf(error), isEvidence: EVIDENCE.includes(code), pauseMs }
 }
 
 export interface ConnectOptions {
@@ -72,7 +80,7 @@ export function connectTo(
       },
       onFailed: error => {
         timer.cancel()
-        listener.onFailed(readFailure(error))
+        listener.onFailed(readFailure(error, timeoutMs))
       },
     },
   )
@@ -82,7 +90,11 @@ export function connectTo(
   }
   const timer = clock.setTimer(timeoutMs, () => {
     abort()
-    listener.onFailed({ why: `no connection within ${timeoutMs} ms`, isEvidence: true })
+    listener.onFailed({
+      why: `no connection within ${timeoutMs} ms`,
+      isEvidence: true,
+      pauseMs: SILENT_PAUSE_MS,
+    })
   })
   return { abort }
 }

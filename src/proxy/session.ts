@@ -22,8 +22,6 @@ import type { SessionHost } from './session-host.ts'
 import { checkStep, type SessionState } from './session-state.ts'
 import type { FirstPacket } from './startup.ts'
 
-/** Between two attempts at a server of a session that may not wait. */
-const RETRY_MS_MAX = 1000
 /** After a failure of this host. */
 const LOCAL_RETRY_MS = 100
 const NONE: ReadonlySet<string> = new Set()
@@ -232,7 +230,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     this.#connecting = connectTo(clock, transport, backend.address, options, this)
   }
 
-  onFailed({ why, isEvidence }: ConnectFailure): void {
+  onFailed({ why, isEvidence, pauseMs }: ConnectFailure): void {
     const backend = this.#backend
     if (backend === undefined) return
     this.#abortConnect()
@@ -246,11 +244,11 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     backend.connectFailuresTotal += 1
     this.#arrival?.tried.add(backend.name)
     this.#host.onRefused(backend, why)
-    const { retries, hold, timeouts } = this.#host
+    const { retries, hold } = this.#host
     // Those who may wait in the queue are woken from there; the others have their attempts.
     if (hold.holdMs > 0) this.#seek()
     else if (this.#failures > retries) this.#refuseUnavailable()
-    else this.#connectOr(() => this.#retryLater(Math.min(timeouts.connectMs, RETRY_MS_MAX)))
+    else this.#connectOr(() => this.#retryLater(pauseMs))
   }
 
   /** Those who may not wait try again as often as their listener allows, the others (whose host fails) while they may wait. */
