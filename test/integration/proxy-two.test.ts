@@ -7,7 +7,7 @@ import { connect } from 'node:net'
 import test, { after } from 'node:test'
 import { type Holding, holdsFor, registeredProxies } from '../../src/cluster/registration.ts'
 import { freePort } from '../../src/demo/loopback.ts'
-import { proxyOn } from '../../src/demo/router.ts'
+import { proxyOn, type Router } from '../../src/demo/router.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { Deadline } from '../../src/platform/deadline.ts'
@@ -15,7 +15,7 @@ import { Backend } from '../../src/proxy/backend.ts'
 import { CancelKeys, forwardCancel } from '../../src/proxy/cancel.ts'
 import { type Ran, runProgram } from '../support/run-program.ts'
 import { startup } from '../unit/proxy/bytes.ts'
-import { Stand } from './proxy-rig.ts'
+import { Stand, type Status } from './proxy-rig.ts'
 import { cancelsStatement, isReady, login, loginTls, query, Stage, Watched } from './proxy-wire.ts'
 
 const stand = await Stand.open({ after }, { proxy: { name: 'proxy1' } })
@@ -31,6 +31,16 @@ await stand.settle()
 /** Where the client of the chain connects from: an address that no proxy of the chain has. */
 const CLIENT = '127.0.0.99'
 
+async function statusOf({
+  host: { address },
+  ports,
+}: Router): Promise<Status & { readonly closing: boolean }> {
+  const answer = await fetch(`http://${address}:${ports.admin}/status`, {
+    signal: AbortSignal.timeout(10_000),
+  })
+  return (await answer.json()) as Status & { readonly closing: boolean }
+}
+
 /** `pgherdctl proxy ...`, and what it printed. */
 async function ctlProxy(...words: readonly string[]): Promise<Ran> {
   return runProgram([...program, 'ctl', '-d', `etcd3://${etcd[0]}/service`, 'proxy', ...words])
@@ -43,11 +53,15 @@ async function rowsOf(...words: readonly string[]): Promise<readonly Record<stri
 }
 
 test('pgherdctl proxy shows sessions, pools and evidence with its deadlines, and explains a server, by each proxy', async () => {
-  await waitFor('both proxies to be registered and to route', { withinMs: 20_000 }, async note => {
-    const pools = await rowsOf('pools').catch(() => [])
-    note(JSON.stringify(pools))
-    return pools.filter(row => row['listener'] === 'write' && row['server'] === 'pg1').length === 2
-  })
+  await waitFor(
+    'both proxies to be registered, and the other to know all',
+    { withinMs: 20_000 },
+    async () => {
+      const view = await stand.dcs.read(Deadline.in(realClock, 5_000))
+      const { write, reads } = await statusOf(other)
+      return registeredProxies(view).length === 2 && write?.takes_new === true && reads.length === 2
+    },
+  )
   const client = await login(other.write)
   const sessions = await rowsOf('sessions')
   assert.deepEqual(
@@ -119,10 +133,9 @@ test('every proxy answers the word of the leader’s agent that its term ends, a
   assert.ok(revision !== undefined)
   const tookMs = await answersTo({ createRevision, revision }, sinceMs, 2)
   t.diagnostic(`answered after ${tookMs.map(ms => ms.toFixed(0)).join(' and ')} ms`)
-  for (const { host: at, ports } of [stand.proxy, other]) {
-    const answer = await fetch(`http://${at.address}:${ports.admin}/status`)
-    const { write, closing } = (await answer.json()) as { closing: boolean; write: { takes_new: boolean } }
-    assert.deepEqual([closing, write.takes_new], [true, false])
+  for (const proxy of [stand.proxy, other]) {
+    const { write, closing } = await statusOf(proxy)
+    assert.deepEqual([closing, write?.takes_new], [true, false])
   }
   await stand.dcs.write([], [{ kind: 'delete', key: 'pgherd/closing' }], Deadline.in(realClock, 5_000))
   await stand.routed('pg1')
