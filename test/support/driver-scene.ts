@@ -22,28 +22,30 @@ const JDBC_OPTIONS: Readonly<Partial<Record<Way, Readonly<Record<string, string>
   'read-only': { targetServerType: 'preferSecondary', loadBalanceHosts: 'true' },
 }
 
-const isWriter = (name: string) => / (write port|read-write),/.test(name)
+const isWriter = (name: string) => / (write port of \S+|read-write),/.test(name)
 
-/** Clients of this driver on these ways; those that write insert a row. */
+/** Clients of this driver on these ways, through every proxy or straight at the servers; those that write insert a row. */
 export function clientsOf(
   cluster: Cluster,
   driver: Driver,
   ways: readonly Way[],
   sslmodes: readonly SslMode[],
 ): readonly DriverClient[] {
-  const [proxy] = cluster.proxies
-  assert.ok(proxy)
+  const named = (where: string, sslmode: SslMode) => {
+    const name = `${driver} ${where}, sslmode=${sslmode}`
+    const insert = `INSERT INTO driver_rows (client) VALUES ('${name}') RETURNING ${SERVER}`
+    return { name, driver, sslmode, sql: isWriter(name) ? insert : READ }
+  }
   return ways.flatMap(way =>
-    sslmodes.map(sslmode => {
-      const name = `${driver} ${way}, sslmode=${sslmode}`
-      const sql = isWriter(name)
-        ? `INSERT INTO driver_rows (client) VALUES ('${name}') RETURNING ${SERVER}`
-        : READ
-      const shared = { name, driver, sslmode, sql }
-      if (way === 'write port') return { ...shared, hosts: [proxy.write] }
-      if (way === 'read port') return { ...shared, hosts: [proxy.read] }
+    sslmodes.flatMap(sslmode => {
+      if (way === 'write port' || way === 'read port') {
+        return cluster.proxies.map(proxy => ({
+          ...named(`${way} of ${proxy.name}`, sslmode),
+          hosts: [way === 'write port' ? proxy.write : proxy.read],
+        }))
+      }
       const options = driver === 'pgjdbc' ? (JDBC_OPTIONS[way] ?? {}) : { target_session_attrs: way }
-      return { ...shared, hosts: cluster.members.map(member => member.direct), options }
+      return [{ ...named(way, sslmode), hosts: cluster.members.map(member => member.direct), options }]
     }),
   )
 }
