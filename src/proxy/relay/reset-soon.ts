@@ -8,6 +8,12 @@ const ROUNDS_MAX = 100
 let waiting: Wire[] = []
 let lastCount = 0
 let rounds = 0
+let othersPending = (): boolean => false
+
+/** In a thread: resets also wait while `isPending` says that clients elsewhere have not been told, 100 ms at most. */
+export function waitForOthers(isPending: () => boolean): void {
+  othersPending = isPending
+}
 
 /**
  * After the words and the FIN (which leave in the next round of the loop) to all the clients that are cut now: each reset
@@ -28,6 +34,10 @@ function look(): void {
   if (waiting.length > lastCount && rounds < ROUNDS_MAX) {
     lastCount = waiting.length
     setImmediate(look)
+    return
+  }
+  if (rounds < ROUNDS_MAX && othersPending()) {
+    setTimeout(look, 1)
     return
   }
   const wires = waiting

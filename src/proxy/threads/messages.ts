@@ -15,8 +15,12 @@ export interface ThreadData {
   readonly relay: 'net' | 'handle'
   /** The zero of the control thread's monotonic clock. */
   readonly zeroMs: number
+  /** Which of the threads, from 1. */
+  readonly number: number
   /** See ThreadSheet. */
   readonly sheet: SharedArrayBuffer
+  /** See CutBoard. */
+  readonly board: SharedArrayBuffer
 }
 
 /** From the control thread. */

@@ -8,6 +8,7 @@ import type { Endpoints } from '../proxy-protocol.ts'
 import type { RelayCounters } from '../relay/relay.ts'
 import type { Dial, DialListener, DialOptions } from '../relay/wire.ts'
 import { Batch } from './batch.ts'
+import type { CutBoard } from './cut-board.ts'
 import { type CarryOrder, FIGURES, type Order, type Report, received, type ThreadData } from './messages.ts'
 import { RemoteRelay } from './remote-relay.ts'
 import { RemoteWire, type WireHome } from './remote-wire.ts'
@@ -21,7 +22,8 @@ export interface ThreadLinkOptions {
   readonly clock: Clock
   /** Which of the threads, from 1. */
   readonly number: number
-  readonly data: Omit<ThreadData, 'sheet'>
+  readonly data: Pick<ThreadData, 'relay' | 'zeroMs'>
+  readonly board: CutBoard
   readonly onAccepted: (server: number, wire: RemoteWire) => void
   readonly onListening: (server: number) => void
   readonly onNotListening: (server: number, error: NodeJS.ErrnoException) => void
@@ -67,8 +69,10 @@ export class ThreadLink implements WireHome {
   constructor(options: ThreadLinkOptions) {
     this.#options = options
     this.number = options.number
-    const workerData: ThreadData = { ...options.data, sheet: this.sheet.memory }
-    this.#worker = new Worker(programOf(import.meta.url), { workerData, name: `pgherd-${options.number}` })
+    const { number, data, board } = options
+    board.clear(number)
+    const workerData: ThreadData = { ...data, number, sheet: this.sheet.memory, board: board.memory }
+    this.#worker = new Worker(programOf(import.meta.url), { workerData, name: `pgherd-${number}` })
     this.#batch = new Batch(this.#worker)
     // Somebody asks for it with `started`; it must not count as unhandled before that.
     this.#ready.promise.catch(() => {})
@@ -94,7 +98,9 @@ export class ThreadLink implements WireHome {
   }
 
   post(order: Order): void {
-    if (!this.#isDead) this.#batch.post(order)
+    if (this.#isDead) return
+    if (order.do === 'close') this.#options.board.order(this.number)
+    this.#batch.post(order)
   }
 
   /** Ends the thread; resolves when its descriptors are closed. */

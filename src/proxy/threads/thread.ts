@@ -4,7 +4,9 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { ThreadClock } from '../../platform/clock.ts'
 import { openHandleTransport } from '../relay/handle.ts'
 import { netTransport } from '../relay/net.ts'
+import { waitForOthers } from '../relay/reset-soon.ts'
 import { Batch } from './batch.ts'
+import { CutBoard } from './cut-board.ts'
 import type { Order, Report, ThreadData } from './messages.ts'
 import { ThreadSheet } from './thread-sheet.ts'
 import { WorkerHost } from './worker-host.ts'
@@ -12,7 +14,7 @@ import { WorkerHost } from './worker-host.ts'
 function run(): void {
   const port = parentPort
   if (port === null) throw new Error('this is a part of pgherd proxy, which starts it as a thread of its own')
-  const { relay, zeroMs, sheet } = workerData as ThreadData
+  const { relay, zeroMs, sheet, board: boardMemory, number } = workerData as ThreadData
   const batch = new Batch<Report>(port)
   // The control thread has tried the handles out; here it is enough that they are there.
   const transport = relay === 'handle' ? openHandleTransport() : netTransport
@@ -26,8 +28,12 @@ function run(): void {
     sheet: new ThreadSheet(sheet),
     batch,
   })
+  const board = new CutBoard(boardMemory)
+  waitForOthers(() => board.isPending())
   port.on('message', (orders: readonly Order[]) => {
     for (const order of orders) host.take(order)
+    const cuts = orders.filter(order => order.do === 'close').length
+    if (cuts > 0) board.told(number, cuts)
   })
   batch.post({ tells: 'ready' })
 }

@@ -16,6 +16,7 @@ import type {
   Wire,
   WireServer,
 } from '../relay/wire.ts'
+import { CutBoard } from './cut-board.ts'
 import { RemoteServer } from './remote-server.ts'
 import { RemoteWire } from './remote-wire.ts'
 import { ThreadLink } from './thread-link.ts'
@@ -51,6 +52,7 @@ export class Threads implements Transport {
   onSlept: () => void = () => {}
   deathsTotal = 0
   readonly #options: ThreadsOptions
+  readonly #board: CutBoard
   readonly #links: ThreadLink[]
   readonly #servers = new Map<number, RemoteServer>()
   /** Addresses that no other program had when we came. They are not asked for again: our own threads may still be there. */
@@ -64,6 +66,7 @@ export class Threads implements Transport {
   constructor(options: ThreadsOptions) {
     this.#options = options
     this.kind = options.relay
+    this.#board = new CutBoard(options.count)
     this.#links = Array.from({ length: options.count }, (_, index) => this.#start(index + 1))
   }
 
@@ -127,6 +130,7 @@ export class Threads implements Transport {
       clock,
       number,
       data: { relay, zeroMs: this.#zeroMs },
+      board: this.#board,
       onAccepted: (server, wire) => {
         const known = this.#servers.get(server)
         if (known === undefined) wire.destroy()
