@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { waitFor } from '../../src/demo/wait.ts'
 import { gssRequest, sslRequest } from '../unit/proxy/bytes.ts'
-import { first, inState, played, rig, untilEmpty } from './proxy-listener-rig.ts'
+import { arrived, first, inState, played, rig, untilEmpty } from './proxy-listener-rig.ts'
 import { dial, sqlStateOf, startSession, type Watched } from './proxy-wire.ts'
 
 test('clients wait in order while there is no backend, and go on in that order', async t => {
@@ -23,7 +23,7 @@ test('clients wait in order while there is no backend, and go on in that order',
     await guest.untilText('user\0')
     users.push(/user\0(\w+)/.exec(guest.text)?.[1] ?? '')
   }
-  assert.deepEqual(users, ['user1', 'user2', 'user3', 'user4', 'user5'])
+  assert.deepEqual(arrived(users), ['user1', 'user2', 'user3', 'user4', 'user5'])
   assert.equal(made.totals.held, 5)
 })
 

@@ -3,10 +3,11 @@
 
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
-import { after, test } from 'node:test'
+import { after, type TestContext, test } from 'node:test'
 import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { Backend } from '../../src/proxy/backend.ts'
+import type { Threads } from '../../src/proxy/threads/threads.ts'
 import { cancelRequest } from '../unit/proxy/bytes.ts'
 import { greeting, inState, played, type Rig, rig, secret, untilEmpty } from './proxy-listener-rig.ts'
 import { Far, machineMs, standStill, threadsFor } from './proxy-threads-rig.ts'
@@ -27,16 +28,16 @@ async function streaming(made: Rig, server: Stage, count: number): Promise<reado
   return clients
 }
 
-function sessionsOfThreads(): readonly number[] {
-  return threads.sessions.map(({ sessions }) => sessions)
+function sessionsOf(over: Threads): readonly number[] {
+  return over.sessions.map(({ sessions }) => sessions)
 }
 
-test('sessions are spread over the threads, and bytes pass both ways', async t => {
-  const made = await rig(t, { transport })
+async function spreads(t: TestContext, over: Threads): Promise<void> {
+  const made = await rig(t, { transport: over })
   const { stage: server, backend } = await played(t)
   made.backends = [backend]
   const clients = await streaming(made, server, 40)
-  const [one = 0, two = 0] = sessionsOfThreads()
+  const [one = 0, two = 0] = sessionsOf(over)
   t.diagnostic(`${one} and ${two} sessions`)
   assert.ok(one > 0 && two > 0 && one + two === 40, `${one} and ${two}`)
   for (const [index, client] of clients.entries()) client.socket.write(`question ${index}.`)
@@ -48,8 +49,16 @@ test('sessions are spread over the threads, and bytes pass both ways', async t =
   for (const { socket } of clients) socket.end()
   for (const { socket } of server.guests) socket.end()
   await untilEmpty(made)
-  assert.deepEqual(sessionsOfThreads(), [0, 0])
+  assert.deepEqual(sessionsOf(over), [0, 0])
   assert.equal(made.ended.length, 40)
+}
+
+test('sessions are spread over the threads, and bytes pass both ways', t => spreads(t, threads))
+
+test('the same over node:net', async t => {
+  const { threads: onNet } = await threadsFor(t, 2, 'net')
+  await spreads(t, onNet)
+  await onNet.close()
 })
 
 test('the limit of sessions is exact when clients come to all threads at once', async t => {
@@ -66,7 +75,7 @@ test('the limit of sessions is exact when clients come to all threads at once', 
   await server.guest(29)
   assert.equal(server.guests.length, 30)
   assert.ok(clients.some(({ text }) => sqlStateOf(text) === '53300'))
-  const [one = 0, two = 0] = sessionsOfThreads()
+  const [one = 0, two = 0] = sessionsOf(threads)
   assert.ok(one > 0 && two > 0 && one + two === 30, `${one} and ${two}`)
   for (const { socket } of clients) socket.destroy()
   await untilEmpty(made)
@@ -133,7 +142,7 @@ test('while the control thread stands still, forwarding stops by itself when the
   const backend = new Backend('pg1', far.address, realClock)
   made.backends = [backend]
   await far.connect(made.address, 20)
-  const [one = 0, two = 0] = sessionsOfThreads()
+  const [one = 0, two = 0] = sessionsOf(threads)
   assert.ok(one > 0 && two > 0, `${one} and ${two}`)
   backend.gate.untilMs = realClock.monotonicMs() + 500
   const endsAtMs = machineMs() + 500
@@ -181,7 +190,7 @@ test('a thread that dies takes its own sessions with it alone, is told of and st
   const { stage: server, backend } = await played(t)
   made.backends = [backend]
   const clients = await streaming(made, server, 40)
-  const before = sessionsOfThreads()
+  const before = sessionsOf(threads)
   // An address that no caller of Node may give: the thread that is told to connect there ends with an error.
   made.backends = [new Backend('pg9', { host: 'localhost', port: 70_000 }, realClock)]
   const killer = await made.connect()
@@ -189,8 +198,8 @@ test('a thread that dies takes its own sessions with it alone, is told of and st
   made.backends = [backend]
   await killer.untilEnd()
   await waitFor('its sessions to be over', { withinMs: 20_000 }, note => {
-    note(sessionsOfThreads().join())
-    return made.listener.taken === sessionsOfThreads().reduce((sum, one) => sum + one, 0)
+    note(sessionsOf(threads).join())
+    return made.listener.taken === sessionsOf(threads).reduce((sum, one) => sum + one, 0)
   })
   const alive = clients.filter(({ ends, errors }) => ends + errors.length === 0)
   assert.ok(before.includes(alive.length), `${before} before, ${alive.length} alive`)
@@ -207,7 +216,7 @@ test('a thread that dies takes its own sessions with it alone, is told of and st
   await waitFor('both threads to take clients', { withinMs: 20_000 }, async () => {
     const more = await made.connect()
     await more.until('a server', () => more.ends === 0)
-    return sessionsOfThreads().every(sessions => sessions > 0)
+    return sessionsOf(threads).every(sessions => sessions > 0)
   })
   await made.listener.stop('over')
   assert.deepEqual(opened.hopeless, [])

@@ -286,7 +286,12 @@ async function cut(made: Rig, { backend }: Side, tally: Tally, wrong: string[]):
 }
 
 /** Equal rounds of so many sessions each, 300 at once; asserts all that must hold. */
-export async function torture(t: TestContext, transport: Transport, sessionsEach: number): Promise<void> {
+export async function torture(
+  t: TestContext,
+  transport: Transport,
+  sessionsEach: number,
+  faultEveryMs = FAULT_EVERY_MS,
+): Promise<void> {
   const wrong: string[] = []
   const sides = await Promise.all(['pg1', 'pg2', 'pg3'].map(name => Side.open(name, wrong)))
   t.after(() => {
@@ -314,7 +319,7 @@ export async function torture(t: TestContext, transport: Transport, sessionsEach
     const isOver = { yes: false }
     const faults = (async () => {
       for (let fault = 0; !isOver.yes; fault += 1) {
-        await sleep(FAULT_EVERY_MS)
+        await sleep(faultEveryMs)
         const side = sides[fault % sides.length]
         if (side === undefined || isOver.yes) continue
         if (fault % 2 === 0) await cut(made, side, tally, wrong)

@@ -53,3 +53,11 @@ test('what is kept back covers the status port, refusals of every listener and t
     reservedDescriptors(2) - reservedDescriptors(1),
   )
 })
+
+test('threads have descriptors of their own, which sessions may not take', () => {
+  assert.equal(sessionLimits(listeners, 800 + reserved, 1).says, undefined)
+  const { sessionsMax, says } = sessionLimits(listeners, 800 + reserved, 4)
+  assert.ok(sessionsMax.every((max, index) => max <= (listeners[index]?.connectionsMax ?? 0)))
+  assert.ok((sessionsMax[0] ?? 0) < 300)
+  assert.match(says ?? '', /raise LimitNOFILE to \d+/)
+})
