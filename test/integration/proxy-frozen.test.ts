@@ -12,6 +12,8 @@ import { silentLogger } from '../../src/platform/log.ts'
 import { Stand } from './proxy-rig.ts'
 import { ask, login, loginTls, query, startSession } from './proxy-wire.ts'
 
+const FROZEN_MS = 10_000
+
 const stand = await Stand.open({ after }, { members: 2, etcdMembers: 3 })
 const pg1 = stand.member('pg1')
 const pg2 = stand.member('pg2')
@@ -28,6 +30,7 @@ test('a proxy thawed after another was elected passes not one byte of the old ep
   for (const client of [asking, askingTls]) ask(client, "SELECT pg_sleep(3), 'late answer'")
   await sleep(200)
   await stand.proxy.server.freeze()
+  const frozenAtMs = performance.now()
   // Both kinds wait in the proxy's sockets while it sleeps: answers of the old leader, and work for it.
   ask(writing, 'INSERT INTO kept VALUES (777)')
   const waiting = await startSession(stand.write)
@@ -37,7 +40,7 @@ test('a proxy thawed after another was elected passes not one byte of the old ep
   })
   pg2.lead(2)
   await stand.lead('pg2')
-  await sleep(2000)
+  await sleep(Math.max(0, frozenAtMs + FROZEN_MS - performance.now()))
   stand.proxy.server.thaw()
   await Promise.all([asking, askingTls, writing].map(client => client.untilEnd()))
   await waiting.until('the greeting', () => waiting.text.includes('Z'))

@@ -212,6 +212,20 @@ for (const transport of transports)
       assert.deepEqual(made.client.errors, [])
     })
 
+    test('a client that looks only after the proxy has given it up still reads the last words, and then an end', async t => {
+      const made = await rig(t, transport)
+      made.server.socket.write(ready)
+      await made.client.untilText('Z')
+      made.client.socket.pause()
+      made.client.socket.write(message('Q', 'a question that nobody answers\0'))
+      made.relay.close('cut', fatal)
+      await untilClosed(made)
+      made.client.socket.resume()
+      await made.client.until('the end', () => made.client.ends === 1)
+      assert.equal(sqlStateOf(made.client.text), '57P01')
+      assert.deepEqual(made.client.errors, [])
+    })
+
     test('not one byte passes a shut gate, in either direction, also when it was there before', async t => {
       const made = await rig(t, transport)
       made.server.socket.write('before')

@@ -65,6 +65,15 @@ test('a replica that refuses is passed over at once', async t => {
   assert.equal(made.refused.length, 1)
 })
 
+test('connections to a server come from the address that the file names', async t => {
+  const made = await rig(t, { way: { source: '127.0.0.77' } })
+  const { stage: server, backend } = await played(t)
+  made.backends = [backend]
+  await made.connect()
+  const guest = await server.guest(0)
+  assert.equal(guest.socket.remoteAddress, '127.0.0.77')
+})
+
 test('a standby that answers on the write port never reaches the client', async t => {
   const made = await rig(t)
   const { stage: server, backend } = await played(t)
