@@ -66,14 +66,14 @@ test('a frozen server is stopped until it is thawed', async t => {
   await server.freeze()
   assert.equal(await processState(server.pid), 'T')
   server.thaw()
-  await waitFor('it to go on', { withinMs: 2_000 }, async () => (await processState(server.pid)) === 'S')
+  await waitFor('it to go on', { withinMs: 20_000 }, async () => (await processState(server.pid)) === 'S')
 })
 
 test('the verbs of a host reach children in sessions of their own, which left no trace in their environment', async t => {
   const host = await makeHost(t)
   const detached = 'env -i setsid sleep 600 & sleep 600'
   await host.server({ name: 'family', command: shell(detached) }).start()
-  const pids = await waitFor('the family', { withinMs: 2_000 }, async () => {
+  const pids = await waitFor('the family', { withinMs: 20_000 }, async () => {
     const found = await host.processes()
     return found.length === 3 && found
   })
