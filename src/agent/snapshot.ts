@@ -181,6 +181,8 @@ export interface Memory {
   readonly standStill?: StandStill | undefined
   /** When this server was last given up for want of WAL, to be copied anew. */
   readonly rebuiltAtMs?: number | undefined
+  /** When we last handed over because our storage refuses writes: nobody may have taken over. */
+  readonly handedOverAtMs?: number | undefined
   /** When `pre_promote` last refused: for the time of a lease others may try. */
   readonly prePromoteFailedAtMs?: number
   /** The leader's synchronous upkeep. */

@@ -8,6 +8,9 @@ import type { Memory, Snapshot } from '../snapshot.ts'
 import { anybody, findHeirs, heirsToAsk } from './heirs.ts'
 import { say } from './say.ts'
 
+/** A hand-over that nobody could take stops the server and starts it again: readers must not pay for that all the time. */
+const AGAIN_AFTER_MS = 600_000
+
 /**
  * After `hung_after` of refusals the lead goes, as in a switchover, to a member that streams from us and whose own storage takes
  * writes. Without one it says nothing: readers are served here.
@@ -18,10 +21,11 @@ export function handOverStorage(
   facts: ServerFacts,
   memory: Memory,
 ): Decision | undefined {
-  const { config, peers, self, server } = snapshot
+  const { config, nowMs, peers, self, server } = snapshot
   const { refusal, refusedMs } = server.storage ?? {}
   if (refusal === undefined || config.isPaused || config.hungAfterSeconds === 0) return undefined
   if ((refusedMs ?? 0) <= config.hungAfterSeconds * 1000) return undefined
+  if (nowMs - (memory.handedOverAtMs ?? Number.NEGATIVE_INFINITY) < AGAIN_AFTER_MS) return undefined
   const why = `the storage of the server refuses writes: ${refusal}`
   const request = anybody(self.name)
   if (peers === undefined) {
@@ -37,7 +41,7 @@ export function handOverStorage(
   return say(
     'hand-over-storage',
     `handing the lead over: ${why}`,
-    { ...memory, role: 'demoted' },
+    { ...memory, role: 'demoted', handedOverAtMs: nowMs },
     { kind: 'demote', demotion: { mode: 'graceful', release: true, heirs: heirs.names } },
   )
 }

@@ -117,6 +117,21 @@ const rows: readonly Row[] = [
     actions: ['demote graceful release to pg1'],
   },
   {
+    situation:
+      'nobody could take what such a leader handed over a while ago: readers are not disturbed again',
+    seen: { ...led, server: refusing(61_000, 'primary', ['pg1']), peers: [peer('pg1')] },
+    remembers: { handedOverAtMs: 1_000_000 - 599_000 },
+    rule: 'no-action-leader',
+    actions: [],
+  },
+  {
+    situation: 'long after a hand-over that nobody could take it is tried again',
+    seen: { ...led, server: refusing(61_000, 'primary', ['pg1']), peers: [peer('pg1')] },
+    remembers: { handedOverAtMs: 1_000_000 - 601_000 },
+    rule: 'hand-over-storage',
+    actions: ['demote graceful release to pg1'],
+  },
+  {
     situation: 'nobody streams from a leader whose storage refuses writes: readers are served here',
     seen: { ...led, server: refusing(61_000), peers: [peer('pg1')] },
     rule: 'no-action-leader',
