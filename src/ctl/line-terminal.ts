@@ -6,6 +6,8 @@ import { UserError } from '../platform/errors.ts'
 import { AbortedError, type Terminal } from './terminal.ts'
 
 const ANSWERS_MAX = 1_000
+const COLUMNS = 80
+const ROWS = 24
 const CLEAR_SCREEN = '\u001b[2J\u001b[H'
 
 type Keyboard = Readable & { setRawMode?(isRaw: boolean): unknown }
@@ -94,7 +96,8 @@ export class LineTerminal implements Terminal {
   }
 
   get size(): { readonly columns: number; readonly rows: number } {
-    return { columns: this.#output.columns ?? 80, rows: this.#output.rows ?? 24 }
+    // A terminal that nobody gave a size, as a script's, says 0 by 0.
+    return { columns: this.#output.columns || COLUMNS, rows: this.#output.rows || ROWS }
   }
 
   async confirm(question: string): Promise<boolean> {

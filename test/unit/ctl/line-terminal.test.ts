@@ -70,3 +70,14 @@ test('without a keyboard a password is one line of the input', async () => {
   input.end('geheim\n')
   assert.equal(await terminal.secret('Password'), 'geheim')
 })
+
+for (const [columns, rows, wanted] of [
+  [undefined, undefined, { columns: 80, rows: 24 }],
+  [0, 0, { columns: 80, rows: 24 }],
+  [120, 50, { columns: 120, rows: 50 }],
+] as const) {
+  test(`a screen of ${columns} by ${rows} is taken for ${wanted.columns} by ${wanted.rows}`, () => {
+    const screen = Object.assign(new PassThrough(), { isTTY: true, columns, rows })
+    assert.deepEqual(new LineTerminal(new PassThrough(), screen, new PassThrough()).size, wanted)
+  })
+}
