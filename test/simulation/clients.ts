@@ -11,6 +11,8 @@ import type { SimProxy } from './proxy.ts'
 import type { ProxySession, SessionOwner } from './session.ts'
 
 const OPERATION_MS = 5_000
+/** Not every application has a deadline for its statements. */
+export const PATIENT_MS = 25_000
 const AGAIN_MS = 300
 const BUSY_CHANCE = 0.02
 
@@ -45,6 +47,7 @@ export class ProxyClient implements SessionOwner {
   readonly #parts: ClientParts
   readonly #proxies: readonly SimProxy[]
   readonly #listener: ClientListener
+  readonly #patienceMs: number
   #proxy: SimProxy | undefined
   #session: ProxySession | undefined
   #pending: ClientWrite | undefined
@@ -56,6 +59,7 @@ export class ProxyClient implements SessionOwner {
     this.#parts = parts
     this.#proxies = proxies
     this.#listener = listener
+    this.#patienceMs = parts.random.pick([OPERATION_MS, PATIENT_MS])
   }
 
   start(): void {
@@ -99,7 +103,7 @@ export class ProxyClient implements SessionOwner {
       const write = rows.next()
       this.#pending = write
       session.write(write, busyMs(random))
-      process.later(OPERATION_MS, () => {
+      process.later(this.#patienceMs, () => {
         if (statement === this.#statement && this.#pending === write) session.drop()
       })
     })

@@ -13,7 +13,8 @@ export interface Fault {
   begin(world: World, random: Random, durationMs: number): () => void
 }
 
-const once = (end: () => void): (() => void) => {
+/** Does it the first time that it is called. */
+export const once = (end: () => void): (() => void) => {
   let isOver = false
   return () => {
     if (isOver) return
@@ -22,23 +23,26 @@ const once = (end: () => void): (() => void) => {
   }
 }
 
-const machines = (world: World) => world.members.map(member => member.machine.name)
-const stores = (world: World) => world.cluster.members.map(member => member.name)
-const leaderOr = (world: World, random: Random): SimMember =>
+export const machines = (world: World) => world.members.map(member => member.machine.name)
+export const stores = (world: World) => world.cluster.members.map(member => member.name)
+/** The leader more often than not, or any member. */
+export const leaderOr = (world: World, random: Random): SimMember =>
   (random.chance(0.65) ? world.leader() : undefined) ?? random.pick(world.members)
 
-const both = (some: readonly string[], others: readonly string[]) =>
+/** Both directions between each of the ones and each of the others. */
+export const both = (some: readonly string[], others: readonly string[]) =>
   some.flatMap(one => others.flatMap(other => [[one, other] as const, [other, one] as const]))
 const oneWay = (some: readonly string[], others: readonly string[]) =>
   some.flatMap(one => others.map(other => [one, other] as const))
 
-function cut(world: World, name: string, pairs: readonly (readonly [string, string])[]): () => void {
+/** Cuts these directions, under a name that is counted; the result heals them. */
+export function cut(world: World, name: string, pairs: readonly (readonly [string, string])[]): () => void {
   world.counts.add(`partition ${name}`)
   return world.network.cut(pairs)
 }
 
-/** All but `name`. */
-function others(world: World, name: string): readonly string[] {
+/** Every machine but `name`. */
+export function others(world: World, name: string): readonly string[] {
   const far = world.remote === undefined ? [] : REMOTE_MACHINES
   const proxies = world.proxies.map(proxy => proxy.name)
   return [...machines(world), ...stores(world), ...proxies, ...far, 'client'].filter(one => one !== name)
@@ -130,7 +134,8 @@ function freeze(world: World, what: string, random: Random, processes: readonly 
   return end
 }
 
-function stopAgent(member: SimMember): () => void {
+/** SIGSTOP for the agent; the result is SIGCONT. */
+export function stopAgent(member: SimMember): () => void {
   const { process } = member
   process?.freeze()
   return () => {
@@ -378,5 +383,3 @@ function trouble(name: string, change: (random: Random, server: SimMember['serve
     },
   }
 }
-
-export const allFaults: readonly Fault[] = [...partitions, ...processes, ...etcdFaults, ...troubles]

@@ -45,9 +45,11 @@ test('the agent of a world is the real one: loop, executor, lease keeper, fence,
       'upkeep',
     ],
     ...['demote', 'rules/lead', 'rules/race', 'rules/recover', 'rules/follow', 'rules/sync', 'rules/gate'],
+    ...['rules/divergence', 'rules/requests', 'rules/heirs', 'rules/pause', 'failsafe'],
     ...['sync/quorum', 'sync/priority', 'sync/promotion', 'slots', 'state'],
   ]
-  const missing = pieces.map(name => `src/agent/${name}.ts`).filter(file => !world.has(file))
+  const files = [...pieces.map(name => `src/agent/${name}.ts`), 'src/postgres/fork-point.ts']
+  const missing = files.filter(file => !world.has(file))
   assert.deepEqual(missing, [])
 })
 

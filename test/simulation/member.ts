@@ -256,7 +256,9 @@ export class SimMember {
           timeoutMs,
         })
         const document = answer === undefined ? undefined : parseJsonObject(answer.body)
-        return document === undefined ? unreachable(name) : parsePeerAnswer(name, document)
+        if (document === undefined) return unreachable(name)
+        this.#parts.onHeard(this.name, name)
+        return parsePeerAnswer(name, document)
       }),
     )
   }

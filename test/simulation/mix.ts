@@ -1,8 +1,20 @@
 // Which faults a world draws: a mix of its own from all of them, or such as are no reason to change the leader.
 
+import { compoundFaults } from './compound-faults.ts'
 import type { Random } from './core/random.ts'
-import { allFaults, type Fault } from './faults.ts'
+import { etcdFaults, type Fault, partitions, processes, troubles } from './faults.ts'
+import { operatorFaults } from './operator-faults.ts'
 import { REMOTE_MACHINES } from './remote-site.ts'
+
+/** In an order that stays: each seed draws by it. New ones go to the end. */
+export const allFaults: readonly Fault[] = [
+  ...partitions,
+  ...processes,
+  ...etcdFaults,
+  ...troubles,
+  ...compoundFaults,
+  ...operatorFaults,
+]
 
 /** Nothing of this is a reason to change the leader. */
 const HARMLESS: readonly string[] = [

@@ -28,6 +28,8 @@ export interface WorldParts {
   readonly never: AbortSignal
   /** A member's REST server has told a proxy that it leads. */
   onLeaderClaimed(name: string): void
+  /** The answer of a peer's REST server has reached an agent that runs for the lead, or thinks of giving it away. */
+  onHeard(asker: string, peer: string): void
   memberAt(apiUrl: string): SimMember | undefined
   logger(source: string): Logger
   trace(source: string, says: string): void

@@ -14,6 +14,7 @@ import { Router } from '../../src/proxy/router.ts'
 import { type Machine, Process } from './core/machine.ts'
 import { SimDcs } from './etcd/client.ts'
 import type { WorldParts } from './parts.ts'
+import type { SimServer } from './postgres/server.ts'
 import { askRest } from './rest.ts'
 import { ProxySession, type SessionOwner } from './session.ts'
 
@@ -44,6 +45,20 @@ export class SimProxy {
     return this.#life.router
   }
 
+  /** Sessions of clients, waiting ones included. */
+  get sessionCount(): number {
+    return this.#life.sessionCount
+  }
+
+  /** Calls `run` once, when the next answer to a client of this process leaves its server; the result takes that back. */
+  trapAnswer(run: (server: SimServer) => void): () => void {
+    const life = this.#life
+    life.trap = run
+    return () => {
+      life.trap = undefined
+    }
+  }
+
   /** A client connects; undefined when nobody listens. */
   open(owner: SessionOwner): ProxySession | undefined {
     return this.process.isDead ? undefined : this.#life.open(owner)
@@ -71,6 +86,8 @@ class Life {
   readonly #source: EtcdSource
   readonly #probers = new Map<string, Prober>()
   readonly #sessions = new Set<ProxySession>()
+  /** Told of the next answer. */
+  trap: ((server: SimServer) => void) | undefined
 
   constructor(parts: WorldParts, machine: Machine, start: number) {
     const process = new Process(machine.name, machine)
@@ -114,6 +131,10 @@ class Life {
     void this.#source.run(parts.never)
   }
 
+  get sessionCount(): number {
+    return this.#sessions.size
+  }
+
   open(owner: SessionOwner): ProxySession {
     const session = new ProxySession({
       process: this.process,
@@ -126,6 +147,11 @@ class Life {
         return choice.kind === 'backend' ? choice.backend : undefined
       },
       onRefused: backend => this.router.applyRefusal(backend.name),
+      onAnswerLeaves: server => {
+        const { trap } = this
+        this.trap = undefined
+        trap?.(server)
+      },
       onEnded: ended => this.#sessions.delete(ended),
     })
     this.#sessions.add(session)

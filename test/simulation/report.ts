@@ -7,7 +7,7 @@ import type { Failure, Outcome } from './runner.ts'
 /** At least this much must have happened in 2,000 seeds, so that a green run means something. */
 export const MINIMA: Readonly<Record<string, number>> = {
   promotions: 1_200,
-  'demotions by deadline': 400,
+  'demotions by deadline': 300,
   'leader leases lost': 500,
   'divergences rewound': 150,
   'sync waits': 2_000,
@@ -25,6 +25,14 @@ export const MINIMA: Readonly<Record<string, number>> = {
   'partition proxy without etcd': 150,
   'partition etcd halves': 150,
   'partition ring': 150,
+  'partition standbys apart': 150,
+  'leader lost, standbys apart': 100,
+  'proxy frozen with an answer': 100,
+  'blind proxy beside an abandoned leader': 100,
+  'switchover scheduled': 100,
+  'synchronous for a while': 20,
+  'initialize key deleted': 100,
+  'data directory of the leader emptied': 40,
 }
 const MINIMA_SEEDS = 2_000
 /** Fewer seeds say nothing about what is rare. */

@@ -25,6 +25,8 @@ export interface SessionParts {
   readonly owner: SessionOwner
   choose(tried: ReadonlySet<string>): ProxyBackend | undefined
   onRefused(backend: ProxyBackend): void
+  /** A server has just sent the answer to a statement. */
+  onAnswerLeaves(server: SimServer): void
   onEnded(session: ProxySession): void
 }
 
@@ -95,6 +97,7 @@ export class ProxySession implements Cuttable {
       network.send(process.machine.name, there, () =>
         server.write(write, busyMs, result => {
           const { reign } = server.server.data ?? { reign: 0 }
+          this.#parts.onAnswerLeaves(server.server)
           network.send(there, process.machine.name, () =>
             process.deliver(() => this.#onAnswer(backend, write, result, reign)),
           )

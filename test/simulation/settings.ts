@@ -31,6 +31,7 @@ export interface Settings {
   /** Mean pause between the beginnings of two faults. */
   readonly faultEveryMs: number
   readonly watchdog: WatchdogConfig['mode']
+  readonly primaryRaceBackoffSeconds: number
 }
 
 const DURABILITIES: readonly Durability[] = ['async', 'sync', 'strict', 'quorum']
@@ -64,8 +65,10 @@ export function drawSettings(random: Random): Settings {
   }
   const site = random.chance(0.12) ? 'standby' : 'main'
   const isCascading = random.chance(0.2)
+  const primaryRaceBackoffSeconds = random.pick([0, 0, 0, 3, 8])
   // A standby cluster has no primary that could take its key again before anybody else does.
-  return { ...drawn, isGentle: drawn.isGentle && site === 'main', site, isCascading }
+  const isGentle = drawn.isGentle && site === 'main'
+  return { ...drawn, isGentle, site, isCascading, primaryRaceBackoffSeconds }
 }
 
 /** The section of every member's file. A slow server may delay a turn by more than the slack of so short a lease. */
@@ -86,6 +89,7 @@ export function dynamicOf(settings: Settings): JsonObject {
     retry_timeout: settings.retryTimeoutSeconds,
     check_timeline: settings.checkTimeline,
     primary_start_timeout: settings.primaryStartTimeoutSeconds,
+    primary_race_backoff: settings.primaryRaceBackoffSeconds,
     failsafe_mode: settings.isFailsafe,
     ...synchronousOf(settings),
     ...(settings.site === 'standby' ? { standby_cluster: standbySection } : {}),

@@ -1,6 +1,9 @@
 // The canonical stories: one thing happens to a healthy cluster, and a text file has what everybody said. Each line that
 // changes shows in review as a line of a diff.
 
+import { printRequest } from '../../src/cluster/request.ts'
+import { wallMsOf } from './core/machine.ts'
+import type { SimProxy } from './proxy.ts'
 import type { Settings } from './settings.ts'
 import { Trace } from './trace.ts'
 import { World } from './world.ts'
@@ -24,6 +27,7 @@ const CALM: Partial<Settings> = {
   synchronousNodes: 1,
   checkTimeline: true,
   primaryStartTimeoutSeconds: 300,
+  primaryRaceBackoffSeconds: 0,
   writers: 2,
   site: 'main',
   isCascading: false,
@@ -145,6 +149,40 @@ export const stories: readonly Story[] = [
     },
   },
   {
+    name: 'scheduled-switchover',
+    title: 'An operator hands the lead to a member by name, at a time that is still to come.',
+    settings: CALM,
+    happens: async world => {
+      const leader = leaderOf(world).name
+      const candidate = world.members.findLast(({ name }) => name !== leader)?.name
+      const scheduledAt = new Date(wallMsOf(world.scheduler) + 5_000).toISOString()
+      world.trace('operator', `switchover from ${leader} to ${candidate} in 5 s`)
+      const value = printRequest({ leader, candidate, scheduledAt })
+      world.cluster.store.txn([], [{ kind: 'put', key: 'failover', value }])
+      await world.until(() => world.leader()?.name === candidate, WELL_MS, 'story')
+    },
+  },
+  {
+    name: 'proxy-frozen',
+    title:
+      'A proxy stands still with an answer of the leader in its socket; the lead is handed over meanwhile, and others write.',
+    settings: { ...CALM, writers: 3 },
+    happens: async world => {
+      const proxy = await freezeWithAnswer(world)
+      const seen = world.clients.reduce((sum, client) => sum + client.acknowledged, 0)
+      world.orderSwitchover(
+        world.random('story'),
+        world.members.find(member => member !== world.leader())?.name,
+      )
+      await world.pass(2_500)
+      const now = world.clients.reduce((sum, client) => sum + client.acknowledged, 0)
+      if (now === seen) throw new Error('nobody wrote through the other proxy')
+      world.trace('fault', `${proxy.name} goes on (SIGCONT)`)
+      proxy.process.thaw()
+      await world.pass(1_000)
+    },
+  },
+  {
     name: 'failsafe-flap',
     title:
       'Failsafe mode: etcd is away for 25 s, back just long enough to say that the lease has ended, and away for 25 s again.',
@@ -195,9 +233,9 @@ export const stories: readonly Story[] = [
 ]
 
 /** Lives a story and returns its transcript. Throws when a promise is broken on the way. */
-export async function tell({ title, settings, happens }: Story): Promise<string> {
+export async function tell({ title, settings, happens }: Story, seed = SEED): Promise<string> {
   const trace = new Trace()
-  const world = new World({ seed: SEED, trace, settings: { ...settings, isGentle: false } })
+  const world = new World({ seed, trace, settings: { ...settings, isGentle: false } })
   await world.form()
   await world.pass(10_000)
   trace.lines.length = 0
@@ -217,6 +255,23 @@ function leaderOf(world: World) {
   const leader = world.leader()
   if (leader === undefined) throw new Error('a story begins with a leader')
   return leader
+}
+
+/** The first proxy to whose client an answer leaves, stopped with that answer in its socket. */
+async function freezeWithAnswer(world: World): Promise<SimProxy> {
+  let caught: SimProxy | undefined
+  const forget = world.proxies.map(proxy =>
+    proxy.trapAnswer(() => {
+      if (caught !== undefined) return
+      caught = proxy
+      world.trace('fault', `${proxy.name} is stopped (SIGSTOP), an answer of the leader on its way to it`)
+      proxy.process.freeze()
+    }),
+  )
+  await world.until(() => caught !== undefined, WELL_MS, 'story')
+  for (const take of forget) take()
+  if (caught === undefined) throw new Error('no answer was caught')
+  return caught
 }
 
 /** Until the agent has read the keys once more. */

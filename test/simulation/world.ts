@@ -4,12 +4,10 @@
 import { type JsonObject, printJson } from '../../src/cluster/json.ts'
 import { printRequest } from '../../src/cluster/request.ts'
 import type { KeyValue } from '../../src/cluster/view.ts'
-import type { Logger } from '../../src/platform/log.ts'
-import { silentLogger } from '../../src/platform/log.ts'
-import { hasLeader, whatIsMissing } from './checks/health.ts'
+import { hasLeader, whatIsMissing, whatSyncLacks } from './checks/health.ts'
 import { Safety } from './checks/safety.ts'
 import { Violation } from './checks/violation.ts'
-import { DirectClient, ProxyClient, Rows } from './clients.ts'
+import { DirectClient, PATIENT_MS, ProxyClient, Rows } from './clients.ts'
 import { Machine, Process } from './core/machine.ts'
 import { Network } from './core/network.ts'
 import { Random } from './core/random.ts'
@@ -27,10 +25,13 @@ import { REMOTE_MACHINES, RemoteSite } from './remote-site.ts'
 import { drawSettings, dynamicOf, type Settings, watchdogOf } from './settings.ts'
 import { liveOn } from './standby-life.ts'
 import type { Trace } from './trace.ts'
+import { worldLogger } from './world-logger.ts'
 
 /** A cluster that is made from nothing, without faults, is well by then. */
 const FORMED_MS = 60_000
 const LOOK_MS = 250
+/** The most patient client may wait for an answer that was lost during the faults. */
+const WRITTEN_MS = 40_000 + PATIENT_MS
 
 export interface WorldOptions {
   readonly seed: number
@@ -108,8 +109,8 @@ export class World {
       { length: this.settings.writers },
       (_, index) =>
         new ProxyClient(parts(index), this.proxies, {
-          onForwarded: (proxy, _write, reign) =>
-            this.#watch(() => this.safety.onForwarded(proxy.name, reign)),
+          onForwarded: (proxy, write, reign) =>
+            this.#watch(() => this.safety.onForwarded(proxy, write, reign)),
         }),
     )
     this.#direct = new DirectClient(parts(99), this.#parts, this.members)
@@ -179,13 +180,17 @@ export class World {
     this.#ends.clear()
     const { ttlSeconds, loopWaitSeconds, retryTimeoutSeconds } = this.currentTimes()
     const stoppedAtMs = this.scheduler.nowMs
-    const leaderMs = 2 * (ttlSeconds + loopWaitSeconds + 2 * retryTimeoutSeconds) * 1000 + 25_000
+    // A race that is put off lasts a turn, and no longer than the backoff.
+    const putOffSeconds = this.settings.primaryRaceBackoffSeconds
+    const racedSeconds = putOffSeconds === 0 ? 0 : putOffSeconds + loopWaitSeconds
+    const leaderMs =
+      (2 * (ttlSeconds + loopWaitSeconds + 2 * retryTimeoutSeconds) + racedSeconds) * 1000 + 25_000
     const isLed = () => hasLeader(this.members, this.cluster.store, this.isStandby)
     await this.until(isLed, leaderMs, 'no-leader-after-faults')
     this.counts.max('leader after faults, s', (this.scheduler.nowMs - stoppedAtMs) / 1000)
     await this.untilWell(leaderMs + 60_000, 'the cluster after faults')
     this.counts.max('well after faults, s', (this.scheduler.nowMs - stoppedAtMs) / 1000)
-    if (!this.isStandby) await this.untilWritten(40_000)
+    if (!this.isStandby) await this.untilWritten(WRITTEN_MS)
   }
 
   /** Waits until every client has written once more. */
@@ -328,7 +333,15 @@ export class World {
   }
 
   #missing(): string | undefined {
-    return whatIsMissing(this.members, this.cluster.store, this.isStandby ? this.remote?.primary : undefined)
+    const remote = this.isStandby ? this.remote?.primary : undefined
+    return whatIsMissing(this.members, this.cluster.store, remote) ?? this.#syncIsMissing()
+  }
+
+  #syncIsMissing(): string | undefined {
+    const leader = this.leader()
+    if (leader === undefined) return undefined
+    const wanted = this.isStandby ? { ...this.settings, durability: 'async' as const } : this.settings
+    return whatSyncLacks(this.members, leader, this.cluster.store.key('sync')?.value, wanted)
   }
 
   #machine(name: string): Machine {
@@ -338,6 +351,11 @@ export class World {
   #shared(): WorldParts {
     const { scheduler, network, cluster, counts } = this
     const random = this.#random.fork('parts')
+    const log = {
+      counts,
+      trace: (source: string, says: string) => this.trace(source, says),
+      fail: (error: unknown) => this.fail(error),
+    }
     return {
       scheduler,
       network,
@@ -373,28 +391,9 @@ export class World {
       onLeaderClaimed: name => this.#watch(() => this.safety.onLeaderClaimed(name)),
       never: new AbortController().signal,
       memberAt: apiUrl => this.members.find(member => member.apiUrl === apiUrl),
-      logger: source => this.#logger(source),
-      trace: (source, says) => this.trace(source, says),
+      onHeard: (asker, peer) => this.safety.onHeard(asker, peer),
+      logger: source => worldLogger(log, source),
+      trace: log.trace,
     }
-  }
-
-  /** Lines for the trace; and an exception in a turn is a bug whatever comes of it. */
-  #logger(source: string): Logger {
-    const note = (text: string) => this.trace(source, text)
-    const logger: Logger = {
-      ...silentLogger,
-      info: (text, fields) => {
-        if (fields?.['rule'] !== undefined) this.counts.rule(String(fields['rule']))
-        note(text)
-      },
-      warning: note,
-      error: text => {
-        note(text)
-        if (text.startsWith('turn failed')) this.fail(new Violation('turn-failed', `${source}: ${text}`))
-      },
-      critical: note,
-      with: () => logger,
-    }
-    return logger
   }
 }

@@ -1,8 +1,10 @@
 // When a world is well again: one leader, every server in its place, clients writing through the proxies.
 
+import { parseSync } from '../../../src/cluster/sync.ts'
 import type { EtcdStore } from '../etcd/store.ts'
 import type { SimMember } from '../member.ts'
 import type { SimServer } from '../postgres/server.ts'
+import type { Settings } from '../settings.ts'
 
 /** What is still missing; undefined when all is well. `remote`: the primary that a standby cluster follows. */
 export function whatIsMissing(
@@ -48,6 +50,28 @@ function noStandbyLeader({ name, server }: SimMember, remote: SimServer): string
 function upstreamOf({ name, local }: SimMember, leader: SimMember): string {
   const named = local.tags['replicatefrom']
   return typeof named === 'string' && named !== name ? named : leader.name
+}
+
+/**
+ * The `sync` key of a cluster that is well: the leader's own, with as many standbys as the mode wants of those that stream from
+ * it; with a quorum all of them are voters. Undefined when it is so.
+ */
+export function whatSyncLacks(
+  members: readonly SimMember[],
+  leader: SimMember,
+  value: string | undefined,
+  { durability, synchronousNodes }: Pick<Settings, 'durability' | 'synchronousNodes'>,
+): string | undefined {
+  if (durability === 'async') return value === undefined ? undefined : `there is a sync key still: ${value}`
+  const sync = value === undefined ? undefined : parseSync(value)
+  if (sync?.leader !== leader.name) return `the sync key is not ${leader.name}'s: ${value}`
+  const able = members.filter(member => member !== leader && upstreamOf(member, leader) === leader.name)
+  const count = Math.min(synchronousNodes, able.length)
+  const isQuorum = durability === 'quorum'
+  const isComplete = sync.standbys.length === (isQuorum ? able.length : count)
+  const isAble = sync.standbys.every(name => able.some(member => member.name === name))
+  const isBound = sync.quorum === (isQuorum ? able.length - count : 0)
+  return isComplete && isAble && isBound ? undefined : `the sync key is not complete: ${value}`
 }
 
 /** Is there a leader that takes writes, or in a standby cluster one that runs? */

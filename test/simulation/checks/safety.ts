@@ -4,11 +4,13 @@
 // An epoch here is a promotion: the model numbers them in the order of time. A server keeps its number through restarts.
 
 import type { Condition, Write } from '../../../src/dcs/dcs.ts'
+import { type Process, THAW_SPREAD_MS } from '../core/machine.ts'
 import type { Counts } from '../counts.ts'
 import type { EtcdStore, TxnResult } from '../etcd/store.ts'
 import type { SimMember } from '../member.ts'
-import type { WalRecord } from '../postgres/data-directory.ts'
+import type { ClientWrite, WalRecord } from '../postgres/data-directory.ts'
 import type { SimServer } from '../postgres/server.ts'
+import type { SimProxy } from '../proxy.ts'
 import type { Settings } from '../settings.ts'
 import { checkLeaderWrite, checkNewLeader, takesLead } from './leader.ts'
 import { checkSyncPromise } from './sync.ts'
@@ -36,6 +38,10 @@ export class Safety {
   #newestAcknowledged = 0
   #newestForwarded = 0
   #acknowledged: WalRecord[] = []
+  /** Acknowledged late by a server that was overtaken, with a standby that nobody leads: nobody counts on them. */
+  readonly #unattended = new Set<ClientWrite>()
+  /** By `asker>peer`: the revision of the `sync` key when a peer's answer came. */
+  readonly #heard = new Map<string, bigint>()
   #newestTimeline = 0
   #isDeletedByHand = false
 
@@ -51,14 +57,42 @@ export class Safety {
   }
 
   /** A proxy passed an acknowledgement on to a client. */
-  onForwarded(proxy: string, reign: number): void {
-    if (reign < this.#newestForwarded) {
+  onForwarded({ name, process }: SimProxy, write: ClientWrite, reign: number): void {
+    if (this.#unattended.has(write)) {
       throw new Violation(
-        'older-epoch-through-a-proxy',
-        `${proxy} passed on an acknowledgement of promotion ${reign} after one of ${this.#newestForwarded}`,
+        'unattended-row-through-a-proxy',
+        `${name} passed on row ${write.id}, which an overtaken server and a standby without an agent confirmed`,
       )
     }
-    this.#newestForwarded = reign
+    if (reign >= this.#newestForwarded) this.#newestForwarded = reign
+    else if (this.#wasInItsSocket(process, write)) this.#parts.counts.add('late words of a thawed proxy')
+    else {
+      throw new Violation(
+        'older-epoch-through-a-proxy',
+        `${name} passed on an acknowledgement of promotion ${reign} after one of ${this.#newestForwarded}`,
+      )
+    }
+  }
+
+  /**
+   * A proxy that stood still for less than a lease, over a handover in order, may pass on what it had received before: the word
+   * is late and true, for the new primary has the row.
+   */
+  #wasInItsSocket({ lastStop }: Process, write: ClientWrite): boolean {
+    const { nowMs, settings } = this.#parts
+    const isThawing = nowMs() - lastStop.endedAtMs <= THAW_SPREAD_MS
+    const wasShort = lastStop.tookMs < settings.ttlSeconds * 1000
+    const isKept = this.#newestPrimary?.data?.wal.some(record => record.write === write) === true
+    return isThawing && wasShort && isKept
+  }
+
+  /** A peer has answered an agent that asked whether it may lead. */
+  onHeard(asker: string, peer: string): void {
+    this.#heard.set(`${asker}>${peer}`, this.#syncRevision)
+  }
+
+  get #syncRevision(): bigint {
+    return this.#parts.store.key('sync')?.modRevision ?? 0n
   }
 
   /** Until somebody takes it again. */
@@ -109,9 +143,10 @@ export class Safety {
       this.#parts.counts.add('late words about kept rows')
     else if (this.#wasConfirmedUnattended(server, record)) {
       // Two faults at once: the machine slept, and the standby has no agent, or none for long enough, that leads it away
-      // from the old leader. Until the waking agent's fence acts, such a pair confirms rows; no proxy passes them on.
-      // Nobody counts on these rows.
+      // from the old leader. Until the waking agent's fence acts, such a pair confirms rows. Nobody counts on them, as long
+      // as no proxy passes one of them on: that is checked where proxies are.
       this.#acknowledged.pop()
+      if (record.write !== undefined) this.#unattended.add(record.write)
       this.#parts.counts.add('late words confirmed by an unattended standby')
       this.#checkFence(server, says)
     } else throw new Violation('two-epochs-in-sync-mode', says)
@@ -198,18 +233,33 @@ export class Safety {
       } else if (write.kind === 'put' && LEADERS_KEYS.has(write.key)) this.#checkOwner(client, write, writes)
       if (write.kind === 'put' && write.key === 'sync') {
         const server = (name: string) => this.#parts.member(name)?.server
-        checkSyncPromise(write.value, this.#acknowledged, server, `${client} wrote the key`)
+        checkSyncPromise(write.value, this.#promised(client), server, `${client} wrote the key`)
       }
       if (write.kind === 'put' && write.key === 'history') this.#checkHistory(client, write.value)
     }
+  }
+
+  /** The rows that a write of the key answers for. Where a mode is on for a while only: those that were not lost before. */
+  #promised(client: string): readonly WalRecord[] {
+    if (this.#parts.settings.durability !== 'async') return this.#acknowledged
+    const data = this.#parts.member(client)?.server.data
+    return this.#acknowledged.filter(record => data?.has(record) === true)
   }
 
   #checkLeader(client: string, conditions: readonly Condition[], write: Write): void {
     const { store, settings } = this.#parts
     checkLeaderWrite(client, conditions, write)
     if (!takesLead(conditions, write)) return
-    const server = this.#parts.member(client)?.server
-    checkNewLeader(client, server, store.key('sync')?.value, this.#newestTimeline, settings)
+    checkNewLeader(
+      {
+        client,
+        server: this.#parts.member(client)?.server,
+        sync: store.key('sync')?.value,
+        newestTimeline: this.#newestTimeline,
+        heard: peer => this.#heard.get(`${client}>${peer}`) === this.#syncRevision,
+      },
+      settings,
+    )
   }
 
   #checkOwner(client: string, write: Write & { kind: 'put' }, writes: readonly Write[]): void {

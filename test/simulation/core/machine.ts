@@ -8,7 +8,12 @@ import { onGrid, type Scheduler } from './scheduler.ts'
 /** Wall time of every world's beginning. */
 const WALL_START_MS = Date.UTC(2026, 0, 1)
 /** What waited for a thawed process reaches it within this time, in the order that the seed chooses. */
-const THAW_SPREAD_MS = 2
+export const THAW_SPREAD_MS = 2
+
+/** What a wall clock says that nobody has set wrong. */
+export function wallMsOf({ nowMs }: Scheduler): number {
+  return WALL_START_MS + nowMs
+}
 
 /** A machine: one monotonic clock, with an origin and a rate of its own. */
 export class Machine {
@@ -43,7 +48,7 @@ export class Machine {
   }
 
   wallMs(): number {
-    return WALL_START_MS + this.scheduler.nowMs + this.#wallStepMs
+    return wallMsOf(this.scheduler) + this.#wallStepMs
   }
 
   /** Somebody sets the wall clock that far from the right time; the monotonic one does not notice. */
@@ -119,6 +124,11 @@ export class Process implements Clock {
     if (this.#isDead) return
     if (this.#frozenBy > 0) this.#waiting.push(run)
     else run()
+  }
+
+  /** Since when, in the world's time, it runs again, and for how long it had been stopped before. */
+  get lastStop(): { readonly endedAtMs: number; readonly tookMs: number } {
+    return { endedAtMs: this.#thawedAtMs, tookMs: this.#thawedAtMs - this.#frozenAtMs }
   }
 
   /**

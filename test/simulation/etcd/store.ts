@@ -13,12 +13,6 @@ export type TxnResult =
   | { readonly kind: 'applied'; readonly revision: bigint }
   | { readonly kind: 'compare-failed' | 'lease-gone' | 'refused' }
 
-/** A copy of the keys at one revision. */
-export interface StoreCopy {
-  readonly keys: ReadonlyMap<string, KeyValue>
-  readonly revision: bigint
-}
-
 /** Revisions that the log keeps by itself. */
 const LOG_MAX = 5_000
 
@@ -29,13 +23,13 @@ export class EtcdStore {
   readonly #leases = new Map<bigint, HeldLease>()
   #log: { readonly revision: bigint; readonly events: readonly WatchEvent[] }[] = []
   #compactedTo = 1n
-  #clusterId = '14841639068965178418'
+  readonly #clusterId = '14841639068965178418'
   #revision = 1n
   #raftTerm = 2n
   #nextLeaseId = 7_587_899_103_242_114_567n
   #view: ClusterView | undefined
 
-  /** `now` is the world's time in ms; `onApplied` is called after each new revision and after a restore. */
+  /** `now` is the world's time in ms; `onApplied` is called after each new revision. */
   constructor(now: () => number, onApplied: () => void) {
     this.#now = now
     this.#onApplied = onApplied
@@ -137,23 +131,6 @@ export class EtcdStore {
   compact(): void {
     this.#compactedTo = this.#revision
     this.#log = []
-  }
-
-  copy(): StoreCopy {
-    return { keys: new Map(this.#keys), revision: this.#revision }
-  }
-
-  /** As after a restore from a backup: older revision, lower term, no leases, another cluster id. */
-  restore(copy: StoreCopy): void {
-    this.#keys.clear()
-    for (const [key, kv] of copy.keys) if (kv.leaseId === 0n) this.#keys.set(key, kv)
-    this.#leases.clear()
-    this.#revision = copy.revision
-    this.#raftTerm = 2n
-    this.#clusterId = String(BigInt(this.#clusterId) + 1n)
-    this.#view = undefined
-    this.compact()
-    this.#onApplied()
   }
 
   #holds(condition: Condition): boolean {

@@ -148,7 +148,7 @@ const specs: readonly Spec[] = [
   },
   {
     name: 'takes-a-key-that-is-there',
-    bug: 'two nodes fought for the lock: it was taken without a compare',
+    bug: '5: two nodes fought for the lock: it was taken without a compare',
     file: 'src/dcs/leadership.ts',
     from: "[{ kind: 'absent', key: 'leader' }, ...conditions],",
     to: 'conditions,',
@@ -168,11 +168,12 @@ const specs: readonly Spec[] = [
     to: 'return this.#closedBecause === undefined',
   },
   {
-    name: 'routes-by-the-old-word',
-    bug: 'a router believed an answer from before the leader changed',
+    name: 'believes-the-lease-for-too-long',
+    modes: ['async'],
+    bug: '18, 19: a proxy without etcd went by a view that had long ended',
     file: 'src/proxy/route.ts',
-    from: 'leader.answer.sentAtMs >= leadership.seenAtMs',
-    to: 'leader.answer.sentAtMs >= 0',
+    from: 'hasKey ? leadership.leaseUntilMs : Number.NEGATIVE_INFINITY,',
+    to: 'hasKey ? leadership.leaseUntilMs + 600_000 : Number.NEGATIVE_INFINITY,',
   },
 ]
 
