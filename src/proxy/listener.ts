@@ -4,6 +4,7 @@ import type { HostPort } from '../cluster/member.ts'
 import { isAccepted } from '../config/proxy/access.ts'
 import { type Bind, type ListenerConfig, printBinds } from '../config/proxy/types.ts'
 import type { Clock, Timer } from '../platform/clock.ts'
+import { Affinity } from './affinity.ts'
 import type { Backend } from './backend.ts'
 import { type CancelKeys, forwardCancel } from './cancel.ts'
 import { carryHere } from './carry.ts'
@@ -14,7 +15,7 @@ import { HoldQueue } from './hold.ts'
 import { listen } from './listening.ts'
 import type { ProxyMetrics } from './metrics.ts'
 import type { SessionTotals } from './outage.ts'
-import type { Pool } from './pool.ts'
+import type { Choice, Pool } from './pool.ts'
 import { Rate, SourceRate } from './rate.ts'
 import type { Transport, Wire, WireServer } from './relay/wire.ts'
 import { Session } from './session.ts'
@@ -67,6 +68,7 @@ export class Listener {
   readonly #host: SessionHost
   readonly #turnAway: TurnAway
   readonly #dismissal: Dismissal
+  readonly #affinity: Affinity
   readonly #draining = new Set<Session>()
   readonly #cancelRate: SourceRate
   readonly #sourceRate: SourceRate | undefined
@@ -97,6 +99,7 @@ export class Listener {
     this.#host = this.#createHost()
     this.#turnAway = this.#createTurnAway()
     this.#dismissal = new Dismissal(clock)
+    this.#affinity = new Affinity(clock)
     this.#servers = config.binds.map(() => this.#createServer())
   }
 
@@ -203,7 +206,7 @@ export class Listener {
       hold: this.hold,
       queue: this.queue,
       cancels,
-      choose: seeker => pool.choose(seeker),
+      choose: session => this.#choose(session),
       wayTo: backend => pool.optionsOf(backend),
       explain,
       admits: source => this.#admits(source),
@@ -220,7 +223,19 @@ export class Listener {
     }
   }
 
+  /** An encrypted connection may be a cancel request. On the leader's port there is one server, which is the right one. */
+  #choose(session: Session): Choice {
+    const { pool } = this.#options
+    const isOpaque = session.first !== undefined && !['startup', 'cancel'].includes(session.first.kind)
+    if (this.config.pool === 'leader' || !isOpaque) return pool.choose(session)
+    const { tried, source } = session
+    const choice = pool.choose({ tried, source, draw: candidates => this.#affinity.draw(source, candidates) })
+    if (choice.kind === 'backend') this.#affinity.note(source, session, choice.backend)
+    return choice
+  }
+
   #onDraining(session: Session): void {
+    this.#affinity.forget(session)
     this.#draining.add(session)
     if (this.#draining.size > DRAINING_MAX) {
       const { value: oldest } = this.#draining.values().next()
@@ -232,6 +247,7 @@ export class Listener {
 
   #onEnded(session: Session, why: string): void {
     this.sessions.delete(session)
+    this.#affinity.forget(session)
     this.#draining.delete(session)
     this.#turnAway.noteLoad(this.taken, this.sessionsMax)
     const counters = session.counters()
@@ -327,8 +343,9 @@ export class Listener {
   }
 }
 
-/** How many may wait for servers that are full: what the servers' own limits say, or as many as for a leader. */
-function queueMax({ servers, onNoBackend, connectionsMax }: ListenerConfig): number {
+/** How many may wait for servers that are full: as configured, what the servers' own limits say, or as many as for a leader. */
+function queueMax({ queueMax: said, servers, onNoBackend, connectionsMax }: ListenerConfig): number {
+  if (said !== undefined) return said
   const limits = servers.map(({ queueMax: max }) => max)
   if (limits.some(max => max === undefined) || limits.length === 0)
     return Math.max(onNoBackend.heldMax, Math.min(connectionsMax, 10_000))

@@ -15,7 +15,8 @@ export function listen(server: WireServer, bind: Bind, setting: string): Promise
       { port: bind.port, backlog: BACKLOG, ...(bind.host === undefined ? {} : { host: bind.host }) },
       () => {
         server.off('error', onError)
-        // A later error (too many open files) must not end the process: the next accept may work again.
+        // A later error must not end the process: the next accept may work again. Of a lack of descriptors nobody is told:
+        // libuv closes the client, or leaves it in the kernel's queue.
         server.on('error', () => {})
         resolve()
       },

@@ -6,7 +6,7 @@ import type { Backend } from './backend.ts'
 import type { CancelKeys } from './cancel.ts'
 import type { Carry } from './carry.ts'
 import type { HoldQueue } from './hold.ts'
-import type { Choice, Seeker } from './pool.ts'
+import type { Choice } from './pool.ts'
 import type { Transport } from './relay/wire.ts'
 import type { Session } from './session.ts'
 
@@ -35,7 +35,7 @@ export interface SessionHost {
   /** Sessions whose servers are full. */
   readonly queue: HoldQueue<Session>
   readonly cancels: CancelKeys
-  choose(seeker: Seeker): Choice
+  choose(session: Session): Choice
   wayTo(backend: Backend): Way
   /** Why there is no backend, for people. */
   explain(): string

@@ -59,6 +59,11 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     return this.#arrival?.tried ?? NONE
   }
 
+  /** Its first packet, until it has a server. */
+  get first(): FirstPacket | undefined {
+    return this.#arrival?.first
+  }
+
   get state(): SessionState {
     return this.#state
   }

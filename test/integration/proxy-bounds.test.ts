@@ -14,7 +14,7 @@ import type { Wire } from '../../src/proxy/relay/wire.ts'
 import { TurnAway } from '../../src/proxy/turn-away.ts'
 import { cancelRequest } from '../unit/proxy/bytes.ts'
 import { inState, played, rig, secret, untilEmpty } from './proxy-listener-rig.ts'
-import { dial, Watched } from './proxy-wire.ts'
+import { dial, sqlStateOf, Watched } from './proxy-wire.ts'
 import { transports } from './relay-rig.ts'
 
 test('a host that goes on failing: its client is told when its time is up', async t => {
@@ -108,3 +108,16 @@ for (const transport of transports)
     next.socket.destroy()
     await untilEmpty(made)
   })
+
+test('as many wait for full servers as max_queue says, and the next one is told at once', async t => {
+  const made = await rig(t, { config: { queueMax: 1 } })
+  const { backend } = await played(t)
+  made.backends = [backend]
+  made.isFull = () => true
+  const first = await made.connect()
+  await inState(made, 'held', 1)
+  const next = await made.connect()
+  await next.untilEnd()
+  assert.deepEqual([sqlStateOf(next.text), first.bytes, made.listener.queue.size], ['53300', 0, 1])
+  for (const { socket } of [first, next]) socket.destroy()
+})

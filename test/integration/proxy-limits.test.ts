@@ -6,6 +6,7 @@ import test from 'node:test'
 import { parseRange } from '../../src/config/proxy/access.ts'
 import { defaultAccess, defaultOnNoBackend, defaultTimeouts } from '../../src/config/proxy/defaults.ts'
 import type { AddressRange } from '../../src/config/proxy/types.ts'
+import { freePort } from '../../src/demo/loopback.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { Backend } from '../../src/proxy/backend.ts'
@@ -347,7 +348,8 @@ test('whose time ends while it waits only for its turn goes on, in place of an e
 })
 
 test('a port that stops listening refuses, and listens again with its sessions untouched', async t => {
-  const made = await rig(t)
+  const binds = [{ host: '127.0.0.1', port: await freePort('127.0.0.1', 15_500) }]
+  const made = await rig(t, { config: { binds } })
   const { stage: server, backend } = await played(t)
   made.backends = [backend]
   const client = await made.connect()
@@ -364,6 +366,10 @@ test('a port that stops listening refuses, and listens again with its sessions u
   guest.socket.write(greeting)
   await client.until('the greeting', () => client.bytes === greeting.length)
   assert.equal(made.listener.isListening, false)
+  await made.listener.listen()
+  await made.connect()
+  await (await server.guest(1)).untilText('user')
+  assert.equal(client.ends, 0)
 })
 
 test('a thousand sessions that are cut together do not stop the loop', async t => {

@@ -5,6 +5,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import test, { after } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { HostPort } from '../../src/cluster/member.ts'
 import { queryOnce } from '../../src/demo/sql.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { cancelRequest } from '../unit/proxy/bytes.ts'
@@ -17,8 +19,11 @@ import {
   isReady,
   login,
   loginTls,
+  query,
+  sendEncrypted,
   sqlStateOf,
   startSession,
+  type Watched,
 } from './proxy-wire.ts'
 
 const stand = await Stand.open({ after })
@@ -111,6 +116,60 @@ test('a cancel request in clear reaches an encrypted session on both ports', asy
     const client = await loginTls(address)
     await cancelsStatement(client, address)
   }
+})
+
+interface Sleeper {
+  readonly client: Watched
+  /** The request that ends its statement. */
+  readonly packet: Buffer
+}
+
+/** A statement that says nothing until it is over: it sleeps on its server when this returns, for as long as a client would wait. */
+async function sleeps(client: Watched): Promise<Sleeper> {
+  const key = cancelKey(client)
+  ask(client, 'SELECT pg_sleep(60)')
+  const { processId } = key
+  const asleep = `SELECT 1 FROM pg_stat_activity WHERE pid = ${processId} AND wait_event = 'PgSleep'`
+  await waitFor('the statement to sleep', { withinMs: 20_000 }, async () => {
+    const found = await Promise.all(stand.members.map(member => member.query(asleep)))
+    return found.flat().length > 0
+  })
+  await sleep(200)
+  return { client, packet: cancelRequest(processId, key.secret) }
+}
+
+async function cancelEncrypted({ client, packet }: Sleeper, address: HostPort): Promise<void> {
+  await sendEncrypted(address, packet)
+  await client.untilText('57014')
+  client.socket.destroy()
+}
+
+test('an encrypted cancel request reaches an encrypted session, on the read port, too', async () => {
+  for (const address of [stand.write, ...Array<HostPort>(8).fill(stand.read)]) {
+    await cancelEncrypted(await sleeps(await loginTls(address)), address)
+  }
+})
+
+test('among several sessions of its client it goes to the statement that was sent last', async () => {
+  const clients = [await loginTls(stand.read), await loginTls(stand.read), await loginTls(stand.read)]
+  const sleepers: Sleeper[] = []
+  for (const client of clients) sleepers.push(await sleeps(client))
+  for (const sleeper of sleepers.toReversed()) await cancelEncrypted(sleeper, stand.read)
+})
+
+test('encrypted sessions that a client opens at once are shared out evenly', async () => {
+  const clients = []
+  const servers = new Map<string, number>()
+  for (let count = 0; count < 8; count += 1) {
+    const client = await loginTls(stand.read)
+    const name = /pg\d/.exec(await query(client, 'SELECT name FROM who'))?.[0] ?? ''
+    servers.set(name, (servers.get(name) ?? 0) + 1)
+    clients.push(client)
+  }
+  const most = Math.max(...servers.values())
+  // Within the first second they take turns; a busy machine may need longer for eight logins.
+  assert.ok(servers.size === 2 && most <= 6, JSON.stringify([...servers]))
+  for (const { socket } of clients) socket.destroy()
 })
 
 test('a wrong secret cancels nothing', async () => {

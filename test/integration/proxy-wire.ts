@@ -130,13 +130,17 @@ export async function login(address: HostPort, user = 'postgres'): Promise<Watch
   return client
 }
 
-/** The same inside TLS; the certificate is not checked. */
-export async function loginTls(address: HostPort, user = 'postgres'): Promise<Watched> {
+async function encrypted(address: HostPort): Promise<Watched> {
   const raw = await dial(address)
   raw.socket.write(sslRequest)
   await raw.untilText('S')
   raw.socket.removeAllListeners('data')
-  const client = new Watched(connectTls({ socket: raw.socket, rejectUnauthorized: false }))
+  return new Watched(connectTls({ socket: raw.socket, rejectUnauthorized: false }))
+}
+
+/** The same inside TLS; the certificate is not checked. */
+export async function loginTls(address: HostPort, user = 'postgres'): Promise<Watched> {
+  const client = await encrypted(address)
   client.socket.write(startup({ user, database: 'postgres' }))
   await client.until('ReadyForQuery', () => isReady(client))
   return client
@@ -167,6 +171,14 @@ export function cancelKey(client: Watched): { processId: number; secret: Buffer 
     processId: client.received.readUInt32BE(at + 5),
     secret: client.received.subarray(at + 9, at + 13),
   }
+}
+
+/** Sends a packet inside TLS and waits until the other side has closed. */
+export async function sendEncrypted(address: HostPort, packet: Buffer): Promise<void> {
+  const sender = await encrypted(address)
+  sender.socket.write(packet)
+  await sender.untilEnd()
+  sender.socket.destroy()
 }
 
 /** A long statement of this session ends with 57014 when a cancel request with its key comes to `address`; ends the session. */

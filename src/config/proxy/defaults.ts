@@ -66,6 +66,7 @@ export const defaultListener: Omit<ListenerConfig, 'name' | 'binds' | 'pool'> = 
   access: defaultAccess,
   acceptsProxy: false,
   retries: 3,
+  queueMax: undefined,
   keepAliveMs: 30_000,
   cutAfterMs: 30_000,
   shedMs: 60_000,

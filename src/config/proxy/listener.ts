@@ -70,6 +70,7 @@ export function buildListener(name: string, listener: ListenerFile, wrong: Wrong
     access: buildAccess(listener),
     acceptsProxy: listener.accept_proxy,
     retries: listener.retries,
+    queueMax: listener.max_queue,
     keepAliveMs: listener.keepalive,
     cutAfterMs: listener.cut_after,
     shedMs: listener.shed,

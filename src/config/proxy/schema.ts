@@ -149,6 +149,7 @@ export const listenerSchema = z.strictObject(
     send_proxy: oneOf('none', 'v1', 'v2').default('none'),
     source: text.optional(),
     server_connections: whole(1, 1_000_000).optional(),
+    max_queue: whole(0, 1_000_000).optional(),
     retries: whole(0, 100).default(3),
     keepalive: orNever(1000, DAY_MS).prefault('30s'),
     cut_after: orNever(0, DAY_MS).prefault('30s'),

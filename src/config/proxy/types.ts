@@ -130,6 +130,8 @@ export interface ListenerConfig {
   readonly acceptsProxy: boolean
   /** Connection attempts after the first; to another server where there is one. */
   readonly retries: number
+  /** Sessions that may wait for servers that are full; undefined: what the servers' own limits say. */
+  readonly queueMax: number | undefined
   /** Keepalive's first probe after this much silence; undefined: none. */
   readonly keepAliveMs: number | undefined
   /** How long sessions stay on a server that has left the pool; undefined: as long as they want. */

@@ -21,6 +21,8 @@ export interface RelayCounters {
   readonly toClientBytes: number
   /** Monotonic time of the last byte in either direction. */
   readonly lastActivityMs: number
+  /** Were the last bytes the client's? */
+  readonly isUnanswered: boolean
 }
 
 /** Asked for every piece of data before it is forwarded; false means that nothing may pass any more. */

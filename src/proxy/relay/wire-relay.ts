@@ -37,6 +37,7 @@ export class WireRelay implements Relay {
   #toServerBytes = 0
   #toClientBytes = 0
   #lastActivityMs: number
+  #isUnanswered = true
   #isPaused = false
   /** Is a side not read because its last piece has not been taken by the kernel of the other? */
   #isClientWaiting = false
@@ -82,6 +83,7 @@ export class WireRelay implements Relay {
       toServerBytes: this.#toServerBytes,
       toClientBytes: this.#toClientBytes,
       lastActivityMs: this.#lastActivityMs,
+      isUnanswered: this.#isUnanswered,
     }
   }
 
@@ -140,6 +142,7 @@ export class WireRelay implements Relay {
       this.#dropObserver()
     }
     this.#isIdle = false
+    this.#isUnanswered = true
     this.#toServerBytes += bytes.length
     if (this.#server.write(bytes)) return
     this.#isClientWaiting = true
@@ -154,6 +157,7 @@ export class WireRelay implements Relay {
       this.#isIdle = this.#isReady && bytes[bytes.length - 1] === NO_TRANSACTION
       if (this.#isIdle && this.#holdsWhenIdle) this.#client.stop()
     }
+    this.#isUnanswered = false
     this.#toClientBytes += bytes.length
     if (this.#client.write(bytes)) return
     this.#isServerWaiting = true

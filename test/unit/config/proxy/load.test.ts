@@ -180,6 +180,7 @@ test('what a listener says of its servers holds for each one that does not say i
     pool: servers
     send_proxy: v2
     server_connections: 50
+    max_queue: 7
     servers: { a: { address: '10.0.0.7:5432', check: tcp }, b: { address: '10.0.0.8:5432', max_connections: 9 } }
 `,
     'proxy.yml',
@@ -196,4 +197,5 @@ test('what a listener says of its servers holds for each one that does not say i
       ['chain/b', 'v2', 9, true],
     ],
   )
+  assert.equal(listener?.queueMax, 7)
 })
