@@ -212,11 +212,8 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
   #wait(queue: HoldQueue<Session>): void {
     if (this.#state !== 'held') this.#to('held')
     this.#arrival?.tried.clear()
-    const { clock } = this.#host
-    if (this.#heldSinceMs === undefined) {
-      this.#heldSinceMs = clock.monotonicMs()
-      this.#host.onHeld()
-    }
+    if (this.#heldSinceMs === undefined) this.#host.onHeld()
+    this.#heldSinceMs ??= this.#host.clock.monotonicMs()
     if (queue.offer(this, this.#heldSinceMs)) return
     if (queue === this.#host.queue) this.expireFull()
     else this.#refuseUnavailable()

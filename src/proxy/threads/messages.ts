@@ -95,12 +95,12 @@ export type Report =
   | { readonly tells: 'half-closed'; readonly wire: number; readonly why: HalfClose }
   | { readonly tells: 'ending'; readonly wire: number; readonly why: RelayEnd }
   | { readonly tells: 'over'; readonly wire: number; readonly counters: RelayCounters }
-  /** Five numbers for each relay that has moved bytes since the last time: see FIGURES. */
+  /** Six numbers for each relay that has moved bytes since the last time: see FIGURES. */
   | { readonly tells: 'moved'; readonly figures: Float64Array }
   | { readonly tells: 'slept' }
 
-/** Wire, bytes to the server, bytes to the client, time of the last of them, 1 when idle. */
-export const FIGURES = 5
+/** Wire, bytes to the server, bytes to the client, time of the last of them, 1 when idle, 1 when the last were the client's. */
+export const FIGURES = 6
 
 /** A copy in memory of its own: a message takes the whole memory that a view looks into. */
 export function copied(bytes: Buffer): Uint8Array {

@@ -29,7 +29,7 @@ export class RemoteRelay implements Relay {
     this.#home = home
     this.#order = order
     this.#listener = listener
-    this.#counters = { toServerBytes: 0, toClientBytes: 0, lastActivityMs: nowMs }
+    this.#counters = { toServerBytes: 0, toClientBytes: 0, lastActivityMs: nowMs, isUnanswered: true }
   }
 
   /** The worker has the early bytes itself. */

@@ -238,12 +238,10 @@ export class ThreadLink implements WireHome {
 
   #onMoved(figures: Float64Array): void {
     for (let at = 0; at + FIGURES <= figures.length; at += FIGURES) {
-      const [id = 0, toServerBytes = 0, toClientBytes = 0, lastActivityMs = 0, isIdle] = figures.subarray(
-        at,
-        at + FIGURES,
-      )
-      const counters = { toServerBytes, toClientBytes, lastActivityMs }
-      this.#relays.get(id)?.relay.moved(counters, isIdle === 1)
+      const [id = 0, toServerBytes = 0, toClientBytes = 0, lastActivityMs = 0, idle, unanswered] =
+        figures.subarray(at, at + FIGURES)
+      const counters = { toServerBytes, toClientBytes, lastActivityMs, isUnanswered: unanswered === 1 }
+      this.#relays.get(id)?.relay.moved(counters, idle === 1)
     }
   }
 

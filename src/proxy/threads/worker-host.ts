@@ -147,7 +147,7 @@ export class WorkerHost {
       server?.wire.reset()
       const why = isClientThere ? 'server-reset' : 'client-reset'
       this.#report({ tells: 'ending', wire: order.wire, why })
-      const counters = { toServerBytes: 0, toClientBytes: 0, lastActivityMs: 0 }
+      const counters = { toServerBytes: 0, toClientBytes: 0, lastActivityMs: 0, isUnanswered: false }
       this.#report({ tells: 'over', wire: order.wire, counters })
       return
     }

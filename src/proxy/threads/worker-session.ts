@@ -81,10 +81,12 @@ export class WorkerSession implements CarryListener {
 
   /** What it has moved, as FIGURES says, if that is news. */
   news(): readonly number[] | undefined {
-    const { toServerBytes, toClientBytes, lastActivityMs } = this.#carried.relay.counters()
+    const { relay } = this.#carried
+    const { toServerBytes, toClientBytes, lastActivityMs, isUnanswered } = relay.counters()
     if (lastActivityMs <= this.#toldAtMs) return undefined
     this.#toldAtMs = lastActivityMs
-    return [this.id, toServerBytes, toClientBytes, lastActivityMs, this.#carried.relay.isIdle() ? 1 : 0]
+    const flags = [relay.isIdle() ? 1 : 0, isUnanswered ? 1 : 0]
+    return [this.id, toServerBytes, toClientBytes, lastActivityMs, ...flags]
   }
 
   onCancelKey(key: string): void {

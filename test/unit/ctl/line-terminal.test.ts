@@ -77,7 +77,8 @@ for (const [columns, rows, wanted] of [
   [120, 50, { columns: 120, rows: 50 }],
 ] as const) {
   test(`a screen of ${columns} by ${rows} is taken for ${wanted.columns} by ${wanted.rows}`, () => {
-    const screen = Object.assign(new PassThrough(), { isTTY: true, columns, rows })
+    const size = columns === undefined ? {} : { columns, rows }
+    const screen = Object.assign(new PassThrough(), { isTTY: true, ...size })
     assert.deepEqual(new LineTerminal(new PassThrough(), screen, new PassThrough()).size, wanted)
   })
 }
