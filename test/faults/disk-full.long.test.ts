@@ -8,7 +8,7 @@ import type { Member } from '../../src/demo/member.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { SmallDisk } from '../support/disk.ts'
 import { ownWords, startOnDisks, untilTold } from '../support/disk-cluster.ts'
-import { changeConfig } from '../support/dynamic-config.ts'
+import { changeConfig, keyText } from '../support/dynamic-config.ts'
 import { assertSafe, tellOutage, Witness } from './witness.ts'
 
 const DISK_MEGABYTES = 240
@@ -82,10 +82,15 @@ test('a standby’s disk is full: it says so, a change of the configuration wait
   await cluster.complete()
 })
 
-test('a leader’s disk is full: after a grace it hands over in order, nothing acknowledged is lost, and it comes back', async t => {
+test('in a synchronous mode a leader whose disk is full hands over after a grace, nothing acknowledged is lost, and it comes back', async t => {
+  await changeConfig(cluster, { synchronous_mode: true })
   const witness = await Witness.start(cluster)
   t.after(() => witness.finish(0).catch(() => {}))
   const old = await cluster.leader()
+  const [heir] = await cluster.replicas()
+  await waitFor('a synchronous standby', { withinMs: 30_000 }, async () =>
+    (await keyText(cluster, 'sync')).includes(`"${heir?.name}"`),
+  )
   const beganMs = performance.now()
   await disk(old).fill()
   await cluster.leader({ not: [old], withinMs: 60_000 })
@@ -104,8 +109,7 @@ test('a leader’s disk is full: after a grace it hands over in order, nothing a
 })
 
 test('a leader’s disk is full until its server ends: another one leads, nothing acknowledged is lost, and it comes back', async t => {
-  // Before the grace is over, and where nobody could take over in order.
-  await changeConfig(cluster, { pgherd: { hung_after: 600 } })
+  await changeConfig(cluster, { synchronous_mode: false })
   const witness = await Witness.start(cluster)
   // A load that is left behind would keep the process of the test alive.
   t.after(() => witness.finish(0).catch(() => {}))

@@ -1,9 +1,13 @@
 // Our server's storage refuses writes: it is full, read-only or lost. PostgreSQL goes on reading and fails each write until it
 // cannot write WAL and ends itself, so a leader need not hurry: it hands over in order, where somebody can write.
+//
+// In a synchronous mode alone: a full disk does not take the shutdown checkpoint (it needs new files), so nothing would prove
+// that another one has received everything, and the server would be stopped and started again for nothing.
 
 import type { ClusterView } from '../../cluster/view.ts'
 import type { ServerFacts } from '../../postgres/port.ts'
 import type { Decision } from '../decision.ts'
+import { syncPromise } from '../race.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { anybody, findHeirs, heirsToAsk } from './heirs.ts'
 import { say } from './say.ts'
@@ -12,8 +16,8 @@ import { say } from './say.ts'
 const AGAIN_AFTER_MS = 600_000
 
 /**
- * After `hung_after` of refusals the lead goes, as in a switchover, to a member that streams from us and whose own storage takes
- * writes. Without one it says nothing: readers are served here.
+ * After `hung_after` of refusals the lead goes, as in a switchover, to a synchronous standby that streams from us and whose own
+ * storage takes writes. Without one it says nothing: readers are served here.
  */
 export function handOverStorage(
   snapshot: Snapshot,
@@ -24,6 +28,7 @@ export function handOverStorage(
   const { config, nowMs, peers, self, server } = snapshot
   const { refusal, refusedMs } = server.storage ?? {}
   if (refusal === undefined || config.isPaused || config.hungAfterSeconds === 0) return undefined
+  if (syncPromise(config, view) === undefined) return undefined
   if ((refusedMs ?? 0) <= config.hungAfterSeconds * 1000) return undefined
   if (nowMs - (memory.handedOverAtMs ?? Number.NEGATIVE_INFINITY) < AGAIN_AFTER_MS) return undefined
   const why = `the storage of the server refuses writes: ${refusal}`

@@ -1,7 +1,7 @@
 // Our server answers over the connection that we keep and no new one, or its storage takes no write.
 
 import test from 'node:test'
-import { config, holding, ledByUs, peer, running, sender, view } from './scene.ts'
+import { config, holding, ledByUs, peer, running, sender, sync, view } from './scene.ts'
 
 import { follows, type Row } from './table.ts'
 
@@ -13,11 +13,27 @@ const hanging = (silentMs: number, role: 'primary' | 'replica' = 'primary') => (
   ...running({ role }),
   storage: { silentMs, refusal: undefined },
 })
+/** A leader from which these stream and confirm, or a standby. */
 const refusing = (refusedMs: number, role: 'primary' | 'replica' = 'primary', senders: string[] = []) => ({
-  ...running({ role, ...(role === 'primary' ? { senders: senders.map(name => sender(name)) } : {}) }),
+  ...running({
+    role,
+    ...(role === 'replica'
+      ? {}
+      : {
+          senders: senders.map(name => sender(name, { syncState: 'sync', syncPriority: 1 })),
+          synchronous: { names: 'pg1', flushLsn: 1000n, isCheckpointerAtRest: true },
+        }),
+  }),
   storage: { silentMs: 0, refusal: 'No space left on device', refusedMs },
 })
 const led = { view: ledByUs(), lease: holding }
+const IN_SYNC = { synchronous_mode: true }
+const inSync = {
+  ...led,
+  view: ledByUs({ sync: sync('pg2', 'pg1') }),
+  config: config(IN_SYNC),
+  synchronousNames: { isKnown: true, names: 'pg1' },
+}
 
 const rows: readonly Row[] = [
   {
@@ -98,49 +114,56 @@ const rows: readonly Row[] = [
   },
   {
     situation: 'storage that has refused writes for less than that may have room again in a moment',
-    seen: { ...led, server: refusing(59_000, 'primary', ['pg1']) },
+    seen: { ...inSync, server: refusing(59_000, 'primary', ['pg1']) },
     rule: 'no-action-leader',
     actions: [],
   },
   {
     situation: 'the storage of the leader has refused writes for longer than hung_after: ask for an heir',
-    seen: { ...led, server: refusing(61_000, 'primary', ['pg1']) },
+    seen: { ...inSync, server: refusing(61_000, 'primary', ['pg1']) },
     rule: 'ask-heirs',
     actions: ['ask-peers'],
     says: /the storage of the server refuses writes: No space left on device/,
   },
   {
     situation:
-      'somebody streams from a leader whose storage refuses writes and can write: hand over in order',
-    seen: { ...led, server: refusing(61_000, 'primary', ['pg1']), peers: [peer('pg1')] },
+      'a synchronous standby streams from a leader whose storage refuses writes and can write: hand over in order',
+    seen: { ...inSync, server: refusing(61_000, 'primary', ['pg1']), peers: [peer('pg1')] },
     rule: 'hand-over-storage',
     actions: ['demote graceful release to pg1'],
   },
   {
     situation:
       'nobody could take what such a leader handed over a while ago: readers are not disturbed again',
-    seen: { ...led, server: refusing(61_000, 'primary', ['pg1']), peers: [peer('pg1')] },
+    seen: { ...inSync, server: refusing(61_000, 'primary', ['pg1']), peers: [peer('pg1')] },
     remembers: { handedOverAtMs: 1_000_000 - 599_000 },
     rule: 'no-action-leader',
     actions: [],
   },
   {
     situation: 'long after a hand-over that nobody could take it is tried again',
-    seen: { ...led, server: refusing(61_000, 'primary', ['pg1']), peers: [peer('pg1')] },
+    seen: { ...inSync, server: refusing(61_000, 'primary', ['pg1']), peers: [peer('pg1')] },
     remembers: { handedOverAtMs: 1_000_000 - 601_000 },
     rule: 'hand-over-storage',
     actions: ['demote graceful release to pg1'],
   },
   {
+    situation:
+      'without a synchronous mode storage that refuses writes is left to PostgreSQL, which goes on reading',
+    seen: { ...led, server: refusing(500_000, 'primary', ['pg1']), peers: [peer('pg1')] },
+    rule: 'no-action-leader',
+    actions: [],
+  },
+  {
     situation: 'nobody streams from a leader whose storage refuses writes: readers are served here',
-    seen: { ...led, server: refusing(61_000), peers: [peer('pg1')] },
+    seen: { ...inSync, server: refusing(61_000), peers: [peer('pg1')] },
     rule: 'no-action-leader',
     actions: [],
   },
   {
     situation: 'the storage of the only heir refuses writes, too: nobody could take over',
     seen: {
-      ...led,
+      ...inSync,
       server: refusing(61_000, 'primary', ['pg1']),
       peers: [peer('pg1', { storageRefusal: 'Read-only file system' })],
     },
@@ -150,8 +173,8 @@ const rows: readonly Row[] = [
   {
     situation: 'hung_after 0: storage that refuses writes is left to PostgreSQL',
     seen: {
-      ...led,
-      config: config({ pgherd: { hung_after: 0 } }),
+      ...inSync,
+      config: config({ ...IN_SYNC, pgherd: { hung_after: 0 } }),
       server: refusing(500_000, 'primary', ['pg1']),
     },
     rule: 'no-action-leader',
@@ -159,7 +182,11 @@ const rows: readonly Row[] = [
   },
   {
     situation: 'paused: a leader whose storage refuses writes is left alone',
-    seen: { ...led, config: config({ pause: true }), server: refusing(500_000, 'primary', ['pg1']) },
+    seen: {
+      ...inSync,
+      config: config({ ...IN_SYNC, pause: true }),
+      server: refusing(500_000, 'primary', ['pg1']),
+    },
     rule: 'no-action-leader',
     actions: [],
   },
