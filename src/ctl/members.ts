@@ -2,7 +2,7 @@
 
 import { asText, isObject, type Json, type JsonObject } from '../cluster/json.ts'
 import { formatLsn } from '../cluster/lsn.ts'
-import { type Distance, type MemberSummary, summarize } from '../cluster/summary.ts'
+import { type Distance, type MemberSummary, type SummaryRole, summarize } from '../cluster/summary.ts'
 import type { ClusterView } from '../cluster/view.ts'
 
 /** One column: its title in tables, its key in tsv, json and yaml. */
@@ -35,6 +35,14 @@ const EXTRA_FIELDS: readonly Field[] = [
   'Scheduled restart',
   'Tags',
 ].map(left)
+
+const ROLES: Readonly<Record<SummaryRole, string>> = {
+  leader: 'Leader',
+  standby_leader: 'Standby Leader',
+  sync_standby: 'Sync Standby',
+  quorum_standby: 'Quorum Standby',
+  replica: 'Replica',
+}
 
 const POSTGRES_PORT = 5432
 const REASON_CHARS_MAX = 50
@@ -76,7 +84,7 @@ function memberRow(row: MemberSummary, withPort: boolean): JsonObject {
   const fields: Record<string, Json | undefined> = {
     Member: row.name,
     Host: hostText(row, withPort),
-    Role: titleCase(row.role),
+    Role: ROLES[row.role],
     State: row.state,
     TL: row.timeline,
     ...distanceFields('Receive', received),
@@ -140,14 +148,6 @@ function scheduleText(scheduled: JsonObject): string {
 
 function plainText(value: Json | undefined): string {
   return value === undefined || value === null ? '' : String(value)
-}
-
-/** `sync_standby` -> `Sync Standby`. */
-function titleCase(role: string): string {
-  return role
-    .split('_')
-    .map(word => word.charAt(0).toUpperCase() + word.slice(1))
-    .join(' ')
 }
 
 function topologyOrder(members: readonly MemberSummary[]): {

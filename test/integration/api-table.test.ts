@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
+import { waitFor } from '../../src/demo/wait.ts'
 import { startCluster } from '../support/fixture.ts'
 import { testRestActions } from '../support/rest-actions.ts'
 import { tableTags, testRestTable } from '../support/rest-table.ts'
@@ -24,6 +25,26 @@ test('the leader says how long its lease lasts, a replica says none', async () =
   const ofLeader = left(await leader.status())
   assert.ok(ofLeader > 1_000 && ofLeader <= 5_000, `${ofLeader} ms`)
   assert.equal(left(await replica.status()), 0)
+})
+
+test('the document of a check says how old the look at the server is, that of /patroni has a new one', async () => {
+  for (const member of cluster.members) {
+    const age = async (target: string) =>
+      (JSON.parse((await member.rest(target)).body)['pgherd'] as { readonly age_ms: number }).age_ms
+    const ofChecks: number[] = []
+    // Half a turn apart: the look gets older until the loop takes the next one.
+    await waitFor('a look that gets older', { withinMs: 20_000, everyMs: 400 }, async note => {
+      ofChecks.push(await age('/health'))
+      note(ofChecks.join(', '))
+      return ofChecks.some((ms, index) => index > 0 && ms > (ofChecks[index - 1] ?? 0))
+    })
+    assert.ok(
+      ofChecks.every(ms => ms >= 0 && ms < 60_000),
+      ofChecks.join(', '),
+    )
+    const fresh = await age('/patroni')
+    assert.ok(fresh >= 0 && fresh < 5_000, `${fresh} ms`)
+  }
 })
 
 test('our ctl switches our cluster over, and Debian patronictl 3.0.2 switches it back', async () => {

@@ -2,6 +2,7 @@
 
 import { after } from 'node:test'
 import { testCtlChanges } from '../support/ctl-changes.ts'
+import { testCtlLeaders } from '../support/ctl-leaders.ts'
 import { testCtlTable } from '../support/ctl-table.ts'
 import { startCluster } from '../support/fixture.ts'
 
@@ -12,3 +13,4 @@ const { cluster, work } = await startCluster(
 
 testCtlTable(cluster, work.program, 'patroni', 'core')
 testCtlChanges(cluster, work.program, 'patroni')
+testCtlLeaders(cluster, work.program, 'patroni')

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
 import { waitFor } from '../../src/demo/wait.ts'
 import { testCtlChanges } from '../support/ctl-changes.ts'
+import { testCtlLeaders } from '../support/ctl-leaders.ts'
 import { testCtlTable } from '../support/ctl-table.ts'
 import { startCluster } from '../support/fixture.ts'
 import { callRest } from '../support/rest-actions.ts'
@@ -17,28 +18,7 @@ const { program } = work
 
 testCtlTable(cluster, program, 'pgherd', 'core')
 testCtlChanges(cluster, program, 'pgherd')
-
-for (const [tool, words] of [
-  ['patronictl 3.0.2', ['patronictl']],
-  ['ours', [...program, 'ctl']],
-] as const) {
-  test(`${tool} removes a cluster when all three answers are right`, async () => {
-    const { etcd, members } = cluster
-    const [member] = members
-    for (const [key, value] of [
-      ['leader', 'old1'],
-      ['config', '{"ttl":30}'],
-      ['members/old1', '{"conn_url":"postgres://10.0.0.1:5432/postgres","state":"running","role":"primary"}'],
-    ] as const)
-      await etcd.ctl(['put', `/service/old/${key}`, value])
-    await etcd.ctl(['put', '/service/older/leader', 'stays'])
-    const input = 'old\nYes I am aware\nold1\n'
-    const ran = await runProgram([...words, '-c', member?.configFile ?? '', 'remove', 'old'], { input })
-    assert.equal(ran.code, 0, ran.stderr)
-    assert.equal((await etcd.ctl(['get', '--prefix', '--keys-only', '/service/old/'])).trim(), '')
-    assert.equal((await etcd.ctl(['get', '--print-value-only', '/service/older/leader'])).trim(), 'stays')
-  })
-}
+testCtlLeaders(cluster, program, 'pgherd')
 
 test('ours with --strict ends with 1 when the cluster refuses, and with 0 without', async () => {
   const leader = await cluster.leader()
@@ -49,6 +29,20 @@ test('ours with --strict ends with 1 when the cluster refuses, and with 0 withou
   assert.equal((await run('--strict', ...restart)).code, 1)
   assert.equal((await run('--strict', 'switchover', '--force', '--candidate', 'pg9')).code, 1)
   assert.equal((await run('--strict', 'list')).code, 0)
+})
+
+test('top on a terminal draws on a second screen, frame over frame, and gives the first one back', async () => {
+  const leader = await cluster.leader()
+  const words = [...program, 'ctl', '-c', leader.configFile, 'top', '-w', '1', '--frames', '2']
+  // `script` runs it on a terminal of its own.
+  const ran = await runProgram(['script', '-qec', words.join(' '), '/dev/null'])
+  assert.equal(ran.code, 0, ran.stdout + ran.stderr)
+  const csi = `${String.fromCharCode(27)}[`
+  const [before = '', ...frames] = ran.stdout.split(`${csi}H`)
+  assert.equal(before, `${csi}?1049h${csi}?25l`)
+  assert.equal(frames.length, 2)
+  for (const frame of frames) assert.ok(frame.includes(`pgsql: ${leader.name} leads`), JSON.stringify(frame))
+  assert.ok(ran.stdout.endsWith(`${csi}?25h${csi}?1049l`), JSON.stringify(ran.stdout.slice(-40)))
 })
 
 test('a parameter that PostgreSQL would not take is left out and told, and the server restarts', async () => {

@@ -10,7 +10,10 @@ export const ONE_SQL = path.resolve(import.meta.dirname, '../fixtures/ctl/one.sq
 export interface CtlRow {
   /** Part of every run; the rest is for long runs. */
   readonly isCore?: true
-  /** SCOPE, LEADER and REPLICA stand for the names of the cluster, SQLFILE for a file with one statement. */
+  /**
+   * SCOPE, LEADER and REPLICA stand for the names of the cluster, SQLFILE for a file with one statement, STORE for the URL of
+   * etcd; in an input CONFIG stands for the configuration with one key more, as JSON.
+   */
   readonly words: readonly string[]
   readonly options?: RunOptions
   readonly code: number
@@ -29,7 +32,7 @@ const sql = {
 }
 export const ctlRows: readonly CtlRow[] = [
   { words: ['list'], code: 0 },
-  { isCore: true, words: ['list', 'SCOPE', '-e'], code: 0 },
+  { isCore: true, words: ['list', 'SCOPE', '-e'], code: 0, prints: /^\+ Cluster: pgsql \(\d{19}\) / },
   { words: ['list', '-f', 'tsv'], code: 0 },
   { isCore: true, words: ['topology'], code: 0, prints: /\| \+ / },
   { words: ['history'], code: 0 },
@@ -293,6 +296,21 @@ export const ctlRows: readonly CtlRow[] = [
     words: ['restart', 'SCOPE', '-r', 'replica', '--force'],
     code: 0,
     prints: /^Success: restart on member \S+\n/m,
+  },
+  { words: ['-k', 'list'], code: 0, prints: /\| Leader +\|/ },
+  { words: ['--dcs', 'STORE', 'list', 'SCOPE', '-f', 'tsv'], code: 0, prints: /\tLeader\t/ },
+  { words: ['switchover', '--primary', 'nobody', '--force'], code: 1 },
+  { words: ['dsn', '-r', 'primary'], code: 0, prints: /^host=/ },
+  { words: ['dsn', '-r', 'master'], code: 0, prints: /^host=/ },
+  { words: ['dsn', '-r', 'standby'], code: 0, prints: /^host=/ },
+  { words: ['dsn', '-r', 'any'], code: 0, prints: /^host=/ },
+  { words: ['dsn', '-r', 'standby-leader'], code: 1 },
+  {
+    words: ['edit-config', '--replace', '-', '--force'],
+    options: { input: 'CONFIG' },
+    code: 0,
+    prints: /^\+x:\n\+ {2}y: false\n[\s\S]*Configuration changed\n$/m,
+    restore: 'config',
   },
   { words: ['nonsense'], code: 2 },
   { isCore: true, words: ['list', '--nonsense'], code: 2 },

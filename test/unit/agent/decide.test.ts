@@ -25,6 +25,7 @@ const rows: readonly Row[] = [
     seen: { view: ledByUs(), lease: holding },
     rule: 'promote',
     actions: ['promote'],
+    says: /^promoted self to leader by acquiring session lock$/,
   },
   {
     situation: 'a primary sees another name in the key: stop at once and release nothing',

@@ -65,6 +65,25 @@ test('tags, pending restarts, shared hosts, pause and a schedule all show', () =
   )
 })
 
+test('a voter of a quorum is a Quorum Standby, the leader of a standby cluster a Standby Leader', () => {
+  const role = (name: string, keys: Readonly<Record<string, string>>) =>
+    shown(keys)
+      .split('\n')
+      .find(line => line.startsWith(`| ${name} `))
+      ?.split('|')[3]
+      ?.trim()
+  const quorum = {
+    config: '{"synchronous_mode":"quorum"}',
+    sync: '{"leader":"pg1","quorum":1,"sync_standby":"pg2"}',
+  }
+  assert.deepEqual(
+    [role('pg1', quorum), role('pg2', quorum), role('pg3', quorum)],
+    ['Leader', 'Quorum Standby', 'Replica'],
+  )
+  const standby = { config: '{"standby_cluster":{"host":"far"}}' }
+  assert.deepEqual([role('pg1', standby), role('pg2', standby)], ['Standby Leader', 'Replica'])
+})
+
 test('how far a copy is stands below the table', () => {
   const copying = (clone: unknown) => {
     const value = JSON.stringify({
