@@ -72,7 +72,6 @@ test('without a keyboard a password is one line of the input', async () => {
 })
 
 for (const [columns, rows, wanted] of [
-  [undefined, undefined, { columns: 80, rows: 24 }],
   [0, 0, { columns: 80, rows: 24 }],
   [120, 50, { columns: 120, rows: 50 }],
 ] as const) {
