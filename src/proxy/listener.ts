@@ -20,7 +20,6 @@ import { Rate, SourceRate } from './rate.ts'
 import type { Transport, Wire, WireServer } from './relay/wire.ts'
 import { Session } from './session.ts'
 import type { SessionHost } from './session-host.ts'
-import { prepareUserTimeout } from './tcp-user-timeout.ts'
 import { TurnAway } from './turn-away.ts'
 
 /** Sessions that only say farewell; when there are more, the oldest ends without. */
@@ -105,8 +104,7 @@ export class Listener {
 
   /** Begins to listen. Throws UserError when an address cannot be had. */
   async listen(): Promise<void> {
-    const { name, binds, timeouts } = this.config
-    if (timeouts.clientUnackedMs !== undefined || timeouts.serverUnackedMs !== undefined) prepareUserTimeout()
+    const { name, binds } = this.config
     for (const [index, server] of this.#servers.entries()) {
       const bind = binds[index]
       if (bind !== undefined && !server.listening) await listen(server, bind, `listeners.${name}.bind`)

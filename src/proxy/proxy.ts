@@ -30,6 +30,7 @@ import { Shedder } from './shedder.ts'
 import type { Source } from './source.ts'
 import { readStanding, type Standing } from './standing.ts'
 import { StaticSource } from './static-source.ts'
+import { canSetUserTimeout, noUserTimeout } from './tcp-user-timeout.ts'
 
 /** Events about failures of this host: no more than one in this time. */
 const LOCAL_FAILURE_EVERY_MS = 10_000
@@ -102,6 +103,7 @@ export class ProxyServer {
     for (const { config: listener } of this.#listeners) {
       log.info(`listening on ${printBinds(listener.binds)} (${listener.name}, pool ${listener.pool})`)
     }
+    if (!canSetUserTimeout()) log.warning(noUserTimeout, { event: 'no-user-timeout' })
     if (config.admin.binds.length > 0) log.info(`status on ${printBinds(config.admin.binds)}`)
     const { signal } = this.#stopping
     if (signal.aborted) return

@@ -1,20 +1,32 @@
-// TCP_USER_TIMEOUT (tcp(7)): how long sent data may go unacknowledged before the kernel ends the connection. Node has no
-// call for it. The kernel also counts a peer that acknowledges but does not read (a client in a pager), so it is off
-// unless somebody asks for it.
+// TCP_USER_TIMEOUT (tcp(7)): how long sent data may go unacknowledged before the kernel ends the connection. Node has no call
+// for it. The kernel counts a peer that answers and does not read (a client in a pager, a server that is stopped) as well. That one
+// is not gone: while its window is closed and it answers, the limit is taken off its connection; stalled-peers.ts sees to it.
 
 import type { Socket } from 'node:net'
 import { type NativeFunction, nativeLibrary, optionalNativeLibrary } from '../platform/native.ts'
+import { StalledPeers } from './stalled-peers.ts'
 
 const IPPROTO_TCP = 6
+const TCP_INFO = 11
 const TCP_USER_TIMEOUT = 18
+const TCP_INFO_BYTES = 256
+
+/** For the log, where it cannot be set. */
+export const noUserTimeout =
+  'TCP_USER_TIMEOUT cannot be set on this machine: a peer that vanishes while bytes are under way is given up after about 15 minutes'
 
 let setOption: NativeFunction | undefined
+let getOption: NativeFunction | undefined
 
-/** Can this machine set it? Loads the library: call it at start. Throws HaError E_NO_NATIVE_CALLS when not. */
-export function prepareUserTimeout(): void {
-  setOption ??= nativeLibrary().bind(
+/** Can this machine set it? Loads the library, once. */
+export function canSetUserTimeout(): boolean {
+  if (optionalNativeLibrary() === undefined) return false
+  const library = nativeLibrary()
+  setOption ??= library.bind(
     'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
   )
+  getOption ??= library.bind('int getsockopt(int fd, int level, int name, void *value, void *length)')
+  return true
 }
 
 /** A connection's handle, as far as it is asked here. */
@@ -22,15 +34,39 @@ export interface WithDescriptor {
   readonly fd?: number
 }
 
-/** Sets it on a connected handle; does nothing for undefined, or for a connection that has closed. */
+const stalled = new StalledPeers({ read: readTcpInfo, set: setOn })
+
+/** Sets it on a connected handle, until `forgetUserTimeout`; does nothing for undefined, or for a connection that has closed. */
 export function setUserTimeout(handle: WithDescriptor | undefined, unackedMs: number | undefined): void {
-  if (unackedMs === undefined || optionalNativeLibrary() === undefined) return
-  const { fd: descriptor = -1 } = handle ?? {}
-  if (descriptor < 0) return
-  prepareUserTimeout()
+  if (handle === undefined || unackedMs === undefined || descriptorOf(handle) < 0) return
+  if (!canSetUserTimeout()) return
+  setOn(descriptorOf(handle), unackedMs)
+  stalled.follow(handle, unackedMs)
+}
+
+/** The connection is closed. */
+export function forgetUserTimeout(handle: WithDescriptor | undefined): void {
+  if (handle !== undefined) stalled.forget(handle)
+}
+
+function descriptorOf({ fd = -1 }: WithDescriptor): number {
+  return fd
+}
+
+function setOn(descriptor: number, valueMs: number): void {
   const value = Buffer.alloc(4)
-  value.writeUInt32LE(unackedMs)
+  value.writeUInt32LE(valueMs)
   setOption?.(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, value, value.length)
+}
+
+const info = Buffer.alloc(TCP_INFO_BYTES)
+const length = Buffer.alloc(4)
+
+/** The kernel's account of a connection, valid until the next call; undefined when there is none. */
+function readTcpInfo(descriptor: number): Buffer | undefined {
+  length.writeUInt32LE(info.length)
+  const error = getOption?.(descriptor, IPPROTO_TCP, TCP_INFO, info, length) ?? -1
+  return error < 0 ? undefined : info.subarray(0, length.readUInt32LE())
 }
 
 /** Not part of Node's documented interface, but of every version so far; missing, nothing is set. */

@@ -25,7 +25,6 @@ import {
   untilEmpty,
 } from './proxy-listener-rig.ts'
 import { dial, sqlStateOf, type Watched } from './proxy-wire.ts'
-import { transports } from './relay-rig.ts'
 
 function networks(...texts: readonly string[]): readonly AddressRange[] {
   return texts.map(parseRange).filter(range => range !== undefined)
@@ -193,38 +192,6 @@ test('a session in which nothing moves ends at its limit with 57P01, one that mo
   await untilEmpty(made)
   assert.ok(made.ended.includes('client-timeout'), made.ended.join())
 })
-
-for (const transport of transports)
-  test(`a peer that acknowledges nothing more is given up where a limit asks for it, and only there: ${transport.kind}`, async t => {
-    const withLimit = (limit: Partial<typeof defaultTimeouts>) =>
-      rig(t, { transport, config: { timeouts: { ...defaultTimeouts, ...limit } } })
-    const [client, server, patient] = [
-      await withLimit({ clientUnackedMs: 1000 }),
-      await withLimit({ serverUnackedMs: 1000 }),
-      await withLimit({}),
-    ]
-    // A reader that stalls looks the same to this option as one that is gone, and loopback loses no packets.
-    for (const [made, stalled] of [
-      [client, 'near'],
-      [server, 'far'],
-      [patient, 'near'],
-      [patient, 'far'],
-    ] as const) {
-      const { stage: host, backend } = await played(t)
-      made.backends = [backend]
-      const near = await made.connect()
-      const far = await host.guest(0)
-      far.socket.on('error', () => {})
-      const [reader, writer] = stalled === 'near' ? [near, far] : [far, near]
-      reader.socket.pause()
-      writer.socket.write(Buffer.alloc(32 * 1024 * 1024))
-      // As a client does: it gets what was read before the server was lost, then closes.
-      if (made === server) void near.untilEnd(20_000).then(() => near.socket.destroy())
-    }
-    await untilEmpty(client)
-    await untilEmpty(server)
-    assert.deepEqual([client.ended, server.ended, patient.ended], [['client-reset'], ['server-reset'], []])
-  })
 
 test('a half-closed session ends at the limit for that', async t => {
   const made = await rig(t, { config: { timeouts: { ...defaultTimeouts, clientFinMs: 200 } } })

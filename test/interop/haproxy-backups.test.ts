@@ -8,7 +8,7 @@ import type { Watched } from '../integration/proxy-wire.ts'
 import { enter, playedAddress, reaches, serverOf, settled, startSides } from '../support/haproxy-sides.ts'
 
 /** Many checks' time: what has not happened by then does not happen. */
-const STILL_MS = 1200
+const STILL_MS = 800
 
 function server(number: number, more = ''): string {
   return `  server pg${number} ${playedAddress(number)}:5432 check port 8008 ${more}\n`

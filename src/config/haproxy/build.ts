@@ -249,8 +249,9 @@ function buildTimeouts(front: SectionDraft, back: SectionDraft): SessionTimeouts
     serverMs: tunnelMs ?? back.timeouts.server?.ms,
     clientFinMs: front.timeouts['client-fin']?.ms,
     serverFinMs: back.timeouts['server-fin']?.ms,
-    clientUnackedMs: least(front.binds.map(({ unackedMs }) => unackedMs)),
-    serverUnackedMs: least(back.servers.map(({ parameters }) => parameters.unackedMs)),
+    clientUnackedMs: least(front.binds.map(({ unackedMs }) => unackedMs)) ?? defaultTimeouts.clientUnackedMs,
+    serverUnackedMs:
+      least(back.servers.map(({ parameters }) => parameters.unackedMs)) ?? defaultTimeouts.serverUnackedMs,
   }
 }
 

@@ -34,8 +34,8 @@ export const defaultTimeouts: SessionTimeouts = {
   serverMs: undefined,
   clientFinMs: undefined,
   serverFinMs: undefined,
-  clientUnackedMs: undefined,
-  serverUnackedMs: undefined,
+  clientUnackedMs: 60_000,
+  serverUnackedMs: 60_000,
 }
 
 export const defaultAccess: AccessConfig = {

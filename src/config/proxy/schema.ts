@@ -88,8 +88,8 @@ const timeouts = z.strictObject(
     server: idle,
     client_fin: idle,
     server_fin: idle,
-    client_unacked: idle,
-    server_unacked: idle,
+    client_unacked: orNever(1000, 24 * DAY_MS).prefault('60s'),
+    server_unacked: orNever(1000, 24 * DAY_MS).prefault('60s'),
   },
   section,
 )

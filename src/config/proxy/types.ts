@@ -57,7 +57,7 @@ export interface SessionTimeouts {
   readonly serverMs: number | undefined
   readonly clientFinMs: number | undefined
   readonly serverFinMs: number | undefined
-  /** TCP_USER_TIMEOUT: how long sent data may go unacknowledged, or wait for a peer that reads nothing. */
+  /** TCP_USER_TIMEOUT: how long sent data may go unacknowledged. A peer that answers and does not read is let be. */
   readonly clientUnackedMs: number | undefined
   readonly serverUnackedMs: number | undefined
 }

@@ -6,7 +6,7 @@ import { connect, createServer, isIP, type Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import type { HostPort } from '../../cluster/member.ts'
 import type { Endpoints } from '../proxy-protocol.ts'
-import { setUserTimeout } from '../tcp-user-timeout.ts'
+import { forgetUserTimeout, setUserTimeout } from '../tcp-user-timeout.ts'
 import { type Bindings, type Handle, type Inside, openBindings, type Request } from './bindings.ts'
 import { keepForWrite, ReadBuffer } from './read-buffer.ts'
 import {
@@ -207,6 +207,7 @@ function onShut(this: Request, status: number): void {
 }
 
 function onHandleClosed(this: Handle): void {
+  forgetUserTimeout(this)
   ;(this.wire as HandleWire).closed()
 }
 

@@ -5,7 +5,7 @@
 import { connect, createServer, type Socket } from 'node:net'
 import type { HostPort } from '../../cluster/member.ts'
 import type { Endpoints } from '../proxy-protocol.ts'
-import { handleOf, setUserTimeout } from '../tcp-user-timeout.ts'
+import { forgetUserTimeout, handleOf, setUserTimeout } from '../tcp-user-timeout.ts'
 import { keepForWrite, ReadBuffer } from './read-buffer.ts'
 import {
   type Dial,
@@ -106,6 +106,13 @@ class NetWire implements Wire {
   }
 }
 
+function limitUnacked(socket: Socket, unackedMs: number | undefined): void {
+  if (unackedMs === undefined) return
+  const handle = handleOf(socket)
+  setUserTimeout(handle, unackedMs)
+  socket.once('close', () => forgetUserTimeout(handle))
+}
+
 /** Always there. */
 export const netTransport: Transport = {
   kind: 'net',
@@ -115,7 +122,7 @@ export const netTransport: Transport = {
     return createServer(
       { allowHalfOpen: true, noDelay: true, pauseOnConnect: true, ...keepAlive },
       socket => {
-        setUserTimeout(handleOf(socket), unackedMs)
+        limitUnacked(socket, unackedMs)
         const wire = new NetWire()
         wire.attach(socket)
         wire.stop()
@@ -144,7 +151,7 @@ export const netTransport: Transport = {
     socket.once('connect', () => {
       if (isOver) return
       isOver = true
-      setUserTimeout(handleOf(socket), unackedMs)
+      limitUnacked(socket, unackedMs)
       wire.attach(socket)
       wire.stop()
       listener.onConnected(wire)

@@ -1,0 +1,102 @@
+// Connections with a limit on unacknowledged data whose peers have stopped reading. Such a peer says so (its window is closed)
+// and answers the kernel's probes: it is there, however long it takes. Its limit is taken off meanwhile.
+
+/** Between two looks, at most. */
+const LOOK_EVERY_MS_MAX = 15_000
+/** The kernel counts from its first probe of a closed window: several looks fit into any limit. */
+const LOOKS_IN_A_LIMIT = 4
+const LOOK_EVERY_MS_MIN = 50
+/** So many connections are looked at before anything else of the process gets its turn. */
+const BATCH = 200
+/** Probes of a closed window come up to two minutes apart. */
+const ANSWERS_WITHIN_MS = 150_000
+
+/** Places of the numbers in struct tcp_info (linux/tcp.h); they have never moved. */
+const UNACKED = 24
+const LAST_ACK_MS = 56
+const NOT_SENT = 144
+const SEND_WINDOW = 228
+
+export interface StalledPeersOptions {
+  /** struct tcp_info of a descriptor. */
+  read(descriptor: number): Buffer | undefined
+  /** Sets the limit; 0: none. */
+  set(descriptor: number, limitMs: number): void
+}
+
+interface Followed {
+  readonly handle: { readonly fd?: number }
+  readonly limitMs: number
+  isLifted: boolean
+}
+
+export class StalledPeers {
+  readonly #options: StalledPeersOptions
+  readonly #followed = new Map<{ readonly fd?: number }, Followed>()
+  #everyMs = LOOK_EVERY_MS_MAX
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: StalledPeersOptions) {
+    this.#options = options
+  }
+
+  /** Follows a connection until it is forgotten, or found closed. */
+  follow(handle: { readonly fd?: number }, limitMs: number): void {
+    this.#followed.set(handle, { handle, limitMs, isLifted: false })
+    const everyMs = Math.max(LOOK_EVERY_MS_MIN, limitMs / LOOKS_IN_A_LIMIT)
+    if (everyMs < this.#everyMs) {
+      this.#everyMs = everyMs
+      clearTimeout(this.#timer)
+      this.#timer = undefined
+    }
+    this.#arm()
+  }
+
+  forget(handle: { readonly fd?: number }): void {
+    this.#followed.delete(handle)
+  }
+
+  get size(): number {
+    return this.#followed.size
+  }
+
+  /** It keeps nobody's process alive: without sessions there is nothing to look at. */
+  #arm(): void {
+    this.#timer ??= setTimeout(() => this.#look([...this.#followed.values()], 0), this.#everyMs).unref()
+  }
+
+  #look(all: readonly Followed[], from: number): void {
+    for (const one of all.slice(from, from + BATCH)) this.#lookAt(one)
+    if (from + BATCH < all.length) {
+      setImmediate(() => this.#look(all, from + BATCH))
+      return
+    }
+    this.#timer = undefined
+    if (this.#followed.size > 0) this.#arm()
+    else this.#everyMs = LOOK_EVERY_MS_MAX
+  }
+
+  #lookAt(one: Followed): void {
+    const { fd: descriptor = -1 } = one.handle
+    if (descriptor < 0) {
+      this.#followed.delete(one.handle)
+      return
+    }
+    const info = this.#options.read(descriptor)
+    if (info === undefined) return
+    const isStalled = isAliveAndStalled(info)
+    if (isStalled === one.isLifted) return
+    one.isLifted = isStalled
+    this.#options.set(descriptor, isStalled ? 0 : one.limitMs)
+  }
+}
+
+/** Is there something to send that the peer has no room for, and does the peer answer? */
+export function isAliveAndStalled(info: Buffer): boolean {
+  if (info.length < NOT_SENT + 4) return false
+  const isWindowShut = info.length >= SEND_WINDOW + 4 && info.readUInt32LE(SEND_WINDOW) === 0
+  const unacked = info.readUInt32LE(UNACKED)
+  const notSent = info.readUInt32LE(NOT_SENT)
+  const waits = unacked + notSent > 0
+  return waits && (isWindowShut || unacked === 0) && info.readUInt32LE(LAST_ACK_MS) < ANSWERS_WITHIN_MS
+}
