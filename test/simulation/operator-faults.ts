@@ -16,8 +16,9 @@ function emptyDirectory(world: World, random: Random): void {
   const data = leader?.server.data
   if (leader === undefined || data === undefined || world.isStandby) return
   const heirs = world.cluster.store.view().sync?.value
-  if (world.settings.durability !== 'async' && (heirs?.leader !== leader.name || heirs.standbys.length === 0))
-    return
+  // One of them can be elected by the votes of the others; right after a promotion only the leader itself could.
+  const isHeir = heirs?.leader === leader.name && heirs.standbys.length > heirs.quorum
+  if (world.settings.durability !== 'async' && !isHeir) return
   const isCopy = ({ server }: SimMember) =>
     server.state === 'running' &&
     server.receiver?.isStreaming === true &&
