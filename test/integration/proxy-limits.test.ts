@@ -105,6 +105,7 @@ test('reaching the limit again and again is one event, not one for each client',
   const made = await rig(t, { sessionsMax: 20, heldMax: 50 })
   const clients: Watched[] = []
   for (let count = 0; count < 20; count += 1) clients.push(await made.connect())
+  await waitFor('all to be taken', { withinMs: 20_000, everyMs: 5 }, () => made.listener.taken === 20)
   for (let round = 0; round < 5; round += 1) {
     const late = await made.connect()
     await late.untilEnd()
