@@ -1,10 +1,11 @@
 // A rewind that needs WAL which our own server has thrown away: it is in the archive, or it is not.
 
 import assert from 'node:assert/strict'
-import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
 import { realClock } from '../../src/platform/clock.ts'
+import { findBinaries } from '../../src/postgres/binaries.ts'
 import { Context } from '../../src/postgres/context.ts'
 import { fetchWal } from '../../src/postgres/missing-wal.ts'
 import { factsOf, type Member, Rig, sql, until, within } from './postgres-rig.ts'
@@ -32,7 +33,11 @@ const one = await rig.member('one', changes)
 const two = await rig.member('two', changes)
 
 /** `other` is promoted; `primary` goes on alone until the WAL of the fork is gone from it, and is stopped. */
-async function partWays(primary: Member, other: Member): Promise<readonly string[]> {
+async function partWays(
+  primary: Member,
+  other: Member,
+  mode: 'fast' | 'immediate' = 'fast',
+): Promise<readonly string[]> {
   const { writeLsn = 0n } = await factsOf(primary)
   await until('all of it', other, async () => ((await factsOf(other)).receivedLsn ?? 0n) >= writeLsn)
   assert.equal(await other.server.promote(within(20_000)), true)
@@ -45,7 +50,7 @@ async function partWays(primary: Member, other: Member): Promise<readonly string
     await sql(primary, 'SELECT pg_switch_wal()')
     await sql(primary, 'CHECKPOINT', 30_000)
   }
-  await primary.server.stop({ mode: 'fast', checkpointFirst: false, by: within(30_000) })
+  await primary.server.stop({ mode, checkpointFirst: false, by: within(30_000) })
   const left = await readdir(wal)
   const gone = before.filter(name => !left.includes(name))
   assert.ok(gone.length > 0, `nothing of ${before.join()} is gone`)
@@ -103,6 +108,43 @@ test('where pg_rewind cannot fetch WAL itself, the file that it names is fetched
   const done = await rewind(two, one)
   assert.equal(done.ok, true, done.says)
   await followAgain(two, one)
+})
+
+/** pg_rewind as it was in 12: it fetches nothing, and ends no crash. */
+async function oldRewind(): Promise<string> {
+  const binaries = await findBinaries(
+    { binDir: undefined, names: {}, preferMajor: undefined },
+    within(10_000),
+  )
+  const program = join(rig.directory, 'pg_rewind-12')
+  const text = `#!/bin/sh
+for word; do
+  shift
+  case $word in --restore-target-wal) continue;; --target-pgdata=*) data=\${word#*=};; esac
+  set -- "$@" "$word"
+done
+case $(${binaries.path('pg_controldata')} "$data" | sed -n 's/^Database cluster state: *//p') in
+"shut down" | "shut down in recovery") ;;
+*) echo "pg_rewind: fatal: target server must be shut down cleanly" >&2; exit 1;;
+esac
+exec ${binaries.path('pg_rewind')} --no-ensure-shutdown "$@"
+`
+  await writeFile(program, text, { mode: 0o755 })
+  return program
+}
+
+test('with a pg_rewind that ends no crash and fetches nothing, both are done for it', async () => {
+  const gone = await partWays(one, two, 'immediate')
+  const { config, settings } = one
+  const raw = { ...config.postgres.raw, bin_name: { pg_rewind: await oldRewind() } }
+  const old = rig.build({ ...config, postgres: { ...config.postgres, raw } }, settings)
+  const done = await rewind(old, two)
+  assert.equal(done.ok, true, `${done.says}; gone were ${gone.join()}\n${old.log.join('\n')}`)
+  const said = old.log.join('\n')
+  assert.match(said, /ending the crash \(control file: in production\) in single-user mode before the rewind/)
+  assert.match(said, /fetched WAL file [0-9A-F]{24} with restore_command for the rewind/)
+  await followAgain(old, two)
+  assert.deepEqual(await sql(old, "SELECT to_regclass('alone') AS found"), [{ found: null }])
 })
 
 function quiet(lines: string[]): Context['log'] {
