@@ -26,6 +26,8 @@ const PAUSE_MS = 5000
 /** A copy is ended by its signal; this only bounds a wait that nobody aborts. */
 const CLONE_MS = 30 * 24 * 3_600_000
 const FILES_MS = 30_000
+/** What pg_basebackup says behind the reason. */
+const CLEANING_UP = /^pg_basebackup: (removing |changes to tablespace directories)/
 
 /**
  * Makes a copy by the configured methods, the first that succeeds, and writes a standby's configuration. Without a source
@@ -150,7 +152,7 @@ async function copy(context: Context, source: Upstream, signal: AbortSignal): Pr
   if (result.code === 0) return
   const said = withoutProgress(result.stderr).split('\n')
   const why = said
-    .filter(line => !line.startsWith('password retrieved from file'))
+    .filter(line => !line.startsWith('password retrieved from file') && !CLEANING_UP.test(line))
     .slice(-2)
     .join(' / ')
   const { host, port } = source.address

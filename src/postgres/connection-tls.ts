@@ -77,12 +77,18 @@ async function listsIn(directory: string | undefined, by: Deadline): Promise<rea
   })
 }
 
-/** `channel_binding=require`: ends the connection unless the server's proof is bound to this very TLS session. */
-export function refuseUnbound(client: object, socket: Socket): void {
+/**
+ * `channel_binding=require`: ends the connection unless the server's proof is bound to this very TLS session. Returns what tells
+ * whether it did: a server that asks for no proof may be ready before the socket is gone.
+ */
+export function refuseUnbound(client: object, socket: Socket): () => Error | undefined {
   const { connection } = client as { readonly connection: EventEmitter }
   let isBound = false
-  const refuse = () =>
-    void socket.destroy(new Error('channel_binding=require, but the server authenticates without it'))
+  let refusal: Error | undefined
+  const refuse = () => {
+    refusal ??= new Error('channel_binding=require, but the server authenticates without it')
+    socket.destroy(refusal)
+  }
   // Before the client's own listeners: no password leaves.
   connection.on('authenticationSASL', ({ mechanisms }: { readonly mechanisms: readonly string[] }) => {
     isBound = mechanisms.includes(BOUND)
@@ -93,4 +99,5 @@ export function refuseUnbound(client: object, socket: Socket): void {
   connection.on('authenticationOk', () => {
     if (!isBound) refuse()
   })
+  return () => refusal
 }

@@ -84,15 +84,19 @@ export class Connection {
       ...(target.isReplication ? { replication: 'true' } : {}),
     }
     const client = new pg.Client(settings as unknown as pg.ClientConfig)
-    if (target.who.options['channel_binding'] === 'require') refuseUnbound(client, socket)
+    const isRequired = target.who.options['channel_binding'] === 'require'
+    const refusal = isRequired ? refuseUnbound(client, socket) : () => undefined
     const connection = new Connection(client, socket)
     try {
       await client.connect()
-      return connection
     } catch (error) {
       connection.close()
-      throw error
+      throw refusal() ?? error
     }
+    const refused = refusal()
+    if (refused === undefined) return connection
+    connection.close()
+    throw refused
   }
 
   get isOpen(): boolean {
