@@ -1,6 +1,7 @@
 // A replica whose leader has thrown away the WAL that it needs, on real servers: PostgreSQL goes on asking for ever.
 
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import test, { after } from 'node:test'
 import { waitFor } from '../../src/demo/wait.ts'
 import { changeConfig } from '../support/dynamic-config.ts'
@@ -40,6 +41,14 @@ test('a replica that was away for too long says what it lacks, in its log, as an
   assert.match((await word())['says'] ?? '', /no longer has the WAL from .* until it is reinitialized/)
   const events = (await replica.rest('/pgherd/events?count=20')).body
   assert.match(String(events), /wal-gone/)
+  assert.match(
+    await readFile(replica.agent.logFile, 'utf8'),
+    /no longer has the WAL from .* until it is reinitialized/,
+  )
+  assert.match(
+    (await replica.rest('/metrics')).body,
+    /^pgherd_agent_turn_seconds_count\{rule="wal-gone"\} [1-9]/m,
+  )
 })
 
 test('where that is allowed, it sets its data aside and copies the leader anew', async () => {
