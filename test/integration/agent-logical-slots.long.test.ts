@@ -9,8 +9,10 @@ import { changeConfig } from '../support/dynamic-config.ts'
 import { startCluster } from '../support/fixture.ts'
 import { ItemWriter, OwnPosition, type Receiver, startReceiver } from './logical-rig.ts'
 
-/** Turns of one second on both sides, and a busy machine: a copy is never older than this. */
-const COPY_AGE_MS = 15_000
+/** Two turns of one second, the leader's and the standby's, with the margin of five: a copy is never older than this. */
+const COPY_AGE_MS = 10_000
+/** Rows that are older than any copy may be: sending them again would be seen. */
+const WRITTEN_BEFORE_MS = 2 * COPY_AGE_MS
 
 const { cluster } = await startCluster(
   { after },
@@ -75,8 +77,15 @@ async function consumeAcross(t: TestContext, fail: (leader: Member) => Promise<v
   const receiver = await startReceiver(cluster, 'cdc')
   const consumer = new OwnPosition(cluster, 'own')
   const writer = new ItemWriter(cluster)
-  await waitFor('rows to arrive', { withinMs: 30_000 }, async () => (await receiver.ids()).length > 60)
+  const beganMs = performance.now()
+  await waitFor(
+    'rows that are older than a copy may be',
+    { withinMs: 60_000 },
+    async () => (await receiver.ids()).length > 60 && performance.now() - beganMs > WRITTEN_BEFORE_MS,
+  )
   const failedMs = performance.now()
+  const [oldest = failedMs] = writer.acknowledged.values()
+  assert.ok(failedMs - oldest > COPY_AGE_MS, 'some could be sent again that must not be')
   await fail(leader)
   const next = await cluster.leader({ not: [leader] })
   t.diagnostic(`(${next.name}) leads after ${Math.round(performance.now() - failedMs)} ms`)
@@ -97,6 +106,12 @@ async function consumeAcross(t: TestContext, fail: (leader: Member) => Promise<v
     consumer.ids.length,
     'the consumer with its own position repeats nothing',
   )
+  assert.deepEqual(
+    consumer.ids,
+    consumer.ids.toSorted((one, other) => one - other),
+    'they arrive in the order of their commits',
+  )
+  t.diagnostic(`the consumer with its own position passed over ${consumer.passedOver} rows`)
   t.diagnostic(await repeatedOf(receiver, writer, failedMs))
 }
 

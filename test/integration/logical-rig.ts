@@ -81,6 +81,8 @@ function idsOf(text: string): readonly number[] {
  */
 export class OwnPosition {
   readonly ids: number[] = []
+  /** Rows that it was sent again. */
+  passedOver = 0
   #last = 0n
   #isOver = false
   readonly #done: Promise<void>
@@ -115,7 +117,7 @@ export class OwnPosition {
       else if (numberOf(lsn) > this.#last) {
         this.ids.push(...open)
         this.#last = numberOf(lsn)
-      }
+      } else this.passedOver += open.length
     }
     const end = rows.at(-1)?.lsn
     if (end !== undefined)
