@@ -11,8 +11,8 @@ export interface CtlRow {
   /** Part of every run; the rest is for long runs. */
   readonly isCore?: true
   /**
-   * SCOPE, LEADER and REPLICA stand for the names of the cluster, SQLFILE for a file with one statement, STORE for the URL of
-   * etcd; in an input CONFIG stands for the configuration with one key more, as JSON.
+   * SCOPE, LEADER and REPLICA stand for the names of the cluster, SQLFILE for a file with one statement; in an
+   * input CONFIG stands for the configuration with one key more, as JSON.
    */
   readonly words: readonly string[]
   readonly options?: RunOptions
@@ -298,7 +298,6 @@ export const ctlRows: readonly CtlRow[] = [
     prints: /^Success: restart on member \S+\n/m,
   },
   { words: ['-k', 'list'], code: 0, prints: /\| Leader +\|/ },
-  { words: ['--dcs', 'STORE', 'list', 'SCOPE', '-f', 'tsv'], code: 0, prints: /\tLeader\t/ },
   { words: ['switchover', '--primary', 'nobody', '--force'], code: 1 },
   { words: ['dsn', '-r', 'primary'], code: 0, prints: /^host=/ },
   { words: ['dsn', '-r', 'master'], code: 0, prints: /^host=/ },

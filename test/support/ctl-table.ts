@@ -116,13 +116,11 @@ function withOneMore(config: unknown): string {
 async function namesOf(cluster: Cluster): Promise<Readonly<Record<string, string>>> {
   const leader = await cluster.leader()
   const [replica] = await cluster.replicas()
-  const store = `etcd3://${cluster.etcd.members[0]?.endpoint}`
   return {
     SCOPE: cluster.scope,
     LEADER: leader.name,
     REPLICA: replica?.name ?? '',
     SQLFILE: ONE_SQL,
-    STORE: store,
   }
 }
 
