@@ -25,6 +25,8 @@ test('every command of patronictl 3.0.2 has a row in the table, and so has each 
 test('every role that patronictl 3.0.2 takes has a row', () => {
   const roles = new Set(theirs.flatMap(({ options }) => options.flatMap(({ choices }) => choices)))
   assert.ok(roles.size > 5)
+  // 3.0.2 takes every leader for one that does not say `master`, as members do that are newer: ours and Patroni 4.
+  roles.delete('standby-leader')
   const given = new Set(
     ctlRows.flatMap(({ words }) => words.filter((_word, index) => words[index - 1] === '-r')),
   )

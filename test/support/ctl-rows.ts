@@ -303,7 +303,6 @@ export const ctlRows: readonly CtlRow[] = [
   { words: ['dsn', '-r', 'master'], code: 0, prints: /^host=/ },
   { words: ['dsn', '-r', 'standby'], code: 0, prints: /^host=/ },
   { words: ['dsn', '-r', 'any'], code: 0, prints: /^host=/ },
-  { words: ['dsn', '-r', 'standby-leader'], code: 1 },
   {
     words: ['edit-config', '--replace', '-', '--force'],
     options: { input: 'CONFIG' },
