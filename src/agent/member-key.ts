@@ -3,6 +3,7 @@
 import { COMPATIBILITY_VERSION } from '../cluster/compatibility.ts'
 import { type Json, type JsonObject, printJson } from '../cluster/json.ts'
 import type { HostPort, Tags } from '../cluster/member.ts'
+import { writtenTags } from '../cluster/tags.ts'
 import type { CloneProgress } from '../postgres/clone-progress.ts'
 import type { ServerFacts } from '../postgres/port.ts'
 import { walPosition } from './race.ts'
@@ -86,24 +87,6 @@ export function cloneFields({ doneBytes, totalBytes }: CloneProgress): JsonObjec
   if (totalBytes === undefined) return { done_bytes: doneBytes }
   const percent = Math.floor((100 * doneBytes) / totalBytes)
   return { done_bytes: doneBytes, total_bytes: totalBytes, percent }
-}
-
-const leftOutWhenFalse = ['clonefrom', 'nofailover', 'noloadbalance', 'nosync', 'nostream']
-const keptBesidePriority: Readonly<Record<string, string>> = {
-  nofailover: 'failover_priority',
-  nosync: 'sync_priority',
-}
-
-/** The tags as others expect to read them: false ones are left out, unless a priority beside them needs the word. */
-export function writtenTags(tags: Tags): Tags {
-  const written: Record<string, Json> = {}
-  for (const [name, value] of Object.entries(tags)) {
-    const priority = keptBesidePriority[name]
-    const isNeeded = priority !== undefined && tags[priority] !== undefined
-    if (value === false && leftOutWhenFalse.includes(name) && !isNeeded) continue
-    written[name] = value
-  }
-  return written
 }
 
 /** How a member's server is reached, as its key says it. */

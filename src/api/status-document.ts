@@ -2,6 +2,7 @@
 
 import { COMPATIBILITY_VERSION } from '../cluster/compatibility.ts'
 import type { Json, JsonObject } from '../cluster/json.ts'
+import { writtenTags } from '../cluster/tags.ts'
 import type { Sender, ServerFacts } from '../postgres/port.ts'
 import type { AgentStatus } from './agent-port.ts'
 import { isQuorumStandby, isSyncStandby } from './sync-role.ts'
@@ -10,7 +11,8 @@ const LOG_LINES_USUAL = 20
 
 /** Everything this member says of itself. Field order and names are the contract of docs/contracts/rest.md. */
 export function statusDocument(status: AgentStatus): JsonObject {
-  const { facts, view, tags } = status
+  const { facts, view } = status
+  const tags = writtenTags(status.tags)
   const document: Record<string, Json> = { state: status.state }
   if (facts !== undefined) document['postmaster_start_time'] = facts.postmasterStartTime
   document['role'] = status.role

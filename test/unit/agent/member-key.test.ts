@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { type MemberKeyParts, printMemberKey, writtenTags } from '../../../src/agent/member-key.ts'
+import { type MemberKeyParts, printMemberKey } from '../../../src/agent/member-key.ts'
 import { printJson } from '../../../src/cluster/json.ts'
 import { parseMember } from '../../../src/cluster/member.ts'
 import { facts } from './scene.ts'
@@ -73,21 +73,6 @@ test('a member that copies its data says how far it is', () => {
   assert.deepEqual(own({ clone: { doneBytes: 7, totalBytes: undefined } }), {
     version: '0.1.0',
     clone: { done_bytes: 7 },
-  })
-})
-
-test('false tags are left out, unless a priority stands beside them; other tags keep their types', () => {
-  assert.deepEqual(
-    writtenTags({ nofailover: false, noloadbalance: false, clonefrom: true, dc: 'a', rank: 3 }),
-    {
-      clonefrom: true,
-      dc: 'a',
-      rank: 3,
-    },
-  )
-  assert.deepEqual(writtenTags({ nofailover: false, failover_priority: '1' }), {
-    nofailover: false,
-    failover_priority: '1',
   })
 })
 

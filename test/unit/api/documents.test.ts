@@ -19,6 +19,12 @@ test('the status of a primary has all fields in the known order', () => {
   )
 })
 
+test('tags that are false are left out of the status, as of the member key', () => {
+  const tags = { clonefrom: false, nofailover: false, nosync: false, zone: 'a' }
+  assert.deepEqual(statusDocument(leaderStatus({ tags }))['tags'], { zone: 'a' })
+  assert.equal(statusDocument(leaderStatus({ tags: { noloadbalance: false } }))['tags'], undefined)
+})
+
 test('the status of a standby shows what it received and replayed', () => {
   const document = statusDocument(replicaStatus({ isPaused: true, isRestartPending: true }))
   assert.deepEqual(document['xlog'], {
