@@ -5,7 +5,7 @@ import type { Memory, Snapshot } from '../snapshot.ts'
 import { anybody, findHeirs, heirsToAsk } from './heirs.ts'
 import { RESTARTS_MAX } from './recover.ts'
 import { beginRequest, dueRequest, refuse } from './requests.ts'
-import { isDeaf, isStorageHung, say } from './say.ts'
+import { askHeirs, isDeaf, isStorageHung, say } from './say.ts'
 
 const CRASH_WINDOW_MS = 60_000
 
@@ -26,10 +26,7 @@ export const leaderGivesWay: Rule = (snapshot, memory) => {
   if (peers === undefined) {
     const asked = heirsToAsk(snapshot, view, request)
     if (asked.size === 0 && due === undefined) return undefined
-    return say('ask-heirs', `${why}: asking the others whether they can take over`, memory, {
-      kind: 'ask-peers',
-      peers: asked,
-    })
+    return askHeirs(why, asked, memory)
   }
   const heirs = findHeirs(snapshot, view, request, undefined, peers)
   if (!('obstacle' in heirs)) return giveWay(snapshot, why, memory)

@@ -16,6 +16,12 @@ export function sayUnanswered(rule: string, says: string, memory: Memory, server
   return { ...say(rule, says, memory), needsOperator: server.isTroubleMistake === true }
 }
 
+/** Before a lead is given away: can anybody take it over? `why` is why it would be. */
+export function askHeirs(why: string, peers: ReadonlyMap<string, string>, memory: Memory): Decision {
+  const says = `${why}: asking the others whether they can take over`
+  return say('ask-heirs', says, memory, { kind: 'ask-peers', peers })
+}
+
 /** What `initialize` says once the cluster exists. */
 export function isSystemId(text: string): boolean {
   return /^\d{10,}$/.test(text)

@@ -10,7 +10,7 @@ import type { Decision } from '../decision.ts'
 import { syncPromise } from '../race.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { anybody, findHeirs, heirsToAsk } from './heirs.ts'
-import { say } from './say.ts'
+import { askHeirs, say } from './say.ts'
 
 /** A hand-over that nobody could take stops the server and starts it again: readers must not pay for that all the time. */
 const AGAIN_AFTER_MS = 600_000
@@ -36,10 +36,7 @@ export function handOverStorage(
   if (peers === undefined) {
     const asked = heirsToAsk(snapshot, view, request)
     if (asked.size === 0) return undefined
-    return say('ask-heirs', `${why}: asking the others whether they can take over`, memory, {
-      kind: 'ask-peers',
-      peers: asked,
-    })
+    return askHeirs(why, asked, memory)
   }
   const heirs = findHeirs(snapshot, view, request, facts, peers)
   if ('obstacle' in heirs) return undefined
