@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Watched } from '../integration/proxy-wire.ts'
-import { enter, playedAddress, reaches, serverOf, settled, startSides } from '../support/haproxy-sides.ts'
+import { Differential, enter, playedAddress, reaches, serverOf, settled } from '../support/differential.ts'
 
 /** Many checks' time: what has not happened by then does not happen. */
 const STILL_MS = 800
@@ -22,8 +22,10 @@ const CUT = '  default-server inter 200ms fall 2 rise 1 on-marked-down shutdown-
 const KEEP = '  default-server inter 200ms fall 2 rise 1\n'
 const RELIEVE = 'on-marked-up shutdown-backup-sessions'
 
-const { servers, both } = await startSides(
-  { after },
+const stand = await Differential.create({ after })
+const [pg1, pg2] = await stand.play(2)
+assert.ok(pg1 && pg2)
+const { sides: both } = await stand.startWith(
   `defaults
   mode tcp
   timeout connect 2s
@@ -57,10 +59,7 @@ listen outside
   stats enable
   stats uri /
 `,
-  2,
 )
-const [pg1, pg2] = servers
-assert.ok(pg1 && pg2)
 
 /** What the REST server of each answers on a path, from now on. */
 function say(path: string, one: number, two: number): void {

@@ -7,37 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { waitFor } from '../../src/demo/wait.ts'
 import { dial, sqlStateOf, type Watched } from '../integration/proxy-wire.ts'
-import { Differential, enter, type Side, SUBNET, shell } from '../support/differential.ts'
-import { PlayedServer } from '../support/played-server.ts'
+import { Differential, enter, reaches, type Side, shell } from '../support/differential.ts'
 
 const both = await Differential.create({ after })
-const { work } = both
-
-const servers: PlayedServer[] = []
-for (const [index, number] of [201, 202, 203].entries()) {
-  const address = `${SUBNET}.${number}`
-  await shell(['ip', 'address', 'add', `${address}/24`, 'dev', 'pgherd0'])
-  const server = new PlayedServer(`pg${index + 1}`, address)
-  await server.start()
-  work.defer(async () => server.stop())
-  servers.push(server)
-}
+const servers = await both.play(3)
 const [pg1, pg2, pg3] = servers
 assert.ok(pg1 && pg2 && pg3)
-
-/** Where a new session ends up: a server's name, `closed`, or `waits`. */
-async function reaches(side: Side, port = 5000, withinMs = 1500): Promise<string> {
-  let client: Watched
-  try {
-    client = await enter(side, port)
-  } catch {
-    return 'refused'
-  }
-  const untilMs = performance.now() + withinMs
-  while (performance.now() < untilMs && client.ends === 0 && !/server\0pg/.test(client.text)) await sleep(5)
-  client.socket.destroy()
-  return /server\0(pg\d)/.exec(client.text)?.[1] ?? (client.ends > 0 ? 'closed' : 'waits')
-}
 
 pg1.be('leader')
 pg2.be('replica')

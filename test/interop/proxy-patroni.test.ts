@@ -46,6 +46,15 @@ async function reaches(router: Router, leader: Member): Promise<void> {
   )
 }
 
+async function orderSwitchover(old: Member, candidate: Member): Promise<void> {
+  const answer = await old.rest('/switchover', {
+    method: 'POST',
+    body: JSON.stringify({ leader: old.name, candidate: candidate.name }),
+    signal: AbortSignal.timeout(30_000),
+  })
+  assert.equal(answer.code, 200, answer.body)
+}
+
 async function throughFault(name: string, fault: (leader: Member) => Promise<Member>): Promise<void> {
   assert.ok(proxy)
   const old = await cluster.leader()
@@ -73,13 +82,7 @@ test('Patroni 3.0.2: the proxy follows a switchover without one error 25006 or a
   await throughFault('switchover', async old => {
     const [candidate] = await cluster.replicas()
     assert.ok(candidate)
-    const body = JSON.stringify({ leader: old.name, candidate: candidate.name })
-    const answer = await old.rest('/switchover', {
-      method: 'POST',
-      body,
-      signal: AbortSignal.timeout(30_000),
-    })
-    assert.equal(answer.code, 200, answer.body)
+    await orderSwitchover(old, candidate)
     return cluster.leader({ not: [old] })
   })
   await cluster.complete()
@@ -118,13 +121,7 @@ test('Patroni 3.0.2: a switchover holds new sessions before the old leader goes,
   const load = Promise.all([connecting(again(), 20, seen, signal), looking(proxy, looks, signal)])
   try {
     await waitFor('connects', { withinMs: 20_000 }, async () => seen.connects > 20)
-    const body = JSON.stringify({ leader: old.name, candidate: candidate.name })
-    const answer = await old.rest('/switchover', {
-      method: 'POST',
-      body,
-      signal: AbortSignal.timeout(30_000),
-    })
-    assert.equal(answer.code, 200, answer.body)
+    await orderSwitchover(old, candidate)
     await reaches(proxy, await cluster.leader({ not: [old] }))
   } finally {
     stopping.abort()
