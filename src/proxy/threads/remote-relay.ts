@@ -1,4 +1,4 @@
-// In the control thread: a relay that runs in a worker. What it has moved is known to a second.
+// In the control thread: a relay that runs in a worker. What it has moved is known to a tenth of a second.
 
 import type { CarryListener } from '../carry.ts'
 import type { IdleReason } from '../idle-watch.ts'

@@ -14,7 +14,8 @@ import { WorkerWire } from './worker-wire.ts'
 
 /** Sessions in which nothing moves are ended this long after their evidence at most. */
 const LOOK_EVERY_MS = 50
-const NEWS_EVERY_MS = 1000
+/** Where an encrypted cancel request goes is decided by it (affinity.ts); sessions in which nothing moved say nothing. */
+const NEWS_EVERY_MS = 100
 /** Clients that the control thread has not dealt with; of more it is not told, they are closed. */
 export const UNMET_MAX = 1024
 

@@ -33,6 +33,8 @@ export class WorkerSession implements CarryListener {
   readonly #carried: Carried
   #end: RelayEnd | undefined
   #toldAtMs = Number.NEGATIVE_INFINITY
+  /** Does the control thread believe that a statement waits here? */
+  #isToldUnanswered = false
 
   /** Both wires are its own from now on. */
   constructor({ clock, sheet, order, client, server, gate, report, onOver }: WorkerSessionOptions) {
@@ -52,10 +54,10 @@ export class WorkerSession implements CarryListener {
     sheet.beginPassing()
     this.#carried.relay.start(early)
     sheet.endPassing()
-    for (const wire of Object.values(wires)) {
-      // Anybody who reads after the relay only drops what comes.
-      if (!wire.isDestroyed) wire.listener = new Marked(wire.listener, sheet)
-    }
+    // Anybody who reads after the relay only drops what comes.
+    if (!wires.client.isDestroyed) wires.client.listener = new Marked(wires.client.listener, sheet)
+    if (!wires.server.isDestroyed)
+      wires.server.listener = new Marked(wires.server.listener, sheet, () => this.#tellAnswer())
     // The end came before there was a relay, and no wire tells it twice.
     if (client.hasEnded) client.wire.listener.onEnd()
   }
@@ -83,10 +85,18 @@ export class WorkerSession implements CarryListener {
   news(): readonly number[] | undefined {
     const { relay } = this.#carried
     const { toServerBytes, toClientBytes, lastActivityMs, isUnanswered } = relay.counters()
-    if (lastActivityMs <= this.#toldAtMs) return undefined
+    if (lastActivityMs <= this.#toldAtMs && isUnanswered === this.#isToldUnanswered) return undefined
     this.#toldAtMs = lastActivityMs
+    this.#isToldUnanswered = isUnanswered
     const flags = [relay.isIdle() ? 1 : 0, isUnanswered ? 1 : 0]
     return [this.id, toServerBytes, toClientBytes, lastActivityMs, ...flags]
+  }
+
+  /** A statement that was waited for is over: the next cancel request must not be drawn to it. */
+  #tellAnswer(): void {
+    if (!this.#isToldUnanswered) return
+    const figures = this.news()
+    if (figures !== undefined) this.#report({ tells: 'moved', figures: Float64Array.from(figures) })
   }
 
   onCancelKey(key: string): void {
@@ -131,16 +141,19 @@ export class WorkerSession implements CarryListener {
 class Marked implements WireListener {
   readonly #inner: WireListener
   readonly #sheet: ThreadSheet
+  readonly #onPassed: (() => void) | undefined
 
-  constructor(inner: WireListener, sheet: ThreadSheet) {
+  constructor(inner: WireListener, sheet: ThreadSheet, onPassed?: () => void) {
     this.#inner = inner
     this.#sheet = sheet
+    this.#onPassed = onPassed
   }
 
   onData(bytes: Buffer): void {
     this.#sheet.beginPassing()
     this.#inner.onData(bytes)
     this.#sheet.endPassing()
+    this.#onPassed?.()
   }
 
   onEnd(): void {
