@@ -8,10 +8,16 @@ await import('./proxy-listener.test.ts')
 await import('./proxy-limits.test.ts')
 await import('./proxy-servers.test.ts')
 const { threadsFor } = await import('./proxy-threads-rig.ts')
+const { endsWhileStalled } = await import('./proxy-threads-stall.ts')
 const { torture } = await import('./proxy-torture.ts')
 
 test('in threads, sessions of all kinds get their own bytes and no others, and leave no memory behind', async t => {
   const { threads } = await threadsFor(t)
   // Clients, servers, the control thread and the workers share the processors: a session takes longer than in one thread.
   await torture(t, threads, 3_000, 800)
+})
+
+test('a control thread in a busy loop of 10 s: forwarding stops by itself when the evidence ends', async t => {
+  const { threads } = await threadsFor(t)
+  await endsWhileStalled(t, threads, 10_000)
 })

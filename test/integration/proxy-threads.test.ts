@@ -10,7 +10,8 @@ import { Backend } from '../../src/proxy/backend.ts'
 import type { Threads } from '../../src/proxy/threads/threads.ts'
 import { cancelRequest } from '../unit/proxy/bytes.ts'
 import { greeting, inState, played, type Rig, rig, secret, untilEmpty } from './proxy-listener-rig.ts'
-import { Far, machineMs, standStill, threadsFor } from './proxy-threads-rig.ts'
+import { threadsFor } from './proxy-threads-rig.ts'
+import { endsWhileStalled } from './proxy-threads-stall.ts'
 import { dial, type Stage, sqlStateOf, startSession, type Watched } from './proxy-wire.ts'
 
 const opened = await threadsFor({ after })
@@ -142,37 +143,8 @@ test('a cut ends the sessions of every thread at once, and each client is told w
   assert.ok(made.ended.every(why => why === 'newer-epoch'))
 })
 
-test('while the control thread stands still, forwarding stops by itself when the evidence ends', async t => {
-  const far = await Far.open(t)
-  const made = await rig(t, { transport })
-  const backend = new Backend('pg1', far.address, realClock)
-  made.backends = [backend]
-  await far.connect(made.address, 20)
-  const [one = 0, two = 0] = sessionsOf(threads)
-  assert.ok(one > 0 && two > 0, `${one} and ${two}`)
-  backend.gate.untilMs = realClock.monotonicMs() + 500
-  const endsAtMs = machineMs() + 500
-  standStill(3_000)
-  const awakeAtMs = machineMs()
-  const { clients, lastAskedAtMs } = await far.look()
-  const lastAnswerAtMs = Math.max(...clients.map(client => client.lastAnswerAtMs))
-  const lastEndAtMs = Math.max(...clients.map(({ endedAtMs }) => endedAtMs ?? Number.POSITIVE_INFINITY))
-  const after = (ms: number) => (ms - endsAtMs).toFixed(1)
-  t.diagnostic(
-    `after the end of the evidence: last byte to the server ${after(lastAskedAtMs)} ms, last answer ${after(lastAnswerAtMs)} ms, last session over ${after(lastEndAtMs)} ms, control thread back ${after(awakeAtMs)} ms`,
-  )
-  // They were busy until then, and what was written in the last moment needs another to arrive.
-  assert.ok(lastAskedAtMs > endsAtMs - 250, `asked until ${after(lastAskedAtMs)} ms`)
-  assert.ok(lastAskedAtMs < endsAtMs + 250, `a byte came ${after(lastAskedAtMs)} ms later`)
-  assert.ok(lastAnswerAtMs < endsAtMs + 250, `an answer came ${after(lastAnswerAtMs)} ms later`)
-  assert.ok(lastEndAtMs < awakeAtMs - 1_000, `the last session ended ${after(lastEndAtMs)} ms later`)
-  assert.ok(clients.every(({ code }) => code === '57P01'))
-  await untilEmpty(made)
-  assert.ok(
-    made.ended.every(why => why === 'evidence-expired'),
-    made.ended.join(),
-  )
-})
+test('while the control thread stands still, forwarding stops by itself when the evidence ends', t =>
+  endsWhileStalled(t, threads, 3_000))
 
 test('a cancel request reaches its server whichever thread it comes to', async t => {
   const made = await rig(t, { transport })
