@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ROLES } from '../../src/demo/member-config.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { testCtlChanges } from '../support/ctl-changes.ts'
 import { testCtlLeaders } from '../support/ctl-leaders.ts'
@@ -43,6 +45,55 @@ test('top on a terminal draws on a second screen, frame over frame, and gives th
   assert.equal(frames.length, 2)
   for (const frame of frames) assert.ok(frame.includes(`pgsql: ${leader.name} leads`), JSON.stringify(frame))
   assert.ok(ran.stdout.endsWith(`${csi}?25h${csi}?1049l`), JSON.stringify(ran.stdout.slice(-40)))
+})
+
+test('query -w and -W ask again and again until Ctrl-C, as patronictl’s does', async t => {
+  const leader = await cluster.leader()
+  const env = {
+    PGUSER: ROLES.superuser.username,
+    PGPASSWORD: ROLES.superuser.password,
+    PGDATABASE: 'postgres',
+  }
+  for (const again of [['-w', '1'], ['-W']]) {
+    const ask = ['query', cluster.scope, '-c', "SELECT 'once'", '--format', 'tsv', ...again]
+    const tools = [['patronictl'], [...program, 'ctl']]
+    const ran = await Promise.all(
+      tools.map(tool =>
+        runProgram(
+          ['timeout', '--preserve-status', '-s', 'INT', '7', ...tool, '-c', leader.configFile, ...ask],
+          { env },
+        ),
+      ),
+    )
+    for (const [index, { code, stdout, stderr }] of ran.entries()) {
+      const rows = stdout.split('\n').filter(line => line === 'once')
+      t.diagnostic(`${tools[index]?.at(-1)} ${again.join(' ')}: ${rows.length} times, exit code ${code}`)
+      assert.ok(rows.length >= 2, `${index}: ${stdout} ${stderr}`)
+    }
+    assert.equal(ran[1]?.code, ran[0]?.code, 'the exit code')
+    assert.equal(ran[1]?.stderr, ran[0]?.stderr, 'what is said at the end')
+  }
+})
+
+test('events --follow goes on with what happens, and tells nothing twice', async () => {
+  const leader = await cluster.leader()
+  const words = [...program, 'ctl', '-c', leader.configFile, 'events', '-n', '3', '--follow']
+  const following = runProgram(['timeout', '-s', 'INT', '15', 'script', '-qec', words.join(' '), '/dev/null'])
+  await sleep(3_000)
+  const restarted = await callRest(leader, 'POST /restart', {})
+  assert.equal(restarted.code, 200, restarted.body)
+  const { stdout } = await following
+  const lines = stdout.split(/\r?\n/).filter(line => line !== '')
+  const [table, more] = [
+    lines.filter(line => /^[|+]/.test(line)),
+    lines.filter(line => /^\d{4}-\d\d-\d\d /.test(line)),
+  ]
+  assert.equal(table.length, 3 + 4, stdout)
+  assert.ok(
+    more.some(line => line.includes(leader.name) && /restart/.test(line)),
+    stdout,
+  )
+  assert.equal(new Set(more).size, more.length, stdout)
 })
 
 test('a parameter that PostgreSQL would not take is left out and told, and the server restarts', async () => {

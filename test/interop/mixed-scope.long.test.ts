@@ -40,8 +40,30 @@ async function untilBothNamed(): Promise<string> {
   })
 }
 
+/** Is every switch up to `timeline` told in order: from where, why, when, and to whom, as far as we saw who it was? */
+function isHistoryOf(text: string, timeline: number, ledOn: ReadonlyMap<number, string>): boolean {
+  const told: unknown = JSON.parse(text === '' ? '[]' : text)
+  assert.ok(Array.isArray(told), text)
+  if (told.length !== timeline - 1) return false
+  let endedAt = 0
+  for (const [index, line] of told.entries()) {
+    assert.ok(Array.isArray(line), text)
+    // The name is written after the line itself: until then the history is not complete.
+    if (line.length === 4) return false
+    const [from, lsn, reason, at, leader] = line as readonly unknown[]
+    assert.equal(from, index + 1, text)
+    assert.ok(typeof lsn === 'number' && lsn > endedAt, text)
+    assert.equal(reason, 'no recovery target specified')
+    assert.ok(!Number.isNaN(Date.parse(String(at))), text)
+    assert.equal(leader, ledOn.get(index + 2) ?? leader, text)
+    endedAt = lsn
+  }
+  return true
+}
+
 test('two Patroni members and one of ours in a scope: each leads in turn, the others follow, slots and history are right', async t => {
   const led = new Set<string>()
+  const ledOn = new Map<number, string>()
   for (;;) {
     const leader = await cluster.leader({ withinMs: 60_000 })
     await cluster.complete(60_000)
@@ -55,10 +77,11 @@ test('two Patroni members and one of ours in a scope: each leads in turn, the ot
       return rows.map(({ name }) => name).join() === others.map(({ name }) => name).join()
     })
     const { timeline = 0 } = await leader.status()
+    ledOn.set(timeline, leader.name)
     await waitFor('the history to be of this timeline', { withinMs: 30_000 }, async note => {
       const text = await keyText(cluster, 'history')
       note(text)
-      return timeline === 1 || (JSON.parse(text === '' ? '[]' : text) as unknown[]).length === timeline - 1
+      return isHistoryOf(text, timeline, ledOn)
     })
     const sync = await untilBothNamed()
     t.diagnostic(`${leader.keeper} ${leader.name} leads on timeline ${timeline}; sync ${sync}`)
