@@ -7,10 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { waitFor } from '../../src/demo/wait.ts'
 import { keyText } from '../support/dynamic-config.ts'
 import { startCluster } from '../support/fixture.ts'
-import { assertSafe, seconds, tellOutage, Witness } from './witness.ts'
+import { assertNothingWithoutLeader, assertSafe, seconds, tellOutage, Witness } from './witness.ts'
 
 const AGENT_FROZEN_MS = 40_000
 const ETCD_FROZEN_MS = 60_000
+/** The cluster's ttl. */
+const LEASE_MS = 5_000
 
 const { cluster } = await startCluster(
   { after },
@@ -59,5 +61,11 @@ test('the leader’s agent frozen for 40 s: its server takes no writes through t
   assert.notEqual(await keyText(cluster, 'leader'), old.name)
   const report = await witness.finish(frozenMs)
   assertSafe(report)
+  assertNothingWithoutLeader(report, frozenMs, LEASE_MS)
+  assert.deepEqual(
+    report.staleDirect,
+    [],
+    'a commit of the old epoch after one of the new, on a server itself',
+  )
   tellOutage(t, report, 9_000)
 })
