@@ -153,7 +153,7 @@ export class Cluster {
     await waitFor(`all members of ${this.scope} to be back`, limits, async note => {
       const leader = await this.leader({ withinMs: Math.min(withinMs, LEADER_LOOK_MS) })
       const { timeline } = await leader.status(STATUS_LOOK_MS)
-      const rows = await leader.query<{ name: string }>(
+      const rows = await leader.look<{ name: string }>(
         "SELECT application_name AS name FROM pg_stat_replication WHERE state = 'streaming'",
       )
       const streaming = new Set(rows.map(row => row.name))

@@ -5,6 +5,7 @@ import path from 'node:path'
 import type { QueryResultRow } from 'pg'
 import { UserError } from '../platform/errors.ts'
 import type { Host } from './host.ts'
+import { KeptSession } from './kept-session.ts'
 import { freePort } from './loopback.ts'
 import { type MemberConfig, memberYaml, ROLES, type Settings } from './member-config.ts'
 import { signal } from './proctable.ts'
@@ -50,6 +51,8 @@ export class Member {
   readonly keeper: Keeper
   readonly configFile: string
   readonly config: MemberConfig
+
+  readonly #looks = new KeptSession(() => this.direct)
 
   private constructor(host: Host, agent: Server, keeper: Keeper, config: MemberConfig, configFile: string) {
     this.host = host
@@ -128,6 +131,11 @@ export class Member {
   /** One statement on the server itself. */
   query<Row extends QueryResultRow>(sql: string, values: readonly unknown[] = []): Promise<readonly Row[]> {
     return queryOnce<Row>(this.direct, sql, values)
+  }
+
+  /** The same for one who looks again and again: on a session that is kept between looks. */
+  look<Row extends QueryResultRow>(sql: string): Promise<readonly Row[]> {
+    return this.#looks.query<Row>(sql)
   }
 
   /** Pid of the running postmaster. Rejects when there is none. */

@@ -38,6 +38,8 @@ const INSERT = `INSERT INTO ${PROBES_TABLE} (member) VALUES ($1)
   RETURNING ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int AS timeline`
 
 const CONNECT_WITHIN_MS = 1_000
+/** A server that is starting forks a process for everybody whom it turns away. */
+const RECONNECT_EVERY_MS = 250
 const RECORDS_MAX = 1_000_000
 
 /** Probes all members until `stop`. Begin with `start` while there is a leader: it makes the table there. */
@@ -47,8 +49,8 @@ export class Prober {
   readonly #records: Acknowledgement[] = []
   readonly #running: Promise<void>[] = []
 
-  /** Two sessions for each door, each writing every `everyMs` (default 50). */
-  static async start(leader: Member, doors: readonly Door[], everyMs = 50): Promise<Prober> {
+  /** Two sessions for each door, each writing every `everyMs` (default 100), by turns. */
+  static async start(leader: Member, doors: readonly Door[], everyMs = 100): Promise<Prober> {
     await leader.query(`CREATE TABLE IF NOT EXISTS ${PROBES_TABLE} (member text NOT NULL)`)
     const prober = new Prober()
     for (const door of doors) {
@@ -85,7 +87,7 @@ export class Prober {
         this.#clients.delete(client)
         await endQuickly(client)
       }
-      await sleep(everyMs, undefined, { signal }).catch(() => {})
+      await sleep(RECONNECT_EVERY_MS, undefined, { signal }).catch(() => {})
     }
   }
 

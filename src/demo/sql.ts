@@ -27,12 +27,7 @@ export async function queryOnce<Row extends pg.QueryResultRow>(
   values: readonly unknown[] = [],
   withinMs: number = ANSWER_WITHIN_MS,
 ): Promise<readonly Row[]> {
-  const client = new pg.Client({
-    ...target,
-    database: target.database ?? 'postgres',
-    connectionTimeoutMillis: CONNECT_WITHIN_MS,
-    query_timeout: withinMs,
-  })
+  const client = clientFor(target, withinMs)
   // A connection that breaks after its answer is nobody's problem; without a listener it would end the process.
   client.on('error', () => {})
   try {
@@ -42,6 +37,16 @@ export async function queryOnce<Row extends pg.QueryResultRow>(
   } finally {
     await endQuickly(client)
   }
+}
+
+/** Not connected yet; both limits are its own then. The caller listens for `error`. */
+export function clientFor(target: SqlTarget, answerWithinMs: number = ANSWER_WITHIN_MS): pg.Client {
+  return new pg.Client({
+    ...target,
+    database: target.database ?? 'postgres',
+    connectionTimeoutMillis: CONNECT_WITHIN_MS,
+    query_timeout: answerWithinMs,
+  })
 }
 
 /** Says goodbye, but waits for nobody: a frozen server never closes its side. */

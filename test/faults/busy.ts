@@ -30,7 +30,7 @@ export async function startBusyStatements(cluster: Cluster, leader: Member): Pro
     ),
   )
   await waitFor('both statements to run', { withinMs: SEEN_WITHIN_MS, everyMs: 20 }, async note => {
-    const [row] = await leader.query<{ count: number }>(
+    const [row] = await leader.look<{ count: number }>(
       "SELECT count(*)::int AS count FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
     )
     note(`${row?.count} run`)

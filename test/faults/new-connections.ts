@@ -26,7 +26,7 @@ interface Load {
 }
 
 /** Some wait while nobody leads and others go on trying; with a hundred, this machine does nothing but accept them. */
-export const FULL: Load = { sessions: 12, ratePerSecond: RATE_PER_SECOND / 2 }
+export const FULL: Load = { sessions: 6, ratePerSecond: RATE_PER_SECOND / 2 }
 /** While a member comes back: under the full load two cores need minutes for that. */
 const LIGHT: Load = { sessions: 3, ratePerSecond: RATE_PER_SECOND / 10 }
 

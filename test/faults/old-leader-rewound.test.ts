@@ -25,7 +25,7 @@ test('an old leader with 1,000 unreplicated rows is rewound: they are gone, and 
   await old.agent.start()
   await cluster.complete(60_000)
   const [row] = await waitFor('the new row to arrive', { withinMs: 20_000 }, async () => {
-    const rows = await old.query<{ count: number; max: number }>('SELECT count(*)::int, max(id) FROM kept')
+    const rows = await old.look<{ count: number; max: number }>('SELECT count(*)::int, max(id) FROM kept')
     return rows[0]?.count === 11 ? rows : undefined
   })
   assert.deepEqual(row, { count: 11, max: 11 }, 'the 1,000 rows are gone, the others are there')
