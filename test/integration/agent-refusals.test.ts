@@ -2,7 +2,7 @@
 // as it was. The lines stand in test/fixtures/snapshots/agent-refusals, to be read as text.
 
 import assert from 'node:assert/strict'
-import { chmod, chown, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import path from 'node:path'
 import test, { after } from 'node:test'
@@ -10,6 +10,8 @@ import { Cluster } from '../../src/demo/cluster.ts'
 import { LoopbackLayout } from '../../src/demo/loopback.ts'
 import { Member } from '../../src/demo/member.ts'
 import type { Settings } from '../../src/demo/member-config.ts'
+import { proxyOn } from '../../src/demo/router.ts'
+import { queryOnce } from '../../src/demo/sql.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { runChild } from '../../src/platform/child.ts'
 import { realClock } from '../../src/platform/clock.ts'
@@ -39,11 +41,19 @@ await cluster.start()
 const pg1 = cluster.member('pg1')
 
 /** Another member of the running cluster, not started. `scope` may be another one. */
-async function newMember(name: string, overrides: Settings = {}, scope = cluster.scope): Promise<Member> {
+async function newMember(
+  name: string,
+  overrides: Settings = {},
+  scope = cluster.scope,
+  dataDir?: string,
+): Promise<Member> {
   const host = await layout.host(name)
   work.defer(() => host.remove())
   const { endpoints: etcd } = cluster.etcd
-  return Member.on(host, { scope, keeper: 'pgherd', program: work.program, etcd, overrides })
+  return Member.on(host, {
+    ...{ scope, keeper: 'pgherd', program: work.program, etcd, overrides },
+    ...(dataDir === undefined ? {} : { dataDir: async () => dataDir }),
+  })
 }
 
 /** A copy of pg1's data as a crash would leave it. A running server's files come and go, so it may need a second try. */
@@ -143,7 +153,7 @@ test('wrong system identifier: two clusters in one scope', async () => {
   await member.agent.start()
   await other.leader()
   await member.agent.stop()
-  const stray = await newMember('pg-stray', { postgresql: { data_dir: member.dataDir } })
+  const stray = await newMember('pg-stray', {}, cluster.scope, member.dataDir)
   await assertRefused(stray, 'another-cluster-in-the-scope')
 })
 
@@ -225,6 +235,31 @@ test('etcd unreachable at start: it says so and waits, and begins when etcd is t
     { withinMs: 60_000 },
     async () => (await member.status()).state === 'running',
   )
+})
+
+test('a proxy started while etcd is away: it says so, answers its status port, and routes when etcd is there', async () => {
+  const host = await layout.host('early-proxy')
+  work.defer(() => host.remove())
+  const { scope, etcd } = cluster
+  const [etcd1] = etcd.members
+  assert.ok(etcd1)
+  await cluster.leader()
+  await etcd1.server.kill()
+  const proxy = await proxyOn(host, { scope, etcd: etcd.endpoints, program: work.program })
+  await proxy.server.start()
+  await proxy.ready()
+  await waitFor('a word about etcd', { withinMs: 60_000 }, async note => {
+    const text = await readFile(proxy.server.logFile, 'utf8')
+    note(text)
+    return /etcd does not answer/.test(text)
+  })
+  await etcd.startMember(etcd1)
+  const sql = 'SELECT pg_is_in_recovery() AS standby'
+  const rows = await waitFor('the write port to reach the leader', { withinMs: 60_000 }, () =>
+    queryOnce<{ standby: boolean }>(proxy.write, sql),
+  )
+  assert.deepEqual(rows, [{ standby: false }])
+  await proxy.server.stop()
 })
 
 async function listenOn(host: string, port: number): Promise<AsyncDisposable> {

@@ -60,6 +60,28 @@ test('our ctl switches our cluster over, and Debian patronictl 3.0.2 switches it
   await cluster.complete()
 })
 
+test('the topology of our running cluster is drawn by both programs alike', async () => {
+  const { configFile, name } = await cluster.leader()
+  const tools = [[...work.program, 'ctl'], ['patronictl']]
+  const [ours, theirs] = await Promise.all(
+    tools.map(async tool => {
+      const { stdout, stderr } = await runProgram([...tool, '-c', configFile, 'topology'])
+      const rows = stdout.split('\n').filter(line => line.startsWith('|'))
+      assert.equal(rows.length, 3, stdout + stderr)
+      // Where a member stands in the tree, its address and its role; what follows differs by versions and moments.
+      return rows.slice(1).map(row =>
+        row
+          .split('|')
+          .slice(1, 4)
+          .map(cell => cell.trim()),
+      )
+    }),
+  )
+  assert.deepEqual(ours, theirs)
+  assert.deepEqual(ours?.map(([member, , role]) => [member, role])[0], [name, 'Leader'])
+  assert.match(ours?.[1]?.[0] ?? '', /^\+ pg\d$/)
+})
+
 test('a switchover that nobody can take is refused and changes nothing', async () => {
   const leader = await cluster.leader()
   const [replica] = await cluster.replicas()

@@ -12,7 +12,6 @@ import {
   readFileSync,
   rmSync,
 } from 'node:fs'
-import { constants, setPriority } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { projectNode, root } from '../paths.js'
@@ -21,7 +20,6 @@ import { isFailure } from './summary.js'
 
 const REPORTER = fileURLToPath(new URL('reporter.js', import.meta.url))
 const GRACE_MS = 8_000
-const LOWEST = constants.priority.PRIORITY_LOW
 
 /**
  * @typedef {object} TestResult
@@ -171,8 +169,6 @@ function startAndWait(planned, timeoutSeconds, surroundings, work) {
   return new Promise((resolve, reject) => {
     // A group of its own: a Ctrl-C at the terminal must reach it through us, once, after which it may clean up.
     const child = spawn(program, args, { cwd: root, env, detached: true, stdio: ['ignore', output, output] })
-    // Inherited by what it starts.
-    if (child.pid !== undefined && planned.every(({ stage }) => stage.yields)) setPriority(child.pid, LOWEST)
     const namespace = holdNamespace(work, child.pid)
     let timedOut = false
     const stop = () => {

@@ -1,4 +1,4 @@
-// A whole test run: checks, preparation, the stages, clean-up, totals.
+// A whole test run: checks, preparation, the stages one after the other, clean-up, totals.
 
 import { chownSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -118,51 +118,29 @@ async function runStages(plan, surroundings) {
   const files = []
   /** @type {string[]} */
   const problems = []
-  const run = async (/** @type {Stage} */ stage, /** @type {number} */ yielding) => {
+  for (const stage of STAGES) {
     const planned = longestFirst(plan.filter(entry => entry.stage === stage))
-    if (planned.length === 0 || surroundings.signal.aborted) return
+    if (planned.length === 0 || surroundings.signal.aborted) continue
     const started = performance.now()
-    await runStage(stage, planned, surroundings, yielding, async result => {
+    const tell = async (/** @type {import('./file.js').FileResult} */ result) => {
       files.push(result)
       process.stdout.write(`${fileLines(result)}\n`)
       if (result.tests.some(isFailure)) await printEvidence(result)
-    })
+    }
+    if (stage.sharedProcesses > 0) {
+      for (const result of await runTogether(planned, stage.sharedProcesses, surroundings)) await tell(result)
+    } else {
+      const room = stage.isolated ? () => waitForRoom(surroundings.signal) : undefined
+      const work = async (/** @type {import('./tiers.js').Planned} */ entry) => {
+        if (!surroundings.signal.aborted) await tell(await runFile(entry, surroundings))
+      }
+      await runPool(planned, stage.filesAtOnce, work, room)
+    }
     const budget = budgetLine(stage, performance.now() - started)
     say(budget.text)
     if (budget.failed) problems.push(budget.text)
   }
-  /** @type {Stage[]} */
-  let yielding = []
-  for (const stage of STAGES) {
-    if (stage.yields) yielding.push(stage)
-    else {
-      const processes = yielding.reduce((sum, { filesAtOnce }) => sum + filesAtOnce, 0)
-      await Promise.all([...yielding.map(each => run(each, 0)), run(stage, processes)])
-      yielding = []
-    }
-  }
   return { files, problems }
-}
-
-/** @typedef {import('./tiers.js').Stage} Stage */
-
-/**
- * @param {Stage} stage
- * @param {readonly import('./tiers.js').Planned[]} planned
- * @param {import('./file.js').Surroundings} surroundings
- * @param {number} yielding processes beside it that take only what it leaves
- * @param {(result: import('./file.js').FileResult) => Promise<void>} tell
- */
-async function runStage(stage, planned, surroundings, yielding, tell) {
-  if (stage.sharedProcesses > 0) {
-    for (const result of await runTogether(planned, stage.sharedProcesses, surroundings)) await tell(result)
-    return
-  }
-  const room = stage.isolated ? () => waitForRoom(surroundings.signal, yielding) : undefined
-  const work = async (/** @type {import('./tiers.js').Planned} */ entry) => {
-    if (!surroundings.signal.aborted) await tell(await runFile(entry, surroundings))
-  }
-  await runPool(planned, stage.filesAtOnce, work, room)
 }
 
 /**

@@ -14,9 +14,8 @@ const WAIT_AT_MOST_MS = 90_000
  * Resolves when, over some seconds, no more processes wanted the processors than the machine serves well; after a
  * while it resolves anyway, so that a machine that is busy with something else still gets through.
  * @param {AbortSignal} signal ends the wait at once
- * @param {number} yielding processes that always want a processor and take only what others leave: they do not count
  */
-export async function waitForRoom(signal, yielding) {
+export async function waitForRoom(signal) {
   const giveUp = performance.now() + WAIT_AT_MOST_MS
   while (performance.now() < giveUp && !signal.aborted) {
     let sum = 0
@@ -24,7 +23,7 @@ export async function waitForRoom(signal, yielding) {
       await sleep(LOOK_EVERY_MS)
       sum += runnable()
     }
-    if (sum / LOOKS - yielding <= RUNNABLE_PER_CORE * availableParallelism()) return
+    if (sum / LOOKS <= RUNNABLE_PER_CORE * availableParallelism()) return
   }
 }
 

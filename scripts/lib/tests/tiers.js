@@ -14,18 +14,14 @@ import { SetupError } from '../say.js'
  * @property {number} fileTimeoutSeconds
  * @property {number} sharedProcesses 0: each file has a process of its own; else all share so many, at the same time
  * @property {boolean} isolated each file in its own network and mount namespace, with the packed program
- * @property {boolean} yields it computes and waits for nobody: at the lowest priority, in the time that the next stage leaves
  * @property {import('../needs.js').Purpose} purpose
  */
 
 /** @type {readonly Stage[]} */
 export const STAGES = [
   stage('unit', ['unit'], 20, { sharedProcesses: 2, purpose: 'build', isolated: false }),
-  stage('simulation', ['simulation'], 180, {
-    ...{ filesAtOnce: 2, fileTimeoutSeconds: 480, purpose: 'build', isolated: false },
-    yields: true,
-  }),
   stage('contract', ['contract'], 60, { purpose: 'demo' }),
+  stage('simulation', ['simulation'], 180, { filesAtOnce: 2, purpose: 'build', isolated: false }),
   // They measure how long writing is away: three clusters at once on two cores would measure each other.
   stage('faults', ['faults'], 300, { filesAtOnce: 2, fileTimeoutSeconds: 360 }),
   stage('real', ['interop', 'integration'], 420, { filesAtOnce: 4, fileTimeoutSeconds: 360 }),
@@ -88,7 +84,6 @@ function stage(name, tiers, budgetSeconds, rest) {
     fileTimeoutSeconds: 180,
     sharedProcesses: 0,
     isolated: true,
-    yields: false,
     purpose: /** @type {const} */ ('test'),
   }
   return { name, tiers, budgetSeconds, ...defaults, ...rest }

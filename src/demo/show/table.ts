@@ -20,7 +20,7 @@ const NAME = 8
 const ROLE = 9
 const STATE = 21
 const TIMELINE = 9
-const LAG = 8
+const LAG = 10
 const ANSWERS_SHOWN = 6
 const GRAPH_COLUMNS_MAX = 40
 /** What stands beside the graph. */

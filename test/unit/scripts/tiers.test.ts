@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { NEEDS } from '../../../scripts/lib/needs.js'
-import { planFiles, STAGES } from '../../../scripts/lib/tests/tiers.js'
+import { planFiles } from '../../../scripts/lib/tests/tiers.js'
 
 const here = 'test/unit/scripts/tiers.test.ts'
 
@@ -22,18 +22,6 @@ test('a named folder plans the files below it', () => {
 test('a tier plans nothing of the others', () => {
   assert.ok(planFiles({ tier: 'unit' }).every(({ tier }) => tier === 'unit'))
   assert.ok(planFiles({ tier: 'real' }).every(({ tier }) => ['integration', 'interop'].includes(tier)))
-})
-
-test('what only computes takes the time that servers leave, and a stage with servers follows it', () => {
-  const yielding = STAGES.filter(({ yields }) => yields)
-  assert.deepEqual(
-    yielding.map(({ name }) => name),
-    ['simulation'],
-  )
-  for (const stage of yielding) {
-    assert.equal(stage.isolated, false)
-    assert.equal(STAGES[STAGES.indexOf(stage) + 1]?.isolated, true)
-  }
 })
 
 test('what only long tests need is installed for them alone', () => {
