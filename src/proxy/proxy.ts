@@ -4,6 +4,7 @@ import { type ListenerConfig, printBinds, type ServerOptions } from '../config/p
 import type { Dcs } from '../dcs/dcs.ts'
 import type { ProbeTls, ProbeTlsNow } from '../health/probe.ts'
 import { messageOf } from '../platform/errors.ts'
+import { WheelClock } from '../platform/timer-wheel.ts'
 import { registerGauges } from './admin/gauges.ts'
 import { AdminServer } from './admin/server.ts'
 import type { StatusParts } from './admin/status.ts'
@@ -290,7 +291,8 @@ export class ProxyServer {
   }
 
   #createListeners(): readonly Listener[] {
-    const { config, clock, transport, registry, log, descriptorsMax } = this.#parts
+    const { config, transport, registry, log, descriptorsMax } = this.#parts
+    const clock = new WheelClock(this.#parts.clock)
     const cancels = new CancelKeys()
     const metrics = createProxyMetrics(registry)
     const limits = sessionLimits(config.listeners, descriptorsMax, config.threads)

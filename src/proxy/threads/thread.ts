@@ -2,6 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { ThreadClock } from '../../platform/clock.ts'
+import { WheelClock } from '../../platform/timer-wheel.ts'
 import { openHandleTransport } from '../relay/handle.ts'
 import { netTransport } from '../relay/net.ts'
 import { waitForOthers } from '../relay/reset-soon.ts'
@@ -23,7 +24,7 @@ function run(): void {
     return
   }
   const host = new WorkerHost({
-    clock: new ThreadClock(zeroMs),
+    clock: new WheelClock(new ThreadClock(zeroMs)),
     transport,
     sheet: new ThreadSheet(sheet),
     batch,
