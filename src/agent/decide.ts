@@ -1,7 +1,11 @@
 // The agent's whole judgement: one snapshot in, one decision out. Pure; no clock, no I/O.
 
 import type { Decision, Rule } from './decision.ts'
-import { dataDirectoryIsEmpty, dataDirectoryIsUnreadable } from './rules/data-directory.ts'
+import {
+  dataDirectoryIsEmpty,
+  dataDirectoryIsSilent,
+  dataDirectoryIsUnreadable,
+} from './rules/data-directory.ts'
 import { followsLeader } from './rules/follow.ts'
 import { leaderGivesWay } from './rules/give-way.ts'
 import { anotherCluster, etcdIsSilent, fenceActs, taskRuns } from './rules/guards.ts'
@@ -24,6 +28,7 @@ export const rules: readonly Rule[] = [
   etcdIsSilent,
   anotherCluster,
   dataDirectoryIsUnreadable,
+  dataDirectoryIsSilent,
   dataDirectoryIsEmpty,
   systemIsUnregistered,
   serverIsDown,

@@ -9,6 +9,7 @@ const folder = new URL('../../src/agent/rules/', import.meta.url)
 const NOT_IN_A_WORLD: Readonly<Record<string, string>> = {
   'another-cluster': 'one cluster in a scope',
   'paused-another-cluster': 'one cluster in a scope',
+  'data-directory-silent': 'storage does not hang',
   'data-directory-unreadable': 'storage does not fail',
   'clone-alone': 'no archive in a world',
   'follow-archive': 'no archive in a world',

@@ -21,6 +21,17 @@ export const dataDirectoryIsUnreadable: Rule = ({ server, lease }, memory) => {
   })
 }
 
+/**
+ * Storage that does not answer may be empty: nobody knows what would be started on it, or over it. A leader whose server has
+ * crashed tries to bring it up all the same, which its deadline bounds.
+ */
+export const dataDirectoryIsSilent: Rule = ({ server, lease, view }, memory) => {
+  if (server.dataDirectory !== 'unknown' || server.process !== 'stopped') return undefined
+  if (lease.hold !== undefined || view === undefined) return undefined
+  const why = server.trouble ?? 'the data directory does not answer'
+  return say('data-directory-silent', `waiting: ${why}`, memory)
+}
+
 /** An empty directory is filled by initdb, by exactly one node of a new cluster, or by a copy of the leader. */
 export const dataDirectoryIsEmpty: Rule = (snapshot, memory) => {
   const { server, view, lease, self } = snapshot
