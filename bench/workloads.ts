@@ -5,7 +5,7 @@ import { residentBytes } from './cpu.ts'
 import type { BenchOptions } from './options.ts'
 import type { Path } from './paths.ts'
 import { copyOut, type PgbenchRun, selectOnly } from './pgbench.ts'
-import type { Order } from './raw/client.ts'
+import type { Order } from './raw/guest.ts'
 import type { RawLoad } from './raw/processes.ts'
 import type { RawPath, RawStage } from './raw/routers.ts'
 import type { Measured } from './sample.ts'
@@ -159,7 +159,7 @@ async function base(pid: number): Promise<number> {
   return known
 }
 
-/** From the answer that marks the server down to the end of the last session, as the clients see it. */
+/** From the answer that marks the server down for this router to the end of the last session, as the clients see it. */
 function cut({ load, paths }: RawStage, clients: number): Workload {
   return {
     ...perSecond(`cut of ${clients} sessions`, 'ms', routed(paths)),
@@ -169,9 +169,10 @@ function cut({ load, paths }: RawStage, clients: number): Workload {
       const { target } = find(paths, way)
       await load.do({ kind: 'open', clients }, target)
       await sleepWith(realClock, SETTLE_MS)
-      const downAtMs = await load.markDown()
+      const downAtMs = await load.markDown(way.name)
       const { lastEndMs } = await load.do({ kind: 'closed' }, target)
-      await load.markUp(target)
+      await load.markUp(way.name, target)
+      if (lastEndMs < downAtMs) throw new Error(`${way.name}: the sessions ended before the server was down`)
       return { value: lastEndMs - downAtMs, operations: Number.NaN, latenciesUs: [] }
     },
   }

@@ -1,11 +1,25 @@
-// The server of the raw load, a process of its own: raw sessions on one port, the health check that routers ask on another.
-// Told 'down' it fails the check from then on and says when it first did.
+// The server of the raw load, a process of its own: raw sessions on one port, and for each router a port for its health check,
+// so that none hears what was meant for another. Told that one is down it fails that check from then on and says when it first did.
 
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Wire, WireListener } from '../../src/proxy/relay/wire.ts'
+import { nowMs } from './monotonic.ts'
 import { greeting, modeOf, type RawMode } from './protocol.ts'
-import { nowMs, transport } from './wires.ts'
+import { transport } from './wires.ts'
+
+/** From now on this router's check fails, or is good again. */
+export interface MarkOrder {
+  readonly name: string
+  readonly isDown: boolean
+}
+
+export interface PeerPorts {
+  /** Of the sessions. */
+  readonly port: number
+  /** Of each router's check. */
+  readonly checkPorts: Readonly<Record<string, number>>
+}
 
 const BACKLOG = 4096
 const block = Buffer.alloc(64 * 1024, 'x')
@@ -52,29 +66,51 @@ class Guest implements WireListener {
   }
 }
 
-const [host = '127.0.0.1'] = process.argv.slice(2)
-let isDown = false
-let toldAtMs: number | undefined
+/** What one router asks. */
+class Check {
+  readonly name: string
+  readonly #server = createServer((_request, response) => this.#answer(response))
+  #isDown = false
+  #hasTold = false
 
-const check = createServer((_request, response) => {
-  response.writeHead(isDown ? 503 : 200, { 'content-type': 'application/json', connection: 'close' })
-  response.end(JSON.stringify({ role: 'primary', state: 'running' }))
-  if (!isDown) toldAtMs = undefined
-  else if (toldAtMs === undefined) {
-    toldAtMs = nowMs()
-    process.send?.({ downAtMs: toldAtMs })
+  constructor(name: string) {
+    this.name = name
   }
-})
 
+  /** Resolves to its port. */
+  listen(on: string): Promise<number> {
+    return new Promise(resolve => {
+      this.#server.listen(0, on, () => resolve((this.#server.address() as AddressInfo).port))
+    })
+  }
+
+  mark(isDown: boolean): void {
+    this.#isDown = isDown
+    this.#hasTold = false
+  }
+
+  #answer(response: ServerResponse): void {
+    if (this.#isDown && !this.#hasTold) {
+      this.#hasTold = true
+      process.send?.({ downAtMs: nowMs() })
+    }
+    response.writeHead(this.#isDown ? 503 : 200, { 'content-type': 'application/json', connection: 'close' })
+    response.end(JSON.stringify({ role: 'primary', state: 'running' }))
+  }
+}
+
+const [host = '127.0.0.1', ...names] = process.argv.slice(2)
+const checks = names.map(name => new Check(name))
 const raw = transport.createServer({ keepAliveMs: 30_000 }, wire => new Guest(wire))
 
-process.on('message', (order: { isDown: boolean }) => {
-  isDown = order.isDown
+process.on('message', ({ name, isDown }: MarkOrder) => {
+  checks.find(check => check.name === name)?.mark(isDown)
 })
 process.on('disconnect', () => process.exit(0))
-check.listen(0, host, () => {
-  raw.listen({ port: 0, host, backlog: BACKLOG }, () => {
-    const { port } = raw.address() as AddressInfo
-    process.send?.({ port, checkPort: (check.address() as AddressInfo).port })
-  })
+
+const checkPorts: Record<string, number> = {}
+for (const check of checks) checkPorts[check.name] = await check.listen(host)
+raw.listen({ port: 0, host, backlog: BACKLOG }, () => {
+  const { port } = raw.address() as AddressInfo
+  process.send?.({ port, checkPorts } satisfies PeerPorts)
 })

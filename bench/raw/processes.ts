@@ -3,7 +3,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import path from 'node:path'
 import { realClock, sleepWith } from '../../src/platform/clock.ts'
-import type { Answer, Order } from './client.ts'
+import type { Answer } from './client.ts'
+import type { Order } from './guest.ts'
+import type { MarkOrder, PeerPorts } from './peer.ts'
 
 const ANSWER_WITHIN_MS = 120_000
 
@@ -45,26 +47,28 @@ class Child<Question extends object, Reply> {
 /** Both ends of the raw load. */
 export class RawLoad {
   readonly port: number
-  readonly checkPort: number
+  /** Where each router asks for the peer's health, by the names given at the start. */
+  readonly checkPorts: PeerPorts['checkPorts']
   readonly host: string
-  readonly #peer: Child<{ isDown: boolean }, { downAtMs: number }>
+  readonly #peer: Child<MarkOrder, { downAtMs: number }>
   readonly #client: Child<Order & Target, Answer>
 
   private constructor(
     host: string,
-    ports: { port: number; checkPort: number },
-    peer: Child<{ isDown: boolean }, { downAtMs: number }>,
+    ports: PeerPorts,
+    peer: Child<MarkOrder, { downAtMs: number }>,
     client: Child<Order & Target, Answer>,
   ) {
     this.host = host
     this.port = ports.port
-    this.checkPort = ports.checkPort
+    this.checkPorts = ports.checkPorts
     this.#peer = peer
     this.#client = client
   }
 
-  static async start(host: string): Promise<RawLoad> {
-    const peer = new Child<{ isDown: boolean }, never>('peer.ts', [host])
+  /** `names`: of the routers, each of which gets a port for its check. */
+  static async start(host: string, names: readonly string[]): Promise<RawLoad> {
+    const peer = new Child<MarkOrder, never>('peer.ts', [host, ...names])
     const client = new Child<Order & Target, never>('client.ts', [])
     const [ports] = await Promise.all([peer.next(), client.next()])
     return new RawLoad(host, ports, peer as never, client as never)
@@ -76,15 +80,15 @@ export class RawLoad {
     return this.#client.next()
   }
 
-  /** From now on the check fails; resolves to the time of the first answer that said so. */
-  async markDown(): Promise<number> {
-    this.#peer.send({ isDown: true })
+  /** From now on this router's check fails; resolves to the time of the first answer that said so to it. */
+  async markDown(name: string): Promise<number> {
+    this.#peer.send({ name, isDown: true })
     return (await this.#peer.next()).downAtMs
   }
 
-  /** The check is good again; resolves when a session gets through. */
-  async markUp(target: Target): Promise<void> {
-    this.#peer.send({ isDown: false })
+  /** The router's check is good again; resolves when a session gets through. */
+  async markUp(name: string, target: Target): Promise<void> {
+    this.#peer.send({ name, isDown: false })
     await sleepWith(realClock, SETTLE_MS)
     await this.do({ kind: 'open', clients: 1 }, target)
     await this.do({ kind: 'drop' }, target)

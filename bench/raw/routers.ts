@@ -31,38 +31,37 @@ export async function openRaw(
   program: readonly string[],
   threads: number,
 ): Promise<RawStage> {
-  const load = await RawLoad.start((await layout.host('raw-peer')).address)
-  const haproxy = await startRouter(await layout.host('raw-haproxy'), load, file => [
-    'haproxy',
-    '-db',
-    '-f',
-    file,
-  ])
   const pgherd =
     (relay: string, count = 1) =>
     (file: string) => [...program, 'proxy', '--relay', relay, '--threads', `${count}`, file]
-  const onNet = await startRouter(await layout.host('raw-pgherd'), load, pgherd('net'))
-  const onHandles = await startRouter(await layout.host('raw-handles'), load, pgherd('handle'))
-  const direct = { name: 'direct', target: { host: load.host, port: load.port }, router: undefined }
-  const paths: RawPath[] = [
-    direct,
-    { name: 'haproxy', ...haproxy },
-    { name: 'pgherd', ...onNet },
-    { name: 'pgherd, handles', ...onHandles },
+  const recipes: RouterRecipe[] = [
+    { name: 'haproxy', host: 'raw-haproxy', command: file => ['haproxy', '-db', '-f', file] },
+    { name: 'pgherd', host: 'raw-pgherd', command: pgherd('net') },
+    { name: 'pgherd, handles', host: 'raw-handles', command: pgherd('handle') },
   ]
-  if (threads > 1) {
-    const onThreads = await startRouter(await layout.host('raw-threads'), load, pgherd('handle', threads))
-    paths.push({ name: 'pgherd, threads', ...onThreads })
-  }
+  if (threads > 1)
+    recipes.push({ name: 'pgherd, threads', host: 'raw-threads', command: pgherd('handle', threads) })
+  const names = recipes.map(({ name }) => name)
+  const load = await RawLoad.start((await layout.host('raw-peer')).address, names)
+  const direct = { name: 'direct', target: { host: load.host, port: load.port }, router: undefined }
+  const paths: RawPath[] = [direct]
+  for (const recipe of recipes) paths.push(await startRouter(await layout.host(recipe.host), load, recipe))
   for (const { name, target } of paths) await opened(name, target)
   return { load, paths }
 }
 
+interface RouterRecipe {
+  readonly name: string
+  /** The host's name. */
+  readonly host: string
+  readonly command: (file: string) => readonly string[]
+}
+
 async function startRouter(
   host: Host,
-  { host: peer, port, checkPort }: RawLoad,
-  command: (file: string) => readonly string[],
-): Promise<{ target: Target; router: Server }> {
+  { host: peer, port, checkPorts }: RawLoad,
+  { name, command }: RouterRecipe,
+): Promise<RawPath> {
   const text = [
     ...['global', '    maxconn 9500', '    nbthread 1', 'defaults', '    mode tcp', '    retries 2'],
     ...['    timeout client 30m', '    timeout connect 4s', '    timeout server 30m', '    timeout check 1s'],
@@ -74,14 +73,14 @@ async function startRouter(
     ],
     '    http-check expect status 200',
     '    default-server inter 200ms fall 1 rise 1 on-marked-down shutdown-sessions',
-    `    server peer ${peer}:${port} check port ${checkPort}`,
+    `    server peer ${peer}:${port} check port ${checkPorts[name]}`,
   ]
   const file = host.path('haproxy.cfg')
   await writeFile(file, `${text.join('\n')}\n`, { mode: 0o600 })
   await chown(file, host.account.uid, host.account.gid)
   const router = host.server({ name: 'router', command: command(file) })
   await router.start()
-  return { target: { host: host.address, port: PORT }, router }
+  return { name, target: { host: host.address, port: PORT }, router }
 }
 
 async function opened(name: string, target: Target): Promise<void> {
