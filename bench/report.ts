@@ -27,6 +27,8 @@ export interface BenchResult {
 
 const VERSION_WITHIN_MS = 5_000
 const GIGABYTE = 2 ** 30
+/** Named after their time: see storeResult. */
+const RESULT = /^\d{4}-.*\.json$/
 
 /** Puts everything together. `binDir` holds the server's tools. */
 export async function makeResult(
@@ -71,9 +73,9 @@ export async function storeChart({ at, machine, figures }: BenchResult, file: st
   if (chart !== undefined) await writeFile(file.replace(/\.json$/, '.svg'), chart)
 }
 
-/** The latest result in `directory`, or undefined. */
+/** The latest result in `directory`, where those of failovers lie, too; or undefined. */
 export async function latestResult(directory: string): Promise<BenchResult | undefined> {
-  const files = (await readdir(directory).catch(() => [])).filter(file => file.endsWith('.json')).sort()
+  const files = (await readdir(directory).catch(() => [])).filter(file => RESULT.test(file)).sort()
   const latest = files.at(-1)
   if (latest === undefined) return undefined
   const result = JSON.parse(await readFile(path.join(directory, latest), 'utf8')) as Partial<BenchResult>

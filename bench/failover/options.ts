@@ -15,10 +15,11 @@ export interface FailoverOptions {
   readonly out: string
 }
 
-export const HELP = `usage: npm run bench:failover -- [--runs N] [--only FAULT,...] [--sessions N] [--out DIR]
+export const HELP = `usage: npm run bench:failover -- [--runs N] [--only FAULT,...] [--sessions N] [--store] [--out DIR]
   --runs       how often each fault is struck, one kind after the other in turn (default 20)
   --only       ${FAULTS.join(', ')}
   --sessions   idle sessions at the leader besides the writer (default 100)
+  --store      keep the runs under version control (bench/results)
   --out DIR    write the JSON file there (default bench/results/local)
   --no-install print what set-up would run, and stop
 `
@@ -30,6 +31,7 @@ export function readOptions(args: readonly string[], results: string): FailoverO
     runs: 'value',
     only: 'value',
     sessions: 'value',
+    store: 'switch',
     out: 'value',
   })
   if (values['help'] === true) return undefined
@@ -38,7 +40,7 @@ export function readOptions(args: readonly string[], results: string): FailoverO
     runs: positive('runs', values['runs'], 20),
     sessions: positive('sessions', values['sessions'], 100),
     faults: values['only'] === undefined ? FAULTS : String(values['only']).split(',').map(faultOf),
-    out: String(values['out'] ?? `${results}/local`),
+    out: String(values['out'] ?? (values['store'] === true ? results : `${results}/local`)),
   }
 }
 

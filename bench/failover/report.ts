@@ -8,16 +8,16 @@ import { percentile } from '../statistics.ts'
 import { type FaultKind, TITLES } from './faults.ts'
 import type { Run } from './run.ts'
 
-/** One line for each fault; times in seconds, cuts in milliseconds. */
+/** One line for each fault, with the middle and the 95th of a hundred of each figure; times in seconds, cuts in milliseconds. */
 export function printFailovers(runs: readonly Run[], kinds: readonly FaultKind[]): string {
   const head = [
     'fault',
     'runs',
     'back, p50/p95 s',
     'stall, p50/p95 s',
-    'sessions cut',
+    'sessions cut, p50/p95',
     'cut, p50/p95 ms',
-    'phases, p50 s',
+    'phases, p50/p95 s',
   ]
   const rows = kinds.map(kind => {
     const own = runs.filter(run => run.kind === kind)
@@ -27,12 +27,10 @@ export function printFailovers(runs: readonly Run[], kinds: readonly FaultKind[]
       String(own.length),
       inSeconds(own.map(({ backMs }) => backMs)),
       inSeconds(own.map(({ stallMs }) => stallMs)),
-      cuts.length === 0
-        ? '-'
-        : percentile(
-            cuts.map(({ sessions }) => sessions),
-            0.5,
-          ).toFixed(0),
+      halves(
+        cuts.map(({ sessions }) => sessions),
+        0,
+      ),
       halves(
         cuts.map(({ ms }) => ms),
         1,
@@ -40,8 +38,8 @@ export function printFailovers(runs: readonly Run[], kinds: readonly FaultKind[]
       phases(own),
     ]
   })
-  const processors = cpus()
-  const machine = `${processors.length} CPUs (${processors[0]?.model ?? 'unknown'}), kernel ${release()}`
+  const { cpus: count, cpu, kernel } = thisMachine()
+  const machine = `${count} CPUs (${cpu}), kernel ${kernel}`
   const title = `pgherd ${version}, ${new Date().toISOString().slice(0, 10)}; ${machine}`
   const lines = [head, head.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`)
   return [title, '', ...lines].join('\n')
@@ -65,12 +63,17 @@ function phases(runs: readonly Run[]): string {
     /^(last|lock|promote|routed)/.test(name),
   )
   if (names.length === 0) return '-'
-  const median = (name: string) =>
-    percentile(
-      told.flatMap(facts => facts[name] ?? []),
-      0.5,
-    )
-  return names.map(name => `${name.replaceAll('_', ' ')} ${median(name).toFixed(2)}`).join(', ')
+  return names
+    .map(name => {
+      const all = told.flatMap(facts => facts[name] ?? [])
+      return `${name.replaceAll('_', ' ')} ${halves(all, 2)}`
+    })
+    .join(', ')
+}
+
+function thisMachine(): { readonly cpus: number; readonly cpu: string; readonly kernel: string } {
+  const processors = cpus()
+  return { cpus: processors.length, cpu: processors[0]?.model ?? 'unknown', kernel: release() }
 }
 
 /** Writes every run and resolves to the path. */
@@ -78,6 +81,6 @@ export async function storeRuns(runs: readonly Run[], directory: string): Promis
   await mkdir(directory, { recursive: true })
   const at = new Date().toISOString()
   const file = path.join(directory, `failover-${at.slice(0, 19).replaceAll(':', '')}.json`)
-  await writeFile(file, `${JSON.stringify({ at, version, runs }, undefined, 1)}\n`)
+  await writeFile(file, `${JSON.stringify({ at, version, machine: thisMachine(), runs }, undefined, 1)}\n`)
   return file
 }
