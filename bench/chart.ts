@@ -18,12 +18,28 @@ const COLORS: Readonly<Record<string, string>> = {
 }
 const TEXT = '#6e7781'
 
+/** What a picture calls the paths that it shows. */
+export type Labels = Readonly<Record<string, string>>
+
+/** For who compares: every path under its own name. */
+const EVERY_PATH: Labels = Object.fromEntries(Object.keys(COLORS).map(name => [name, name]))
+/** For who only wants to know: pgherd as it runs unless told otherwise. */
+export const USUAL_PATHS: Labels = {
+  haproxy: 'HAProxy',
+  pgbouncer: 'pgbouncer',
+  'pgherd, handles': 'pgherd',
+}
+
 /**
  * An SVG of all workloads that were measured directly and through a router, with the router's value divided by the direct one
  * (`toDirect`). Undefined when there is none, for example when only memory was measured.
  */
-export function printChart(figures: readonly Figures[], title: string): string | undefined {
-  const shown = figures.filter(({ path, toDirect }) => COLORS[path] !== undefined && isShare(toDirect))
+export function printChart(
+  figures: readonly Figures[],
+  title: string,
+  labels: Labels = EVERY_PATH,
+): string | undefined {
+  const shown = figures.filter(({ path, toDirect }) => labels[path] !== undefined && isShare(toDirect))
   const workloads = [...new Set(shown.map(({ workload }) => workload))]
   if (workloads.length === 0) return undefined
   const largest = Math.max(1, ...shown.map(({ toDirect }) => toDirect ?? 0))
@@ -37,7 +53,7 @@ export function printChart(figures: readonly Figures[], title: string): string |
     for (const { path, toDirect } of bars) {
       const width = (toDirect ?? 0) * scale
       parts.push(
-        `<rect x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 2}" fill="${COLORS[path]}"><title>${escaped(path)}, ${escaped(workload)}</title></rect>`,
+        `<rect x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 2}" fill="${COLORS[path]}"><title>${escaped(labels[path] ?? path)}, ${escaped(workload)}</title></rect>`,
         text(LABEL + width + 4, y + BAR - 3, (toDirect ?? 0).toFixed(2), 'start'),
       )
       y += BAR
@@ -48,7 +64,7 @@ export function printChart(figures: readonly Figures[], title: string): string |
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" font-family="sans-serif" font-size="11" role="img" aria-label="${escaped(title)}">`,
     text(8, 16, title, 'start'),
-    ...legend(),
+    ...legend(labels),
     `<line x1="${direct.toFixed(1)}" y1="${HEAD - 6}" x2="${direct.toFixed(1)}" y2="${y - GAP}" stroke="${TEXT}" stroke-dasharray="2 3"/>`,
     ...parts,
     '</svg>',
@@ -60,10 +76,13 @@ function isShare(value: number | undefined): value is number {
   return value !== undefined && Number.isFinite(value) && value > 0
 }
 
-function legend(): readonly string[] {
-  return Object.entries(COLORS).flatMap(([name, color], index) => {
+function legend(labels: Labels): readonly string[] {
+  return Object.entries(labels).flatMap(([path, label], index) => {
     const x = LABEL + index * 100
-    return [`<rect x="${x}" y="24" width="10" height="10" fill="${color}"/>`, text(x + 14, 33, name, 'start')]
+    return [
+      `<rect x="${x}" y="24" width="10" height="10" fill="${COLORS[path]}"/>`,
+      text(x + 14, 33, label, 'start'),
+    ]
   })
 }
 

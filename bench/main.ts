@@ -4,6 +4,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Cluster } from '../src/demo/cluster.ts'
 import { tlsParameters } from '../test/support/certificate.ts'
+import { USUAL_PATHS } from './chart.ts'
 import { measure, warmUp } from './measure.ts'
 import { type BenchOptions, HELP, readOptions } from './options.ts'
 import { openPaths } from './paths.ts'
@@ -15,6 +16,8 @@ import { isRaw, workloads } from './workloads.ts'
 
 const SCRIPT = fileURLToPath(import.meta.url)
 const RESULTS = path.join(import.meta.dirname, 'results')
+/** README.md shows it. */
+const PICTURE = path.join(import.meta.dirname, '../docs/bench.svg')
 
 await onStage(SCRIPT, args => readOptions(args, RESULTS), HELP, bench)
 
@@ -45,7 +48,9 @@ async function bench(options: BenchOptions, { layout, place, signal }: Stage): P
   const result = await makeResult(samples, chosen, options, binDir)
   const last = await latestResult(RESULTS)
   const file = await storeResult(result, options.out)
-  await storeChart(result, file)
+  await storeChart(result, file.replace(/\.json$/, '.svg'))
   process.stdout.write(`\n${printReport(result, last)}\n`)
   tell(`the single measurements are in ${path.relative(process.cwd(), file)}`)
+  if (options.isStored && (await storeChart(result, PICTURE, USUAL_PATHS)))
+    tell(`the picture that README.md shows is drawn anew: ${path.relative(process.cwd(), PICTURE)}`)
 }

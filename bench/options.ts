@@ -19,6 +19,8 @@ export interface BenchOptions {
   readonly threads: number
   /** Few sessions where many are measured, to see that it works. */
   readonly isQuick: boolean
+  /** Are other runs compared with this one? Then the picture for the README is drawn from it, too. */
+  readonly isStored: boolean
   /** Directory for the JSON file. */
   readonly out: string
 }
@@ -30,7 +32,7 @@ export const HELP = `usage: npm run bench -- [--quick] [--rounds N] [--seconds N
   --clients    numbers of clients at once (default 1,8,32,64)
   --only       groups of measurements: ${GROUPS.join(', ')}
   --threads    with N above 1: pgherd with so many threads as one more path
-  --store      keep the result as the one that later runs are compared with (bench/results)
+  --store      keep the result as the one that later runs are compared with (bench/results), and draw docs/bench.svg
   --out DIR    write the JSON file there (default bench/results/local)
   --no-install print what set-up would run, and stop
 `
@@ -53,8 +55,12 @@ export function readOptions(args: readonly string[], results: string): BenchOpti
   })
   if (values['help'] === true) return undefined
   if (rest.length > 0) throw new SetupError(`bench takes no argument ${rest.join(' ')}`)
-  const base = values['quick'] === true ? QUICK : FULL
-  const out = values['out'] ?? (values['store'] === true ? results : `${results}/local`)
+  const isQuick = values['quick'] === true
+  const isStored = values['store'] === true
+  if (isQuick && isStored)
+    throw new SetupError('--quick measures nothing to keep: leave out --quick or --store')
+  const base = isQuick ? QUICK : FULL
+  const out = values['out'] ?? (isStored ? results : `${results}/local`)
   return {
     scale: base.scale,
     rounds: positive('rounds', values['rounds'], base.rounds),
@@ -64,7 +70,8 @@ export function readOptions(args: readonly string[], results: string): BenchOpti
       .map(text => positive('clients', text, 0)),
     groups: groups(values['only']),
     threads: positive('threads', values['threads'], 1),
-    isQuick: values['quick'] === true,
+    isQuick,
+    isStored,
     out: String(out),
   }
 }

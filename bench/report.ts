@@ -7,9 +7,10 @@ import { runChild } from '../src/platform/child.ts'
 import { realClock } from '../src/platform/clock.ts'
 import { Deadline } from '../src/platform/deadline.ts'
 import { version } from '../src/platform/version.ts'
-import { printChart } from './chart.ts'
+import { type Labels, printChart } from './chart.ts'
 import type { BenchOptions } from './options.ts'
 import type { Sample } from './sample.ts'
+import { median } from './statistics.ts'
 import { type Figures, summarize } from './summary.ts'
 import type { Workload } from './workloads.ts'
 
@@ -18,7 +19,7 @@ export interface BenchResult {
   readonly at: string
   readonly versions: Readonly<Record<string, string>>
   readonly machine: Readonly<Record<string, string | number>>
-  readonly options: Omit<BenchOptions, 'out'>
+  readonly options: Omit<BenchOptions, 'out' | 'isStored'>
   /** Of each workload. */
   readonly units: Readonly<Record<string, Pick<Workload, 'unit' | 'cpuUnit' | 'isLowerBetter'>>>
   readonly figures: readonly Figures[]
@@ -34,7 +35,7 @@ const RESULT = /^\d{4}-.*\.json$/
 export async function makeResult(
   samples: readonly Sample[],
   workloads: readonly Workload[],
-  { out: _out, ...options }: BenchOptions,
+  { out: _out, isStored: _isStored, ...options }: BenchOptions,
   binDir: string,
 ): Promise<BenchResult> {
   const versions = {
@@ -66,11 +67,16 @@ export async function storeResult(result: BenchResult, directory: string): Promi
   return file
 }
 
-/** Draws the ratios beside the JSON file, under its name. */
-export async function storeChart({ at, machine, figures }: BenchResult, file: string): Promise<void> {
-  const title = `throughput as a share of the direct way, ${at.slice(0, 10)}, ${machine['cpus']} CPUs`
-  const chart = printChart(figures, title)
-  if (chart !== undefined) await writeFile(file.replace(/\.json$/, '.svg'), chart)
+/** Draws the ratios into a file, of every path unless `labels` chooses. False, and no file, when none was measured. */
+export async function storeChart(result: BenchResult, file: string, labels?: Labels): Promise<boolean> {
+  const { at, machine, figures, options } = result
+  const around = Math.round(median(figures.map(({ spread }) => spread)) * 100)
+  const rounds = `${options.rounds} rounds of ${options.durationSeconds} s, spread ${around} %`
+  const title = `throughput as a share of the direct way, ${at.slice(0, 10)}, ${machine['cpus']} CPUs, ${rounds}`
+  const chart = printChart(figures, title, labels)
+  if (chart === undefined) return false
+  await writeFile(file, chart)
+  return true
 }
 
 /** The latest result in `directory`, where those of failovers lie, too; or undefined. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { printChart } from '../../../bench/chart.ts'
+import { printChart, USUAL_PATHS } from '../../../bench/chart.ts'
 import { printFailovers } from '../../../bench/failover/report.ts'
 import type { Run } from '../../../bench/failover/run.ts'
 import type { Figures } from '../../../bench/summary.ts'
@@ -46,6 +46,31 @@ test('the picture has one bar for each router and workload, as long as its share
   assert.match(svg ?? '', /a &amp; b/)
   assert.match(svg ?? '', /select, &lt;8&gt; clients/)
   assert.doesNotMatch(svg ?? '', /memory/)
+})
+
+test('the picture for the README has pgherd once, as it runs unless told otherwise', () => {
+  const svg = printChart(
+    [
+      figure('haproxy', 'bulk up', 0.5),
+      figure('pgherd', 'bulk up', 0.25),
+      figure('pgherd, handles', 'bulk up', 0.75),
+      figure('pgherd, threads', 'bulk up', 1),
+    ],
+    'title',
+    USUAL_PATHS,
+  )
+  const bars = [...(svg ?? '').matchAll(/width="([\d.]+)" height="10" fill="[^"]+"><title>([^<]+)</g)]
+  assert.deepEqual(
+    bars.map(([, width, name]) => [name, Number(width)]),
+    [
+      ['HAProxy, bulk up', 255],
+      ['pgherd, bulk up', 382.5],
+    ],
+  )
+  assert.deepEqual(
+    [...(svg ?? '').matchAll(/y="33\.0"[^>]*>([^<]+)</g)].map(([, label]) => label),
+    ['HAProxy', 'pgbouncer', 'pgherd'],
+  )
 })
 
 test('there is no picture of nothing', () => {

@@ -116,9 +116,12 @@ test('options of the benchmark are checked', () => {
     groups: GROUPS,
     threads: 1,
     isQuick: true,
+    isStored: false,
     out: 'r/local',
   })
-  assert.equal(readOptions(['--store'], 'r')?.out, 'r')
+  const kept = readOptions(['--store'], 'r')
+  assert.deepEqual([kept?.out, kept?.isStored], ['r', true])
+  assert.throws(() => readOptions(['--store', '--quick'], 'r'), /--quick measures nothing to keep/)
   assert.deepEqual(readOptions(['--only', 'echo,cut'], 'r')?.groups, ['echo', 'cut'])
   assert.equal(readOptions(['--threads', '2'], 'r')?.threads, 2)
   assert.throws(() => readOptions(['--only', 'ehco'], 'r'), /--only: expected idle, .* found ehco/)
