@@ -8,6 +8,7 @@ import { realClock } from '../src/platform/clock.ts'
 import { Deadline } from '../src/platform/deadline.ts'
 import { version } from '../src/platform/version.ts'
 import { type Labels, printChart } from './chart.ts'
+import { printGoals } from './goals.ts'
 import type { BenchOptions } from './options.ts'
 import type { Sample } from './sample.ts'
 import { median } from './statistics.ts'
@@ -89,7 +90,7 @@ export async function latestResult(directory: string): Promise<BenchResult | und
   return result.units === undefined ? undefined : (result as BenchResult)
 }
 
-/** The tables, one for each workload; beside them what the ratio was in the `last` result. */
+/** The tables, one for each workload, beside them what the ratio was in the `last` result; and one of the goals. */
 export function printReport(result: BenchResult, last?: BenchResult): string {
   const { machine, versions, options } = result
   const head = [
@@ -101,7 +102,12 @@ export function printReport(result: BenchResult, last?: BenchResult): string {
   ]
   const names = [...new Set(result.figures.map(({ workload }) => workload))]
   const tables = names.map(name => table(result, name, last))
-  return `${[head.join('  \n'), ...tables].join('\n\n')}\n`
+  return `${[head.join('  \n'), ...tables, ...goals(result)].join('\n\n')}\n`
+}
+
+function goals({ samples }: BenchResult): readonly string[] {
+  const printed = printGoals(samples)
+  return printed === undefined ? [] : [printed]
 }
 
 function table({ figures, units }: BenchResult, workload: string, last: BenchResult | undefined): string {

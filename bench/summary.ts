@@ -55,7 +55,8 @@ function figures(all: readonly Sample[], path: string, workload: string): Figure
   }
 }
 
-function ratios(
+/** Of each round in which both were measured: one path's figure as a multiple of that of `base`. */
+export function ratios(
   own: readonly Sample[],
   all: readonly Sample[],
   base: string,

@@ -103,6 +103,13 @@ test('the report is a Markdown table with the ratio of the last run beside the n
   )
 })
 
+test('the report ends with the goals of what was measured, and whether they are reached', () => {
+  assert.match(
+    printReport(result),
+    /\n\n\| goal \| pgherd \|\n\| --- \| --- \|\n\| TPS, 8 clients >= 1\.00 x HAProxy \| 0\.90 ± 0\.10: no, within the spread \|\n\| p99, 8 clients <= 1\.05 x HAProxy \| 1\.00 ± 0\.00: yes \|\n\| CPU per transaction, 8 clients <= 1\.10 x HAProxy \| 1\.25 ± 0\.00: no \|\n$/,
+  )
+})
+
 test('without an earlier result the report has no column for it', () => {
   assert.match(printReport(result), /\| x direct \| x HAProxy \| p50/)
 })
