@@ -77,9 +77,10 @@ export interface Cuttable {
   holdWhenIdle?(isOn: boolean): void
   /**
    * Ends it at once: afterwards no byte passes in either direction. `says` is for the client. False: it had not begun
-   * yet (it was connecting) and looks for another place.
+   * yet (it was connecting) and looks for another place. True: `onCut` is called once, when its end is under way to its
+   * client: before this returns, or, where a thread carries it, at that thread's word.
    */
-  cut(reason: CutReason, says: string): boolean
+  cut(reason: CutReason, says: string, onCut?: () => void): boolean
 }
 
 /** So many sessions are ended before anything else of the process gets its turn. */
@@ -129,25 +130,49 @@ export class Backend {
 
   /**
    * Ends the present term: its gate closes at once and for good, so that not one byte passes from now on; then the
-   * sessions are ended in batches, so that thousands of them do not stop everything else. Returns how many had begun.
+   * sessions are ended in batches, so that thousands of them do not stop everything else.
    */
-  retire(reason: CutReason, says: string): number {
+  retire(reason: CutReason, says: string): Cutting {
     this.#gate.close(reason, says)
     this.#gate = new Gate(this.#clock, this.#watch)
     return this.cutAll(reason, says)
   }
 
-  /** Ends every session, or those that `isMeant`, in batches; returns how many of them had begun. */
-  cutAll(reason: CutReason, says: string, isMeant: (session: Cuttable) => boolean = () => true): number {
-    const sessions = [...this.sessions].filter(isMeant)
-    const begun = sessions.filter(({ hasBegun }) => hasBegun).length
-    cutFrom(sessions, 0, reason, says)
-    return begun
+  /** Ends every session, or those that `isMeant`, in batches. */
+  cutAll(reason: CutReason, says: string, isMeant: (session: Cuttable) => boolean = () => true): Cutting {
+    return new Cutting([...this.sessions].filter(isMeant), reason, says)
   }
 }
 
-function cutFrom(sessions: readonly Cuttable[], from: number, reason: CutReason, says: string): void {
-  for (const session of sessions.slice(from, from + CUT_BATCH)) session.cut(reason, says)
-  const next = from + CUT_BATCH
-  if (next < sessions.length) setImmediate(() => cutFrom(sessions, next, reason, says))
+/** Sessions that are being cut together, in batches. */
+export class Cutting {
+  /** How many of them had begun to move bytes. */
+  readonly begun: number
+  #left: number
+  #onDone: (() => void) | undefined
+
+  /** Cuts the first batch before it returns. */
+  constructor(sessions: readonly Cuttable[], reason: CutReason, says: string) {
+    this.begun = sessions.filter(({ hasBegun }) => hasBegun).length
+    this.#left = sessions.length
+    this.#cutFrom(sessions, 0, reason, says)
+  }
+
+  /** Calls `run` once the last of them is cut, that is, when its end is under way to its client; at once if all are. */
+  whenDone(run: () => void): void {
+    if (this.#left === 0) run()
+    else this.#onDone = run
+  }
+
+  #cutFrom(sessions: readonly Cuttable[], from: number, reason: CutReason, says: string): void {
+    for (const session of sessions.slice(from, from + CUT_BATCH))
+      if (!session.cut(reason, says, this.#countOne)) this.#countOne()
+    const next = from + CUT_BATCH
+    if (next < sessions.length) setImmediate(() => this.#cutFrom(sessions, next, reason, says))
+  }
+
+  readonly #countOne = (): void => {
+    this.#left -= 1
+    if (this.#left === 0) this.#onDone?.()
+  }
 }

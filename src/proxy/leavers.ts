@@ -74,7 +74,7 @@ export class Leavers {
 
   #cut(pool: string, member: string, says: string): void {
     const backend = this.#options.backendOf(member)
-    const count = backend?.cutAll('left-pool', says, session => session.listener === pool) ?? 0
+    const count = backend?.cutAll('left-pool', says, session => session.listener === pool).begun ?? 0
     if (count > 0) this.#options.onCut(pool, member, says, count)
   }
 }

@@ -3,6 +3,7 @@
 import { type Epoch, printEpoch, sameEpoch } from '../cluster/epoch.ts'
 import type { HostPort } from '../cluster/member.ts'
 import type { Clock, Timer } from '../platform/clock.ts'
+import type { Cutting } from './backend.ts'
 import type { CutReason } from './cut-reason.ts'
 import type { EventSink } from './events.ts'
 import { readPhases } from './failover.ts'
@@ -93,22 +94,28 @@ export class Narrator {
     this.#outage.onStopped(this.#now())
   }
 
+  /** An epoch is over. Told when the last of its sessions is cut, with the time since `beganMs`, the word that ended it. */
   retired(
     epoch: Epoch,
     reason: CutReason,
     says: string,
-    cut: { readonly sessionsCut: number; readonly tookMs: number },
+    { cutting, beganMs }: { readonly cutting: Cutting; readonly beganMs: number },
   ): void {
-    const { sessionsCut } = cut
-    const tookMs = Math.ceil(cut.tookMs)
+    const { events, totals } = this.#options
+    const { begun } = cutting
     if (reason === 'evidence-expired') this.#outage.onEnding('silent', this.#now())
-    this.#options.totals.cut += sessionsCut
-    this.#options.events.record({
-      kind: 'retired',
-      says: `${printEpoch(epoch)} is retired, ${sessionsCut} sessions cut${sessionsCut > 0 ? ` in ${tookMs} ms` : ''}: ${says}`,
-      rule: reason,
-      epoch,
-      facts: { sessions_cut: sessionsCut, cut_ms: tookMs },
+    totals.cut += begun
+    cutting.whenDone(() => {
+      const tookMs = this.#now() - beganMs
+      if (begun > 0) totals.lastCutMs = tookMs
+      const roundMs = Math.ceil(tookMs)
+      events.record({
+        kind: 'retired',
+        says: `${printEpoch(epoch)} is retired, ${begun} sessions cut${begun > 0 ? ` in ${roundMs} ms` : ''}: ${says}`,
+        rule: reason,
+        epoch,
+        facts: { sessions_cut: begun, cut_ms: roundMs },
+      })
     })
   }
 

@@ -17,6 +17,8 @@ import type { Ending } from './story.ts'
 export interface SessionTotals {
   cut: number
   held: number
+  /** How long the last cut of a retired leader's sessions took, from the word that ended its time to the last of them. */
+  lastCutMs?: number
 }
 
 /** Now, on the monotonic clock. */

@@ -369,6 +369,7 @@ export class ProxyServer {
       startedAtMs: clock.monotonicMs(),
       router: this.#router,
       listeners: this.#listeners,
+      totals: this.#totals,
       events: this.#events,
       storeKind: config.discovery.kind,
       storeSilentMs: () => this.#source.silentMs(),

@@ -163,11 +163,11 @@ export class Router {
 
   /** Takes events of the watch, in order. The sessions of a replaced leader are cut before this returns. */
   applyEvents(position: Position, events: readonly WatchEvent[]): void {
+    const atMs = this.#now()
     for (const event of events) this.#applyMemberEvent(position, event)
     for (const event of events) {
       if (keyOf(event) !== 'leader') continue
-      const withLease = wentWithLease(events, event, this.#leadership.epoch)
-      this.#applyLeaderEvent(position, event, withLease, continuesOf(events, event))
+      this.#applyLeaderEvent(position, event, events, atMs)
       // The table follows each event, not each batch: an epoch between two others must be seen to end.
       this.#look()
     }
@@ -259,9 +259,10 @@ export class Router {
     if (this.isHurried(name)) this.#listener.onCurious(name, 0)
   }
 
-  #applyLeaderEvent(position: Position, event: WatchEvent, withLease: boolean, continues?: bigint): void {
+  #applyLeaderEvent(position: Position, event: WatchEvent, all: readonly WatchEvent[], atMs: number): void {
     const leader = event.kind === 'put' ? parseLeader(event.kv) : undefined
-    const fact = { position, revision: revisionOf(event), leader, continues, atMs: this.#now() }
+    const withLease = wentWithLease(all, event, this.#leadership.epoch)
+    const fact = { position, revision: revisionOf(event), leader, continues: continuesOf(all, event), atMs }
     const believed = applyEvent(this.#leadership, fact)
     if (believed.change === 'foreign') this.#listener.onDoubt('an event of another etcd cluster')
     this.#believe(believed, withLease ? 'lease-ended' : 'gave-up')
@@ -360,9 +361,8 @@ export class Router {
     this.#armed = undefined
     const backend = this.#backends.get(epoch.member)
     if (backend === undefined) return
-    const beganMs = this.#now()
-    const sessionsCut = backend.retire(reason, says)
-    this.#options.narrator.retired(epoch, reason, says, { sessionsCut, tookMs: this.#now() - beganMs })
+    const beganMs = reason === 'newer-epoch' ? this.#leadership.seenAtMs : this.#now()
+    this.#options.narrator.retired(epoch, reason, says, { cutting: backend.retire(reason, says), beganMs })
   }
 
   #arm({ epoch, untilMs, takesNew }: WriteRoute): void {

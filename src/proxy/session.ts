@@ -117,10 +117,11 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     if (this.#state === 'held') this.#refuse(serversFull(this.#host.listener), 'queue-timeout')
   }
 
-  cut(reason: CutReason, says: string): boolean {
+  cut(reason: CutReason, says: string, onCut?: () => void): boolean {
     if (this.#state === 'streaming') {
       this.#why = reason
-      this.#relay?.close('cut', printFatal(cutError(reason, says)))
+      if (this.#relay === undefined) onCut?.()
+      else this.#relay.close('cut', printFatal(cutError(reason, says)), onCut)
       return true
     }
     if (this.#state === 'connecting') {
@@ -382,10 +383,9 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     this.#retryTimer?.cancel()
     this.#to('draining')
     this.#arrival?.release()
-    const first = this.#arrival?.first
     const isSilent = closesSilently && (why === 'no-backend' || why === 'queue-timeout')
-    if (first === undefined || isSilent) this.#farewell()
-    else refuse({ clock, client: this.#client, first, error, plainErrors, next: this })
+    if (this.first === undefined || isSilent) this.#farewell()
+    else refuse({ clock, client: this.#client, first: this.first, error, plainErrors, next: this })
   }
 
   #close(why: string): void {

@@ -353,13 +353,20 @@ test('a thousand sessions that are cut together do not stop the loop', async t =
   const delay = monitorEventLoopDelay({ resolution: 1 })
   delay.enable()
   const startedAtMs = performance.now()
-  assert.equal(backend.retire('newer-epoch', 'pg2 took over'), 1000)
+  const cutting = backend.retire('newer-epoch', 'pg2 took over')
   const closedMs = performance.now() - startedAtMs
+  let lastCutMs = Number.NaN
+  cutting.whenDone(() => {
+    lastCutMs = performance.now() - startedAtMs
+    assert.ok([...made.listener.sessions].every(({ state }) => state !== 'streaming'))
+  })
+  assert.deepEqual([cutting.begun, lastCutMs], [1000, Number.NaN])
   await waitFor('all ends', { withinMs: 30_000 }, () => clients.every(({ ends }) => ends === 1))
   delay.disable()
   t.diagnostic(
-    `gate and first batch ${closedMs.toFixed(1)} ms, longest pause of the loop ${(delay.max / 1e6).toFixed(1)} ms (clients and servers share it)`,
+    `gate and first batch ${closedMs.toFixed(1)} ms, last batch ${lastCutMs.toFixed(1)} ms, longest pause of the loop ${(delay.max / 1e6).toFixed(1)} ms (clients and servers share it)`,
   )
   assert.ok(clients.every(({ text }) => sqlStateOf(text) === '57P01'))
+  assert.ok(lastCutMs >= closedMs, `${lastCutMs} ms`)
   for (const { socket } of clients) socket.destroy()
 })

@@ -31,7 +31,7 @@ test('a session still connecting when its leader is retired goes to the next one
   assert.equal(old.sessions.size, 1)
   const { stage: server, backend } = await played(t, 'pg2')
   made.backends = []
-  assert.equal(old.cutAll('newer-epoch', 'pg2 took over'), 0)
+  assert.equal(old.cutAll('newer-epoch', 'pg2 took over').begun, 0)
   await inState(made, 'held', 1)
   made.backends = [backend]
   made.listener.release()

@@ -125,13 +125,19 @@ test('a cut ends the sessions of every thread at once, and each client is told w
   const clients = await streaming(made, server, 100)
   for (const client of clients) client.clear()
   const startedAtMs = performance.now()
-  assert.equal(backend.retire('newer-epoch', 'pg2 took over'), 100)
+  const cutting = backend.retire('newer-epoch', 'pg2 took over')
   const retiredAtMs = performance.now()
+  let doneMs = Number.NaN
+  cutting.whenDone(() => {
+    doneMs = performance.now() - startedAtMs
+  })
+  assert.deepEqual([cutting.begun, doneMs], [100, Number.NaN], 'the threads have not said a word yet')
   for (const client of clients) await client.untilEnd()
   const lastMs = Math.max(...clients.map(({ endedAtMs }) => endedAtMs)) - startedAtMs
   t.diagnostic(
-    `100 sessions: gate closed after ${(retiredAtMs - startedAtMs).toFixed(1)} ms, last end after ${lastMs.toFixed(1)} ms`,
+    `100 sessions: gate closed after ${(retiredAtMs - startedAtMs).toFixed(1)} ms, last word of a thread after ${doneMs.toFixed(1)} ms, last end after ${lastMs.toFixed(1)} ms`,
   )
+  assert.ok(doneMs < 250, `${doneMs} ms`)
   assert.ok(lastMs < 250, `${lastMs} ms`)
   for (const { text, errors } of clients) {
     assert.equal(sqlStateOf(text), '57P01')

@@ -274,7 +274,7 @@ async function memory(): Promise<Memory> {
 /** Cuts the sessions of a server as when a newer epoch begins: from then on none of them may move a byte. */
 async function cut(made: Rig, { backend }: Side, tally: Tally, wrong: string[]): Promise<void> {
   const sessions = [...made.listener.sessions].filter(one => one.backend === backend && one.hasBegun)
-  tally.cutSessions += backend.retire('newer-epoch', 'another one leads')
+  tally.cutSessions += backend.retire('newer-epoch', 'another one leads').begun
   // In threads the counters are known to a second only: there, what was moved before the cut is told after it.
   if (made.transport instanceof Threads) return
   const moved = () => sessions.map(one => one.counters()).map(one => [one?.toServerBytes, one?.toClientBytes])

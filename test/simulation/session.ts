@@ -66,9 +66,10 @@ export class ProxySession implements Cuttable {
     if (this.#state === 'held') this.#close('no backend within the time to wait')
   }
 
-  cut(reason: string): boolean {
+  cut(reason: string, _says?: string, onCut?: () => void): boolean {
     if (this.#state === 'streaming') {
       this.#close(reason)
+      onCut?.()
       return true
     }
     if (this.#state === 'connecting') {

@@ -43,6 +43,13 @@ export function registerGauges(registry: Registry, parts: StatusParts): void {
   gaugeOf(registry, 'evidence_left_seconds', 'Time until the last evidence for the leader ends', [], () => [
     sample({}, evidenceLeftSeconds(parts)),
   ])
+  gaugeOf(
+    registry,
+    'last_cut_seconds',
+    'From the word that ended a leader to the end of its last session',
+    [],
+    () => (parts.totals.lastCutMs === undefined ? [] : [sample({}, parts.totals.lastCutMs / 1000)]),
+  )
   gaugeOf(registry, 'epoch_revision', 'create_revision of the leader key', [], () => [
     sample({}, Number(router.leadership.epoch?.createRevision ?? 0n)),
   ])

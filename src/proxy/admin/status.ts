@@ -26,6 +26,7 @@ export interface StatusParts {
   readonly startedAtMs: number
   readonly router: Router
   readonly listeners: readonly Listener[]
+  readonly totals: { readonly lastCutMs?: number }
   readonly events: { last(count: number): readonly Event[] }
   readonly storeKind: 'etcd' | 'patroni' | 'static'
   readonly storeSilentMs: () => number | undefined

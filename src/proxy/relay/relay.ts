@@ -71,8 +71,11 @@ export interface Relay {
    * is taken back or the session ends. For clear text alone; in an encrypted stream nobody knows what is idle.
    */
   holdWhenIdle(isOn: boolean): void
-  /** Ends the relay; calls after the first do nothing. */
-  close(kind: CloseKind, lastWords?: Buffer): void
+  /**
+   * Ends the relay; calls after the first do nothing. `onDone` is called in any case, when nothing passes any more and the
+   * client's end is under way: before this returns, or, where a thread moves the bytes, at that thread's word.
+   */
+  close(kind: CloseKind, lastWords?: Buffer, onDone?: () => void): void
   /** The same as a cut, unless the session is not known to be idle at that moment. */
   closeIfIdle(lastWords: Buffer): void
 }

@@ -98,8 +98,12 @@ export class WireRelay implements Relay {
     if (!isOn) this.#resume()
   }
 
-  close(kind: CloseKind, lastWords?: Buffer): void {
-    if (this.#isClosing) return
+  close(kind: CloseKind, lastWords?: Buffer, onDone?: () => void): void {
+    if (!this.#isClosing) this.#close(kind, lastWords)
+    onDone?.()
+  }
+
+  #close(kind: CloseKind, lastWords: Buffer | undefined): void {
     this.#isClosing = true
     this.#end('cut')
     const client = this.#client

@@ -23,6 +23,8 @@ export class RemoteRelay implements Relay {
   #isEnding = false
   #isClosing = false
   #isOver = false
+  /** Waits for the worker's word that it has carried our order out. */
+  #onDone: (() => void) | undefined
 
   constructor({ home, order, nowMs, listener }: RemoteRelayOptions) {
     this.id = order.wire
@@ -50,12 +52,16 @@ export class RemoteRelay implements Relay {
     this.#home.post({ do: 'hold-when-idle', wire: this.id, isOn })
   }
 
-  close(kind: CloseKind, lastWords?: Buffer): void {
-    if (this.#isClosing) return
+  close(kind: CloseKind, lastWords?: Buffer, onDone?: () => void): void {
+    if (this.#isClosing) {
+      onDone?.()
+      return
+    }
     this.#isClosing = true
+    this.#onDone = onDone
     const words = lastWords === undefined ? {} : { words: copied(lastWords) }
     this.#home.post({ do: 'close', wire: this.id, kind, ...words })
-    this.ended('cut')
+    this.#end('cut')
   }
 
   closeIfIdle(lastWords: Buffer): void {
@@ -83,7 +89,19 @@ export class RemoteRelay implements Relay {
     this.#listener.onHalfClosed(why)
   }
 
+  /** The worker says so: it has ended by itself, or carried out our order. */
   ended(why: RelayEnd): void {
+    this.#tellDone()
+    this.#end(why)
+  }
+
+  #tellDone(): void {
+    const tell = this.#onDone
+    this.#onDone = undefined
+    tell?.()
+  }
+
+  #end(why: RelayEnd): void {
     if (this.#isEnding) return
     this.#isEnding = true
     // For these the worker has said the last words itself.
@@ -94,6 +112,7 @@ export class RemoteRelay implements Relay {
   over(counters: RelayCounters = this.#counters): void {
     if (this.#isOver) return
     this.#isOver = true
+    this.#tellDone()
     this.#counters = counters
     this.#listener.onRelayClosed()
   }

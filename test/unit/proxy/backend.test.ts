@@ -10,6 +10,7 @@ class Guest implements Cuttable {
   readonly isIdle = false
   readonly gate: Gate
   cutBecause: CutReason | undefined
+  isElsewhere = false
 
   constructor(backend: Backend, listener = 'write') {
     this.listener = listener
@@ -17,8 +18,13 @@ class Guest implements Cuttable {
     backend.join(this)
   }
 
-  cut(reason: CutReason): boolean {
+  /** Tells of its end, which another thread brings about. */
+  tellCut: (() => void) | undefined
+
+  cut(reason: CutReason, _says: string, onCut?: () => void): boolean {
     this.cutBecause = reason
+    if (this.isElsewhere) this.tellCut = onCut
+    else onCut?.()
     return true
   }
 }
@@ -30,7 +36,7 @@ function crowded(count: number): { backend: Backend; guests: readonly Guest[] } 
 
 test('a term of 10,000 sessions ends at once for every byte, and the sessions are ended in batches', async () => {
   const { backend, guests } = crowded(10_000)
-  assert.equal(backend.retire('newer-epoch', 'pg2 took over'), 10_000)
+  assert.equal(backend.retire('newer-epoch', 'pg2 took over').begun, 10_000)
   assert.ok(
     guests.every(({ gate }) => !gate.isOpen()),
     'a gate is still open',
@@ -43,6 +49,28 @@ test('a term of 10,000 sessions ends at once for every byte, and the sessions ar
     await new Promise(resolve => setImmediate(resolve))
   }
   assert.ok(turns >= guests.length / CUT_BATCH - 1, `${turns} turns of the loop`)
+})
+
+test('a cut is over with the last session of the last batch, and with the last word of another thread', async () => {
+  const { backend, guests } = crowded(CUT_BATCH + 1)
+  const [elsewhere] = guests
+  assert.ok(elsewhere !== undefined)
+  elsewhere.isElsewhere = true
+  let isDone = false
+  const cutting = backend.retire('newer-epoch', 'pg2 took over')
+  cutting.whenDone(() => {
+    isDone = true
+  })
+  assert.deepEqual([cutting.begun, isDone], [CUT_BATCH + 1, false])
+  elsewhere.tellCut?.()
+  assert.deepEqual([guests.at(-1)?.cutBecause, isDone], [undefined, false])
+  await new Promise(resolve => setImmediate(resolve))
+  assert.deepEqual([guests.at(-1)?.cutBecause, isDone], ['newer-epoch', true])
+  let isDoneAtOnce = false
+  new Backend('pg3', backend.address, realClock).retire('newer-epoch', 'pg2 took over').whenDone(() => {
+    isDoneAtOnce = true
+  })
+  assert.ok(isDoneAtOnce, 'nobody was there')
 })
 
 test('a closed gate never opens again, and the next term of the same server has one of its own', () => {
@@ -59,10 +87,7 @@ test('sessions are counted for each listener, and one listener can be cut alone'
   const { backend, guests } = crowded(2)
   const reader = new Guest(backend, 'read')
   assert.deepEqual([backend.sessionsOf('write'), backend.sessionsOf('read')], [2, 1])
-  assert.equal(
-    backend.cutAll('left-pool', 'gone', ({ listener }) => listener === 'read'),
-    1,
-  )
+  assert.equal(backend.cutAll('left-pool', 'gone', ({ listener }) => listener === 'read').begun, 1)
   assert.deepEqual([reader.cutBecause, guests[0]?.cutBecause], ['left-pool', undefined])
   backend.leave(reader)
   backend.leave(reader)

@@ -208,8 +208,9 @@ class Guest implements Cuttable {
   readonly isIdle = false
   reason: CutReason | undefined
 
-  cut(reason: CutReason): boolean {
+  cut(reason: CutReason, _says: string, onCut?: () => void): boolean {
     this.reason = reason
+    onCut?.()
     return true
   }
 }

@@ -28,7 +28,7 @@ const read = { name: 'read', pool: 'replica' } as const
 
 /** A session of the read port that stays where it is. */
 function reader(backend: Backend): Cuttable {
-  const session = { listener: 'read', hasBegun: true, isIdle: false, cut: () => true }
+  const session = { listener: 'read', hasBegun: true, isIdle: false, cut: () => false }
   backend.join(session)
   return session
 }

@@ -14,6 +14,7 @@ async function parts(t: { after(run: () => Promise<void>): void }) {
     startedAtMs: 0,
     router: world.router,
     listeners: [],
+    totals: {},
     events: { last: () => [] },
     relay: 'net',
     storeKind: 'etcd',

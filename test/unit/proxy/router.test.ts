@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import test, { type TestContext } from 'node:test'
+import type { CutReason } from '../../../src/proxy/cut-reason.ts'
 import { ledByPg1, World } from './world.ts'
 
 async function led(t: TestContext, ttlSeconds?: number) {
@@ -48,6 +49,29 @@ test('a key that names another leader cuts at once, and the other waits until it
   world.promote(pg2)
   await world.clock.advance(300)
   assert.equal(world.enter()?.backend.name, 'pg2')
+})
+
+test('a retirement is told with the last session cut, and counts from the event that named another leader', async t => {
+  const world = await led(t)
+  let tellCut: (() => void) | undefined
+  const cut = (_reason: CutReason, _says: string, onCut?: () => void) => {
+    tellCut = onCut
+    return true
+  }
+  world.router.writeBackend()?.join({ listener: 'write', hasBegun: true, isIdle: false, cut })
+  world.enter()
+  world.lead('pg2')
+  await world.clock.advance(40)
+  assert.deepEqual(world.said('retired'), [])
+  assert.equal(world.totals.cut, 2)
+  tellCut?.()
+  assert.match(
+    world.said('retired').join(),
+    /^pg1@\d+ is retired, 2 sessions cut in 40 ms: pg2 took over from pg1$/,
+  )
+  const { facts } = world.events.find(({ kind }) => kind === 'retired') ?? {}
+  assert.deepEqual(facts, { sessions_cut: 2, cut_ms: 40 })
+  assert.equal(world.totals.lastCutMs, 40)
 })
 
 test('a new term of the same member is a new epoch', async t => {

@@ -9,6 +9,7 @@ import type { Backend, Cuttable, Gate } from '../../../src/proxy/backend.ts'
 import type { CutReason } from '../../../src/proxy/cut-reason.ts'
 import { EtcdSource } from '../../../src/proxy/etcd-source.ts'
 import { Narrator } from '../../../src/proxy/narrator.ts'
+import type { SessionTotals } from '../../../src/proxy/outage.ts'
 import type { RosterMember } from '../../../src/proxy/roster.ts'
 import { Router } from '../../../src/proxy/router.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
@@ -42,9 +43,10 @@ export class Guest implements Cuttable {
     backend.join(this)
   }
 
-  cut(reason: CutReason): boolean {
+  cut(reason: CutReason, _says?: string, onCut?: () => void): boolean {
     this.cutBecause = reason
     this.backend.leave(this)
+    onCut?.()
     return true
   }
 }
@@ -54,6 +56,7 @@ export class World {
   readonly store = new MemoryStore({ clock: this.clock })
   readonly dcs = new MemoryDcs(this.store)
   readonly events: EventDraft[] = []
+  readonly totals: SessionTotals = { cut: 0, held: 0 }
   readonly scripts = new Map<string, Script>()
   readonly router: Router
   readonly source: EtcdSource
@@ -63,7 +66,7 @@ export class World {
   constructor() {
     const { clock } = this
     const events = { record: (draft: EventDraft) => void this.events.push(draft) }
-    const totals = { cut: 0, held: 0 }
+    const { totals } = this
     const storeSilentMs = () => this.source.silentMs()
     const narrator = new Narrator({ clock, events, totals, storeSilentMs, scope: () => 'pgsql' })
     this.router = new Router(
