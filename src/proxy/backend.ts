@@ -51,7 +51,11 @@ export class Gate {
     return this.#closedBecause
   }
 
-  /** For good. When this returns no thread is about to write a byte that it passed. */
+  /**
+   * For good. When this returns no thread is about to write a byte that it passed. What was written before cannot be
+   * stopped: bytes in the kernel's own buffers, and the one piece of a direction (64 KB at most) that waits until the
+   * kernel takes it. The cut that follows drops that piece; until then the kernel may take it from us unasked.
+   */
   close(reason: CutReason, says: string): void {
     if (this.#closedBecause !== undefined) return
     this.#closedBecause = { reason, says }

@@ -244,6 +244,39 @@ for (const transport of transports)
       assert.equal(made.server.text, '')
     })
 
+    for (const direction of ['down', 'up'] as const)
+      test(`a piece that waits for a slow reader ${direction}stream: when the kernel has taken it the gate is asked again`, async t => {
+        const made = await rig(t, transport)
+        const [from, to] = direction === 'down' ? [made.server, made.client] : [made.client, made.server]
+        to.socket.pause()
+        from.socket.write(randomBytes(32 * 1024 * 1024))
+        const taken = () => {
+          const { toServerBytes, toClientBytes } = made.relay.counters()
+          return toServerBytes + toClientBytes
+        }
+        let before = -1
+        await waitFor('a full kernel', { withinMs: 20_000, everyMs: 100 }, () => {
+          const isStalled = before === taken()
+          before = taken()
+          return isStalled && before > 0
+        })
+        made.gate.isShut = true
+        await sleep(100)
+        assert.deepEqual(made.ended, [], 'nothing has moved')
+        let bytes = 0
+        to.socket.removeAllListeners('data')
+        to.socket.on('data', chunk => {
+          bytes += chunk.length
+        })
+        // The sender is not read meanwhile: only the piece that was taken can ask.
+        made.relay.pause()
+        to.socket.resume()
+        await waitFor('the end of the session', { withinMs: 20_000, everyMs: 5 }, () => made.ended.length > 0)
+        assert.deepEqual(made.ended, ['gate-closed'])
+        await sleep(100)
+        assert.ok(bytes <= before && taken() === before, `${bytes} bytes of ${before}`)
+      })
+
     test('after a stall of the process the deadline is asked before the first byte, not by a timer after it', async t => {
       const gate = new Gate(realClock)
       const made = await rig(t, transport, { passage: gate })

@@ -178,12 +178,12 @@ export class WireRelay implements Relay {
 
   serverTook(): void {
     this.#isClientWaiting = false
-    this.#resume()
+    this.#wentOn()
   }
 
   clientTook(): void {
     this.#isServerWaiting = false
-    this.#resume()
+    this.#wentOn()
   }
 
   /** A vanished client: the server must learn it now, not at its next write. */
@@ -222,9 +222,21 @@ export class WireRelay implements Relay {
     if (this.#isClosing) return false
     const nowMs = this.#clock.monotonicMs()
     this.#lastActivityMs = nowMs
+    return this.#isOpen(nowMs)
+  }
+
+  #isOpen(nowMs: number): boolean {
     if (this.#passage.isOpen(nowMs)) return true
     this.#end('gate-closed')
     return false
+  }
+
+  /**
+   * A piece that had to wait is with the kernel, which takes it without asking: after a pause of the process perhaps before
+   * anything of ours ran. That piece cannot be called back; the session ends now, not at its next one.
+   */
+  #wentOn(): void {
+    if (!this.#isClosing && this.#isOpen(this.#clock.monotonicMs())) this.#resume()
   }
 
   #dropObserver(): void {
