@@ -7,10 +7,13 @@ import type { HostPort } from '../../src/cluster/member.ts'
 import { authOk, keyData, parameter, ready, startup } from '../unit/proxy/bytes.ts'
 
 export type FarWish =
-  | { readonly do: 'connect'; readonly proxy: HostPort; readonly count: number }
+  /** `quiet`: so many more ask nothing once they have been greeted. */
+  | { readonly do: 'connect'; readonly proxy: HostPort; readonly count: number; readonly quiet: number }
   | { readonly do: 'look' }
 
 export interface FarClient {
+  readonly isQuiet: boolean
+  isGreeted: boolean
   answers: number
   lastAnswerAtMs: number
   endedAtMs: number | undefined
@@ -51,8 +54,9 @@ const server = createServer({ noDelay: true }, socket => {
   })
 })
 
-function connectOne(proxy: HostPort): void {
-  const client: FarClient = { answers: 0, lastAnswerAtMs: 0, endedAtMs: undefined, code: undefined }
+function connectOne(proxy: HostPort, isQuiet: boolean): void {
+  const began = { answers: 0, lastAnswerAtMs: 0, endedAtMs: undefined, code: undefined }
+  const client: FarClient = { isQuiet, isGreeted: false, ...began }
   clients.push(client)
   const socket = connect({ ...proxy, noDelay: true })
   let got = 0
@@ -68,7 +72,8 @@ function connectOne(proxy: HostPort): void {
         client.answers += 1
         client.lastAnswerAtMs = now()
       }
-      setTimeout(() => socket.write('?'), 2)
+      client.isGreeted = true
+      if (!isQuiet) setTimeout(() => socket.write('?'), 2)
     }
   })
   socket.on('close', () => {
@@ -83,6 +88,8 @@ server.listen({ port: 0, host: '127.0.0.1' }, () => {
 })
 
 parentPort?.on('message', (wish: FarWish) => {
-  if (wish.do === 'connect') for (let count = 0; count < wish.count; count += 1) connectOne(wish.proxy)
-  else parentPort?.postMessage({ clients, lastAskedAtMs } satisfies FarSide)
+  if (wish.do === 'connect') {
+    for (let count = 0; count < wish.count; count += 1) connectOne(wish.proxy, false)
+    for (let count = 0; count < wish.quiet; count += 1) connectOne(wish.proxy, true)
+  } else parentPort?.postMessage({ clients, lastAskedAtMs } satisfies FarSide)
 })

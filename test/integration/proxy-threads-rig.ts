@@ -59,13 +59,14 @@ export class Far {
     return new Far(worker, await opened.promise)
   }
 
-  /** Its clients connect to `proxy` and ask without end, each as soon as it has been answered. */
-  async connect(proxy: HostPort, count: number): Promise<void> {
-    this.#wish({ do: 'connect', proxy, count })
+  /** `count` clients connect to `proxy` and ask without end, each as soon as it has been answered; `quiet` others ask nothing. */
+  async connect(proxy: HostPort, count: number, quiet = 0): Promise<void> {
+    this.#wish({ do: 'connect', proxy, count, quiet })
     await waitFor(`${count} clients to be answered`, { withinMs: 20_000, everyMs: 20 }, async note => {
       const { clients } = await this.look()
-      note(`${clients.filter(({ answers }) => answers > 0).length}`)
-      return clients.filter(({ answers }) => answers > 0).length === count
+      const ready = clients.filter(({ isQuiet, isGreeted, answers }) => (isQuiet ? isGreeted : answers > 0))
+      note(`${ready.length}`)
+      return ready.length === count + quiet
     })
   }
 
