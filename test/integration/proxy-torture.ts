@@ -2,7 +2,6 @@
 // and the long run.
 
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
@@ -15,128 +14,68 @@ import { Backend } from '../../src/proxy/backend.ts'
 import type { Transport } from '../../src/proxy/relay/wire.ts'
 import { Threads } from '../../src/proxy/threads/threads.ts'
 import { first, greeting, type Rig, rig, untilEmpty } from './proxy-listener-rig.ts'
+import {
+  addressOf,
+  downFrom,
+  type Fate,
+  Fates,
+  HEADER_BYTES,
+  planOf,
+  pour,
+  resetNow,
+  upFrom,
+} from './proxy-torture-plan.ts'
 
-/** What every session's bytes are cut from; each begins at another place, so bytes of another session are wrong here. */
-const material = randomBytes(1_000_003)
-const HEADER_BYTES = 16
 const AT_ONCE = 300
 const WITHIN_MS = 120_000
 /** Between two cuts of one of the servers, or kills of its side of all its connections. */
 const FAULT_EVERY_MS = 200
 const SETTLE_MS = 300
-
-type Abort = 'client' | 'server' | undefined
-
-/** What a session is to do; all of it follows from its number. */
-interface Plan {
-  readonly seed: number
-  readonly upBytes: number
-  readonly downBytes: number
-  readonly abort: Abort
-  /** Bytes after which the one who aborts does so. */
-  readonly abortAt: number
-  readonly stallsMs: number
-  readonly serverEndsFirst: boolean
-}
+/** A retired server's side reads what had come before in the same loop as everybody here, so this is no figure of the proxy. */
+const LATE_MS_MAX = 500
 
 export interface Tally {
   whole: number
   aborted: number
   /** Ended by a cut or a killed server, with a right beginning of all bytes. */
   shortened: number
+  /** Of the whole ones: those that had to be. */
+  untouched: number
   bytes: number
   cutSessions: number
-}
-
-/** Node forgets to close a socket that is told to reset while its FIN waits behind bytes that are not taken. */
-function resetNow(socket: Socket): void {
-  if (socket.writableEnded && !socket.writableFinished) socket.destroy()
-  else socket.resetAndDestroy()
-}
-
-/** A small generator of its own, so that a session's plan does not depend on others. */
-function random(seed: number): () => number {
-  let state = (seed * 0x9e3779b1) >>> 0
-  return () => {
-    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x6d2b79f5) >>> 0
-    const mixed = Math.imul(state ^ (state >>> 12), 0x297a2d39) >>> 0
-    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32
-  }
-}
-
-function planOf(seed: number): Plan {
-  const next = random(seed)
-  const size = () => Math.floor(next() < 0.05 ? next() * 1_500_000 : next() * next() * 120_000)
-  const [upBytes, downBytes] = [size(), size()]
-  const dice = next()
-  const abort = dice < 0.1 ? 'client' : dice < 0.2 ? 'server' : undefined
-  const abortAt = Math.floor(next() * (abort === 'client' ? downBytes : upBytes))
-  const stallsMs = next() < 0.1 ? 50 + next() * 200 : 0
-  return { seed, upBytes, downBytes, abort, abortAt, stallsMs, serverEndsFirst: next() < 0.3 }
-}
-
-/** Are these the bytes that stand at this offset of the stream that begins at `from`? */
-function isRight(bytes: Buffer, from: number, offset: number): boolean {
-  let at = (from + offset) % material.length
-  let rest = bytes
-  while (rest.length > 0) {
-    const part = rest.subarray(0, material.length - at)
-    if (!part.equals(material.subarray(at, at + part.length))) return false
-    rest = rest.subarray(part.length)
-    at = 0
-  }
-  return true
-}
-
-const upFrom = ({ seed }: Plan) => (seed * 7919) % material.length
-const downFrom = ({ seed }: Plan) => (seed * 104_729 + 500_000) % material.length
-
-/** Writes so many bytes in pieces of all sizes, as fast as they are taken, then `then`. */
-function pour(socket: Socket, from: number, length: number, seed: number, then: () => void): void {
-  const next = random(seed ^ 0x5bd1e995)
-  let sent = 0
-  const more = () => {
-    while (sent < length) {
-      if (socket.destroyed) return
-      const at = (from + sent) % material.length
-      const piece = Math.min(1 + Math.floor(next() ** 4 * 70_000), length - sent, material.length - at)
-      sent += piece
-      if (!socket.write(material.subarray(at, at + piece))) {
-        socket.once('drain', more)
-        return
-      }
-    }
-    then()
-  }
-  more()
+  /** How long after a cut the last byte was read at a retired server's side. */
+  latestMs: number
 }
 
 /** The servers' side: knows what each client must send from the header that comes first. */
 class Side {
   readonly backend: Backend
-  readonly wrong: string[]
-  readonly received = new Map<number, number>()
+  latestMs = 0
+  readonly #fates: Fates
   readonly #server: Server
-  readonly #sockets = new Set<Socket>()
+  readonly #sockets = new Map<Socket, Fate | undefined>()
 
-  private constructor(name: string, server: Server, address: HostPort, wrong: string[]) {
+  private constructor(name: string, server: Server, address: HostPort, fates: Fates) {
     this.#server = server
-    this.wrong = wrong
+    this.#fates = fates
     this.backend = new Backend(name, address, realClock)
     server.on('connection', socket => this.#serve(socket))
   }
 
-  static async open(name: string, wrong: string[]): Promise<Side> {
+  static async open(name: string, fates: Fates): Promise<Side> {
     const server = createServer({ allowHalfOpen: true, noDelay: true })
     await new Promise<void>(resolve => void server.listen(0, '127.0.0.1', 4096, resolve))
     const bound = server.address()
     assert.ok(bound !== null && typeof bound === 'object')
-    return new Side(name, server, { host: '127.0.0.1', port: bound.port }, wrong)
+    return new Side(name, server, { host: '127.0.0.1', port: bound.port }, fates)
   }
 
   /** Every connection is gone at once, as when the server's host dies. */
   kill(): void {
-    for (const socket of this.#sockets) resetNow(socket)
+    for (const [socket, fate] of this.#sockets) {
+      if (fate !== undefined) fate.isTouched = true
+      resetNow(socket)
+    }
   }
 
   close(): void {
@@ -146,67 +85,80 @@ class Side {
 
   #serve(socket: Socket): void {
     let head = Buffer.alloc(0)
-    let plan: Plan | undefined
-    let received = 0
+    let fate: Fate | undefined
     let isGreeted = false
-    this.#sockets.add(socket)
+    const ends = { hasCome: false, hasPoured: false }
+    const endInTime = () => {
+      if (ends.hasPoured && (ends.hasCome || fate?.plan.serverEndsFirst === true)) socket.end()
+    }
+    this.#sockets.set(socket, undefined)
     socket.on('error', () => {})
     socket.on('close', () => this.#sockets.delete(socket))
     socket.on('data', (chunk: Buffer) => {
       let bytes = chunk
-      if (plan === undefined) {
+      if (fate === undefined) {
         head = Buffer.concat([head, chunk])
         if (!isGreeted && head.length >= first.length) {
           isGreeted = true
           socket.write(greeting)
         }
         if (head.length < first.length + HEADER_BYTES) return
-        plan = planOf(head.readUInt32BE(first.length))
+        fate = this.#fates.of(addressOf(head.readUInt32BE(first.length)))
+        assert.ok(fate !== undefined)
+        this.#sockets.set(socket, fate)
         bytes = head.subarray(first.length + HEADER_BYTES)
-        this.#answer(socket, plan)
+        this.#answer(socket, fate, () => {
+          ends.hasPoured = true
+          endInTime()
+        })
       }
-      if (!isRight(bytes, upFrom(plan), received)) this.wrong.push(`up ${plan.seed} at ${received}`)
-      received += bytes.length
-      this.received.set(plan.seed, received)
-      if (plan.abort === 'server' && received > plan.abortAt) resetNow(socket)
+      this.#fates.check(fate, 'up', bytes)
+      if (fate.cut !== undefined) this.latestMs = Math.max(this.latestMs, performance.now() - fate.cut.atMs)
+      if (fate.plan.abort === 'server' && fate.receivedUp > fate.plan.abortAt) resetNow(socket)
     })
     socket.on('end', () => {
-      if (plan?.serverEndsFirst !== true) socket.end()
+      ends.hasCome = true
+      if (fate === undefined) socket.end()
+      else endInTime()
     })
   }
 
-  #answer(socket: Socket, plan: Plan): void {
-    pour(socket, downFrom(plan), plan.downBytes, plan.seed, () => {
-      if (plan.serverEndsFirst) socket.end()
-    })
+  #answer(socket: Socket, fate: Fate, then: () => void): void {
+    const { plan } = fate
+    const onSent = (bytes: number) => {
+      fate.sentDown = bytes
+    }
+    pour(socket, [downFrom(plan), plan.downBytes, plan.seed], onSent, then)
   }
 }
 
-/** One session from its client's side; resolves when it is over. */
-function session(address: HostPort, plan: Plan, tally: Tally, wrong: string[]): Promise<void> {
+/** One session from its client's side; resolves when it is over: is it whole, as its client sees it? */
+function session(address: HostPort, fate: Fate, fates: Fates, wrong: string[]): Promise<boolean> {
   return new Promise(resolve => {
-    const socket = connect({ ...address, allowHalfOpen: true, noDelay: true })
+    const { plan } = fate
+    const localAddress = addressOf(plan.seed)
+    const socket = connect({ ...address, localAddress, allowHalfOpen: true, noDelay: true })
     let greeted = Buffer.alloc(0)
-    let received = 0
     let hasEnded = false
     let isTold = false
+    let isPouring = false
     const header = Buffer.alloc(HEADER_BYTES)
     header.writeUInt32BE(plan.seed, 0)
     socket.setTimeout(WITHIN_MS, () => {
-      wrong.push(`session ${plan.seed} hangs after ${received} of ${plan.downBytes} bytes`)
+      wrong.push(`session ${plan.seed} hangs after ${fate.receivedDown} of ${plan.downBytes} bytes`)
       socket.destroy()
     })
     socket.write(first)
     socket.on('error', () => {})
     const onBytes = (bytes: Buffer) => {
       if (isTold || bytes.length === 0) return
+      const received = fate.receivedDown
       // A cut between the greeting and the first byte says why; in the middle of bytes it must not.
       isTold = received === 0 && bytes[0] === 0x45 && bytes.includes('57P01') && bytes.includes('terminating')
       if (isTold) return
-      if (!isRight(bytes, downFrom(plan), received)) wrong.push(`down ${plan.seed} at ${received}`)
-      received += bytes.length
-      if (plan.abort === 'client' && received > plan.abortAt) resetNow(socket)
-      else if (plan.stallsMs > 0 && received > plan.downBytes / 2) stall()
+      fates.check(fate, 'down', bytes)
+      if (plan.abort === 'client' && fate.receivedDown > plan.abortAt) resetNow(socket)
+      else if (plan.stallsMs > 0 && fate.receivedDown > plan.downBytes / 2) stall()
     }
     let hasStalled = false
     const stall = () => {
@@ -214,6 +166,9 @@ function session(address: HostPort, plan: Plan, tally: Tally, wrong: string[]): 
       hasStalled = true
       socket.pause()
       setTimeout(() => socket.resume(), plan.stallsMs)
+    }
+    const onSent = (bytes: number) => {
+      fate.sentUp = bytes
     }
     socket.on('data', (chunk: Buffer) => {
       const missing = greeting.length - greeted.length
@@ -230,21 +185,19 @@ function session(address: HostPort, plan: Plan, tally: Tally, wrong: string[]): 
       }
       if (!greeted.equals(greeting)) wrong.push(`greeting of ${plan.seed}`)
       socket.write(header)
-      pour(socket, upFrom(plan), plan.upBytes, plan.seed + 1, () => socket.end())
+      isPouring = true
+      pour(socket, [upFrom(plan), plan.upBytes, plan.seed + 1], onSent, () => {
+        isPouring = false
+        socket.end()
+      })
       onBytes(chunk.subarray(missing))
     })
     socket.on('end', () => {
       hasEnded = true
-      socket.end()
+      // A server that ends first still gets the rest.
+      if (!isPouring) socket.end()
     })
-    socket.on('close', () => {
-      const isWhole = hasEnded && !isTold && received === plan.downBytes
-      if (isWhole) tally.whole += 1
-      else if (plan.abort === undefined) tally.shortened += 1
-      else tally.aborted += 1
-      tally.bytes += received
-      resolve()
-    })
+    socket.on('close', () => resolve(hasEnded && !isTold && fate.receivedDown === plan.downBytes))
   })
 }
 
@@ -271,11 +224,26 @@ async function memory(): Promise<Memory> {
   return { heapMb: heapUsed / 2 ** 20, rssMb: rss / 2 ** 20, descriptors }
 }
 
+/** What is done to this server now may end these sessions before they are whole; returns those that move bytes. */
+function touch(made: Rig, { backend }: Side, fates: Fates) {
+  const there = [...made.listener.sessions].filter(one => one.backend === backend)
+  for (const { source } of there) {
+    const fate = fates.of(source)
+    if (fate !== undefined) fate.isTouched = true
+  }
+  return there.filter(({ hasBegun }) => hasBegun)
+}
+
 /** Cuts the sessions of a server as when a newer epoch begins: from then on none of them may move a byte. */
-async function cut(made: Rig, { backend }: Side, tally: Tally, wrong: string[]): Promise<void> {
-  const sessions = [...made.listener.sessions].filter(one => one.backend === backend && one.hasBegun)
-  tally.cutSessions += backend.retire('newer-epoch', 'another one leads').begun
-  // In threads the counters are known to a second only: there, what was moved before the cut is told after it.
+async function cut(made: Rig, side: Side, fates: Fates, tally: Tally, wrong: string[]): Promise<void> {
+  const sessions = touch(made, side, fates)
+  tally.cutSessions += side.backend.retire('newer-epoch', 'another one leads').begun
+  const atMs = performance.now()
+  for (const { source } of sessions) {
+    const fate = fates.of(source)
+    if (fate !== undefined) fate.cut = { atMs, sentUp: fate.sentUp, sentDown: fate.sentDown }
+  }
+  // In threads the counters are known to a second only: there, the receiving sides alone tell what passed.
   if (made.transport instanceof Threads) return
   const moved = () => sessions.map(one => one.counters()).map(one => [one?.toServerBytes, one?.toClientBytes])
   const before = moved()
@@ -283,6 +251,21 @@ async function cut(made: Rig, { backend }: Side, tally: Tally, wrong: string[]):
   for (const [index, after] of moved().entries())
     if (after.join() !== before[index]?.join())
       wrong.push(`bytes passed after a cut: ${before[index]}, ${after}`)
+}
+
+/** A session whose server nobody touched, and whose ends both wanted it, is whole in both directions. */
+async function judge(fates: ReadonlyMap<Fate, boolean>, tally: Tally, wrong: string[]): Promise<void> {
+  const untouched = [...fates].filter(([{ isTouched, plan }]) => !isTouched && plan.abort === undefined)
+  const isUpWhole = ({ receivedUp, plan }: Fate) => receivedUp === plan.upBytes
+  const late = () => untouched.filter(([fate]) => !isUpWhole(fate))
+  // All relays are closed: what they passed on is with the kernel.
+  for (let waitedMs = 0; late().length > 0 && waitedMs < 5_000; waitedMs += 50) await sleep(50)
+  for (const [{ plan, receivedUp, receivedDown }, isWhole] of untouched) {
+    if (isWhole && receivedUp === plan.upBytes) continue
+    const got = `up ${receivedUp} of ${plan.upBytes}, down ${receivedDown} of ${plan.downBytes} bytes`
+    wrong.push(`session ${plan.seed} is not whole, and nobody touched it: ${got}`)
+  }
+  tally.untouched += untouched.length
 }
 
 /** Equal rounds of so many sessions each, 300 at once; asserts all that must hold. */
@@ -293,7 +276,10 @@ export async function torture(
   faultEveryMs = FAULT_EVERY_MS,
 ): Promise<void> {
   const wrong: string[] = []
-  const sides = await Promise.all(['pg1', 'pg2', 'pg3'].map(name => Side.open(name, wrong)))
+  const fates = new Fates(wrong)
+  const sides = await Promise.all(['pg1', 'pg2', 'pg3', 'pg4'].map(name => Side.open(name, fates)))
+  // Nothing ever happens to the last one: a session that hangs there is not helped out by the next fault.
+  const victims = sides.slice(0, -1)
   t.after(() => {
     for (const side of sides) side.close()
   })
@@ -304,7 +290,9 @@ export async function torture(
   let cutSessions = 0
   const found: Memory[] = []
   for (let round = 1; round <= 3; round += 1) {
-    const tally: Tally = { whole: 0, aborted: 0, shortened: 0, bytes: 0, cutSessions: 0 }
+    const ends = { whole: 0, aborted: 0, shortened: 0, untouched: 0 }
+    const tally: Tally = { ...ends, bytes: 0, cutSessions: 0, latestMs: 0 }
+    const over = new Map<Fate, boolean>()
     const last = seed + sessionsEach
     const worker = async () => {
       while (seed < last) {
@@ -313,17 +301,21 @@ export async function torture(
         made.backends = sides
           .map((_, index) => sides[(turn + index) % sides.length]?.backend)
           .filter(one => one !== undefined)
-        await session(made.address, planOf(seed), tally, wrong)
+        const fate = fates.begin(planOf(seed))
+        over.set(fate, await session(made.address, fate, fates, wrong))
       }
     }
     const isOver = { yes: false }
     const faults = (async () => {
       for (let fault = 0; !isOver.yes; fault += 1) {
         await sleep(faultEveryMs)
-        const side = sides[fault % sides.length]
+        const side = victims[fault % victims.length]
         if (side === undefined || isOver.yes) continue
-        if (fault % 2 === 0) await cut(made, side, tally, wrong)
-        else side.kill()
+        if (fault % 2 === 0) await cut(made, side, fates, tally, wrong)
+        else {
+          touch(made, side, fates)
+          side.kill()
+        }
         made.listener.release()
       }
     })()
@@ -333,10 +325,20 @@ export async function torture(
     isOver.yes = true
     await faults
     await untilEmpty(made)
-    for (const side of sides) {
-      side.kill()
-      side.received.clear()
+    await judge(over, tally, wrong)
+    for (const [{ plan, receivedDown }, isWhole] of over) {
+      if (isWhole) tally.whole += 1
+      else if (plan.abort === undefined) tally.shortened += 1
+      else tally.aborted += 1
+      tally.bytes += receivedDown
     }
+    for (const side of sides) {
+      tally.latestMs = Math.max(tally.latestMs, side.latestMs)
+      side.latestMs = 0
+      side.kill()
+    }
+    fates.clear()
+    over.clear()
     found.push(await memory())
     cutSessions += tally.cutSessions
     t.diagnostic(
@@ -345,6 +347,8 @@ export async function torture(
     assert.deepEqual(wrong, [])
     assert.equal(tally.whole + tally.aborted + tally.shortened, sessionsEach)
     assert.ok(tally.whole > sessionsEach / 3 && tally.aborted > 0, JSON.stringify(tally))
+    assert.ok(tally.untouched > sessionsEach / 10, JSON.stringify(tally))
+    assert.ok(tally.latestMs < LATE_MS_MAX, `a byte was read ${tally.latestMs} ms after a cut`)
   }
   assert.ok(cutSessions > 0, 'no cut met a session')
   const [, second, third] = found
