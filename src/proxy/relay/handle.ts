@@ -159,6 +159,7 @@ class HandleWire implements Wire {
     if (this.isDestroyed) return undefined
     // Who has stopped the reading may still need the bytes.
     if (this.#isReading) buffer.free(count)
+    else buffer.keepForReader()
     return buffer.target === before ? undefined : buffer.target
   }
 

@@ -33,6 +33,7 @@ class NetWire implements Wire {
   readonly onRead = (count: number): boolean => {
     this.listener.onData(this.#buffer.landed(count))
     if (this.#isReading && !this.isDestroyed) this.#buffer.free(count)
+    else this.#buffer.keepForReader()
     return this.#isReading
   }
 

@@ -3,11 +3,11 @@
 // wire's own, which then is the one that the wire reads into.
 
 /** Of one read. */
-const READ_BYTES = 64 * 1024
+export const READ_BYTES = 64 * 1024
 /** Pieces up to this size are copied: that costs less than a buffer for each session. */
 const SMALL_BYTES = 4096
-/** Own buffers of wires that keep them between two reads of a burst; more are only lent for one read. */
-const KEPT_MAX = 64
+/** Own buffers of wires that keep them from one read to the next; more are only lent for one read, or until it is written. */
+export const KEPT_MAX = 64
 const SPARE_MAX = 32
 
 /** Every wire reads into it at first. Its content counts for the moment of the read only. */
@@ -21,6 +21,11 @@ let kept = 0
 /** The buffer of one wire's reads. */
 export class ReadBuffer {
   #own: Buffer | undefined
+
+  /** How many own buffers wires keep at present: KEPT_MAX at most, but for the one whose read is being dealt with. */
+  static get kept(): number {
+    return kept
+  }
 
   /** Where the next read must go. */
   get target(): Buffer {
@@ -46,7 +51,15 @@ export class ReadBuffer {
   /** After the bytes were dealt with and nobody needs them any more. */
   free(count: number): void {
     if (this.#own === undefined) return
-    if (count <= SMALL_BYTES || (kept > KEPT_MAX && count < READ_BYTES)) this.release()
+    if (count <= SMALL_BYTES || kept > KEPT_MAX) this.release()
+  }
+
+  /**
+   * After a read whose bytes are still needed, so that its wire was stopped: a slow reader, who may take his time, and
+   * then have nothing more to come. Whoever needs the bytes keeps their memory; beyond the bound this wire does not.
+   */
+  keepForReader(): void {
+    if (kept > KEPT_MAX) this.abandon()
   }
 
   /** The wire reads no more, or begins anew; nobody needs its bytes. */
