@@ -111,20 +111,6 @@ const rows: readonly Row[] = [
     actions: ['release-leader'],
   },
   {
-    situation: 'storage does not answer while the server is down: it may be empty, nothing is started on it',
-    seen: { server: down({ dataDirectory: 'unknown', trouble: 'the storage hangs' }) },
-    rule: 'data-directory-silent',
-    actions: [],
-  },
-  {
-    situation:
-      'storage of the leader does not answer while its server is down: it tries to come back in place',
-    seen: { view: ledByUs(), lease: holding, server: down({ dataDirectory: 'unknown' }) },
-    remembers: { role: 'primary' },
-    rule: 'restart-in-place',
-    actions: ['start primary of nobody'],
-  },
-  {
     situation: 'etcd was wiped and a primary runs: it names the cluster again',
     seen: { view: view({ leader: undefined, initialize: undefined }), server: primary },
     remembers: { isSettled: false },

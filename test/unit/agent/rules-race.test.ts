@@ -99,6 +99,20 @@ const rows: readonly Row[] = [
     actions: ['release-leader'],
   },
   {
+    situation: 'storage does not answer while the server is down: it may be empty, nothing is started on it',
+    seen: { server: down({ dataDirectory: 'unknown', trouble: 'the storage hangs' }) },
+    rule: 'data-directory-silent',
+    actions: [],
+  },
+  {
+    situation:
+      'storage of the leader does not answer while its server is down: it tries to come back in place',
+    seen: { view: ledByUs(), lease: holding, server: down({ dataDirectory: 'unknown' }) },
+    remembers: { role: 'primary' },
+    rule: 'restart-in-place',
+    actions: ['start primary of nobody'],
+  },
+  {
     situation: 'copying the leader failed a moment ago: wait before the next attempt',
     seen: { server: down({ dataDirectory: 'empty' }), systemId: undefined },
     remembers: { failedStarts: 2, nextStartAtMs: 1_000_400 },
