@@ -6,6 +6,8 @@ export interface JsonObject {
   readonly [key: string]: Json
 }
 
+const DEEP = 1_000
+
 /** A number of 16 digits or more, where JSON may have one: what has fewer is exact. In a string it does no harm. */
 const LONG_NUMBER = /(?:^|[:,[\s])-?\d{16}/
 
@@ -13,7 +15,7 @@ const LONG_NUMBER = /(?:^|[:,[\s])-?\d{16}/
 export function parseJson(text: string): Json | undefined {
   try {
     // To look at every value costs ten times as much as to parse them.
-    return LONG_NUMBER.test(text)
+    return LONG_NUMBER.test(text) || isDeep(text)
       ? (JSON.parse(text, keepWholeNumbersExact) as Json)
       : (JSON.parse(text) as Json)
   } catch {
@@ -25,6 +27,22 @@ function keepWholeNumbersExact(_key: string, value: unknown, context?: { source?
   if (typeof value !== 'number' || Number.isSafeInteger(value)) return value
   const source = context?.source
   return source !== undefined && /^-?\d+$/.test(source) ? BigInt(source) : value
+}
+
+/**
+ * May it be nested deeper than whoever walks through it has stack for? The careful way gives up on such text. Brackets in
+ * strings count, which costs time alone.
+ */
+function isDeep(text: string): boolean {
+  if (text.length < DEEP) return false
+  let depth = 0
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at)
+    if (code === 0x5b || code === 0x7b) depth += 1
+    else if (code === 0x5d || code === 0x7d) depth -= 1
+    if (depth > DEEP) return true
+  }
+  return false
 }
 
 /** Parses JSON that must be an object; undefined otherwise. */

@@ -10,7 +10,7 @@ export function printSpacedJson(value: Json): string {
   if (typeof value === 'string') return printText(value)
   if (typeof value === 'bigint') return value.toString()
   if (Array.isArray(value)) return `[${value.map(printSpacedJson).join(', ')}]`
-  return isObject(value) ? printFields(value) : JSON.stringify(value)
+  return isObject(value) ? printFields(value) : (JSON.stringify(value) ?? 'null')
 }
 
 function printFields(value: JsonObject): string {

@@ -48,6 +48,8 @@ const STATES: readonly string[] = ['absent', 'empty', 'unfinished', 'foreign', '
 const STUCK_MAX = 4
 /** After a question that got no answer in time the next ones wait so long: a turn of the loop asks several of them. */
 const SILENT_MS = 1_000
+/** While it is silent every third look has its whole time. */
+const PATIENT_EVERY = 3
 const SHELL = '/bin/sh'
 
 /** One data directory. Calls reject with E_STORAGE when the child fails or its deadline passes. */
@@ -56,8 +58,8 @@ export class DataDirectory {
   readonly #kept = new Shell(() => toolEnvironment())
   /** Process groups of calls that did not come back. */
   #stuck: number[] = []
-  /** The last question got no answer in time. */
-  #isSilent = false
+  /** So many questions in a row got no answer in time. */
+  #silent = 0
 
   constructor(path: string) {
     this.path = path
@@ -65,7 +67,9 @@ export class DataDirectory {
 
   /** What is there. Undefined when the look did not come back in time. */
   async look(by: Deadline): Promise<DirectoryLook | undefined> {
-    const result = await this.#ask(LOOK, [this.path], by)
+    // Storage that is slow and no more must be seen as it is some time, or nobody would ever start on it again.
+    const isPatient = this.#silent % PATIENT_EVERY === 0
+    const result = await this.#ask(LOOK, [this.path], by, isPatient)
     return result === undefined || result.code !== 0 ? undefined : parseLook(result.stdout)
   }
 
@@ -191,9 +195,14 @@ export class DataDirectory {
   }
 
   /** Something that only reads, and is asked again when there is no answer. */
-  async #ask(script: string, args: readonly string[], by: Deadline): Promise<ChildResult | undefined> {
-    const result = await this.#shell(script, args, this.#isSilent ? by.within(SILENT_MS) : by)
-    this.#isSilent = result === undefined
+  async #ask(
+    script: string,
+    args: readonly string[],
+    by: Deadline,
+    isPatient = this.#silent === 0,
+  ): Promise<ChildResult | undefined> {
+    const result = await this.#shell(script, args, isPatient ? by : by.within(SILENT_MS))
+    this.#silent = result === undefined ? this.#silent + 1 : 0
     return result
   }
 

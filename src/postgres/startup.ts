@@ -1,7 +1,7 @@
 // Starts our server and waits until it takes connections.
 
 import { Deadline } from '../platform/deadline.ts'
-import { messageOf } from '../platform/errors.ts'
+import { HaError, messageOf } from '../platform/errors.ts'
 import type { Intent } from './config-files.ts'
 import type { Context } from './context.ts'
 import { raisedToPrimary } from './controlled-minima.ts'
@@ -34,6 +34,9 @@ export async function startServer(
   const by = Deadline.in(context.clock, FILES_MS)
   const look = await lifecycle.look(by)
   if (look.process === 'running' || look.process === 'starting') return waitReady(context, lifecycle, signal)
+  // A mount point without its mount would get our files, and be taken for somebody's data from then on.
+  if (look.dataDirectory === 'unknown')
+    throw new HaError('E_STORAGE', look.trouble ?? 'the data directory does not answer', { retryable: true })
   if (!(await lifecycle.endFamily())) return false
   await removeLeftOverLocks(context, lifecycle, by)
   const binaries = await context.binaries(by)

@@ -162,6 +162,11 @@ export class Cutting {
     this.#cutFrom(sessions, 0, reason, says)
   }
 
+  /** How many are not known to be cut yet: those of threads that have not told. */
+  get left(): number {
+    return this.#left
+  }
+
   /** Calls `run` once the last of them is cut, that is, when its end is under way to its client; at once if all are. */
   whenDone(run: () => void): void {
     if (this.#left === 0) run()

@@ -14,6 +14,8 @@ import { type Ending, tellStory } from './story.ts'
 
 /** How long the failover line waits for the new leader's own figures. */
 const PHASES_WAIT_MS = 1500
+/** For the threads' own words of what they have cut. */
+const CONFIRMED_WITHIN_MS = 2_000
 
 export interface NarratorOptions {
   readonly clock: Clock
@@ -94,29 +96,40 @@ export class Narrator {
     this.#outage.onStopped(this.#now())
   }
 
-  /** An epoch is over. Told when the last of its sessions is cut, with the time since `beganMs`, the word that ended it. */
+  /**
+   * An epoch is over. Told when the last of its sessions is cut, with the time since `beganMs`, the word that ended it; a
+   * thread that does not tell is waited for 2 s.
+   */
   retired(
     epoch: Epoch,
     reason: CutReason,
     says: string,
     { cutting, beganMs }: { readonly cutting: Cutting; readonly beganMs: number },
   ): void {
-    const { events, totals } = this.#options
+    const { clock, events, totals } = this.#options
     const { begun } = cutting
     if (reason === 'evidence-expired') this.#outage.onEnding('silent', this.#now())
     totals.cut += begun
-    cutting.whenDone(() => {
+    let isTold = false
+    const tell = () => {
+      if (isTold) return
+      isTold = true
+      timer?.cancel()
       const tookMs = this.#now() - beganMs
       if (begun > 0) totals.lastCutMs = tookMs
       const roundMs = Math.ceil(tookMs)
+      const { left } = cutting
+      const open = left > 0 ? ` (${left} not confirmed by their thread)` : ''
       events.record({
         kind: 'retired',
-        says: `${printEpoch(epoch)} is retired, ${begun} sessions cut${begun > 0 ? ` in ${roundMs} ms` : ''}: ${says}`,
+        says: `${printEpoch(epoch)} is retired, ${begun} sessions cut${begun > 0 ? ` in ${roundMs} ms` : ''}${open}: ${says}`,
         rule: reason,
         epoch,
         facts: { sessions_cut: begun, cut_ms: roundMs },
       })
-    })
+    }
+    const timer = cutting.left > 0 ? clock.setTimer(CONFIRMED_WITHIN_MS, tell) : undefined
+    cutting.whenDone(tell)
   }
 
   /** New write sessions can start at `epoch`, whose key was first seen at `lockAtMs`. */

@@ -27,7 +27,7 @@ export const dataDirectoryIsUnreadable: Rule = ({ server, lease }, memory) => {
  */
 export const dataDirectoryIsSilent: Rule = ({ server, lease, view }, memory) => {
   if (server.dataDirectory !== 'unknown' || server.process !== 'stopped') return undefined
-  if (lease.hold !== undefined || view === undefined) return undefined
+  if ((lease.hold !== undefined && lease.leftMs > 0) || view === undefined) return undefined
   const why = server.trouble ?? 'the data directory does not answer'
   return say('data-directory-silent', `waiting: ${why}`, memory)
 }

@@ -113,6 +113,16 @@ const rows: readonly Row[] = [
     actions: ['start primary of nobody'],
   },
   {
+    situation: 'the same when the lease has run out: nothing is started on it either',
+    seen: {
+      view: ledByUs(),
+      lease: { ...holding, leftMs: 0 },
+      server: down({ dataDirectory: 'unknown', trouble: 'the storage hangs' }),
+    },
+    rule: 'data-directory-silent',
+    actions: [],
+  },
+  {
     situation: 'copying the leader failed a moment ago: wait before the next attempt',
     seen: { server: down({ dataDirectory: 'empty' }), systemId: undefined },
     remembers: { failedStarts: 2, nextStartAtMs: 1_000_400 },

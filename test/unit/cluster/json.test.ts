@@ -74,3 +74,10 @@ test('the spaced form is the one that scripts grep for', () => {
     '{"state": "running", "timeline": 3, "lsn": 67108864, "tags": {"a": [1, 2]}, "city": "K\\u00f6ln \\ud83d\\udc18"}',
   )
 })
+
+test('text that is nested too deep for its reader is no JSON, brackets in strings do no harm', () => {
+  const deep = (levels: number) => `${'['.repeat(levels)}${']'.repeat(levels)}`
+  assert.equal(parseJson(deep(50_000)), undefined)
+  assert.equal(printJson(parseJson(deep(900)) ?? null), deep(900))
+  assert.equal(parseJson(JSON.stringify('['.repeat(20_000))), '['.repeat(20_000))
+})
