@@ -57,5 +57,5 @@ export function carryHere(options: CarryOptions): Carried {
   const { clock, timeouts, isWrite, client, server, gate, first, early, listener } = options
   const observer = new SessionStart(first, early, isWrite, listener)
   const relay = new WireRelay({ clock, client, server, passage: gate, observer, listener })
-  return { relay, idle: watchIdle(clock, timeouts, relay, why => listener.onIdle(why)) }
+  return { relay, idle: watchIdle(clock, timeouts, relay, listener) }
 }

@@ -9,24 +9,25 @@ import type { Relay } from './relay/relay.ts'
 
 export type IdleReason = 'client-timeout' | 'server-timeout' | 'half-closed-timeout'
 
+/** Told before the relay is closed. */
+export interface IdleListener {
+  onIdle(why: IdleReason): void
+}
+
+/** Cuts a relay when its time is up. One in every session: it keeps no closures but its timer's. */
 export class IdleWatch {
   readonly #clock: Clock
   readonly #timeouts: SessionTimeouts
-  readonly #lastActivityMs: () => number
-  readonly #onIdle: (why: IdleReason, limitMs: number) => void
+  readonly #relay: Relay
+  readonly #listener: IdleListener
   #timer: Timer | undefined
   #isHalfClosed = false
 
-  constructor(
-    clock: Clock,
-    timeouts: SessionTimeouts,
-    lastActivityMs: () => number,
-    onIdle: (why: IdleReason, limitMs: number) => void,
-  ) {
+  constructor(clock: Clock, timeouts: SessionTimeouts, relay: Relay, listener: IdleListener) {
     this.#clock = clock
     this.#timeouts = timeouts
-    this.#lastActivityMs = lastActivityMs
-    this.#onIdle = onIdle
+    this.#relay = relay
+    this.#listener = listener
     this.#arm()
   }
 
@@ -55,34 +56,34 @@ export class IdleWatch {
     this.stop()
     const limit = this.#limit()
     if (limit === undefined) return
-    const leftMs = this.#lastActivityMs() + limit.limitMs - this.#clock.monotonicMs()
+    const leftMs = this.#relay.counters().lastActivityMs + limit.limitMs - this.#clock.monotonicMs()
     this.#timer = this.#clock.setTimer(Math.ceil(Math.max(1, leftMs)), () => this.#look())
   }
 
   #look(): void {
     const limit = this.#limit()
     if (limit === undefined) return
-    if (this.#clock.monotonicMs() - this.#lastActivityMs() >= limit.limitMs)
-      this.#onIdle(limit.why, limit.limitMs)
-    else this.#arm()
+    const quietMs = this.#clock.monotonicMs() - this.#relay.counters().lastActivityMs
+    if (quietMs < limit.limitMs) {
+      this.#arm()
+      return
+    }
+    this.#listener.onIdle(limit.why)
+    this.#relay.close('cut', printFatal(idleError(limit.limitMs)))
   }
 }
 
-/** Watches a relay and cuts it when its time is up, after `onIdle`. Undefined: there is no limit to watch. */
+/** Watches a relay, if there is a limit to watch. */
 export function watchIdle(
   clock: Clock,
   timeouts: SessionTimeouts,
   relay: Relay,
-  onIdle: (why: IdleReason) => void,
+  listener: IdleListener,
 ): IdleWatch | undefined {
   const { clientMs, serverMs, clientFinMs, serverFinMs } = timeouts
   const limits = [clientMs, serverMs, clientFinMs, serverFinMs]
   if (limits.every(limitMs => limitMs === undefined)) return undefined
-  const lastActivityMs = () => relay.counters().lastActivityMs
-  return new IdleWatch(clock, timeouts, lastActivityMs, (why, limitMs) => {
-    onIdle(why)
-    relay.close('cut', printFatal(idleError(limitMs)))
-  })
+  return new IdleWatch(clock, timeouts, relay, listener)
 }
 
 function leastOf(a: number | undefined, b: number | undefined): number | undefined {

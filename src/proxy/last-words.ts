@@ -1,7 +1,7 @@
 // What clients are told when the proxy ends or refuses their session.
 
 import type { CutReason } from './cut-reason.ts'
-import { type FatalError, sqlState } from './error-response.ts'
+import { type FatalError, printFatal, sqlState } from './error-response.ts'
 
 const WHY: Readonly<Record<CutReason, string>> = {
   'newer-epoch': 'its server no longer leads the cluster',
@@ -14,8 +14,17 @@ const WHY: Readonly<Record<CutReason, string>> = {
 }
 
 /** For a session that is cut. */
-export function cutError(reason: CutReason, says: string): FatalError {
+function cutError(reason: CutReason, says: string): FatalError {
   return { code: sqlState.adminShutdown, message: `terminating connection: ${WHY[reason]}`, detail: says }
+}
+
+let latest: { readonly reason: CutReason; readonly says: string; readonly words: Buffer } | undefined
+
+/** What a session that is cut is told. Thousands that are cut together share the same bytes: nobody may change them. */
+export function cutWords(reason: CutReason, says: string): Buffer {
+  if (latest?.reason !== reason || latest.says !== says)
+    latest = { reason, says, words: printFatal(cutError(reason, says)) }
+  return latest.words
 }
 
 /** For a session in which nothing moved for too long. */

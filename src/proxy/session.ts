@@ -12,7 +12,7 @@ import { sayFarewell } from './farewell.ts'
 import type { HoldQueue } from './hold.ts'
 import type { IdleReason, IdleWatch } from './idle-watch.ts'
 import type { InletListener } from './inlet.ts'
-import { answeredAsStandby, cutError, serversFull, shuttingDown, unavailable } from './last-words.ts'
+import { answeredAsStandby, cutWords, serversFull, shuttingDown, unavailable } from './last-words.ts'
 import type { Seeker } from './pool.ts'
 import { type Endpoints, printProxyHeader } from './proxy-protocol.ts'
 import { refuse } from './refusal.ts'
@@ -121,7 +121,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     if (this.#state === 'streaming') {
       this.#why = reason
       if (this.#relay === undefined) onCut?.()
-      else this.#relay.close('cut', printFatal(cutError(reason, says)), onCut)
+      else this.#relay.close('cut', cutWords(reason, says), onCut)
       return true
     }
     if (this.#state === 'connecting') {
@@ -133,7 +133,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
 
   /** Ends it if it is idle: a server of its own pool is there again. */
   shed(says: string): void {
-    this.#relay?.closeIfIdle(printFatal(cutError('shed', says)))
+    this.#relay?.closeIfIdle(cutWords('shed', says))
   }
 
   /** Ends it without ceremony: there are too many sessions that only say farewell. */
@@ -354,7 +354,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
       const closed = this.#gate?.closedBecause
       const reason = closed?.reason ?? 'evidence-expired'
       this.#why = reason
-      this.#relay?.close('cut', printFatal(cutError(reason, closed?.says ?? this.#host.explain())))
+      this.#relay?.close('cut', cutWords(reason, closed?.says ?? this.#host.explain()))
     }
     if (why === 'refused') this.#relay?.close('cut', printFatal(answeredAsStandby(this.#backend?.name)))
   }

@@ -4,7 +4,7 @@ import type { Clock } from '../../platform/clock.ts'
 import { type Carried, type CarryListener, carryHere } from '../carry.ts'
 import { printFatal } from '../error-response.ts'
 import type { IdleReason } from '../idle-watch.ts'
-import { answeredAsStandby, cutError } from '../last-words.ts'
+import { answeredAsStandby, cutWords } from '../last-words.ts'
 import type { CloseKind, HalfClose, RelayEnd } from '../relay/relay.ts'
 import type { WireListener } from '../relay/wire.ts'
 import type { SharedGate } from './gate-sheet.ts'
@@ -133,7 +133,7 @@ export class WorkerSession implements CarryListener {
   #gateWords(): Buffer {
     const closed = this.gate.closedBecause
     const says = closed?.says ?? `the last evidence that ${this.#serverName} leads has ended`
-    return printFatal(cutError(closed?.reason ?? 'evidence-expired', says))
+    return cutWords(closed?.reason ?? 'evidence-expired', says)
   }
 }
 
