@@ -243,7 +243,7 @@ async function cut(made: Rig, side: Side, fates: Fates, tally: Tally, wrong: str
     const fate = fates.of(source)
     if (fate !== undefined) fate.cut = { atMs, sentUp: fate.sentUp, sentDown: fate.sentDown }
   }
-  // In threads the counters are known to a second only: there, the receiving sides alone tell what passed.
+  // Of sessions in threads the counters are a tenth of a second old: there the receiving sides alone tell what passed.
   if (made.transport instanceof Threads) return
   const moved = () => sessions.map(one => one.counters()).map(one => [one?.toServerBytes, one?.toClientBytes])
   const before = moved()
