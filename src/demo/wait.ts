@@ -15,7 +15,7 @@ export interface WaitLimits {
 /** Notes what the probe sees now, for the message of a wait that fails. */
 export type Note = (seen: string) => void
 
-/** Looks once. `undefined` and `false` mean "not yet"; so does an error, whose message is noted. */
+/** Looks once. `undefined` and `false` mean "not yet"; so does an error, whose message is noted behind the look's own note. */
 export type Probe<T> = (note: Note) => T | undefined | false | Promise<T | undefined | false>
 
 /** Thrown when a wait ran out: "waited 5.0 s for WHAT; last seen: ...". */
@@ -56,8 +56,13 @@ async function look<T>(
   note: Note,
 ): Promise<T | undefined | false | typeof TOO_LATE> {
   const timeout = new AbortController()
-  const looking = (async () => probe(note))().catch((error: unknown) => {
-    note(messageOf(error))
+  let noted = ''
+  const noting: Note = seen => {
+    noted = seen
+    note(seen)
+  }
+  const looking = (async () => probe(noting))().catch((error: unknown) => {
+    note(noted === '' ? messageOf(error) : `${noted}; then ${messageOf(error)}`)
     return undefined
   })
   const tooLate = sleep(Math.max(limitMs, 0), TOO_LATE, { signal: timeout.signal }).catch(() => TOO_LATE)
