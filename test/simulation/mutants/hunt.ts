@@ -6,13 +6,16 @@ import { runSeeds } from '../runner.ts'
 import { type Durability, drawSettings } from '../settings.ts'
 import { MUTANT_VARIABLE } from './change.ts'
 import type { Mutant } from './named.ts'
+import { huntInTables } from './tables.ts'
 
 const REGISTER = fileURLToPath(new URL('./register.ts', import.meta.url))
 
 export interface Verdict {
   readonly mutant: Mutant
-  /** Name of the check that found it; undefined when it lives. */
+  /** Name of the check that found it; undefined when no world showed it. */
   readonly check: string | undefined
+  /** The unit test that fails on it, where no world did and the tables were asked. */
+  readonly table?: string | undefined
   /** The seed that found it. */
   readonly seed: number | undefined
   readonly seeds: number
@@ -41,18 +44,27 @@ export async function hunt(mutant: Mutant, seedsMax: number): Promise<Verdict> {
   return { mutant, check: found?.check, seed: found?.seed, seeds, seconds }
 }
 
-/** Hunts several at a time, in order. */
+export interface HuntOptions {
+  readonly seedsMax: number
+  /** How many mutants at a time, each in a process of its own. */
+  readonly atOnce: number
+  /** Are the unit tests asked about what no world showed? */
+  readonly withTables: boolean
+  readonly onVerdict: (verdict: Verdict) => void
+}
+
+/** Hunts several at a time; the verdicts are in the order of the mutants. */
 export async function huntAll(
   mutants: readonly Mutant[],
-  seedsMax: number,
-  atOnce: number,
-  onVerdict: (verdict: Verdict) => void,
+  { seedsMax, atOnce, withTables, onVerdict }: HuntOptions,
 ): Promise<readonly Verdict[]> {
   const verdicts: Verdict[] = []
   const left = [...mutants]
   const serve = async () => {
     for (let mutant = left.shift(); mutant !== undefined; mutant = left.shift()) {
-      const verdict = await hunt(mutant, seedsMax)
+      const inWorlds = await hunt(mutant, seedsMax)
+      const isAsked = withTables && inWorlds.check === undefined
+      const verdict = isAsked ? { ...inWorlds, table: await huntInTables(mutant) } : inWorlds
       verdicts.push(verdict)
       onVerdict(verdict)
     }
