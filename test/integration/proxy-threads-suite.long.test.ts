@@ -14,7 +14,7 @@ const { torture } = await import('./proxy-torture.ts')
 test('in threads, sessions of all kinds get their own bytes and no others, and leave no memory behind', async t => {
   const { threads } = await threadsFor(t)
   // Clients, servers, the control thread and the workers share the processors: a session takes longer than in one thread.
-  await torture(t, threads, 3_000, 800)
+  await torture(t, threads, { sessions: 3_000 }, 800)
 })
 
 test('a control thread in a busy loop of 10 s: forwarding stops by itself when the evidence ends', async t => {

@@ -16,6 +16,8 @@ export interface Plan {
   readonly abort: Abort
   /** Bytes after which the one who aborts does so. */
   readonly abortAt: number
+  /** Who stops reading in the middle, and for how long. */
+  readonly staller: 'client' | 'server' | undefined
   readonly stallsMs: number
   readonly serverEndsFirst: boolean
 }
@@ -100,8 +102,10 @@ export function planOf(seed: number): Plan {
   const dice = next()
   const abort = dice < 0.1 ? 'client' : dice < 0.2 ? 'server' : undefined
   const abortAt = Math.floor(next() * (abort === 'client' ? downBytes : upBytes))
-  const stallsMs = next() < 0.1 ? 50 + next() * 200 : 0
-  return { seed, upBytes, downBytes, abort, abortAt, stallsMs, serverEndsFirst: next() < 0.3 }
+  const stall = next()
+  const staller = stall < 0.1 ? 'client' : stall < 0.2 ? 'server' : undefined
+  const stallsMs = 50 + next() * 200
+  return { seed, upBytes, downBytes, abort, abortAt, staller, stallsMs, serverEndsFirst: next() < 0.3 }
 }
 
 /** Are these the bytes that stand at this offset of the stream that begins at `from`? */

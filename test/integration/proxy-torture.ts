@@ -31,6 +31,8 @@ const WITHIN_MS = 120_000
 /** Between two cuts of one of the servers, or kills of its side of all its connections. */
 const FAULT_EVERY_MS = 200
 const SETTLE_MS = 300
+/** Between two sessions of a client in rounds that last for a time: other files run beside this one. */
+const PAUSE_MS = 900
 /** A retired server's side reads what had come before in the same loop as everybody here, so this is no figure of the proxy. */
 const LATE_MS_MAX = 500
 
@@ -45,6 +47,17 @@ export interface Tally {
   cutSessions: number
   /** How long after a cut the last byte was read at a retired server's side. */
   latestMs: number
+}
+
+/** Stops reading, once, for so long. */
+function stalling(socket: Socket): (forMs: number) => void {
+  let hasStalled = false
+  return forMs => {
+    if (hasStalled) return
+    hasStalled = true
+    socket.pause()
+    setTimeout(() => socket.resume(), forMs)
+  }
 }
 
 /** The servers' side: knows what each client must send from the header that comes first. */
@@ -87,6 +100,7 @@ class Side {
     let head = Buffer.alloc(0)
     let fate: Fate | undefined
     let isGreeted = false
+    const stall = stalling(socket)
     const ends = { hasCome: false, hasPoured: false }
     const endInTime = () => {
       if (ends.hasPoured && (ends.hasCome || fate?.plan.serverEndsFirst === true)) socket.end()
@@ -114,7 +128,9 @@ class Side {
       }
       this.#fates.check(fate, 'up', bytes)
       if (fate.cut !== undefined) this.latestMs = Math.max(this.latestMs, performance.now() - fate.cut.atMs)
-      if (fate.plan.abort === 'server' && fate.receivedUp > fate.plan.abortAt) resetNow(socket)
+      const { plan } = fate
+      if (plan.abort === 'server' && fate.receivedUp > plan.abortAt) resetNow(socket)
+      else if (plan.staller === 'server' && fate.receivedUp > plan.upBytes / 2) stall(plan.stallsMs)
     })
     socket.on('end', () => {
       ends.hasCome = true
@@ -158,15 +174,9 @@ function session(address: HostPort, fate: Fate, fates: Fates, wrong: string[]): 
       if (isTold) return
       fates.check(fate, 'down', bytes)
       if (plan.abort === 'client' && fate.receivedDown > plan.abortAt) resetNow(socket)
-      else if (plan.stallsMs > 0 && fate.receivedDown > plan.downBytes / 2) stall()
+      else if (plan.staller === 'client' && fate.receivedDown > plan.downBytes / 2) stall(plan.stallsMs)
     }
-    let hasStalled = false
-    const stall = () => {
-      if (hasStalled) return
-      hasStalled = true
-      socket.pause()
-      setTimeout(() => socket.resume(), plan.stallsMs)
-    }
+    const stall = stalling(socket)
     const onSent = (bytes: number) => {
       fate.sentUp = bytes
     }
@@ -268,11 +278,14 @@ async function judge(fates: ReadonlyMap<Fate, boolean>, tally: Tally, wrong: str
   tally.untouched += untouched.length
 }
 
-/** Equal rounds of so many sessions each, 300 at once; asserts all that must hold. */
+/** How long one of the three rounds is: so many sessions, or new ones for so long. */
+export type RoundLength = { readonly sessions: number } | { readonly ms: number }
+
+/** Equal rounds, 300 sessions at once; asserts all that must hold. */
 export async function torture(
   t: TestContext,
   transport: Transport,
-  sessionsEach: number,
+  length: RoundLength,
   faultEveryMs = FAULT_EVERY_MS,
 ): Promise<void> {
   const wrong: string[] = []
@@ -293,9 +306,12 @@ export async function torture(
     const ends = { whole: 0, aborted: 0, shortened: 0, untouched: 0 }
     const tally: Tally = { ...ends, bytes: 0, cutSessions: 0, latestMs: 0 }
     const over = new Map<Fate, boolean>()
-    const last = seed + sessionsEach
+    const before = seed
+    const startedAtMs = performance.now()
+    const goesOn = () =>
+      'ms' in length ? performance.now() - startedAtMs < length.ms : seed - before < length.sessions
     const worker = async () => {
-      while (seed < last) {
+      while (goesOn()) {
         seed += 1
         turn += 1
         made.backends = sides
@@ -303,6 +319,7 @@ export async function torture(
           .filter(one => one !== undefined)
         const fate = fates.begin(planOf(seed))
         over.set(fate, await session(made.address, fate, fates, wrong))
+        if ('ms' in length) await sleep(PAUSE_MS)
       }
     }
     const isOver = { yes: false }
@@ -319,12 +336,12 @@ export async function torture(
         made.listener.release()
       }
     })()
-    const startedAtMs = performance.now()
     await Promise.all(Array.from({ length: AT_ONCE }, worker))
     const tookMs = performance.now() - startedAtMs
     isOver.yes = true
     await faults
     await untilEmpty(made)
+    for (const { backend } of sides) assert.equal(backend.sessions.size, 0, `${backend.name} keeps sessions`)
     await judge(over, tally, wrong)
     for (const [{ plan, receivedDown }, isWhole] of over) {
       if (isWhole) tally.whole += 1
@@ -342,9 +359,10 @@ export async function torture(
     found.push(await memory())
     cutSessions += tally.cutSessions
     t.diagnostic(
-      `round ${round}: ${JSON.stringify(tally)} in ${(tookMs / 1000).toFixed(1)} s, heap ${found.at(-1)?.heapMb.toFixed(1)} MB, resident ${found.at(-1)?.rssMb.toFixed(0)} MB`,
+      `round ${round}: ${seed - before} sessions, ${JSON.stringify(tally)} in ${(tookMs / 1000).toFixed(1)} s, heap ${found.at(-1)?.heapMb.toFixed(1)} MB, resident ${found.at(-1)?.rssMb.toFixed(0)} MB`,
     )
     assert.deepEqual(wrong, [])
+    const sessionsEach = seed - before
     assert.equal(tally.whole + tally.aborted + tally.shortened, sessionsEach)
     assert.ok(tally.whole > sessionsEach / 3 && tally.aborted > 0, JSON.stringify(tally))
     assert.ok(tally.untouched > sessionsEach / 10, JSON.stringify(tally))
