@@ -14,24 +14,48 @@ export interface ProxyMetrics {
 /** Registers the counters. Call once per registry. */
 export function createProxyMetrics(registry: Registry): ProxyMetrics {
   const registers = [registry]
-  const counter = (name: string, help: string, ...labelNames: string[]) =>
+  const counter = (name: string, help: string, ...labelNames: string[]): Counter =>
     new Counter({ name: `pgherd_proxy_${name}`, help, labelNames, registers })
-  const accepted = counter('accepted_total', 'Client connections accepted', 'listener')
-  const held = counter('held_total', 'Sessions that had to wait for a backend', 'listener')
-  const turnedAway = counter('turned_away_total', 'Clients beyond the limit of sessions', 'listener')
-  const denied = counter('denied_total', 'Clients kept out by their address or rate', 'listener')
-  const ended = counter('sessions_ended_total', 'Sessions that ended, by reason', 'listener', 'reason')
-  const bytes = counter('bytes_total', 'Bytes of ended sessions', 'listener', 'direction')
+  const byListener = (name: string, help: string) => seriesOf(counter(name, help, 'listener'), ['listener'])
+  const accepted = byListener('accepted_total', 'Client connections accepted')
+  const held = byListener('held_total', 'Sessions that had to wait for a backend')
+  const turnedAway = byListener('turned_away_total', 'Clients beyond the limit of sessions')
+  const denied = byListener('denied_total', 'Clients kept out by their address or rate')
+  const ended = seriesOf(
+    counter('sessions_ended_total', 'Sessions that ended, by reason', 'listener', 'reason'),
+    ['listener', 'reason'],
+  )
+  const bytes = seriesOf(counter('bytes_total', 'Bytes of ended sessions', 'listener', 'direction'), [
+    'listener',
+    'direction',
+  ])
   return {
-    accepted: listener => accepted.inc({ listener }),
-    held: listener => held.inc({ listener }),
-    turnedAway: listener => turnedAway.inc({ listener }),
-    denied: listener => denied.inc({ listener }),
+    accepted: listener => accepted(listener).inc(),
+    held: listener => held(listener).inc(),
+    turnedAway: listener => turnedAway(listener).inc(),
+    denied: listener => denied(listener).inc(),
     ended: (listener, reason, toServerBytes, toClientBytes) => {
-      ended.inc({ listener, reason })
-      if (toServerBytes > 0) bytes.inc({ listener, direction: 'to_server' }, toServerBytes)
-      if (toClientBytes > 0) bytes.inc({ listener, direction: 'to_client' }, toClientBytes)
+      ended(listener, reason).inc()
+      if (toServerBytes > 0) bytes(listener, 'to_server').inc(toServerBytes)
+      if (toClientBytes > 0) bytes(listener, 'to_client').inc(toClientBytes)
     },
+  }
+}
+
+/** The series of a counter by the values of its labels, each looked up once: a session counts five times. */
+function seriesOf(
+  counter: Counter,
+  labelNames: readonly string[],
+): (...values: readonly string[]) => Counter.Internal {
+  const known = new Map<string, Counter.Internal>()
+  return (...values) => {
+    const key = values.join(' ')
+    const there = known.get(key)
+    if (there !== undefined) return there
+    const labels = Object.fromEntries(labelNames.map((name, index) => [name, values[index] ?? '']))
+    const made = counter.labels(labels)
+    known.set(key, made)
+    return made
   }
 }
 

@@ -44,6 +44,16 @@ export function setUserTimeout(handle: WithDescriptor | undefined, unackedMs: nu
   stalled.follow(handle, unackedMs)
 }
 
+/** Sets it on a listening handle: what it accepts inherits it (tcp(7)) and is only to be followed. */
+export function setListenerUserTimeout(handle: WithDescriptor, unackedMs: number | undefined): void {
+  if (unackedMs !== undefined && canSetUserTimeout()) setOn(descriptorOf(handle), unackedMs)
+}
+
+/** An accepted connection that has its listener's limit, until `forgetUserTimeout`. */
+export function followUserTimeout(handle: WithDescriptor, unackedMs: number | undefined): void {
+  if (unackedMs !== undefined && setOption !== undefined) stalled.follow(handle, unackedMs)
+}
+
 /** The connection is closed. */
 export function forgetUserTimeout(handle: WithDescriptor | undefined): void {
   if (handle !== undefined) stalled.forget(handle)
@@ -53,8 +63,9 @@ function descriptorOf({ fd = -1 }: WithDescriptor): number {
   return fd
 }
 
+const value = Buffer.alloc(4)
+
 function setOn(descriptor: number, valueMs: number): void {
-  const value = Buffer.alloc(4)
   value.writeUInt32LE(valueMs)
   setOption?.(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, value, value.length)
 }

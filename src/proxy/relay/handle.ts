@@ -6,7 +6,12 @@ import { connect, createServer, isIP, type Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import type { HostPort } from '../../cluster/member.ts'
 import type { Endpoints } from '../proxy-protocol.ts'
-import { forgetUserTimeout, setUserTimeout } from '../tcp-user-timeout.ts'
+import {
+  followUserTimeout,
+  forgetUserTimeout,
+  setListenerUserTimeout,
+  setUserTimeout,
+} from '../tcp-user-timeout.ts'
 import { type Bindings, type Handle, type Inside, openBindings, type Request } from './bindings.ts'
 import { keepForWrite, ReadBuffer } from './read-buffer.ts'
 import {
@@ -94,6 +99,11 @@ class HandleWire implements Wire {
   end(): void {
     if (this.#hasEnded || this.isDestroyed) return
     this.#hasEnded = true
+    // The other side has closed and the kernel has every byte: its close sends the FIN behind them.
+    if (this.#gotEnd && this.#writes === 0) {
+      this.destroy()
+      return
+    }
     const request = new low.Shutdown()
     request.wire = this
     request.oncomplete = onShut
@@ -338,9 +348,10 @@ const handleTransport: Transport = {
       if (handle === null) return
       handle.setNoDelay(true)
       if (keepAliveMs !== undefined) handle.setKeepAlive(true, seconds(keepAliveMs))
+      setListenerUserTimeout(handle, unackedMs)
       handle.onconnection = (status, client) => {
         if (status !== 0) return
-        setUserTimeout(client, unackedMs)
+        followUserTimeout(client, unackedMs)
         onWire(new HandleWire(client))
       }
     })
