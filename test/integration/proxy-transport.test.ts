@@ -116,3 +116,28 @@ for (const transport of transports)
       wire.reset()
       await waitFor('the end of the wire', { withinMs: 5_000, everyMs: 5 }, () => isClosed)
     })
+
+for (const transport of transports.filter(({ kind }) => kind === 'handle'))
+  test(`what a server said before its reset is read to the end, also when a write fails first: ${transport.kind}`, async t => {
+    const stage = await Stage.open()
+    t.after(() => stage.close())
+    const dialing = Promise.withResolvers<Wire>()
+    const listener = { onConnected: dialing.resolve, onFailed: dialing.reject }
+    transport.dial(stage.address, { keepAliveMs: 30_000 }, listener)
+    const wire = await dialing.promise
+    const guest = await stage.guest(0)
+    const heard: string[] = []
+    wire.listener = {
+      ...nobody,
+      onData: bytes => void heard.push(`${bytes}`),
+      onBroken: () => void heard.push('broken'),
+      onClosed: () => void heard.push('closed'),
+    }
+    await new Promise<void>(resolve => void guest.socket.write('FATAL', () => resolve()))
+    guest.socket.resetAndDestroy()
+    await guest.untilEnd()
+    wire.start()
+    for (let count = 0; count < 3; count += 1) wire.write(Buffer.from('more of a COPY'))
+    await waitFor('the end of the wire', { withinMs: 5_000, everyMs: 5 }, () => heard.includes('closed'))
+    assert.deepEqual(heard, ['FATAL', 'broken', 'closed'])
+  })

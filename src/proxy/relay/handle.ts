@@ -44,6 +44,8 @@ class HandleWire implements Wire {
   #hasEnded = false
   #isShut = false
   #gotEnd = false
+  /** The other side is gone and takes nothing; what it had sent before is still being read. */
+  #isMute = false
   #endpoints: Endpoints | undefined
 
   constructor(handle: Handle) {
@@ -78,11 +80,12 @@ class HandleWire implements Wire {
   }
 
   write(bytes: Buffer): boolean {
-    if (this.isDestroyed || this.#hasEnded) return true
+    if (this.isDestroyed || this.#hasEnded || this.#isMute) return true
     const request = spareWrite
-    if (this.#handle.writeBuffer(request, bytes) !== 0) {
+    const error = this.#handle.writeBuffer(request, bytes)
+    if (error !== 0) {
       spareWrite = new low.Write()
-      this.#breakLater()
+      if (!this.#fallsMute(error)) this.#breakLater()
       return true
     }
     // Taken at once: the request was not used and serves the next write, of any wire.
@@ -129,7 +132,7 @@ class HandleWire implements Wire {
     if (this.isDestroyed) return undefined
     if (count > 0) return this.#take(count)
     if (count === 0) return undefined
-    if (count !== low.endOfFile) {
+    if (count !== low.endOfFile || this.#isMute) {
       this.broke()
       return undefined
     }
@@ -143,8 +146,9 @@ class HandleWire implements Wire {
   written(status: number): void {
     this.#writes -= 1
     if (this.isDestroyed) return
-    if (status !== 0) this.broke()
-    else if (this.#writes === 0) this.listener.onTaken()
+    if (status === 0) {
+      if (this.#writes === 0) this.listener.onTaken()
+    } else if (!this.#fallsMute(status)) this.broke()
   }
 
   shut(): void {
@@ -160,6 +164,16 @@ class HandleWire implements Wire {
 
   closed(): void {
     this.listener.onClosed()
+  }
+
+  /**
+   * Is the other side gone, while we read? What it said last (a server its FATAL, and a reset because it did not read on) may
+   * still lie in the kernel: the reading goes on to its end, which is there already, and tells it then.
+   */
+  #fallsMute(error: number): boolean {
+    const code = getSystemErrorName(error)
+    this.#isMute = this.#isReading && (code === 'EPIPE' || code === 'ECONNRESET')
+    return this.#isMute
   }
 
   #take(count: number): Buffer | undefined {
