@@ -80,17 +80,39 @@ export function judge(
 const AVOID_MS = 1_000
 const AVOID_MS_MAX = 30_000
 
-/** The next health after a connection to the server itself failed: that counts at once. */
-export function judgeRefusal(health: MemberHealth, atMs: number, limits: CounterLimits): MemberHealth {
+/** Who has the last word about a server: the checks of the file alone, or whoever learns of it. */
+export type Judged = 'checked' | 'told'
+
+/**
+ * The next health after a connection to the server itself failed: older answers count no longer. It is also one failed
+ * probe, however many fail between two of them: connections that began together fail together.
+ */
+export function judgeRefusal(
+  health: MemberHealth,
+  atMs: number,
+  limits: CounterLimits,
+  judged: Judged,
+): MemberHealth {
   const refusals = health.refusals + 1
   const avoidMs = Math.min(AVOID_MS_MAX, AVOID_MS * 2 ** Math.min(health.refusals, 10))
   return {
     ...health,
-    counter: step(health.counter, false, limits),
+    counter: counterAfterRefusal(health, limits, judged),
     refusedAtMs: atMs,
     refusals,
     avoidUntilMs: atMs + avoidMs,
   }
+}
+
+/** A server whose checks alone say whether it is up must not lose its sessions to connections that failed in a rush. */
+function counterAfterRefusal(
+  { counter, refusedAtMs, probedAtMs = Number.NEGATIVE_INFINITY }: MemberHealth,
+  limits: CounterLimits,
+  judged: Judged,
+): CounterState {
+  if (refusedAtMs !== undefined && probedAtMs <= refusedAtMs) return counter
+  if (judged === 'checked' && counter.isUp && counter.against + 1 >= limits.fall) return counter
+  return step(counter, false, limits)
 }
 
 /** The next health after a connection to the server itself succeeded. */

@@ -105,11 +105,14 @@ export class EvidenceBook {
 
   /** A connection to the member's server failed. */
   refused(member: string, nowMs: number): void {
-    const { limits } = this.#options
-    this.health.set(member, judgeRefusal(this.health.get(member) ?? unknownHealth, nowMs, limits))
+    const { limits, leaderRule } = this.#options
+    const rule = leaderRule?.(member)
+    const judged = rule === undefined ? 'told' : 'checked'
+    const before = this.health.get(member) ?? unknownHealth
+    this.health.set(member, judgeRefusal(before, nowMs, rule ?? limits, judged))
     for (const states of this.checks.values()) {
       const health = states.get(member)
-      if (health !== undefined) states.set(member, judgeRefusal(health, nowMs, limits))
+      if (health !== undefined) states.set(member, judgeRefusal(health, nowMs, limits, 'checked'))
     }
   }
 

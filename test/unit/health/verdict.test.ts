@@ -56,7 +56,7 @@ for (const [name, results, want] of verdicts) {
 }
 
 test('a refused connection takes the word of all older answers away, not of newer ones', () => {
-  const health = judgeRefusal(healthAfter(answered({ sentAtMs: 1000 })), 1200, limits)
+  const health = judgeRefusal(healthAfter(answered({ sentAtMs: 1000 })), 1200, limits, 'told')
   assert.equal(primaryVerdict(health, 0), 'unknown')
   const asked = { ...health, answer: answer({ sentAtMs: 1201 }) }
   assert.equal(primaryVerdict(asked, 0), 'primary')
@@ -94,7 +94,7 @@ test('a replica whose port refuses takes no reads, longer with each refusal, unt
   let health = healthAfter(answered(replica))
   const spans: number[] = []
   for (const atMs of [1000, 100_000, 200_000]) {
-    health = heard(judgeRefusal(health, atMs, limits), atMs + 100)
+    health = heard(judgeRefusal(health, atMs, limits, 'told'), atMs + 100)
     spans.push(health.avoidUntilMs - atMs)
     assert.deepEqual(
       [servesReads(health, {}, atMs + 200), servesReads(health, {}, health.avoidUntilMs)],
@@ -103,5 +103,5 @@ test('a replica whose port refuses takes no reads, longer with each refusal, unt
   }
   assert.deepEqual(spans, [1000, 2000, 4000])
   assert.equal(judgeConnected(health).avoidUntilMs, Number.NEGATIVE_INFINITY)
-  assert.equal(judgeRefusal(judgeConnected(health), 0, limits).avoidUntilMs, 1000)
+  assert.equal(judgeRefusal(judgeConnected(health), 0, limits, 'told').avoidUntilMs, 1000)
 })

@@ -3,7 +3,7 @@ import test from 'node:test'
 import fc from 'fast-check'
 import { type CheckRule, judgeCheck } from '../../../src/health/check-verdict.ts'
 import type { ProbeResult } from '../../../src/health/document.ts'
-import type { MemberHealth } from '../../../src/health/verdict.ts'
+import { judgeRefusal, type MemberHealth } from '../../../src/health/verdict.ts'
 import { type Leadership, unknownLeadership } from '../../../src/proxy/leadership.ts'
 import { route } from '../../../src/proxy/route.ts'
 import { electByChecks } from '../../../src/proxy/static-leader.ts'
@@ -75,6 +75,40 @@ for (const [name, before, one, two, [leader, takesNew, rivals]] of rows) {
     assert.deepEqual([epoch?.member, hasKey, elected.rivals.join()], [leader, takesNew, rivals])
   })
 }
+
+for (const fall of [1, 3]) {
+  test(`a burst of failed connections takes no leader down that its own check finds well: fall ${fall}`, () => {
+    const limits = { ...rule, fall }
+    let health = checked('++')
+    for (let burst = 0; burst < 4; burst += 1) {
+      const atMs = 3001 + burst * 200
+      for (let each = 0; each < 5; each += 1) health = judgeRefusal(health, atMs + each, limits, 'checked')
+      assert.equal(health.counter.isUp, true, 'no connection of a client decides')
+      const good = answer({ sentAtMs: atMs + 100, statusCode: 200, role: 'unknown' })
+      health = judgeCheck(health, { kind: 'answer', answer: good }, limits)
+      assert.deepEqual([health.counter.isUp, health.leadsUntilMs > atMs + 3000], [true, true])
+      const evidence = {
+        leadership: led('pg1'),
+        members: membersNamed('pg1'),
+        health: new Map([['pg1', health]]),
+      }
+      assert.equal(route(evidenceOf({ nowMs: atMs + 105, ...evidence })).write?.takesNew, true)
+    }
+  })
+}
+
+test('a failed connection counts as one failed check at most, so that the checks after it decide sooner', () => {
+  let health = judgeRefusal(checked('++'), 3001, rule, 'checked')
+  health = judgeRefusal(health, 3002, rule, 'checked')
+  assert.deepEqual(health.counter, { isUp: true, against: 1 })
+  const bad = answer({ sentAtMs: 3101, statusCode: 503, role: 'unknown' })
+  health = judgeCheck(health, { kind: 'answer', answer: bad }, rule)
+  assert.deepEqual(health.counter, { isUp: true, against: 2 })
+  health = judgeRefusal(health, 3150, rule, 'checked')
+  assert.deepEqual(health.counter, { isUp: true, against: 2 }, 'the last word is a check’s')
+  const silent: ProbeResult = { kind: 'silent', sentAtMs: 3201, why: 'nobody listens' }
+  assert.equal(judgeCheck(health, silent, rule).counter.isUp, false)
+})
 
 test('documents decide between two: the higher timeline is the later leader', () => {
   const health = new Map([
