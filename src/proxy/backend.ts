@@ -3,6 +3,7 @@
 import type { HostPort } from '../cluster/member.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { CutReason } from './cut-reason.ts'
+import { inSlices } from './slices.ts'
 import { GateSheet } from './threads/gate-sheet.ts'
 
 /** Looked at before the clock is believed: a suspended host makes the monotonic clock stand still. */
@@ -87,9 +88,6 @@ export interface Cuttable {
   cut(reason: CutReason, says: string, onCut?: () => void): boolean
 }
 
-/** So many sessions are ended before anything else of the process gets its turn. */
-export const CUT_BATCH = 100
-
 /** One server. The object lives as long as its member is known; its address may change. */
 export class Backend {
   readonly name: string
@@ -134,7 +132,7 @@ export class Backend {
 
   /**
    * Ends the present term: its gate closes at once and for good, so that not one byte passes from now on; then the
-   * sessions are ended in batches, so that thousands of them do not stop everything else.
+   * sessions are ended in slices, so that thousands of them do not stop everything else.
    */
   retire(reason: CutReason, says: string): Cutting {
     this.#gate.close(reason, says)
@@ -142,24 +140,33 @@ export class Backend {
     return this.cutAll(reason, says)
   }
 
-  /** Ends every session, or those that `isMeant`, in batches. */
+  /** Ends every session, or those that `isMeant`, in slices. */
   cutAll(reason: CutReason, says: string, isMeant: (session: Cuttable) => boolean = () => true): Cutting {
-    return new Cutting([...this.sessions].filter(isMeant), reason, says)
+    return new Cutting(this.#clock, [...this.sessions].filter(isMeant), reason, says)
   }
 }
 
-/** Sessions that are being cut together, in batches. */
+/** Sessions that are being cut together, in slices. */
 export class Cutting {
   /** How many of them had begun to move bytes. */
   readonly begun: number
   #left: number
   #onDone: (() => void) | undefined
 
-  /** Cuts the first batch before it returns. */
-  constructor(sessions: readonly Cuttable[], reason: CutReason, says: string) {
-    this.begun = sessions.filter(({ hasBegun }) => hasBegun).length
+  /**
+   * Cuts all that have not begun and the first slice of the others before it returns. One that has begun stays where it is
+   * until it ends; any other may have found another server, and begun there, when a later slice comes to it.
+   */
+  constructor(clock: Clock, sessions: readonly Cuttable[], reason: CutReason, says: string) {
+    const begun = sessions.filter(({ hasBegun }) => hasBegun)
+    const others = sessions.filter(({ hasBegun }) => !hasBegun)
+    this.begun = begun.length
     this.#left = sessions.length
-    this.#cutFrom(sessions, 0, reason, says)
+    const cut = (session: Cuttable) => {
+      if (!session.cut(reason, says, this.#countOne)) this.#countOne()
+    }
+    for (const session of others) cut(session)
+    inSlices(clock, begun, cut)
   }
 
   /** How many are not known to be cut yet: those of threads that have not told. */
@@ -171,13 +178,6 @@ export class Cutting {
   whenDone(run: () => void): void {
     if (this.#left === 0) run()
     else this.#onDone = run
-  }
-
-  #cutFrom(sessions: readonly Cuttable[], from: number, reason: CutReason, says: string): void {
-    for (const session of sessions.slice(from, from + CUT_BATCH))
-      if (!session.cut(reason, says, this.#countOne)) this.#countOne()
-    const next = from + CUT_BATCH
-    if (next < sessions.length) setImmediate(() => this.#cutFrom(sessions, next, reason, says))
   }
 
   readonly #countOne = (): void => {

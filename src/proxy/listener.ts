@@ -9,6 +9,7 @@ import type { Backend } from './backend.ts'
 import { type CancelKeys, forwardCancel } from './cancel.ts'
 import { carryHere } from './carry.ts'
 import { Dismissal } from './dismissal.ts'
+import { Draining } from './draining.ts'
 import type { EventSink } from './events.ts'
 import { LINGER_MS } from './farewell.ts'
 import { HoldQueue } from './hold.ts'
@@ -22,8 +23,6 @@ import { Session } from './session.ts'
 import type { SessionHost } from './session-host.ts'
 import { TurnAway } from './turn-away.ts'
 
-/** Sessions that only say farewell; when there are more, the oldest ends without. */
-export const DRAINING_MAX = 1000
 /** Cancel requests of one source: on average in a second, and at once. Each may go to every server. */
 const CANCELS_PER_SECOND = 10
 const CANCELS_AT_ONCE = 50
@@ -68,7 +67,7 @@ export class Listener {
   readonly #turnAway: TurnAway
   readonly #dismissal: Dismissal
   readonly #affinity: Affinity
-  readonly #draining = new Set<Session>()
+  readonly #draining: Draining<Session>
   readonly #cancelRate: SourceRate
   readonly #sourceRate: SourceRate | undefined
   readonly #rate: Rate | undefined
@@ -82,6 +81,7 @@ export class Listener {
     this.#options = options
     this.config = config
     this.sessionsMax = options.sessionsMax
+    this.#draining = new Draining(clock)
     const { holdMs, heldMax, releasePerSecond } = config.onNoBackend
     const onExpired = (session: Session) => this.#onHoldExpired(session)
     this.hold = new HoldQueue({ clock, capacity: heldMax, holdMs, onExpired })
@@ -235,10 +235,6 @@ export class Listener {
   #onDraining(session: Session): void {
     this.#affinity.forget(session)
     this.#draining.add(session)
-    if (this.#draining.size > DRAINING_MAX) {
-      const { value: oldest } = this.#draining.values().next()
-      oldest?.destroy()
-    }
     this.#turnAway.noteLoad(this.taken, this.sessionsMax)
     this.#serveQueue()
   }

@@ -360,11 +360,11 @@ test('a thousand sessions that are cut together do not stop the loop', async t =
     lastCutMs = performance.now() - startedAtMs
     assert.ok([...made.listener.sessions].every(({ state }) => state !== 'streaming'))
   })
-  assert.deepEqual([cutting.begun, lastCutMs], [1000, Number.NaN])
+  assert.equal(cutting.begun, 1000)
   await waitFor('all ends', { withinMs: 30_000 }, () => clients.every(({ ends }) => ends === 1))
   delay.disable()
   t.diagnostic(
-    `gate and first batch ${closedMs.toFixed(1)} ms, last batch ${lastCutMs.toFixed(1)} ms, longest pause of the loop ${(delay.max / 1e6).toFixed(1)} ms (clients and servers share it)`,
+    `gate and first slice ${closedMs.toFixed(1)} ms, last slice ${lastCutMs.toFixed(1)} ms, longest pause of the loop ${(delay.max / 1e6).toFixed(1)} ms (clients and servers share it)`,
   )
   assert.ok(clients.every(({ text }) => sqlStateOf(text) === '57P01'))
   assert.ok(lastCutMs >= closedMs, `${lastCutMs} ms`)

@@ -2,9 +2,9 @@
 // not ask anybody for: when the evidence for a session's server has ended, the session ends.
 
 import type { Clock } from '../../platform/clock.ts'
-import { CUT_BATCH } from '../backend.ts'
 import { SuspendWatch } from '../pause-watch.ts'
 import type { Dial, Transport, Wire, WireServer } from '../relay/wire.ts'
+import { inSlices } from '../slices.ts'
 import type { Batch } from './batch.ts'
 import { SharedGate } from './gate-sheet.ts'
 import { type CarryOrder, type Order, type Report, received } from './messages.ts'
@@ -173,10 +173,8 @@ export class WorkerHost {
     const nowMs = this.#options.clock.monotonicMs()
     const closed = new Set([...this.#gates.values()].filter(gate => !gate.isOpen(nowMs)))
     if (closed.size === 0) return
-    endFrom(
-      [...this.#sessions.values()].filter(({ gate }) => closed.has(gate)),
-      0,
-    )
+    const over = [...this.#sessions.values()].filter(({ gate }) => closed.has(gate))
+    inSlices(this.#options.clock, over, session => session.endByGate())
   }
 
   #onSlept(): void {
@@ -196,11 +194,4 @@ export class WorkerHost {
 
 function wordsOf(words: Uint8Array | undefined): Buffer | undefined {
   return words === undefined ? undefined : received(words)
-}
-
-/** In batches, so that thousands of them do not keep the bytes of others waiting. */
-function endFrom(sessions: readonly WorkerSession[], from: number): void {
-  for (const session of sessions.slice(from, from + CUT_BATCH)) session.endByGate()
-  const next = from + CUT_BATCH
-  if (next < sessions.length) setImmediate(() => endFrom(sessions, next))
 }

@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { realClock } from '../../../src/platform/clock.ts'
-import { Backend, CUT_BATCH, type Cuttable, type Gate } from '../../../src/proxy/backend.ts'
+import { type Clock, realClock } from '../../../src/platform/clock.ts'
+import { Backend, type Cuttable, type Gate } from '../../../src/proxy/backend.ts'
 import type { CutReason } from '../../../src/proxy/cut-reason.ts'
+import { SLICE_MIN, SLICE_MS } from '../../../src/proxy/slices.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
 
 class Guest implements Cuttable {
   readonly listener: string
-  readonly hasBegun = true
+  hasBegun = true
   readonly isIdle = false
   readonly gate: Gate
   cutBecause: CutReason | undefined
+  cuts = 0
+  onCutting: (() => void) | undefined
   isElsewhere = false
 
   constructor(backend: Backend, listener = 'write') {
@@ -23,36 +27,87 @@ class Guest implements Cuttable {
 
   cut(reason: CutReason, _says: string, onCut?: () => void): boolean {
     this.cutBecause = reason
+    this.cuts += 1
+    this.onCutting?.()
+    if (!this.hasBegun) return false
     if (this.isElsewhere) this.tellCut = onCut
     else onCut?.()
     return true
   }
 }
 
-function crowded(count: number): { backend: Backend; guests: readonly Guest[] } {
-  const backend = new Backend('pg1', { host: '10.0.0.1', port: 5432 }, realClock)
+function crowded(count: number, clock: Clock = realClock): { backend: Backend; guests: readonly Guest[] } {
+  const backend = new Backend('pg1', { host: '10.0.0.1', port: 5432 }, clock)
   return { backend, guests: Array.from({ length: count }, () => new Guest(backend)) }
 }
 
-test('a term of 10,000 sessions ends at once for every byte, and the sessions are ended in batches', async () => {
-  const { backend, guests } = crowded(10_000)
-  assert.equal(backend.retire('newer-epoch', 'pg2 took over').begun, 10_000)
+/** Sessions on a clock that moves on by `eachMs` for each of them that is cut. */
+function slow(count: number, eachMs: number): ReturnType<typeof crowded> {
+  const clock = new FakeClock()
+  const made = crowded(count, clock)
+  for (const guest of made.guests) guest.onCutting = () => clock.jump(eachMs)
+  return made
+}
+
+const nextRound = () => new Promise(resolve => setImmediate(resolve))
+
+/** How many were cut in each round of the loop, the first before `retire` returned. */
+async function rounds({ backend, guests }: ReturnType<typeof crowded>): Promise<readonly number[]> {
+  const cut = () => guests.filter(({ cutBecause }) => cutBecause !== undefined).length
+  assert.equal(backend.retire('newer-epoch', 'pg2 took over').begun, guests.length)
   assert.ok(
     guests.every(({ gate }) => !gate.isOpen()),
     'a gate is still open',
   )
-  const cut = () => guests.filter(({ cutBecause }) => cutBecause !== undefined).length
-  assert.equal(cut(), CUT_BATCH)
-  let turns = 0
+  const counts = [cut()]
   while (cut() < guests.length) {
-    turns += 1
-    await new Promise(resolve => setImmediate(resolve))
+    const before = cut()
+    await nextRound()
+    counts.push(cut() - before)
   }
-  assert.ok(turns >= guests.length / CUT_BATCH - 1, `${turns} turns of the loop`)
+  return counts
+}
+
+test('a term of 10,000 sessions ends at once for every byte, and the sessions are ended in slices of 20 ms', async () => {
+  const eachMs = 0.04
+  const counts = await rounds(slow(10_000, eachMs))
+  assert.ok(
+    counts.every(count => count * eachMs <= SLICE_MS + 1),
+    `${counts} in a round`,
+  )
+  assert.equal(counts.length, 20)
 })
 
-test('a cut is over with the last session of the last batch, and with the last word of another thread', async () => {
-  const { backend, guests } = crowded(CUT_BATCH + 1)
+test('on a slow machine 100 sessions are ended in each round, however long they take', async () => {
+  assert.deepEqual(await rounds(slow(250, 1)), [SLICE_MIN, SLICE_MIN, 50])
+})
+
+test('sessions that have not begun are cut before anything else runs, and never again where they went', async () => {
+  const { backend, guests } = slow(3 * SLICE_MIN, 1)
+  const connecting = guests.slice(-SLICE_MIN - 1)
+  for (const guest of connecting) guest.hasBegun = false
+  let isDone = false
+  const cutting = backend.retire('newer-epoch', 'pg2 took over')
+  cutting.whenDone(() => {
+    isDone = true
+  })
+  assert.deepEqual([cutting.begun, isDone], [2 * SLICE_MIN - 1, false])
+  assert.ok(
+    connecting.every(({ cuts }) => cuts === 1),
+    'one still waits for the old leader',
+  )
+  // The new leader has taken them.
+  for (const guest of connecting) guest.hasBegun = true
+  await nextRound()
+  assert.ok(
+    guests.every(({ cuts }) => cuts === 1),
+    'each is cut once',
+  )
+  assert.equal(isDone, true)
+})
+
+test('a cut is over with the last session of the last slice, and with the last word of another thread', async () => {
+  const { backend, guests } = slow(SLICE_MIN + 1, 1)
   const [elsewhere] = guests
   assert.ok(elsewhere !== undefined)
   elsewhere.isElsewhere = true
@@ -61,10 +116,10 @@ test('a cut is over with the last session of the last batch, and with the last w
   cutting.whenDone(() => {
     isDone = true
   })
-  assert.deepEqual([cutting.begun, isDone], [CUT_BATCH + 1, false])
+  assert.deepEqual([cutting.begun, isDone], [SLICE_MIN + 1, false])
   elsewhere.tellCut?.()
   assert.deepEqual([guests.at(-1)?.cutBecause, isDone], [undefined, false])
-  await new Promise(resolve => setImmediate(resolve))
+  await nextRound()
   assert.deepEqual([guests.at(-1)?.cutBecause, isDone], ['newer-epoch', true])
   let isDoneAtOnce = false
   new Backend('pg3', backend.address, realClock).retire('newer-epoch', 'pg2 took over').whenDone(() => {
