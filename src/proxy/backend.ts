@@ -3,6 +3,7 @@
 import type { HostPort } from '../cluster/member.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { CutReason } from './cut-reason.ts'
+import { Logins } from './logins.ts'
 import { inSlices } from './slices.ts'
 import { GateSheet } from './threads/gate-sheet.ts'
 
@@ -78,7 +79,10 @@ export interface Cuttable {
   readonly hasBegun: boolean
   /** Is it known to be idle: in clear text, between two messages, outside of a transaction? */
   readonly isIdle: boolean
-  /** Its client is not read between transactions while this is on: its leader is about to go. */
+  /**
+   * Its client is not read between transactions while this is on: its leader is about to go. One that is still connecting
+   * waits for the next leader, if it may wait.
+   */
   holdWhenIdle?(isOn: boolean): void
   /**
    * Ends it at once: afterwards no byte passes in either direction. `says` is for the client. False: it had not begun
@@ -95,7 +99,9 @@ export class Backend {
   readonly #clock: Clock
   readonly #watch: PauseWatch | undefined
   readonly #counts = new Map<string, number>()
+  readonly logins: Logins<Cuttable>
   #gate: Gate
+  #holdsIdle = false
   address: HostPort
   /** Sessions ever started here. */
   startedTotal = 0
@@ -106,6 +112,7 @@ export class Backend {
     this.address = address
     this.#clock = clock
     this.#watch = watch
+    this.logins = new Logins(clock)
     this.#gate = new Gate(clock, watch)
   }
 
@@ -114,14 +121,35 @@ export class Backend {
     return this.#gate
   }
 
+  /** Does a session that begins here stay unread between its transactions? */
+  get holdsIdle(): boolean {
+    return this.#holdsIdle
+  }
+
+  /** Its term is about to end by plan, or goes on after all. */
+  holdIdle(isOn: boolean): void {
+    if (this.#holdsIdle === isOn) return
+    this.#holdsIdle = isOn
+    // Those that are connecting may leave meanwhile.
+    for (const session of [...this.sessions]) session.holdWhenIdle?.(isOn)
+  }
+
   join(session: Cuttable): void {
     if (this.sessions.has(session)) return
     this.sessions.add(session)
+    this.logins.begin(session)
     this.#counts.set(session.listener, this.sessionsOf(session.listener) + 1)
+  }
+
+  /** It is connected and sends its first packet, behind which its login may be hidden. */
+  begun(session: Cuttable, isHidden: boolean): void {
+    this.startedTotal += 1
+    this.logins.begin(session, isHidden)
   }
 
   leave(session: Cuttable): void {
     if (!this.sessions.delete(session)) return
+    this.logins.end(session)
     this.#counts.set(session.listener, this.sessionsOf(session.listener) - 1)
   }
 
@@ -137,6 +165,7 @@ export class Backend {
   retire(reason: CutReason, says: string): Cutting {
     this.#gate.close(reason, says)
     this.#gate = new Gate(this.#clock, this.#watch)
+    this.#holdsIdle = false
     return this.cutAll(reason, says)
   }
 

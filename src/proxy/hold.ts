@@ -33,13 +33,18 @@ export class HoldQueue<T> {
     return this.#options.holdMs
   }
 
+  /** Would `offer` take somebody who waits since then? Default: from now on. */
+  takes(sinceMs: number = this.#options.clock.monotonicMs()): boolean {
+    const { capacity, holdMs, clock } = this.#options
+    return this.#places.length < capacity && clock.monotonicMs() < sinceMs + holdMs
+  }
+
   /**
    * Puts an item where its `sinceMs` belongs, so that one which comes back keeps its turn. False: the queue is full or
    * its time is already up, nothing was queued.
    */
   offer(item: T, sinceMs: number): boolean {
-    const { capacity, holdMs, clock } = this.#options
-    if (this.#places.length >= capacity || clock.monotonicMs() >= sinceMs + holdMs) return false
+    if (!this.takes(sinceMs)) return false
     let at = this.#places.length
     while (at > 0 && (this.#places[at - 1]?.sinceMs ?? 0) > sinceMs) at -= 1
     this.#places.splice(at, 0, { item, sinceMs })

@@ -53,3 +53,8 @@ export function serversFull(listener: string): FatalError {
   const detail = `all servers of listener ${listener} have as many sessions as they may`
   return { code: sqlState.tooManyConnections, message: 'sorry, too many clients already', detail }
 }
+
+/** For a client whose first bytes are no start of a session. */
+export function garbled(message: string): FatalError {
+  return { code: sqlState.protocolViolation, message }
+}

@@ -1,6 +1,6 @@
 // Puts the proxy's parts together and starts and stops them in order. Holds no rule of its own.
 
-import { type ListenerConfig, printBinds, type ServerOptions } from '../config/proxy/types.ts'
+import { type ListenerConfig, printBinds } from '../config/proxy/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import type { ProbeTls, ProbeTlsNow } from '../health/probe.ts'
 import { messageOf } from '../platform/errors.ts'
@@ -9,10 +9,12 @@ import { registerGauges } from './admin/gauges.ts'
 import { AdminServer } from './admin/server.ts'
 import type { StatusParts } from './admin/status.ts'
 import { CancelKeys } from './cancel.ts'
-import { Checks, ruleOf } from './checks.ts'
+import { Checks } from './checks.ts'
 import { sessionLimits } from './descriptors.ts'
 import { EtcdSource } from './etcd-source.ts'
 import { type EventSink, ProxyEvents } from './events.ts'
+import type { Announced } from './evidence-book.ts'
+import { isOwnPool, leaderRuleOf, uniqueServers } from './listed-servers.ts'
 import { Listener } from './listener.ts'
 import { createProxyMetrics } from './metrics.ts'
 import { Narrator } from './narrator.ts'
@@ -32,6 +34,7 @@ import type { Source } from './source.ts'
 import { readStanding, type Standing } from './standing.ts'
 import { StaticSource } from './static-source.ts'
 import { canSetUserTimeout, noUserTimeout } from './tcp-user-timeout.ts'
+import { TermEnd } from './term-end.ts'
 
 /** Events about failures of this host: no more than one in this time. */
 const LOCAL_FAILURE_EVERY_MS = 10_000
@@ -42,6 +45,7 @@ export class ProxyServer {
   readonly #parts: ProxyParts
   readonly #events: ProxyEvents
   readonly #router: Router
+  readonly #termEnd: TermEnd
   readonly #source: Source
   readonly #watch: SuspendWatch
   readonly #probers: Probers
@@ -62,6 +66,8 @@ export class ProxyServer {
     this.#watch = new SuspendWatch({ clock, onSuspended: sleptMs => this.#router.applySleep(sleptMs) })
     if (parts.threads !== undefined) parts.threads.onSlept = () => this.#watch.check()
     this.#router = this.#createRouter()
+    const onHeld = (end: Announced) => this.#registration?.holds(end)
+    this.#termEnd = new TermEnd({ clock, router: this.#router, onHeld })
     this.#source = this.#createSource()
     this.#probers = this.#createProbers()
     this.#checks = this.#createChecks()
@@ -125,6 +131,7 @@ export class ProxyServer {
     this.#pinger?.stop()
     const ended = this.#listeners.map(listener => listener.stop(says))
     this.#router.stop()
+    this.#termEnd.stop()
     this.#admin.close()
     await Promise.all([this.#probers.close(), this.#checks.close(), this.#running, ...ended])
   }
@@ -194,9 +201,7 @@ export class ProxyServer {
 
   #onRouted(): void {
     this.#parts.vip?.onStanding()
-    // By now no new session goes to that leader: its agent may hear so.
-    const end = this.#router.announcedEnd()
-    if (end !== undefined) this.#registration?.holds(end)
+    this.#termEnd?.look()
     for (const listener of this.#listeners ?? []) {
       if (listener.config.onNoBackend.stopsListening) this.#openOrClose(listener)
       listener.release()
@@ -376,24 +381,4 @@ export class ProxyServer {
       vips: () => this.#parts.vip?.document() ?? [],
     }
   }
-}
-
-/** Is the pool the servers of the file themselves, by their own checks? */
-function isOwnPool({ pool }: ListenerConfig): boolean {
-  return pool === 'servers'
-}
-
-/** How the leader's checks of the file are counted. */
-function leaderRuleOf({ servers }: ListenerConfig, member: string): ReturnType<typeof ruleOf> | undefined {
-  const check = servers.find(({ name }) => name === member)?.check
-  return check === undefined ? undefined : ruleOf(check, true)
-}
-
-/** Each server of the file once, whatever sections name it. */
-function uniqueServers(listeners: readonly ListenerConfig[]): readonly ServerOptions[] {
-  const byName = new Map<string, ServerOptions>()
-  for (const { servers } of listeners) {
-    for (const server of servers) if (!byName.has(server.name)) byName.set(server.name, server)
-  }
-  return [...byName.values()]
 }

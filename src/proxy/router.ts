@@ -58,7 +58,7 @@ export class Router {
   #armed: Epoch | undefined
   #deadlineTimer: Timer | undefined
   #isStopped = false
-  #wasClosing = false
+  #ending: Backend | undefined
 
   constructor(options: RouterOptions, listener: RouterListener) {
     const { clock, limits, timing, pools = [READ_POOL], needsPing = false, onDcsLoss = 'keep' } = options
@@ -339,10 +339,11 @@ export class Router {
 
   /** The leader is about to go: its idle clients keep what they have to say to themselves, and lose nothing. */
   #holdIdle(isClosing: boolean): void {
-    if (isClosing === this.#wasClosing) return
-    this.#wasClosing = isClosing
-    const backend = this.#backends.get(this.#leadership.epoch?.member ?? '')
-    for (const session of backend?.sessions ?? []) session.holdWhenIdle?.(isClosing)
+    const ending = isClosing ? this.#backends.get(this.#leadership.epoch?.member ?? '') : undefined
+    if (ending === this.#ending) return
+    this.#ending?.holdIdle(false)
+    this.#ending = ending
+    ending?.holdIdle(true)
   }
 
   #retireIfOver(next: RoutingTable): void {
@@ -384,14 +385,13 @@ export class Router {
   #armTimer(table: RoutingTable): void {
     this.#deadlineTimer?.cancel()
     this.#deadlineTimer = undefined
-    const { clock } = this.#options
-    const nowMs = clock.monotonicMs()
+    const nowMs = this.#now()
     const dueAtMs = Math.min(
       table.write?.untilMs ?? Number.POSITIVE_INFINITY,
       table.reads.length > 0 ? nowMs + READS_EVERY_MS : Number.POSITIVE_INFINITY,
     )
     if (!Number.isFinite(dueAtMs)) return
-    this.#deadlineTimer = clock.setTimer(Math.ceil(dueAtMs - nowMs), () => this.#look())
+    this.#deadlineTimer = this.#options.clock.setTimer(Math.ceil(dueAtMs - nowMs), () => this.#look())
   }
 
   #now(): number {

@@ -5,9 +5,10 @@ import type { Clock } from '../platform/clock.ts'
 import type { Backend } from './backend.ts'
 import type { CancelKeys } from './cancel.ts'
 import type { Carry } from './carry.ts'
+import type { ConnectOptions } from './connect.ts'
 import type { HoldQueue } from './hold.ts'
 import type { Choice } from './pool.ts'
-import type { Transport } from './relay/wire.ts'
+import type { Transport, Wire } from './relay/wire.ts'
 import type { Session } from './session.ts'
 
 /** What is said of the server that a session goes to. */
@@ -51,4 +52,17 @@ export interface SessionHost {
   /** It takes no place of the listener's limit any more. */
   onDraining(session: Session): void
   onEnded(session: Session, why: string): void
+}
+
+/** How a session of this listener connects to `backend`. */
+export function connectOptions(host: SessionHost, backend: Backend, beside: Wire): ConnectOptions {
+  const { timeouts, keepAliveMs } = host
+  const { source } = host.wayTo(backend)
+  return {
+    timeoutMs: timeouts.connectMs,
+    source,
+    keepAliveMs,
+    unackedMs: timeouts.serverUnackedMs,
+    beside,
+  }
 }

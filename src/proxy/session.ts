@@ -7,18 +7,18 @@ import type { Backend, Cuttable, Gate } from './backend.ts'
 import type { CarryListener } from './carry.ts'
 import { type ConnectFailure, type Connecting, type ConnectListener, connectTo } from './connect.ts'
 import type { CutReason } from './cut-reason.ts'
-import { type FatalError, printFatal, sqlState } from './error-response.ts'
+import { type FatalError, printFatal } from './error-response.ts'
 import { sayFarewell } from './farewell.ts'
 import type { HoldQueue } from './hold.ts'
 import type { IdleReason, IdleWatch } from './idle-watch.ts'
 import type { InletListener } from './inlet.ts'
-import { answeredAsStandby, cutWords, serversFull, shuttingDown, unavailable } from './last-words.ts'
+import { answeredAsStandby, cutWords, garbled, serversFull, shuttingDown, unavailable } from './last-words.ts'
 import type { Seeker } from './pool.ts'
 import { type Endpoints, printProxyHeader } from './proxy-protocol.ts'
 import { refuse } from './refusal.ts'
 import type { HalfClose, Relay, RelayCounters, RelayEnd } from './relay/relay.ts'
 import type { Wire } from './relay/wire.ts'
-import type { SessionHost } from './session-host.ts'
+import { connectOptions, type SessionHost } from './session-host.ts'
 import { checkStep, type SessionState } from './session-state.ts'
 import type { FirstPacket } from './startup.ts'
 
@@ -95,7 +95,11 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
   }
 
   holdWhenIdle(isOn: boolean): void {
-    this.#relay?.holdWhenIdle(isOn)
+    const { hold } = this.#host
+    if (isOn && this.#state === 'connecting' && hold.takes(this.#heldSinceMs)) {
+      this.#abortConnect()
+      this.#wait(hold)
+    } else this.#relay?.holdWhenIdle(isOn)
   }
 
   counters(): RelayCounters | undefined {
@@ -168,13 +172,9 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
 
   onPacket(packet: FirstPacket): void {
     this.#arrival?.met(packet)
-    if (packet.kind === 'cancel') {
-      this.#cancel(packet.processId, packet.secret)
-    } else if (packet.kind === 'garbage') {
-      this.#refuse({ code: sqlState.protocolViolation, message: packet.why }, 'garbage')
-    } else {
-      this.#seek()
-    }
+    if (packet.kind === 'cancel') this.#cancel(packet.processId, packet.secret)
+    else if (packet.kind === 'garbage') this.#refuse(garbled(packet.why), 'garbage')
+    else this.#seek()
   }
 
   /** Closes a client that gets no word. */
@@ -226,10 +226,8 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     this.#gate = backend.gate
     this.#isFallback = isFallback
     backend.join(this)
-    const { clock, transport, timeouts, keepAliveMs } = this.#host
-    const { source } = this.#host.wayTo(backend)
-    const { connectMs: timeoutMs, serverUnackedMs: unackedMs } = timeouts
-    const options = { timeoutMs, source, keepAliveMs, unackedMs, beside: this.#client }
+    const { clock, transport } = this.#host
+    const options = connectOptions(this.#host, backend, this.#client)
     this.#connecting = connectTo(clock, transport, backend.address, options, this)
   }
 
@@ -309,9 +307,9 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
       return
     }
     this.#to('streaming')
-    backend.startedTotal += 1
-    this.#host.onConnected(backend)
     const { first } = arrival
+    backend.begun(this, first.kind !== 'startup')
+    this.#host.onConnected(backend)
     const early = arrival.release()
     this.#arrival = undefined
     const { clock, timeouts, isWrite } = this.#host
@@ -322,11 +320,13 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     this.#relay = relay
     this.#idle = idle
     relay.start(early)
+    if (backend.holdsIdle) relay.holdWhenIdle(true)
   }
 
   onCancelKey(key: string): void {
     if (this.#backend === undefined || this.#gate === undefined || this.#state !== 'streaming') return
     this.#cancelKey = key
+    this.#backend.logins.end(this)
     this.#host.cancels.add(key, this.#backend, this.#gate)
   }
 

@@ -7,6 +7,7 @@ import { connect, type Socket } from 'node:net'
 import test, { type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HostPort } from '../../src/cluster/member.ts'
+import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { Backend } from '../../src/proxy/backend.ts'
 import {
@@ -40,6 +41,51 @@ test('a session still connecting when its leader is retired goes to the next one
   guest.socket.write(greeting)
   await client.until('the greeting', () => client.bytes === greeting.length)
   assert.deepEqual([old.sessions.size, client.ends, client.errors], [0, 0, []])
+})
+
+test('a session still connecting when the end of its leader is announced waits for the next one', async t => {
+  const made = await rig(t)
+  const full = await fullBacklog(t)
+  const old = new Backend('pg1', full, realClock)
+  made.backends = [old]
+  const client = await made.connect()
+  await inState(made, 'connecting', 1)
+  const { stage: server, backend } = await played(t, 'pg2')
+  made.backends = []
+  old.holdIdle(true)
+  await inState(made, 'held', 1)
+  assert.deepEqual([old.sessions.size, old.logins.isAnyUnderWay()], [0, false])
+  made.backends = [backend]
+  made.listener.release()
+  const guest = await server.guest(0)
+  await guest.untilText('user')
+  guest.socket.write(greeting)
+  await client.until('the greeting', () => client.bytes === greeting.length)
+  assert.deepEqual([client.ends, client.errors], [0, []])
+})
+
+test('a session that begins while the end of its leader is announced is not read once it is idle', async t => {
+  const made = await rig(t, { holdMs: 0 })
+  const { stage: server, backend } = await played(t)
+  made.backends = [backend]
+  backend.holdIdle(true)
+  const client = await made.connect()
+  const guest = await server.guest(0)
+  await guest.untilText('user')
+  assert.equal(backend.logins.isAnyUnderWay(), true)
+  guest.socket.write(greeting)
+  await client.until('the greeting', () => client.bytes === greeting.length)
+  await waitFor('the key of its login', { withinMs: 20_000 }, () => !backend.logins.isAnyUnderWay())
+  guest.clear()
+  client.socket.write(message('Q', 'held'))
+  // A second one, whose start is behind those bytes on every path.
+  const other = await made.connect()
+  const otherGuest = await server.guest(1)
+  await otherGuest.untilText('user')
+  assert.equal(guest.bytes, 0)
+  backend.holdIdle(false)
+  await guest.untilText('held')
+  for (const { socket } of [client, other]) socket.destroy()
 })
 
 test('a leader that refuses the connection is told as evidence, and the client waits on', async t => {
