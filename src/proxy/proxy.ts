@@ -56,6 +56,8 @@ export class ProxyServer {
   readonly #admin: AdminServer
   readonly #totals: SessionTotals = { cut: 0, held: 0 }
   readonly #stopping = new AbortController()
+  /** Their ports are being opened. */
+  readonly #opening = new Set<Listener>()
   #registration: Registration | undefined
   #running: Promise<unknown> = Promise.resolve()
 
@@ -210,11 +212,25 @@ export class ProxyServer {
 
   /** For clients with several hosts a refused connection is the best answer of a proxy that has no server. */
   #openOrClose(listener: Listener): void {
-    const { log } = this.#parts
-    if (this.#stopping.signal.aborted) return
+    if (this.#stopping.signal.aborted || this.#opening.has(listener)) return
     if (listener.hasServer === listener.isListening) return
     if (!listener.hasServer) listener.stopListening()
-    else listener.listen().catch((error: unknown) => log.warning(messageOf(error), { event: 'listen' }))
+    else void this.#open(listener)
+  }
+
+  /** With threads it takes some rounds of the loop. A port that cannot be had is tried again when anything changes. */
+  async #open(listener: Listener): Promise<void> {
+    this.#opening.add(listener)
+    try {
+      await listener.listen()
+    } catch (error) {
+      this.#parts.log.warning(messageOf(error), { event: 'listen' })
+      return
+    } finally {
+      this.#opening.delete(listener)
+    }
+    // What was decided meanwhile.
+    this.#openOrClose(listener)
   }
 
   #createSource(): Source {

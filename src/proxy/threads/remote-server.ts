@@ -36,7 +36,10 @@ export class RemoteServer extends EventEmitter implements WireServer {
   listening = false
   readonly #options: RemoteServerOptions
   #listens: Listening | undefined
-  #onListening: (() => void) | undefined
+  /** Those who wait until every thread listens; empty: nobody has asked, or it is over. */
+  #waiting: (() => void)[] = []
+  /** Counts the openings: what belongs to one that was given up changes nothing any more. */
+  #opening = 0
   #isClosed = false
 
   constructor(options: RemoteServerOptions) {
@@ -49,10 +52,18 @@ export class RemoteServer extends EventEmitter implements WireServer {
     return this.#listens?.address ?? null
   }
 
-  /** `onListening` is called when every thread listens, or when it was closed before; otherwise an error is emitted. */
+  /**
+   * `onListening` is called when every thread listens, or when it was closed before; otherwise an error is emitted. Whoever
+   * asks while it is being opened waits for the same; after an error or a close it may be opened again.
+   */
   listen(options: ListenOptions, onListening: () => void): this {
     const { isOurs, onOurs, onListening: onBegun } = this.#options
-    this.#onListening = onListening
+    this.#waiting.push(onListening)
+    if (this.#waiting.length > 1) return this
+    this.#isClosed = false
+    this.#opening += 1
+    const opening = this.#opening
+    const isOver = () => this.#isClosed || opening !== this.#opening
     onBegun(this)
     const { host = '::', port } = options
     if (isOurs(options)) {
@@ -62,11 +73,13 @@ export class RemoteServer extends EventEmitter implements WireServer {
     // Threads share the address with whoever else wants to. So first one takes it alone: another program that has it is found,
     // and so is the number of a port that anybody may choose.
     const probe = createServer()
-    probe.once('error', error => this.#fail(error))
+    probe.once('error', error => {
+      if (!isOver()) this.#fail(error)
+    })
     probe.listen(options, () => {
       const address = probe.address()
       probe.close(() => {
-        if (address === null || typeof address === 'string') return
+        if (address === null || typeof address === 'string' || isOver()) return
         const taken = { ...options, port: address.port }
         onOurs(taken)
         this.#listenAll(taken, address)
@@ -76,7 +89,6 @@ export class RemoteServer extends EventEmitter implements WireServer {
   }
 
   #listenAll(options: ListenOptions, address: AddressInfo): void {
-    if (this.#isClosed) return
     const threads = this.#options.threads()
     this.#listens = { options, address, due: new Set(threads.map(({ number }) => number)) }
     for (const thread of threads) this.listenOn(thread)
@@ -98,7 +110,7 @@ export class RemoteServer extends EventEmitter implements WireServer {
   /** False: a thread that came later than the others, which do listen. */
   failsOn(thread: number, error: NodeJS.ErrnoException): boolean {
     if (this.#listens?.due.has(thread) !== true) return false
-    this.#onListening = undefined
+    this.#waiting = []
     this.close()
     this.emit('error', error)
     return true
@@ -121,13 +133,14 @@ export class RemoteServer extends EventEmitter implements WireServer {
   }
 
   #tellListening(): void {
-    const tell = this.#onListening
-    this.#onListening = undefined
-    tell?.()
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const tell of waiting) tell()
   }
 
   #fail(error: NodeJS.ErrnoException): void {
     this.#isClosed = true
+    this.#waiting = []
     this.#options.onClosed(this)
     this.emit('error', error)
   }

@@ -86,6 +86,8 @@ export class WorkerHost {
   }
 
   #listen({ server: id, serve, listen }: Extract<Order, { do: 'listen' }>): void {
+    // A second socket for one id could never be closed again.
+    if (this.#servers.has(id)) return
     const server = this.#options.transport.createServer(serve, wire => this.#onClient(id, wire))
     this.#servers.set(id, server)
     const onError = ({ code, message }: NodeJS.ErrnoException) => {
