@@ -106,6 +106,8 @@ export class Backend {
   /** Sessions ever started here. */
   startedTotal = 0
   connectFailuresTotal = 0
+  /** Monotonic time at which it last ceased to lead, as far as we know. */
+  retiredAtMs: number | undefined
 
   constructor(name: string, address: HostPort, clock: Clock, watch?: PauseWatch) {
     this.name = name
@@ -163,6 +165,7 @@ export class Backend {
    * sessions are ended in slices, so that thousands of them do not stop everything else.
    */
   retire(reason: CutReason, says: string): Cutting {
+    this.retiredAtMs = this.#clock.monotonicMs()
     this.#gate.close(reason, says)
     this.#gate = new Gate(this.#clock, this.#watch)
     this.#holdsIdle = false

@@ -5,6 +5,7 @@ import type { ListenerConfig, ServerOptions } from '../config/proxy/types.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Backend } from './backend.ts'
 import { type Candidate, chooseNext, isFree, rampedWeight, type Turns } from './balance.ts'
+import { mayStillLead } from './former-leader.ts'
 import { serverAt } from './pool-members.ts'
 import type { Router } from './router.ts'
 
@@ -108,13 +109,27 @@ class RoutedPool implements Pool {
     const leader = this.#router.believedLeader()
     if (pool === 'leader') return leader === undefined ? [] : [leader]
     const found = new Set(this.#members())
-    for (const backend of this.#router.backends.values()) {
-      const isReplica = this.#router.health.get(backend.name)?.answer?.role === 'replica'
-      const isResting = this.#router.table.rests.get(name)?.includes(backend.name) === true
-      if ((isReplica || isResting) && backend.sessionsOf(name) > 0) found.add(backend)
-    }
+    for (const backend of this.#router.backends.values()) if (this.#mayHold(backend)) found.add(backend)
     if (fallback === 'leader' && leader !== undefined) found.add(leader)
-    return [...found]
+    const { leadership, health } = this.#router
+    if (leadership.epoch === undefined) return [...found]
+    const checks = this.#router.checksOf(name)
+    return [...found].filter(
+      backend =>
+        backend === leader ||
+        !mayStillLead(backend.retiredAtMs, health.get(backend.name), checks?.get(backend.name)),
+    )
+  }
+
+  /** May it have sessions of this listener though it takes none now? Those of another proxy are not counted here. */
+  #mayHold(backend: Backend): boolean {
+    const { name, pool } = this.#config
+    if (pool === 'servers' && this.#serverOf(backend) === undefined) return false
+    const health = this.#router.health.get(backend.name)
+    const isReplica = health?.answer?.role === 'replica'
+    if (isReplica && health?.silence === undefined) return true
+    const isResting = this.#router.table.rests.get(name)?.includes(backend.name) === true
+    return (isReplica || isResting) && backend.sessionsOf(name) > 0
   }
 
   optionsOf(backend: Backend): Pick<ServerOptions, 'sendProxy' | 'source' | 'connectionsMax'> {
