@@ -16,6 +16,8 @@ import { FakeClock } from '../../support/fake-clock.ts'
 import { answer, limits, memberOf, timing } from './facts.ts'
 
 const PROBE_MS = 2
+/** As in a proxy with its defaults. */
+export const schedule = { ...timing, fastIntervalMs: 250, hurriedTimeoutMs: 250 }
 
 /** What a scripted member answers; undefined: nothing. */
 export interface Script {
@@ -142,8 +144,7 @@ export class World {
   #follow(members: ReadonlyMap<string, RosterMember>): void {
     for (const name of members.keys()) {
       if (this.#probers.has(name)) continue
-      const probe = { ask: () => this.#ask(name), close: async () => {} }
-      const schedule = { ...timing, fastIntervalMs: 250 }
+      const probe = { ask: (timeoutMs: number) => this.#ask(name, timeoutMs), close: async () => {} }
       const prober = new Prober(this.clock, probe, schedule, {
         onResult: result => this.router.applyProbe(name, result),
         isHurried: () => this.router.isHurried(name),
@@ -153,11 +154,11 @@ export class World {
     }
   }
 
-  async #ask(name: string): Promise<ProbeResult> {
+  async #ask(name: string, timeoutMs: number): Promise<ProbeResult> {
     const sentAtMs = this.clock.monotonicMs()
     const script = this.scripts.get(name)
     if (script === undefined || script.isSilent) {
-      await this.clock.sleep(timing.timeoutMs)
+      await this.clock.sleep(timeoutMs)
       return { kind: 'silent', sentAtMs, why: 'no answer' }
     }
     const { holdsLock, isSilent: _isSilent, ...rest } = script
