@@ -5,7 +5,7 @@ import { checkDirectives } from './check-directives.ts'
 import { onlySources, readAcl, readRules } from './conditions.ts'
 import type { Reading, ServerDraft, TimeoutName } from './draft.ts'
 import { readServerWords } from './server-words.ts'
-import { readAddress, readBinds, readDurationMs, readWhole } from './values.ts'
+import { DURATION_MS_MAX, readAddress, readBinds, readDurationMs, readWhole } from './values.ts'
 
 export interface Directive {
   readonly read?: (reading: Reading) => void
@@ -26,12 +26,15 @@ export function takesNo(name: string): boolean {
 const wrong = (reading: Reading, about: string, expected: string) =>
   reading.remark({ about, says: `expected ${expected}`, severity: 'error' })
 
+/** 0 is no limit, whatever defaults said. A connection attempt has one of ours when nothing is said, so this is said. */
 function timeout(name: TimeoutName): Directive {
   return {
     read: reading => {
-      const ms = readDurationMs(reading.words[0] ?? '')
+      const { draft, line, words } = reading
+      const ms = readDurationMs(words[0] ?? '')
       if (ms === undefined) wrong(reading, `timeout ${name}`, 'a duration such as 30m, 4s or 500ms')
-      else reading.draft.timeouts[name] = { ms, line: reading.line }
+      else if (ms === 0 && name !== 'connect') delete draft.timeouts[name]
+      else draft.timeouts[name] = { ms: ms === 0 ? DURATION_MS_MAX : ms, line }
     },
   }
 }

@@ -4,6 +4,7 @@ import type { CheckSpec } from '../proxy/check-types.ts'
 import type { Route } from './build.ts'
 import type { HaproxyFile } from './load.ts'
 import { printSpan, silentAfter, twoWriters } from './predict.ts'
+import { DURATION_MS_MAX } from './values.ts'
 
 export interface Trap {
   readonly line: number
@@ -97,6 +98,7 @@ function noQueueTime({ back }: Route, { config }: HaproxyFile): Trap | undefined
   const limited = back.servers.find(({ parameters }) => (parameters.maxconn ?? 0) > 0)
   if (limited === undefined || back.timeouts.queue !== undefined) return undefined
   const queueMs = config.listeners.find(({ name }) => name === back.name)?.timeouts.queueMs ?? 0
+  if (queueMs === DURATION_MS_MAX) return undefined
   const says = `a client beyond maxconn ${limited.parameters.maxconn} waits ${queueMs / 1000} s (timeout connect, since there is no timeout queue) and is closed without a word`
   return { line: limited.line, says }
 }

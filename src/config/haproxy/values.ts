@@ -13,7 +13,8 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   h: 3_600_000,
   d: 86_400_000,
 }
-const DURATION_MS_MAX = 2 ** 31 - 1
+/** The longest one that a timer takes: 24 days. */
+export const DURATION_MS_MAX = 2 ** 31 - 1
 
 /** Milliseconds of `3s`, `500`, `30m`; without a unit milliseconds. Undefined when it is no duration. */
 export function readDurationMs(text: string): number | undefined {

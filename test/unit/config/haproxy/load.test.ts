@@ -165,6 +165,28 @@ const effects: readonly (readonly [string, (from: ListenerConfig) => unknown, un
     [20_000, 30_000],
   ],
   ['  timeout queue 7s', ({ timeouts }) => timeouts.queueMs, 7000],
+  [
+    '  timeout client 0\n  timeout server 0s\n  timeout client-fin 0\n  timeout server-fin 0',
+    ({ timeouts: { clientMs, serverMs, clientFinMs, serverFinMs } }) => [
+      clientMs,
+      serverMs,
+      clientFinMs,
+      serverFinMs,
+    ],
+    [undefined, undefined, undefined, undefined],
+  ],
+  ['  timeout client 5s\n  timeout tunnel 0', ({ timeouts }) => timeouts.clientMs, 5000],
+  ['  timeout connect 3s\n  timeout queue 0', ({ timeouts }) => timeouts.queueMs, 3000],
+  [
+    '  timeout connect 0',
+    ({ timeouts }) => [timeouts.connectMs, timeouts.queueMs],
+    [2 ** 31 - 1, 2 ** 31 - 1],
+  ],
+  [
+    '  default-server inter 2s\n  timeout check 0',
+    ({ servers: [one] }) => [one?.check?.timeoutMs, one?.check?.connectTimeoutMs],
+    [2000, 2000],
+  ],
   ['  retries 5\n  option redispatch', ({ retries }) => retries, 5],
   ['  option clitcpka\n  clitcpka-idle 9s', ({ keepAliveMs }) => keepAliveMs, 9000],
   ['  rate-limit sessions 50', ({ access }) => access.perSecond, 50],
@@ -230,6 +252,12 @@ const effects: readonly (readonly [string, (from: ListenerConfig) => unknown, un
 for (const [lines, look, want] of effects) {
   test(`what ${JSON.stringify(lines.trim())} means`, () => assert.deepEqual(look(listener(lines)), want))
 }
+
+test('a timeout of 0 takes back the one of defaults: as in HAProxy there is none', () => {
+  const text = `defaults\n  timeout client 30m\n  timeout connect 4s\n${section('  timeout client 0\n  timeout connect 0')}`
+  const { clientMs, connectMs } = parse(text).config.listeners[0]?.timeouts ?? {}
+  assert.deepEqual([clientMs, connectMs], [undefined, 2 ** 31 - 1])
+})
 
 test('words: quotes, escapes, comments and variables of the environment', () => {
   const { config } = parse('listen "a b" # comment\n  bind "*:$PORT"\n  server pg\\ 1 10.0.0.1:5432\n')
