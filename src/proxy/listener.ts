@@ -1,7 +1,7 @@
 // Listens on the addresses of one listener, gives each client a session, and keeps the limits.
 
 import type { HostPort } from '../cluster/member.ts'
-import { isAccepted } from '../config/proxy/access.ts'
+import { isAccepted, isAcceptedByAll } from '../config/proxy/access.ts'
 import { type Bind, type ListenerConfig, printBinds } from '../config/proxy/types.ts'
 import type { Clock, Timer } from '../platform/clock.ts'
 import { Affinity } from './affinity.ts'
@@ -289,7 +289,11 @@ export class Listener {
   #admits(source: string | undefined): boolean {
     const { access } = this.config
     const isRateKept = this.#sourceRate === undefined || this.#sourceRate.take(source ?? '')
-    const isAdmitted = isRateKept && isAccepted(source, access.rules)
+    return this.#noted(isRateKept && isAcceptedByAll(source, access.rules))
+  }
+
+  /** Counts who is not let in. */
+  #noted(isAdmitted: boolean): boolean {
     if (!isAdmitted) {
       this.deniedTotal += 1
       this.#options.metrics.denied(this.config.name)
@@ -305,7 +309,7 @@ export class Listener {
     }
     this.acceptedTotal += 1
     metrics.accepted(this.config.name)
-    const isAdmitted = this.config.acceptsProxy || this.#admitsBare(client)
+    const isAdmitted = this.#admitsPeer(client) && (this.config.acceptsProxy || this.#admitsBare(client))
     if (!isAdmitted || this.#rate?.take() === false) {
       this.#dismissal.dismiss(client)
       return
@@ -323,6 +327,11 @@ export class Listener {
     }
     this.#lastSessionId += 1
     this.sessions.add(new Session(this.#lastSessionId, client, this.#host))
+  }
+
+  #admitsPeer(client: Wire): boolean {
+    const { peerRules } = this.config.access
+    return peerRules.length === 0 || this.#noted(isAccepted(client.endpoints().source, peerRules))
   }
 
   /** The address costs a system call: it is only asked for where a rule needs it. */

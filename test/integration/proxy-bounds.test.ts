@@ -33,7 +33,7 @@ for (const transport of transports)
   test(`clients that are not let in and do not leave are few at a time, however many come: ${transport.kind}`, async t => {
     const access = {
       ...defaultListener.access,
-      rules: [{ action: 'reject', ranges: undefined, negated: false }],
+      rules: [[{ action: 'reject', ranges: undefined, negated: false }]],
     } as const
     const made = await rig(t, { transport, config: { access } })
     const count = 3 * DISMISSED_MAX

@@ -219,7 +219,7 @@ test('a client that sends nothing is closed at the login deadline', async t => {
 
 test('sources outside of the allowed networks are closed without a word, and counted', async t => {
   const rules = [{ action: 'reject', ranges: networks('10.0.0.0/8'), negated: true } as const]
-  const made = await rig(t, { config: { access: { ...defaultAccess, rules } } })
+  const made = await rig(t, { config: { access: { ...defaultAccess, rules: [rules] } } })
   const client = await made.connect()
   await client.untilEnd()
   assert.deepEqual([client.bytes, made.listener.deniedTotal, made.listener.sessions.size], [0, 1, 0])
@@ -242,9 +242,20 @@ test('a source that connects too often is closed, until its rate allows it again
   await untilDenied(4)
 })
 
+test('rules about the peer look at whoever connects, whatever its PROXY header says', async t => {
+  const peerRules = [{ action: 'reject', ranges: networks('10.0.0.0/8'), negated: true } as const]
+  for (const acceptsProxy of [true, false]) {
+    const made = await rig(t, { config: { acceptsProxy, access: { ...defaultAccess, peerRules } } })
+    const client = await made.connect()
+    await client.untilEnd()
+    assert.deepEqual([client.bytes, made.listener.deniedTotal, made.listener.sessions.size], [0, 1, 0])
+  }
+})
+
 test('the address in a PROXY header is the client’s: for the rules, and for the server behind', async t => {
   const rules = [{ action: 'reject', ranges: networks('192.0.2.0/24'), negated: true } as const]
-  const config = { acceptsProxy: true, access: { ...defaultAccess, rules } }
+  const peerRules = [{ action: 'reject', ranges: networks('192.0.2.0/24'), negated: false } as const]
+  const config = { acceptsProxy: true, access: { ...defaultAccess, rules: [rules], peerRules } }
   for (const [accepted, sent] of [
     ['v1', 'v2'],
     ['v2', 'v1'],

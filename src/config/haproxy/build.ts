@@ -98,7 +98,10 @@ function guardOf(section: SectionDraft, remarks: Remark[]): AdminGuard | undefin
       const says = `would leave the status page open: ${onlySources}, and stats auth for passwords`
       remarks.push({ line, about, says, severity: 'unknown' })
     }
-  const rules = [section.rules, httpRules.flatMap(one => one.rules ?? [])].filter(list => list.length > 0)
+  const { connection, session, content } = section.rules
+  const rules = [connection, session, content, httpRules.flatMap(one => one.rules ?? [])].filter(
+    list => list.length > 0,
+  )
   return users.length + rules.length === 0 ? undefined : { users, realm, rules }
 }
 
@@ -196,7 +199,7 @@ function buildListener(
     connectionsMax: front.maxconn ?? sections.globalMaxconn?.value ?? CONNECTIONS_MAX,
     onNoBackend: { ...defaultListener.onNoBackend, holdMs: 0, heldMax: 0, afterHold: 'close' },
     timeouts: buildTimeouts(front, back),
-    access: { ...defaultAccess, rules: front.rules, perSecond: front.perSecond },
+    access: accessOf(front, back),
     acceptsProxy: acceptsProxy(front.binds, remarks),
     retries: back.retries,
     keepAliveMs: front.keepsAlive.idleMs ?? defaultListener.keepAliveMs,
@@ -206,6 +209,13 @@ function buildListener(
     serverDefaults: defaultsOf(back),
     allBackups: back.allBackups,
   }
+}
+
+/** A listen section's own content rules are asked once. */
+function accessOf(front: SectionDraft, back: SectionDraft): ListenerConfig['access'] {
+  const { connection: peerRules, session, content } = front.rules
+  const rules = [session, content, back === front ? [] : back.rules.content].filter(list => list.length > 0)
+  return { ...defaultAccess, peerRules, rules, perSecond: front.perSecond }
 }
 
 /** Without a store the checks of the file decide for each server alone, but for the one that leads. */

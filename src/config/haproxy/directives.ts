@@ -157,12 +157,14 @@ function readTcpRequest(reading: Reading): void {
   const [place = '', action = '', ...condition] = reading.words
   const about = `tcp-request ${place} ${action}`
   if (place === 'inspect-delay') return
-  const isKnown =
-    (place === 'connection' || place === 'content' || place === 'session') &&
-    (action === 'accept' || action === 'reject')
-  const rules = isKnown ? readRules(reading, action, condition) : undefined
-  if (rules === undefined) reading.remark({ about, says: onlySources, severity: 'unknown' })
-  else reading.draft.rules.push(...rules)
+  const { draft, remark } = reading
+  const isLevel = place === 'connection' || place === 'content' || place === 'session'
+  const isAction = action === 'accept' || action === 'reject'
+  const rules = isLevel && isAction ? readRules(reading, action, condition) : undefined
+  if (!isLevel || rules === undefined) remark({ about, says: onlySources, severity: 'unknown' })
+  else if (draft.kind === 'backend' && place !== 'content')
+    remark({ about, says: 'a backend has rules of the level content alone', severity: 'error' })
+  else draft.rules[place].push(...rules)
 }
 
 const HTTP_ACTIONS: Readonly<Record<string, AccessRule['action']>> = {

@@ -6,6 +6,9 @@ import type { Remark } from './tokens.ts'
 
 export type SectionKind = 'defaults' | 'listen' | 'frontend' | 'backend'
 
+/** Where `tcp-request` looks: at whoever connects, after the PROXY header, and with the first bytes. */
+export type RuleLevel = 'connection' | 'session' | 'content'
+
 export type TimeoutName =
   | 'client'
   | 'server'
@@ -93,7 +96,8 @@ export interface SectionDraft {
   defaultServer: ServerDraft
   servers: ServerLine[]
   acls: Map<string, readonly AddressRange[]>
-  rules: AccessRule[]
+  /** Rules about the source, by their level: each level is a list of its own. */
+  rules: Record<RuleLevel, AccessRule[]>
   perSecond: number | undefined
   defaultBackend: { readonly name: string; readonly line: number } | undefined
   isStats: boolean
@@ -148,7 +152,7 @@ export function newDraft(kind: SectionKind, name: string, line: number): Section
     defaultServer: {},
     servers: [],
     acls: new Map(),
-    rules: [],
+    rules: { connection: [], session: [], content: [] },
     perSecond: undefined,
     defaultBackend: undefined,
     isStats: false,
@@ -176,8 +180,13 @@ export function draftFrom(
     line,
     binds: [],
     servers: [],
+    // Conditions are read already; their names are not known in other sections.
     acls: new Map(),
-    rules: [],
+    rules: {
+      connection: [...defaults.rules.connection],
+      session: [...defaults.rules.session],
+      content: [...defaults.rules.content],
+    },
     statsUsers: [...defaults.statsUsers],
     httpRules: [...defaults.httpRules],
     timeouts: { ...defaults.timeouts },

@@ -62,7 +62,15 @@ export function isInRange(bytes: readonly number[], range: AddressRange): boolea
   return ((bytes[whole] ?? 0) & mask) === ((range.bytes[whole] ?? 0) & mask)
 }
 
-/** May a client from this address come in? The first rule that matches decides; an address that nobody can read is kept out by any rule. */
+/** May a client from this address come in? Each of the lists must let it. */
+export function isAcceptedByAll(
+  address: string | undefined,
+  lists: readonly (readonly AccessRule[])[],
+): boolean {
+  return lists.every(rules => isAccepted(address, rules))
+}
+
+/** Does one list let a client from this address in? The first rule that matches decides; an address that nobody can read is kept out by any rule. */
 export function isAccepted(address: string | undefined, rules: readonly AccessRule[]): boolean {
   if (rules.length === 0) return true
   const bytes = addressBytes(address ?? '')

@@ -40,6 +40,7 @@ export const defaultTimeouts: SessionTimeouts = {
 
 export const defaultAccess: AccessConfig = {
   rules: [],
+  peerRules: [],
   perSourcePerSecond: undefined,
   perSecond: undefined,
 }

@@ -2,7 +2,7 @@
 
 import type { UserError } from '../../platform/errors.ts'
 import type { CheckSpec } from './check-types.ts'
-import { defaultChecks, defaultListener } from './defaults.ts'
+import { defaultAccess, defaultChecks, defaultListener } from './defaults.ts'
 import type { ListenerFile } from './schema.ts'
 import type {
   AccessConfig,
@@ -118,7 +118,12 @@ function buildAccess({ access }: ListenerFile): AccessConfig {
   const rules: AccessRule[] = []
   if (access.deny !== undefined) rules.push({ action: 'reject', ranges: access.deny, negated: false })
   if (access.allow !== undefined) rules.push({ action: 'reject', ranges: access.allow, negated: true })
-  return { rules, perSourcePerSecond: access.per_source_rate, perSecond: access.rate }
+  return {
+    ...defaultAccess,
+    rules: rules.length === 0 ? [] : [rules],
+    perSourcePerSecond: access.per_source_rate,
+    perSecond: access.rate,
+  }
 }
 
 /** What a server's own lines do not say, the listener says for all of them. */

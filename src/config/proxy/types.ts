@@ -82,7 +82,10 @@ export interface AccessRule extends AccessTerm {
 }
 
 export interface AccessConfig {
-  readonly rules: readonly AccessRule[]
+  /** Each list must let the source in, which is the one of the PROXY header where there is one. */
+  readonly rules: readonly (readonly AccessRule[])[]
+  /** These look at whoever connects, before any header. */
+  readonly peerRules: readonly AccessRule[]
   /** New connections of one source address in a second. */
   readonly perSourcePerSecond: number | undefined
   /** New sessions of the listener in a second. */

@@ -1,7 +1,7 @@
 // Who may read the status port: sources that the rules let in, and who knows a name and its password.
 
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { isAccepted } from '../../config/proxy/access.ts'
+import { isAcceptedByAll } from '../../config/proxy/access.ts'
 import type { AdminGuard } from '../../config/proxy/types.ts'
 
 export class Guard {
@@ -15,7 +15,7 @@ export class Guard {
 
   /** May a client from this address connect? */
   admits(source: string | undefined): boolean {
-    return (this.#guard?.rules ?? []).every(rules => isAccepted(source, rules))
+    return isAcceptedByAll(source, this.#guard?.rules ?? [])
   }
 
   /** Does a request's `authorization` name one of the users? Takes as long for a wrong password as for a right one. */

@@ -245,7 +245,11 @@ const effects: readonly (readonly [string, (from: ListenerConfig) => unknown, un
   ],
   [
     '  acl office src 10.0.0.0/8 192.168.1.1\n  tcp-request connection reject if !office',
-    ({ access }) => [access.rules[0]?.action, access.rules[0]?.negated, access.rules[0]?.ranges?.length],
+    ({ access: { peerRules } }) => [
+      peerRules[0]?.action,
+      peerRules[0]?.negated,
+      peerRules[0]?.ranges?.length,
+    ],
     ['reject', true, 2],
   ],
 ]

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { Store } from '../../../../src/config/haproxy/build.ts'
 import { parseHaproxy } from '../../../../src/config/haproxy/load.ts'
-import { isAccepted } from '../../../../src/config/proxy/access.ts'
+import { isAccepted, isAcceptedByAll } from '../../../../src/config/proxy/access.ts'
 import { proxyConfigForPatroni } from '../../../../src/config/proxy/load.ts'
 import type { ListenerConfig, ProxyConfig } from '../../../../src/config/proxy/types.ts'
 
@@ -169,11 +169,12 @@ const doors: readonly (readonly [string, boolean, boolean])[] = [
     true,
     false,
   ],
+  ['  tcp-request connection accept if LOCALHOST\n  tcp-request content reject if LOCALHOST', true, false],
 ]
 for (const [lines, ten, local] of doors) {
   test(`a status page with ${JSON.stringify(lines.trim())}`, () => {
     const rules = admin(lines).guards?.[0]?.rules ?? []
-    const may = (source: string) => rules.every(list => isAccepted(source, list))
+    const may = (source: string) => isAcceptedByAll(source, rules)
     assert.deepEqual([may('10.1.1.1'), may('::ffff:127.0.0.1')], [ten, local])
   })
 }
@@ -208,10 +209,62 @@ for (const [condition, want] of conditions) {
       listen(5000, `  acl inner src 10.1.0.0/16\n  tcp-request connection ${condition}`),
     ).listeners
     const sources = ['10.1.1.1', '10.2.2.2', '192.0.2.1']
-    const may = sources.map(source => isAccepted(source, listener?.access.rules ?? []))
+    const may = sources.map(source => isAccepted(source, listener?.access.peerRules ?? []))
     assert.equal(may.map(yes => (yes ? 'yes' : 'no')).join(' '), want)
   })
 }
+
+// lines of a defaults section, of a frontend and of its backend; which of 10.1.1.1, 10.2.2.2 and 192.0.2.1 come in
+const levels: readonly (readonly [string, string, string, string])[] = [
+  ['', '', 'tcp-request content reject if { src 10.2.2.2 }', 'yes no yes'],
+  [
+    '',
+    'tcp-request connection accept if { src 10.0.0.0/8 }\n  tcp-request content reject if { src 10.2.2.2 }',
+    '',
+    'yes no yes',
+  ],
+  [
+    '',
+    'tcp-request session accept if { src 10.2.2.2 }\n  tcp-request content reject if { src 10.0.0.0/8 }',
+    '',
+    'no no yes',
+  ],
+  [
+    '',
+    'tcp-request content accept if { src 10.2.2.2 }',
+    'tcp-request content reject if { src 10.0.0.0/8 }',
+    'no no yes',
+  ],
+  [
+    'acl bad src 10.2.2.2\n  tcp-request connection reject if bad',
+    'tcp-request connection accept if { src 10.0.0.0/8 }\n  tcp-request connection reject',
+    '',
+    'yes no no',
+  ],
+]
+for (const [defaults, front, back, want] of levels) {
+  test(`each level of rules must let a source in: ${JSON.stringify([defaults, front, back].filter(Boolean))}`, () => {
+    const [listener] = config(
+      `defaults d\n  ${defaults}\nfrontend f\n  bind *:5000\n  ${front}\n  default_backend b\n` +
+        `defaults e\nbackend b\n  ${back}\n  server pg1 10.0.0.1:5432 check\n`,
+    ).listeners
+    assert.ok(listener)
+    const { rules, peerRules } = listener.access
+    const may = ['10.1.1.1', '10.2.2.2', '192.0.2.1'].map(source =>
+      isAcceptedByAll(source, [peerRules, ...rules]),
+    )
+    assert.equal(may.map(yes => (yes ? 'yes' : 'no')).join(' '), want)
+  })
+}
+
+test('a backend takes rules of the level content alone, as in HAProxy', () => {
+  const file = (level: string) =>
+    `frontend f\n  bind *:5000\n  default_backend b\nbackend b\n  tcp-request ${level} reject if LOCALHOST\n  server pg1 10.0.0.1:5432 check\n`
+  for (const level of ['connection', 'session'])
+    assert.match(mistake(file(level)), /^h\.cfg:5: tcp-request (?:connection|session) reject: a backend has/)
+  assert.equal(config(file('content')).listeners[0]?.access.rules.length, 1)
+})
+
 test('conditions about anything else are told', () => {
   for (const condition of [
     'if { dst 10.0.0.1 }',
