@@ -184,7 +184,7 @@ function buildListener(
   // Beside the members of a store, servers that only their own checks speak for have names of their own.
   const isApart = store !== undefined && role === undefined
   const servers = isApart ? built.map(server => ({ ...server, name: `${back.name}/${server.name}` })) : built
-  if (servers.length === 0 && store === undefined)
+  if (servers.length === 0 && (store === undefined || isApart))
     tell(remarks, back.line, `${back.kind} ${back.name}`, 'no server')
   for (const { name, port, line } of back.servers)
     if (port === 0) tell(remarks, line, `server ${name}`, 'a port is missing')
@@ -202,7 +202,8 @@ function buildListener(
     access: accessOf(front, back),
     acceptsProxy: acceptsProxy(front.binds, remarks),
     retries: back.retries,
-    keepAliveMs: front.keepsAlive.idleMs ?? defaultListener.keepAliveMs,
+    keepAliveMs:
+      least([front.keepsAlive.clientIdleMs, back.keepsAlive.serverIdleMs]) ?? defaultListener.keepAliveMs,
     cutAfterMs: servers.some(({ cutsWhenDown }) => cutsWhenDown) ? 0 : undefined,
     shedMs: undefined,
     servers,
@@ -265,7 +266,7 @@ function buildTimeouts(front: SectionDraft, back: SectionDraft): SessionTimeouts
   }
 }
 
-/** One value counts for all of a section. */
+/** One value counts for all of a section, and for both of its sides. */
 function least(valuesMs: readonly (number | undefined)[]): number | undefined {
   const said = valuesMs.filter(value => value !== undefined)
   return said.length === 0 ? undefined : Math.min(...said)

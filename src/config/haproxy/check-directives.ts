@@ -31,11 +31,22 @@ function addHeader(check: CheckDraft, text: string): void {
   if (match !== null) check.headers.push([match[1] ?? '', match[2] ?? ''])
 }
 
+/** What may stand before the match, each with a value: how a result is called, and when it is looked at. */
+const NOTES = [
+  'min-recv',
+  'comment',
+  'ok-status',
+  'error-status',
+  'tout-status',
+  'on-success',
+  'on-error',
+  'status-code',
+]
+
 function readExpect({ draft, words, remark }: Reading): void {
-  const rest = words.filter(
-    word =>
-      !/^(?:min-recv|comment|ok-status|error-status|tout-status|on-success|on-error|status-code)$/.test(word),
-  )
+  let at = 0
+  while (NOTES.includes(words[at] ?? '')) at += 2
+  const rest = words.slice(at)
   const isNegated = rest[0] === '!'
   const [kind, ...values] = isNegated ? rest.slice(1) : rest
   const expects = kind === 'status' ? readStatuses(values.join(','), isNegated) : undefined

@@ -66,6 +66,15 @@ function keepAlive(change: (draft: Reading['draft'], isOn: boolean) => void): Di
   return set(({ draft, words }) => change(draft, words[0] !== 'no'))
 }
 
+/** A number alone is in seconds; 0 leaves it to the system. */
+function idle(about: string, name: 'clientIdleMs' | 'serverIdleMs'): Directive {
+  return set(reading => {
+    const ms = readDurationMs(reading.words[0] ?? '', 's')
+    if (ms === undefined) wrong(reading, about, 'a duration such as 30 or 30s')
+    else reading.draft.keepsAlive[name] = ms === 0 ? undefined : ms
+  })
+}
+
 function readBalance(reading: Reading): void {
   const [algorithm = ''] = reading.words
   const random = /^random(?:\((\d{1,4})\))?$/.exec(algorithm)
@@ -211,8 +220,9 @@ export const directives: Readonly<Record<string, Directive>> = {
     else wrong(reading, 'mode', 'tcp, or http for the status page')
   }),
   bind: { read: readBind },
+  // 0: as many as global says.
   maxconn: whole('maxconn', ({ draft }, value) => {
-    draft.maxconn = value
+    draft.maxconn = value === 0 ? undefined : value
   }),
   retries: whole('retries', ({ draft }, value) => {
     draft.retries = value
@@ -286,12 +296,8 @@ export const directives: Readonly<Record<string, Directive>> = {
   'option srvtcpka': keepAlive((draft, isOn) => {
     draft.keepsAlive.server = isOn
   }),
-  'clitcpka-idle': set(({ draft, words }) => {
-    draft.keepsAlive.idleMs = readDurationMs(words[0] ?? '')
-  }),
-  'srvtcpka-idle': set(({ draft, words }) => {
-    draft.keepsAlive.idleMs = readDurationMs(words[0] ?? '')
-  }),
+  'clitcpka-idle': idle('clitcpka-idle', 'clientIdleMs'),
+  'srvtcpka-idle': idle('srvtcpka-idle', 'serverIdleMs'),
   'clitcpka-intvl': inert('the kernel’s own interval counts'),
   'clitcpka-cnt': inert('the kernel’s own count counts'),
   'srvtcpka-intvl': inert('the kernel’s own interval counts'),

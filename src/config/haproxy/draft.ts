@@ -111,7 +111,12 @@ export interface SectionDraft {
     readonly rules: readonly AccessRule[] | undefined
   }[]
   isDisabled: boolean
-  keepsAlive: { client: boolean; server: boolean; idleMs: number | undefined }
+  keepsAlive: {
+    client: boolean
+    server: boolean
+    clientIdleMs: number | undefined
+    serverIdleMs: number | undefined
+  }
   source: string | undefined
   /** Lines of directives that traps look for, by name. */
   seen: Map<string, number>
@@ -160,7 +165,7 @@ export function newDraft(kind: SectionKind, name: string, line: number): Section
     statsRealm: 'HAProxy Statistics',
     httpRules: [],
     isDisabled: false,
-    keepsAlive: { client: false, server: false, idleMs: undefined },
+    keepsAlive: { client: false, server: false, clientIdleMs: undefined, serverIdleMs: undefined },
     source: undefined,
     seen: new Map(),
   }

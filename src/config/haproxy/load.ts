@@ -62,12 +62,20 @@ export function parseHaproxy(text: string, file: string, options: HaproxyOptions
 function parse(text: string, places: FilePlaces, options: HaproxyOptions): HaproxyFile {
   const sections = readSections(text, options.env)
   const built = buildConfig(sections, places[0]?.file ?? '', options.store)
-  const remarks = [...sections.remarks, ...built.remarks].sort((a, b) => a.line - b.line)
+  const remarks = [...sections.remarks, ...built.remarks]
+    .map(remark => (options.store === undefined ? remark : besideStore(remark)))
+    .sort((a, b) => a.line - b.line)
   const isStop = ({ severity }: Remark) =>
     severity === 'error' || (severity === 'unknown' && !options.lenient)
   const stops = remarks.filter(isStop)
   if (stops.length > 0) throw new UserError(stops.map(remark => printStop(places, remark)).join('\n'))
   return { ...built, remarks, sections, places }
+}
+
+/** Members come from the store, so that servers that the file would look for in DNS are not missed. */
+function besideStore(remark: Remark): Remark {
+  if (remark.about !== 'server-template') return remark
+  return { ...remark, says: 'has no effect: the members are those of the store', severity: 'warning' }
 }
 
 function printStop(places: FilePlaces, remark: Remark): string {

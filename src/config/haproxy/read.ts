@@ -88,7 +88,8 @@ class Reader {
     const [first = '', value = ''] = words
     if (first === 'maxconn') {
       const isWhole = /^\d{1,9}$/.test(value)
-      if (isWhole) this.globalMaxconn = { value: Number(value), line }
+      // 0 is as if it were not said.
+      if (isWhole) this.globalMaxconn = Number(value) === 0 ? undefined : { value: Number(value), line }
       else this.#remark(line, 'maxconn', 'expected a whole number', 'error')
       return
     }

@@ -16,11 +16,11 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 /** The longest one that a timer takes: 24 days. */
 export const DURATION_MS_MAX = 2 ** 31 - 1
 
-/** Milliseconds of `3s`, `500`, `30m`; without a unit milliseconds. Undefined when it is no duration. */
-export function readDurationMs(text: string): number | undefined {
+/** Milliseconds of `3s`, `500`, `30m`; a number alone is in `unit`. Undefined when it is no duration. */
+export function readDurationMs(text: string, unit: 'ms' | 's' = 'ms'): number | undefined {
   const match = /^(\d+)(us|ms|s|m|h|d)?$/.exec(text)
   if (match === null) return undefined
-  const ms = Math.ceil(Number(match[1]) * (UNIT_MS[match[2] ?? 'ms'] ?? 1))
+  const ms = Math.ceil(Number(match[1]) * (UNIT_MS[match[2] ?? unit] ?? 1))
   return ms > DURATION_MS_MAX ? undefined : ms
 }
 

@@ -189,6 +189,10 @@ const effects: readonly (readonly [string, (from: ListenerConfig) => unknown, un
   ],
   ['  retries 5\n  option redispatch', ({ retries }) => retries, 5],
   ['  option clitcpka\n  clitcpka-idle 9s', ({ keepAliveMs }) => keepAliveMs, 9000],
+  ['  option clitcpka\n  clitcpka-idle 30', ({ keepAliveMs }) => keepAliveMs, 30_000],
+  ['  option tcpka\n  clitcpka-idle 0', ({ keepAliveMs }) => keepAliveMs, 30_000],
+  ['  option tcpka\n  clitcpka-idle 60\n  srvtcpka-idle 10', ({ keepAliveMs }) => keepAliveMs, 10_000],
+  ['  maxconn 0', ({ connectionsMax }) => connectionsMax, 10_000],
   ['  rate-limit sessions 50', ({ access }) => access.perSecond, 50],
   [
     '  default-server fastinter 1s downinter 9s',
@@ -239,6 +243,11 @@ const effects: readonly (readonly [string, (from: ListenerConfig) => unknown, un
     ['HEAD', 'HTTP/1.1', [['Host', 'db']], true],
   ],
   [
+    '  option httpchk\n  http-check expect comment "a status" min-recv 3 on-error x ! status 503',
+    ({ servers: [one] }) => one?.check?.question.kind === 'http' && one.check.question.expects,
+    { ranges: [{ from: 503, to: 503 }], negated: true },
+  ],
+  [
     '  option httpchk\n  http-check send meth GET uri /replica?lag=10MB ver HTTP/1.1 hdr Host x',
     ({ filter }) => filter.lagBytesMax,
     10 * 1024 ** 2,
@@ -261,6 +270,18 @@ test('a timeout of 0 takes back the one of defaults: as in HAProxy there is none
   const text = `defaults\n  timeout client 30m\n  timeout connect 4s\n${section('  timeout client 0\n  timeout connect 0')}`
   const { clientMs, connectMs } = parse(text).config.listeners[0]?.timeouts ?? {}
   assert.deepEqual([clientMs, connectMs], [undefined, 2 ** 31 - 1])
+})
+
+test('a maxconn of 0 takes back the one of defaults, and global’s is none', () => {
+  const files = ['global\n  maxconn 7\ndefaults\n  maxconn 5\n', 'global\n  maxconn 0\n']
+  const limits = files.map(file => {
+    const { config } = parse(`${file}${section('  maxconn 0')}`)
+    return [config.connectionsMax, config.listeners[0]?.connectionsMax]
+  })
+  assert.deepEqual(limits, [
+    [7, 7],
+    [undefined, 10_000],
+  ])
 })
 
 test('words: quotes, escapes, comments and variables of the environment', () => {

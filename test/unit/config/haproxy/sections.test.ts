@@ -70,6 +70,24 @@ test('beside a store servers that only their checks speak for have names that no
   )
 })
 
+test('servers from a template: beside a store its members take their place, without one the start stops', () => {
+  const template = (check: string) =>
+    `listen s\n  bind *:5000\n  ${check}\n  server-template pg 3 db.example:5432 check port 8008\n`
+  const text = template('option httpchk GET /primary')
+  const read = parseHaproxy(text, 'h.cfg', { lenient: false, store })
+  assert.deepEqual([read.config.listeners[0]?.pool, read.remarks.map(({ line }) => line)], ['leader', [4]])
+  assert.match(read.remarks[0]?.says ?? '', /^has no effect: the members are those of the store/)
+  assert.match(mistake(text), /server-template: servers from DNS are not there/)
+  assert.throws(() => config(template('option tcp-check'), store), /listen s: no server(?!-)/)
+})
+
+test('a server of a frontend’s backend says its keepalive itself', () => {
+  const { listeners } = config(
+    'frontend f\n  bind *:5000\n  default_backend b\nbackend b\n  option srvtcpka\n  srvtcpka-idle 20\n  server a 10.0.0.1:5432 check\n',
+  )
+  assert.equal(listeners[0]?.keepAliveMs, 20_000)
+})
+
 test('members without a line of their own get what default-server says', () => {
   const [listener] = config(
     listen(5000, '  option httpchk GET /replica\n  default-server maxconn 7 send-proxy source 10.9.9.9'),
