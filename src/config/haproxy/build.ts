@@ -105,8 +105,11 @@ function guardOf(section: SectionDraft, remarks: Remark[]): AdminGuard | undefin
   return users.length + rules.length === 0 ? undefined : { users, realm, rules }
 }
 
+/** In mode tcp HAProxy leaves all of it unread, which may well stand in defaults. */
 function isStatsPage(section: SectionDraft): boolean {
-  return section.isStats && section.kind !== 'defaults' && section.servers.length === 0 && !section.isDisabled
+  const { isStats, isDisabled, mode, servers, defaultBackend } = section
+  const takesSessions = servers.length > 0 || defaultBackend !== undefined
+  return isStats && mode !== 'tcp' && section.kind !== 'backend' && !takesSessions && !isDisabled
 }
 
 function tell(remarks: Remark[], line: number, about: string, says: string): void {
@@ -185,7 +188,12 @@ function buildListener(
   const isApart = store !== undefined && role === undefined
   const servers = isApart ? built.map(server => ({ ...server, name: `${back.name}/${server.name}` })) : built
   if (servers.length === 0 && (store === undefined || isApart))
-    tell(remarks, back.line, `${back.kind} ${back.name}`, 'no server')
+    tell(
+      remarks,
+      back.line,
+      `${back.kind} ${back.name}`,
+      back.isStats ? 'no server; a status page needs mode http' : 'no server',
+    )
   for (const { name, port, line } of back.servers)
     if (port === 0) tell(remarks, line, `server ${name}`, 'a port is missing')
   return {

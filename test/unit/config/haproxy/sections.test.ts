@@ -197,6 +197,24 @@ for (const [lines, ten, local] of doors) {
   })
 }
 
+test('lines of defaults about the status page make none of a section that takes sessions', () => {
+  const defaults = 'defaults\n  mode tcp\n  stats enable\n  stats uri /x\n  stats auth a:b\n'
+  const front = 'frontend f\n  bind *:5000\n  default_backend b\n'
+  const back = 'backend b\n  server pg1 10.0.0.1:5432 check\n'
+  const page = 'listen stats\n  mode http\n  bind *:7000\n'
+  const read = config(`${defaults}${front}${back}${page}`)
+  assert.deepEqual(
+    [read.listeners.map(({ name }) => name), read.admin.binds.map(({ port }) => port)],
+    [['f'], [7000]],
+  )
+  const members = config(`${defaults}listen w\n  bind *:5000\n  option httpchk GET /primary\n`, store)
+  assert.deepEqual([members.listeners.length, members.admin.binds.length], [1, 0])
+  assert.match(
+    mistake(`${front}${back}listen s\n  mode tcp\n  bind *:7000\n  stats enable\n`),
+    /^h\.cfg:6: listen s: no server; a status page needs mode http$/,
+  )
+})
+
 test('what would leave a status page open stops the start', () => {
   for (const [line, about] of [
     ['http-request auth unless { http_auth(users) }', 'auth'],
