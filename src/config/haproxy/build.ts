@@ -86,9 +86,14 @@ export function buildConfig(sections: Sections, file: string, store: Store | und
 function buildAdmin(stats: readonly SectionDraft[], remarks: Remark[]): ProxyConfig['admin'] {
   const doors = stats.flatMap(section => {
     const guard = guardOf(section, remarks)
-    return section.binds.flatMap(({ binds }) => binds.map(bind => ({ bind, guard })))
+    const prefix = section.statsUri
+    return section.binds.flatMap(({ binds }) => binds.map(bind => ({ bind, guard, prefix })))
   })
-  return { binds: doors.map(({ bind }) => bind), guards: doors.map(({ guard }) => guard) }
+  return {
+    binds: doors.map(({ bind }) => bind),
+    guards: doors.map(({ guard }) => guard),
+    prefixes: doors.map(({ prefix }) => prefix),
+  }
 }
 
 function guardOf(section: SectionDraft, remarks: Remark[]): AdminGuard | undefined {

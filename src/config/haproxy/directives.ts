@@ -267,8 +267,9 @@ export const directives: Readonly<Record<string, Directive>> = {
   'stats enable': set(({ draft }) => {
     draft.isStats = true
   }),
-  'stats uri': set(({ draft }) => {
+  'stats uri': set(({ draft, words: [prefix] }) => {
     draft.isStats = true
+    draft.statsUri = prefix ?? draft.statsUri
   }),
   'stats refresh': fine,
   'stats realm': set(({ draft, words }) => {

@@ -104,6 +104,8 @@ export interface SectionDraft {
   /** `name:password`. */
   statsUsers: string[]
   statsRealm: string
+  /** What the address of the page begins with; it may have a question mark. */
+  statsUri: string
   /** What `http-request` lets in and keeps out of a status page; without rules: it cannot be read. */
   httpRules: {
     readonly line: number
@@ -163,6 +165,7 @@ export function newDraft(kind: SectionKind, name: string, line: number): Section
     isStats: false,
     statsUsers: [],
     statsRealm: 'HAProxy Statistics',
+    statsUri: '/haproxy?stats',
     httpRules: [],
     isDisabled: false,
     keepsAlive: { client: false, server: false, clientIdleMs: undefined, serverIdleMs: undefined },

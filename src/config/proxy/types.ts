@@ -171,6 +171,15 @@ export interface AdminGuard {
   readonly rules: readonly (readonly AccessRule[])[]
 }
 
+/** The status port. What stands at a place of the lists is about the bind of the same place. */
+export interface AdminConfig {
+  readonly binds: readonly Bind[]
+  /** Who may come in; none: everybody. */
+  readonly guards?: readonly (AdminGuard | undefined)[]
+  /** What addresses of the page begin with, beside `/`; none: nothing else. */
+  readonly prefixes?: readonly string[]
+}
+
 /** Paths of PEM files. `verify` false: any certificate will do. */
 export interface TlsFiles {
   readonly verify: boolean
@@ -205,8 +214,7 @@ export interface ProxyConfig {
   readonly listeners: readonly ListenerConfig[]
   /** Sessions of all listeners together; undefined: only their own limits count. */
   readonly connectionsMax: number | undefined
-  /** `guards`: who may come in by the bind of the same place; none: everybody. */
-  readonly admin: { readonly binds: readonly Bind[]; readonly guards?: readonly (AdminGuard | undefined)[] }
+  readonly admin: AdminConfig
   readonly checks: CheckConfig
   /** What moves the bytes: Node's TCP handles or its public sockets. */
   readonly relay: 'auto' | 'net' | 'handle'

@@ -3,7 +3,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Registry } from 'prom-client'
 import { printJson } from '../../cluster/json.ts'
-import type { AdminGuard, Bind } from '../../config/proxy/types.ts'
+import type { AdminConfig } from '../../config/proxy/types.ts'
 import { messageOf } from '../../platform/errors.ts'
 import { listen } from '../listening.ts'
 import { Guard } from './guard.ts'
@@ -14,11 +14,8 @@ const REQUEST_TIMEOUT_MS = 10_000
 /** Connections to each address of the status port. */
 export const CONNECTIONS_MAX = 128
 
-export interface AdminOptions {
-  /** None: no status port. */
-  readonly binds: readonly Bind[]
-  /** Who may come in by the bind of the same place. */
-  readonly guards?: readonly (AdminGuard | undefined)[]
+/** Without binds there is no status port. */
+export interface AdminOptions extends AdminConfig {
   readonly registry: Registry
   readonly parts: StatusParts
 }
@@ -36,7 +33,7 @@ export class AdminServer {
   constructor(options: AdminOptions) {
     this.#options = options
     this.#servers = options.binds.map((_bind, index) =>
-      this.#createServer(new Guard(options.guards?.[index])),
+      this.#createServer(new Guard(options.guards?.[index]), options.prefixes?.[index]),
     )
   }
 
@@ -55,10 +52,10 @@ export class AdminServer {
     }
   }
 
-  #createServer(guard: Guard): Server {
+  #createServer(guard: Guard, prefix: string | undefined): Server {
     const server = createServer(
       { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
-      (request, response) => void this.#answer(request, response, guard),
+      (request, response) => void this.#answer(request, response, guard, prefix),
     )
     server.on('connection', socket => {
       if (!guard.admits(socket.remoteAddress)) socket.destroy()
@@ -67,10 +64,15 @@ export class AdminServer {
     return server
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse, guard: Guard): Promise<void> {
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    guard: Guard,
+    prefix: string | undefined,
+  ): Promise<void> {
     const isKnown = guard.knows(request.headers.authorization)
     const reply = isKnown
-      ? await this.#reply(request).catch(error => text(500, messageOf(error)))
+      ? await this.#reply(request, prefix).catch(error => text(500, messageOf(error)))
       : text(401, 'name and password, as in stats auth')
     response.writeHead(reply.code, {
       ...(isKnown ? {} : { 'www-authenticate': guard.challenge }),
@@ -81,14 +83,14 @@ export class AdminServer {
     response.end(request.method === 'HEAD' ? undefined : reply.body)
   }
 
-  async #reply({ method, url = '/' }: IncomingMessage): Promise<Reply> {
+  async #reply({ method, url = '/' }: IncomingMessage, prefix: string | undefined): Promise<Reply> {
     if (method !== 'GET' && method !== 'HEAD') return text(405, 'only GET and HEAD')
     const { registry, parts } = this.#options
     const [path = '/'] = url.split('?', 1)
     if (path.startsWith('/explain/')) return explain(path.slice('/explain/'.length), parts)
     switch (path) {
       case '/':
-        return { code: 200, type: 'text/html; charset=utf-8', body: renderPage(parts) }
+        return page(parts)
       case '/status':
         return { code: 200, type: 'application/json', body: `${printStatus(parts)}\n` }
       case '/sessions':
@@ -98,9 +100,19 @@ export class AdminServer {
       case '/healthz':
         return text(200, 'ok')
       default:
+        if (prefix !== undefined && isPage(url, prefix)) return page(parts)
         return text(404, 'there is /, /status, /sessions, /explain/SERVER, /metrics and /healthz')
     }
   }
+}
+
+function page(parts: StatusParts): Reply {
+  return { code: 200, type: 'text/html; charset=utf-8', body: renderPage(parts) }
+}
+
+/** Is it the page by its prefix? Not what HAProxy answers in another form than a page. */
+export function isPage(url: string, prefix: string): boolean {
+  return url.startsWith(prefix) && !/;(?:csv|json|typed)/.test(url)
 }
 
 function explain(encoded: string, parts: StatusParts): Reply {
