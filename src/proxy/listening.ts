@@ -11,16 +11,15 @@ export function listen(server: WireServer, bind: Bind, setting: string): Promise
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException) => reject(explain(error, bind, setting))
     server.once('error', onError)
-    server.listen(
-      { port: bind.port, backlog: BACKLOG, ...(bind.host === undefined ? {} : { host: bind.host }) },
-      () => {
-        server.off('error', onError)
-        // A later error must not end the process: the next accept may work again. Of a lack of descriptors nobody is told:
-        // libuv closes the client, or leaves it in the kernel's queue.
-        server.on('error', () => {})
-        resolve()
-      },
-    )
+    const { host, port, ipv6Only = false } = bind
+    const options = { port, backlog: BACKLOG, ipv6Only, ...(host === undefined ? {} : { host }) }
+    server.listen(options, () => {
+      server.off('error', onError)
+      // A later error must not end the process: the next accept may work again. Of a lack of descriptors nobody is told:
+      // libuv closes the client, or leaves it in the kernel's queue.
+      server.on('error', () => {})
+      resolve()
+    })
   })
 }
 

@@ -12,9 +12,16 @@ import { ProxyServer } from '../../src/proxy/proxy.ts'
 import { netTransport } from '../../src/proxy/relay/net.ts'
 
 const HOST = '127.0.0.1'
-const ports = { sessions: await freePort(HOST, 5800), own: await freePort(HOST, 7800), seed: 0, bare: 0 }
+const ports = {
+  sessions: await freePort(HOST, 5800),
+  own: await freePort(HOST, 7800),
+  seed: 0,
+  bare: 0,
+  both: 0,
+}
 ports.seed = await freePort(HOST, ports.own + 1)
 ports.bare = await freePort(HOST, ports.seed + 1)
+ports.both = await freePort(HOST, ports.bare + 1)
 
 const text = `defaults
   mode http
@@ -24,6 +31,8 @@ listen w
   server pg1 ${HOST}:1 check
 listen own
   bind ${HOST}:${ports.own}
+  bind *:${ports.both}
+  bind :::${ports.both}
   stats uri /herd?stats
   stats auth ops:secret
 listen seed
@@ -78,6 +87,13 @@ for (const [address, own, seed, bare] of addresses) {
     assert.deepEqual(answers, [own, seed, bare])
   })
 }
+
+test('a port of all addresses of IPv4 and of IPv6, by two lines of a section, is one for both', async () => {
+  for (const host of [HOST, '[::1]']) {
+    const response = await fetch(`http://${host}:${ports.both}/`)
+    assert.equal(response.status, 401)
+  }
+})
 
 test('the prefix of a status page is no way around its password', async () => {
   assert.equal(await read(ports.own, '/herd?stats'), '401')

@@ -18,6 +18,7 @@ import type {
   ServerOptions,
   SessionTimeouts,
 } from '../proxy/types.ts'
+import { bindsOf } from './bind.ts'
 import { onlySources } from './conditions.ts'
 import type { BindLine, SectionDraft } from './draft.ts'
 import type { Sections } from './read.ts'
@@ -87,7 +88,7 @@ function buildAdmin(stats: readonly SectionDraft[], remarks: Remark[]): ProxyCon
   const doors = stats.flatMap(section => {
     const guard = guardOf(section, remarks)
     const prefix = section.statsUri
-    return section.binds.flatMap(({ binds }) => binds.map(bind => ({ bind, guard, prefix })))
+    return bindsOf(section.binds).map(bind => ({ bind, guard, prefix }))
   })
   return {
     binds: doors.map(({ bind }) => bind),
@@ -204,7 +205,7 @@ function buildListener(
   return {
     ...defaultListener,
     name: front.name,
-    binds: front.binds.flatMap(({ binds }) => binds),
+    binds: bindsOf(front.binds),
     pool: poolOf(role, store),
     fallback: 'none',
     filter: role?.filter ?? defaultFilter,

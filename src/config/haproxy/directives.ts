@@ -1,11 +1,12 @@
 // The directives of defaults, listen, frontend and backend sections: what each changes in the draft.
 
 import type { AccessRule, Balance } from '../proxy/types.ts'
+import { readBind } from './bind.ts'
 import { checkDirectives } from './check-directives.ts'
 import { onlySources, readAcl, readRules } from './conditions.ts'
 import type { Reading, ServerDraft, TimeoutName } from './draft.ts'
 import { readServerWords } from './server-words.ts'
-import { DURATION_MS_MAX, readAddress, readBinds, readDurationMs, readWhole } from './values.ts'
+import { DURATION_MS_MAX, readAddress, readDurationMs, readWhole } from './values.ts'
 
 export interface Directive {
   readonly read?: (reading: Reading) => void
@@ -91,62 +92,6 @@ function readBalance(reading: Reading): void {
     const expected = 'roundrobin, static-rr, leastconn, first, source or random(N)'
     reading.remark({ about: `balance ${algorithm}`, says: `expected ${expected}`, severity: 'unknown' })
   } else reading.draft.balance = balance
-}
-
-function readBind(reading: Reading): void {
-  const [address = '', ...words] = reading.words
-  const binds = readBinds(address)
-  if (binds === undefined) {
-    wrong(reading, `bind ${address}`, 'an address with one port, such as *:5000 or 10.0.0.4:5000')
-    return
-  }
-  let acceptsProxy = false
-  let isV6Too = false
-  let unackedMs: number | undefined
-  for (let at = 0; at < words.length; at += 1) {
-    const name = words[at] ?? ''
-    if (name === 'accept-proxy') acceptsProxy = true
-    else if (name === 'v4v6') isV6Too = true
-    else if (name === 'tcp-ut') {
-      at += 1
-      unackedMs = readDurationMs(words[at] ?? '')
-      if (unackedMs === undefined) wrong(reading, `bind tcp-ut ${words[at] ?? ''}`, 'a duration such as 30s')
-    } else if (
-      [
-        'maxconn',
-        'name',
-        'id',
-        'backlog',
-        'nice',
-        'process',
-        'thread',
-        'mss',
-        'namespace',
-        'defer-accept',
-        'transparent',
-        'tfo',
-        'interface',
-        'v6only',
-        'level',
-        'mode',
-        'user',
-        'group',
-        'gid',
-        'uid',
-      ].includes(name)
-    ) {
-      const isFlag = ['defer-accept', 'transparent', 'tfo', 'v6only'].includes(name)
-      if (!isFlag) at += 1
-      reading.remark({ about: `bind ${name}`, says: 'has no effect here', severity: 'warning' })
-    } else {
-      const says =
-        name === 'ssl' ? 'TLS is not ended here: it passes through to the server' : 'unknown parameter'
-      reading.remark({ about: `bind ${name}`, says, severity: 'unknown' })
-      return
-    }
-  }
-  const all = isV6Too ? binds.map(bind => ({ ...bind, host: '::' })) : binds
-  reading.draft.binds.push({ line: reading.line, binds: all, acceptsProxy, unackedMs })
 }
 
 function readServer(reading: Reading): void {

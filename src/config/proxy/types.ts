@@ -9,6 +9,8 @@ import type { CheckSpec } from './check-types.ts'
 export interface Bind {
   readonly host: string | undefined
   readonly port: number
+  /** Does `::` leave clients of IPv4 to others? */
+  readonly ipv6Only?: boolean
 }
 
 /**

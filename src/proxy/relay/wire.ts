@@ -65,6 +65,8 @@ export interface ListenOptions {
   /** Undefined: all addresses. */
   readonly host?: string
   readonly backlog?: number
+  /** Clients of IPv4 are for others, where the host is `::`. */
+  readonly ipv6Only?: boolean
   /** Others of this user may listen there, too, and the kernel shares the clients out. */
   readonly reusePort?: boolean
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import path from 'node:path'
 import test from 'node:test'
 import { isHaproxyText, loadHaproxy, parseHaproxy, printRemark } from '../../../../src/config/haproxy/load.ts'
-import type { ListenerConfig } from '../../../../src/config/proxy/types.ts'
+import type { Bind, ListenerConfig } from '../../../../src/config/proxy/types.ts'
 
 const SEED = path.resolve(import.meta.dirname, '../../../fixtures/seed/haproxy.cfg')
 
@@ -19,6 +19,10 @@ function listener(lines: string): ListenerConfig {
   const [first] = parse(section(lines)).config.listeners
   assert.ok(first)
   return first
+}
+
+function v6(port: number): Bind {
+  return { host: '::', port, ipv6Only: true }
 }
 
 function mistake(text: string): string {
@@ -282,6 +286,30 @@ test('a maxconn of 0 takes back the one of defaults, and global’s is none', ()
     [7, 7],
     [undefined, 10_000],
   ])
+})
+
+// bind lines, where it listens
+const binds: readonly (readonly [string, ListenerConfig['binds']])[] = [
+  ['bind *:5055', [{ host: '0.0.0.0', port: 5055 }]],
+  ['bind :::5055', [{ host: '::', port: 5055 }]],
+  ['bind :::5055 v4v6', [{ host: '::', port: 5055 }]],
+  ['bind :::5055 v6only', [{ host: '::', port: 5055, ipv6Only: true }]],
+  ['bind [::1]:5055 v4v6 v6only', [{ host: '::1', port: 5055, ipv6Only: true }]],
+  ['bind 10.0.0.4:5055,:::5056 v6only', [{ host: '10.0.0.4', port: 5055 }, v6(5056)]],
+  ['bind 10.0.0.4:5055 v4v6', [{ host: '10.0.0.4', port: 5055 }]],
+  ['bind *:5055\n  bind :::5055', [{ host: '0.0.0.0', port: 5055 }, v6(5055)]],
+]
+for (const [lines, want] of binds) {
+  test(`where ${JSON.stringify(lines)} listens`, () =>
+    assert.deepEqual(listener(`  ${lines}`).binds.slice(1), want))
+}
+
+test('what would open a port on more than the file says stops the start', () => {
+  for (const word of ['interface eth1', 'transparent', 'namespace red']) {
+    const text = section(`  bind *:5055 ${word}`)
+    assert.match(mistake(text), /^h\.cfg:3: bind \w+: (?:listening|addresses)/)
+    assert.equal(parse(text, true).config.listeners[0]?.binds.length, 2)
+  }
 })
 
 test('words: quotes, escapes, comments and variables of the environment', () => {
