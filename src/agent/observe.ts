@@ -93,7 +93,13 @@ export class Observer {
       for (const member of view.members.values()) {
         if (member.apiUrl !== undefined) urls.set(member.name, member.apiUrl)
       }
-      state.memory = { ...state.memory, electorate: urls, lastLeader: view.leader.name, putOff: undefined }
+      state.memory = {
+        ...state.memory,
+        electorate: urls,
+        lastLeader: view.leader.name,
+        putOff: undefined,
+        stoppedReceivingAtMs: undefined,
+      }
       if (state.keyGoneAtMs !== undefined && view.leader.name !== this.#parts.local.name)
         state.phases = undefined
       state.keyGoneAtMs = undefined

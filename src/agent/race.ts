@@ -16,11 +16,26 @@ import { includesName, sameName } from './sync/names.ts'
  * member of another make does not end it.
  */
 export const SEALED_WITHIN_MS = 1_500
+/** Where an upstream is taken away by a reload; older servers would have to restart. */
+const BY_RELOAD_SINCE = 130_000
 
-export type Verdict = { readonly mayLead: true } | { readonly mayLead: false; readonly because: string }
+export type Verdict =
+  | { readonly mayLead: true }
+  | {
+      readonly mayLead: false
+      readonly because: string
+      /** A receiver that is about to end stands in the way. */
+      readonly isForReceivers?: boolean
+    }
 
 export const yes: Verdict = { mayLead: true }
 export const no = (because: string): Verdict => ({ mayLead: false, because })
+const notYet = (because: string): Verdict => ({ mayLead: false, because, isForReceivers: true })
+
+/** Can this server, and every other of its cluster, end its receiver without a restart? */
+export function canSeal({ serverVersion }: ServerFacts): boolean {
+  return serverVersion >= BY_RELOAD_SINCE
+}
 
 /** How far this server's WAL reaches. */
 export function walPosition(facts: ServerFacts): Lsn {
@@ -118,14 +133,14 @@ function compareWith(contest: Contest, peer: PeerAnswer): Verdict {
   if (isLaterTimeline) return no(`${peer.name} is on the later timeline ${peer.timeline}`)
   // A running primary's position was read before the peers answered: its own standbys may seem ahead by then.
   if (facts.role === 'primary') return yes
-  // It may confirm more to the former leader than it has just told.
+  // It may confirm more to the former leader than it has just told. Later only its vote is waited for.
   if (
     promise !== undefined &&
     peer.isStreaming &&
     !contest.isLate &&
     includesName(promise.standbys, peer.name)
   )
-    return no(`${peer.name} still receives: its position is not final`)
+    return notYet(`${peer.name} still receives: its position is not final`)
   if (!peer.mayLead || peer.watchdogFailed || peer.walPosition === undefined) return yes
   // More WAL of an older timeline is what this timeline parted from: it will be rewound.
   if (peer.timeline !== undefined && peer.timeline < contest.timeline) return yes
@@ -152,7 +167,8 @@ function comparePositions(contest: Contest, peer: PeerAnswer, theirs: Lsn, isFor
 
 /**
  * With a quorum, enough voters must be seen that one of them has every acknowledged commit. The leader that the key names
- * has them all itself.
+ * has them all itself. A voter of our make that receives has not sealed its position, be it that it does not see etcd: a
+ * former leader whose agent is dead may count on what it confirms next.
  */
 function countVotes(
   promise: SyncState,
@@ -168,7 +184,11 @@ function countVotes(
       theirs !== undefined &&
       (timeline < contest.timeline || theirs <= contest.position),
   )
-  const votes = inFavour.length - (isVoter ? 0 : 1)
+  const unsealed = inFavour.filter(peer => peer.isStreaming && peer.isOurs && canSeal(contest.facts))
+  const votes = inFavour.length - unsealed.length - (isVoter ? 0 : 1)
   if (votes >= promise.quorum) return yes
-  return no(`I have ${votes} of the ${promise.quorum} votes that the quorum needs`)
+  const because = `I have ${votes} of the ${promise.quorum} votes that the quorum needs`
+  if (unsealed.length === 0) return no(because)
+  const names = unsealed.map(({ name }) => name).join(', ')
+  return notYet(`${because}: ${names} still receives`)
 }

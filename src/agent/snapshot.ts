@@ -44,6 +44,8 @@ export interface PeerAnswer {
   readonly timeline: Timeline | undefined
   /** It receives WAL just now: its position may still move. */
   readonly isStreaming: boolean
+  /** It runs pgherd: without a leader it ends its receiver as soon as it sees that. */
+  readonly isOurs: boolean
   readonly mayLead: boolean
   readonly failoverPriority: number
   readonly watchdogFailed: boolean
@@ -169,6 +171,8 @@ export interface Memory {
   readonly nextStartAtMs: number
   /** Our WAL position when the race was last put off, and when that was. */
   readonly putOff: { readonly position: Lsn; readonly atMs: number } | undefined
+  /** When we last tried to end our receiver, since there was a leader. */
+  readonly stoppedReceivingAtMs?: number | undefined
   /** An operator named us while the cluster is paused: we may promote. */
   readonly isNamedInPause: boolean
   /** The cluster was paused when we last decided anything. */

@@ -21,6 +21,8 @@ export interface PeerAnswer {
   readonly timeline: Timeline | undefined
   /** It receives WAL just now: its position may still move. */
   readonly isStreaming: boolean
+  /** It runs pgherd. */
+  readonly isOurs: boolean
   readonly tags: Tags
   readonly mayLead: boolean
   readonly failoverPriority: number
@@ -111,6 +113,7 @@ export function unreachable(name: string): PeerAnswer {
     walPosition: undefined,
     timeline: undefined,
     isStreaming: false,
+    isOurs: false,
     tags: {},
     mayLead: false,
     failoverPriority: 0,
@@ -138,6 +141,7 @@ export function parsePeerAnswer(name: string, document: JsonObject): PeerAnswer 
     walPosition: location ?? laterOf(positions),
     timeline: asInteger(document['timeline']),
     isStreaming: document['replication_state'] === 'streaming',
+    isOurs: isObject(document['pgherd']),
     tags,
     mayLead,
     failoverPriority: mayLead ? (asInteger(tags['failover_priority']) ?? 1) : 0,

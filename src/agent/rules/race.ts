@@ -24,11 +24,12 @@ export const leaderRace: Rule = (snapshot, memory) => {
   }
   const later = putOff(snapshot, view, facts, memory)
   if (later !== undefined) return later
+  // Whoever stays back is asked for its position, too.
+  const unsealed = sealPosition(snapshot, view, facts, memory)
+  if (unsealed !== undefined) return unsealed
   if (hasRefusedToPromote(snapshot, facts, memory)) {
     return stayBack('pre_promote has just failed here: leaving the lead to others', snapshot, memory)
   }
-  const unsealed = sealPosition(snapshot, view, facts, memory)
-  if (unsealed !== undefined) return unsealed
   const allowed = gate(snapshot, view, facts)
   if (!allowed.mayLead) return stayBack(allowed.because, snapshot, memory)
   if (peers === undefined) {
@@ -41,7 +42,12 @@ export const leaderRace: Rule = (snapshot, memory) => {
     }
   }
   const healthiest = compare(snapshot, facts, peers ?? [], memory.lastLeader)
-  if (!healthiest.mayLead) return stayBack(healthiest.because, snapshot, memory)
+  if (!healthiest.mayLead) {
+    const decision = stayBack(healthiest.because, snapshot, memory)
+    return healthiest.isForReceivers === true
+      ? { ...decision, againInMs: decision.againInMs ?? RECEIVERS_AGAIN_MS }
+      : decision
+  }
   return say('acquire-leader', 'I am the healthiest: taking the leader key', memory, {
     kind: 'acquire-leader',
   })
@@ -88,8 +94,10 @@ function putOff(
 /** In the first moments a lost race is run again soon: the old leader may just be stopping, the winner may fail. */
 const HURRY_FOR_MS = 5_000
 const HURRY_MS = 200
+/** After a backoff several members end their receivers in the same moment. */
+const RECEIVERS_AGAIN_MS = 1_000
 
-function stayBack(because: string, { server, leaderlessMs }: Snapshot, memory: Memory): ReturnType<Rule> {
+function stayBack(because: string, { server, leaderlessMs }: Snapshot, memory: Memory): Decision {
   if (server.facts?.role !== 'primary') {
     const decision = say('race-stay-back', because, memory)
     return leaderlessMs < HURRY_FOR_MS ? { ...decision, againInMs: HURRY_MS } : decision

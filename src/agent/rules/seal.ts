@@ -4,18 +4,19 @@
 import type { ClusterView } from '../../cluster/view.ts'
 import type { ServerFacts } from '../../postgres/port.ts'
 import type { Decision } from '../decision.ts'
-import { SEALED_WITHIN_MS, syncPromise } from '../race.ts'
+import { canSeal, SEALED_WITHIN_MS, syncPromise } from '../race.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { includesName } from '../sync/names.ts'
 import { say } from './say.ts'
 
-/** Where an upstream is taken away by a reload; older servers would have to restart. */
-const BY_RELOAD_SINCE = 130_000
 const LOOK_AGAIN_MS = 50
 
-/** Ends our receiver before anything is said of our position. Undefined: it is final, or nobody depends on it. */
+/**
+ * Ends our receiver before anything is said of our position, however late that is: until then our voice counts for nobody.
+ * Undefined: it is final, or nobody depends on it, or the receiver does not end. What it still brings is ours to promote.
+ */
 export function sealPosition(
-  { self, config, failsafe, leaderlessMs, isFollowingNobody }: Snapshot,
+  { self, config, failsafe, nowMs, leaderlessMs, isFollowingNobody }: Snapshot,
   view: ClusterView,
   facts: ServerFacts,
   memory: Memory,
@@ -23,13 +24,20 @@ export function sealPosition(
   const promise = syncPromise(config, view)
   if (promise === undefined || !includesName(promise.standbys, self.name)) return undefined
   if (facts.role !== 'replica' || facts.replicationState !== 'streaming') return undefined
-  if (facts.serverVersion < BY_RELOAD_SINCE || leaderlessMs > SEALED_WITHIN_MS) return undefined
+  if (!canSeal(facts)) return undefined
   // A leader that lives on without etcd needs our confirmations: we have promised not to run against it.
   if (failsafe.promisedTo !== undefined) return undefined
+  const { stoppedReceivingAtMs: triedAtMs } = memory
   if (!isFollowingNobody) {
+    // Whatever made it fail is there still: the next turn tries again.
+    const isTried = triedAtMs !== undefined && nowMs - triedAtMs < config.loopWaitSeconds * 1000
+    if (isTried) return undefined
     const says = 'no leader: receiving nothing more before my position counts'
-    return say('stop-receiving', says, memory, { kind: 'stop-receiving' })
+    const next = { ...memory, stoppedReceivingAtMs: nowMs }
+    return say('stop-receiving', says, next, { kind: 'stop-receiving' })
   }
+  const waitedMs = triedAtMs === undefined ? leaderlessMs : nowMs - triedAtMs
+  if (waitedMs > SEALED_WITHIN_MS) return undefined
   return {
     ...say('wait-for-receiver', 'no leader: waiting for my receiver to end', memory),
     againInMs: LOOK_AGAIN_MS,

@@ -129,11 +129,111 @@ const rows: readonly Row[] = [
       config: quorum,
       server: sealed,
       view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
-      peers: [peer('pg3', { isStreaming: true })],
+      peers: [peer('pg3', { isStreaming: true, isOurs: false })],
       leaderlessMs: 1_600,
     },
     rule: 'acquire-leader',
     actions: ['acquire-leader'],
+  },
+  {
+    situation:
+      'another voter of our make still receives after a second and a half: it has no vote, for it may confirm more',
+    seen: {
+      config: quorum,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      peers: [peer('pg3', { isStreaming: true })],
+      leaderlessMs: 20_000,
+    },
+    rule: 'race-stay-back',
+    actions: [],
+    says: /I have 0 of the 1 votes that the quorum needs: pg3 still receives/,
+    againInMs: 1_000,
+  },
+  {
+    situation: 'a voter that still receives is not needed where another one has given the vote',
+    seen: {
+      config: quorum,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3,pg4', 1) }),
+      peers: [peer('pg3', { isStreaming: true }), peer('pg4')],
+      leaderlessMs: 20_000,
+    },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation:
+      'voters of our make whose PostgreSQL cannot end a receiver by a reload are not waited for longer',
+    seen: {
+      config: quorum,
+      server: running({ replicationState: undefined, serverVersion: 120020 }),
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      peers: [peer('pg3', { isStreaming: true })],
+      leaderlessMs: 20_000,
+    },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation:
+      'the backoff is over, and we still receive: nothing more before our position counts, however late',
+    seen: {
+      config: config({ synchronous_mode: 'quorum', primary_race_backoff: 5 }),
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      leaderlessMs: 10_000,
+    },
+    remembers: { putOff: { position: 1000n, atMs: 900_000 } },
+    rule: 'stop-receiving',
+    actions: ['stop-receiving'],
+  },
+  {
+    situation: 'a receiver that was told late to end is given the same time to do so',
+    seen: {
+      config: quorum,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      isFollowingNobody: true,
+      leaderlessMs: 10_000,
+    },
+    remembers: { stoppedReceivingAtMs: 999_000 },
+    rule: 'wait-for-receiver',
+    actions: [],
+  },
+  {
+    situation: 'a receiver that does not end keeps us out of the race no longer than that',
+    seen: {
+      config: quorum,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      isFollowingNobody: true,
+      leaderlessMs: 10_000,
+      peers: [peer('pg3')],
+    },
+    remembers: { stoppedReceivingAtMs: 998_000 },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation: 'an order to receive nothing more that failed is given once in a turn, not until it works',
+    seen: {
+      config: quorum,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      leaderlessMs: 10_000,
+      peers: [peer('pg3')],
+    },
+    remembers: { stoppedReceivingAtMs: 995_000 },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation: 'pre_promote has just failed here: we stay back, but receive nothing more all the same',
+    seen: {
+      config: quorum,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      leaderlessMs: 3_000,
+    },
+    remembers: { prePromoteFailedAtMs: 990_000 },
+    rule: 'stop-receiving',
+    actions: ['stop-receiving'],
   },
   {
     situation:

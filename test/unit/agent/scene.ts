@@ -164,6 +164,7 @@ export function peer(name: string, changes: Partial<PeerAnswer> = {}): PeerAnswe
     walPosition: 1000n,
     timeline: 1,
     isStreaming: false,
+    isOurs: true,
     mayLead: true,
     failoverPriority: 1,
     watchdogFailed: false,

@@ -16,12 +16,20 @@ const documents: readonly (readonly [string, JsonObject, Partial<ReturnType<type
       timeline: 3,
       pgherd: { lease_left_ms: 1234 },
     },
-    { isPrimary: true, role: 'primary', walPosition: 100n, timeline: 3, leaseLeftMs: 1234, mayLead: true },
+    {
+      isPrimary: true,
+      role: 'primary',
+      walPosition: 100n,
+      timeline: 3,
+      leaseLeftMs: 1234,
+      mayLead: true,
+      isOurs: true,
+    },
   ],
   [
     'a standby that received more than it replayed',
     { role: 'replica', xlog: { received_location: 200, replayed_location: 150 } },
-    { isPrimary: false, walPosition: 200n, leaseLeftMs: undefined, failoverPriority: 1 },
+    { isPrimary: false, walPosition: 200n, leaseLeftMs: undefined, failoverPriority: 1, isOurs: false },
   ],
   [
     'a standby that received nothing since its start',
