@@ -2,7 +2,8 @@
 // ttl; only if all do, its deadline moves. A member that has accepted does not run for the lead until that time is over.
 //
 // Why it is safe: whoever is not in the key may not run for the lead, and whoever is in it has promised not to. The promise is
-// counted from when it is given, the leader's deadline from before it was asked for, less a margin.
+// counted from when it is given, the leader's deadline from before it was asked for, less a margin. The leader counts by the
+// ttl of its old lease and says so: without etcd it does not hear of another one, which the others may have read already.
 
 import type { JsonObject } from '../cluster/json.ts'
 import type { Lsn } from '../cluster/lsn.ts'
@@ -26,6 +27,8 @@ export interface FailsafeCall {
   readonly name: string
   readonly apiUrl: string | undefined
   readonly slots: Readonly<Record<string, Lsn>>
+  /** For how long it will go by our word; undefined: it does not say. */
+  readonly ttlMs: number | undefined
 }
 
 export interface FailsafeParts {
@@ -52,7 +55,7 @@ export class Failsafe {
   #isAsking = false
   #confirmedAtMs = Number.NEGATIVE_INFINITY
   #triedAtMs = Number.NEGATIVE_INFINITY
-  #promise: { readonly call: FailsafeCall; readonly atMs: number } | undefined
+  #promise: { readonly call: FailsafeCall; readonly atMs: number; readonly untilMs: number } | undefined
 
   constructor(parts: FailsafeParts) {
     this.#parts = parts
@@ -70,8 +73,9 @@ export class Failsafe {
   get promisedTo(): FailsafeCall | undefined {
     const promise = this.#promise
     if (promise === undefined) return undefined
-    const ttlMs = this.#parts.config().ttlSeconds * 1000
-    return this.#parts.clock.monotonicMs() - promise.atMs < ttlMs ? promise.call : undefined
+    // A caller that does not say may go by a ttl that we have read only since.
+    const untilMs = Math.max(promise.untilMs, promise.atMs + this.#ownTtlMs)
+    return this.#parts.clock.monotonicMs() < untilMs ? promise.call : undefined
   }
 
   /** Does our leadership rest on the word of the others now? */
@@ -80,9 +84,18 @@ export class Failsafe {
     return keeper.isExtended && keeper.isExtensible && clock.monotonicMs() < keeper.extendedUntilMs
   }
 
-  /** Takes a leader's call: from now on we do not run against it for a ttl. The caller has checked that we may accept. */
+  /**
+   * Takes a leader's call: from now on we do not run against it for the longest of its ttl, ours, and ours when it is asked. The
+   * caller has checked that we may accept.
+   */
   accept(call: FailsafeCall): void {
-    this.#promise = { call, atMs: this.#parts.clock.monotonicMs() }
+    const atMs = this.#parts.clock.monotonicMs()
+    const untilMs = atMs + Math.max(this.#ownTtlMs, call.ttlMs ?? 0)
+    this.#promise = { call, atMs, untilMs: Math.max(untilMs, this.#promise?.untilMs ?? 0) }
+  }
+
+  get #ownTtlMs(): number {
+    return this.#parts.config().ttlSeconds * 1000
   }
 
   /** We lead by the lease again: no promise of before counts any more. */
@@ -123,12 +136,13 @@ export class Failsafe {
     try {
       const others = new Map(Object.entries(known).filter(([name]) => name !== me))
       const by = Deadline.in(clock, Math.min(ASK_MS_MAX, keeper.ttlMs / 6))
-      const replies = await ask(others, body(), by)
+      const { ttlMs } = keeper
+      const replies = await ask(others, { ...body(), ttl_ms: ttlMs }, by)
       const refused = [...others.keys()].filter(
         name => !replies.some(reply => reply.name === name && reply.isAccepted),
       )
       const isFirst = !this.isLeading
-      if (refused.length === 0 && keeper.extend(sentAtMs)) {
+      if (refused.length === 0 && keeper.extend(sentAtMs, ttlMs)) {
         this.#confirmedAtMs = sentAtMs
         onConfirmed(true, isFirst)
       } else {

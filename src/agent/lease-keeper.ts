@@ -117,10 +117,10 @@ export class LeaseKeeper {
     return silentMs <= loopWaitMs + retryTimeoutMs + LOOP_GRACE_MS
   }
 
-  /** All other members promised at `sentAtMs` or later not to lead for a ttl. A deadline that has passed is not brought back. */
-  extend(sentAtMs: number): boolean {
+  /** All other members promised at `sentAtMs` or later not to lead for `ttlMs`. A deadline that has passed is not brought back. */
+  extend(sentAtMs: number, ttlMs: number): boolean {
     if (!this.isExtensible) return false
-    this.#deadline.extended(sentAtMs + this.#askedTtlMs - marginMs(this.#askedTtlMs), sentAtMs)
+    this.#deadline.extended(sentAtMs + ttlMs - marginMs(ttlMs), sentAtMs)
     this.#parts.onProven?.()
     return true
   }

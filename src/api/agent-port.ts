@@ -50,6 +50,8 @@ export interface FailsafeCall {
   readonly apiUrl: string | undefined
   /** Where its slots stand. */
   readonly slots: Readonly<Record<string, Lsn>>
+  /** For how long it will go by our word; undefined: it does not say. */
+  readonly ttlMs: number | undefined
 }
 
 export interface AgentPort {
@@ -60,7 +62,7 @@ export interface AgentPort {
    * position from memory could make a member look behind that has the last acknowledged commit.
    */
   freshStatus(by: Deadline): Promise<AgentStatus>
-  /** A leader that has lost etcd asks to be accepted; on `accepted` this member does not run against it for a ttl. */
+  /** A leader that has lost etcd asks to be accepted; on `accepted` this member does not run against it for a ttl, its own or the caller's. */
   acceptFailsafe(call: FailsafeCall): 'accepted' | 'refused' | 'off'
   /** Wakes the loop: something was written that it should act on now. */
   wake(): void

@@ -1,9 +1,12 @@
 // POST /failsafe: a leader that has lost etcd asks whether we accept it for another ttl.
 
-import { asBigint, asText, isObject, type JsonObject } from '../cluster/json.ts'
+import { asBigint, asInteger, asText, isObject, type JsonObject } from '../cluster/json.ts'
 import type { Lsn } from '../cluster/lsn.ts'
 import type { AgentPort, FailsafeCall } from './agent-port.ts'
 import { type Answer, errorPage, text } from './answer.ts'
+
+/** Nobody has longer leases; a promise that a caller dictates must end. */
+const TTL_MS_MAX = 86_400_000
 
 /** The answer; a 200 with the text `Accepted` is a promise. */
 export function answerFailsafe(agent: AgentPort, body: JsonObject): Answer {
@@ -31,5 +34,11 @@ function readCall(body: JsonObject): FailsafeCall | undefined {
     const lsn = asBigint(value)
     if (lsn !== undefined) slots[slot] = lsn
   }
-  return { name, apiUrl: asText(body['api_url']), slots }
+  const ttlMs = asInteger(body['ttl_ms']) ?? 0
+  return {
+    name,
+    apiUrl: asText(body['api_url']),
+    slots,
+    ttlMs: ttlMs > 0 ? Math.min(ttlMs, TTL_MS_MAX) : undefined,
+  }
 }

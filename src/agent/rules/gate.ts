@@ -69,6 +69,9 @@ const synchronous: Question = ({ self, config }, view, facts) => {
 /** How long others wait for the one whom the operator named: after that the most advanced one leads. */
 const HEED_REQUEST_MS = 10_000
 
+/** The ttl may have been made shorter since a promise was given that we do not remember: at least the usual one is waited for. */
+const FORGOTTEN_PROMISE_MS = 30_000
+
 /** A leader may live on without etcd on the strength of our word, and of nobody's who is not in the key. */
 const failsafe: Question = ({ self, config, failsafe: state, ageMs }, view, facts) => {
   if (!config.isFailsafeMode) return undefined
@@ -78,7 +81,7 @@ const failsafe: Question = ({ self, config, failsafe: state, ageMs }, view, fact
   if (members === undefined || facts.role === 'primary') return undefined
   if (members[self.name] === undefined) return no('I am not in the failsafe key')
   const isAlone = Object.keys(members).length === 1
-  if (isAlone || ageMs >= config.ttlSeconds * 1000) return undefined
+  if (isAlone || ageMs >= Math.max(config.ttlSeconds * 1000, FORGOTTEN_PROMISE_MS)) return undefined
   return no('I have just started: in failsafe mode a leader may count on a promise that I do not remember')
 }
 

@@ -18,18 +18,25 @@ function leaderScene(members: Readonly<Record<string, string>> | undefined = thr
   // As the agent does it.
   const parts = scene(undefined, loss => loss !== 'overtaken' && failsafe.isLeading)
   const { keeper, clock, fence } = parts
-  const others = { accepting: new Set(['pg2', 'pg3']), asked: [] as string[][], latencyMs: 0 }
+  const others = {
+    accepting: new Set(['pg2', 'pg3']),
+    asked: [] as string[][],
+    told: [] as unknown[],
+    latencyMs: 0,
+  }
+  const ttl = { seconds: TTL_MS / 1000 }
   const failsafe: Failsafe = new Failsafe({
     me: 'pg1',
     keeper,
     clock,
     log: silentLogger,
-    ask: async peers => {
+    ask: async (peers, body) => {
+      others.told.push(body['ttl_ms'])
       others.asked.push([...peers.keys()])
       if (others.latencyMs > 0) await clock.sleep(others.latencyMs)
       return [...peers.keys()].map(name => ({ name, isAccepted: others.accepting.has(name), lsn: undefined }))
     },
-    config: () => config,
+    config: () => ({ ...config, ttlSeconds: ttl.seconds }),
     isServing: () => fence.isArmed && !fence.isActing,
     members: () => members,
     body: () => ({}),
@@ -40,7 +47,7 @@ function leaderScene(members: Readonly<Record<string, string>> | undefined = thr
     failsafe.start()
     await runLoop(clock, keeper, 2_000)
   }
-  return { ...parts, fence, failsafe, others, lead }
+  return { ...parts, fence, failsafe, others, ttl, lead }
 }
 
 test('while every other member accepts it, a leader without etcd goes on for as long as that lasts', async () => {
@@ -52,6 +59,7 @@ test('while every other member accepts it, a leader without etcd goes on for as 
   assert.deepEqual(signals, [])
   assert.equal(failsafe.isLeading, true)
   assert.ok(keeper.leftMs() > TTL_MS / 6, 'the fence has no reason to act')
+  assert.deepEqual([...new Set(others.told)], [TTL_MS], 'they are told for how long')
 })
 
 for (const refusing of ['pg2', 'pg3']) {
@@ -212,14 +220,42 @@ test('a promise binds for a ttl and no longer, and is forgotten when there is a 
   const { clock, failsafe } = leaderScene()
   const promised = () => failsafe.promisedTo?.name
   assert.equal(promised(), undefined)
-  failsafe.accept({ name: 'pg9', apiUrl: undefined, slots: {} })
+  failsafe.accept({ name: 'pg9', apiUrl: undefined, slots: {}, ttlMs: undefined })
   await clock.advance(TTL_MS - 1)
   assert.equal(promised(), 'pg9')
   await clock.advance(1)
   assert.equal(promised(), undefined)
-  failsafe.accept({ name: 'pg9', apiUrl: undefined, slots: {} })
+  failsafe.accept({ name: 'pg9', apiUrl: undefined, slots: {}, ttlMs: undefined })
   failsafe.forget()
   assert.equal(promised(), undefined)
+})
+
+for (const [what, ours, told] of [
+  ['the ttl that the caller goes by', TTL_MS, 6 * TTL_MS],
+  ['our ttl of when it was given', 6 * TTL_MS, undefined],
+] as const) {
+  test(`a promise outlasts a ttl that is made shorter: it holds for ${what}`, async () => {
+    const { clock, failsafe, ttl } = leaderScene()
+    ttl.seconds = ours / 1000
+    failsafe.accept({ name: 'pg9', apiUrl: undefined, slots: {}, ttlMs: told })
+    ttl.seconds = 3
+    await clock.advance(6 * TTL_MS - 1)
+    assert.equal(failsafe.promisedTo?.name, 'pg9')
+    await clock.advance(1)
+    assert.equal(failsafe.promisedTo, undefined)
+  })
+}
+
+test('a promise for a shorter time takes nothing from the one before', async () => {
+  const { clock, failsafe, ttl } = leaderScene()
+  ttl.seconds = 3
+  failsafe.accept({ name: 'pg9', apiUrl: undefined, slots: {}, ttlMs: 30_000 })
+  await clock.advance(1_000)
+  failsafe.accept({ name: 'pg9', apiUrl: undefined, slots: {}, ttlMs: 3_000 })
+  await clock.advance(28_999)
+  assert.equal(failsafe.promisedTo?.name, 'pg9')
+  await clock.advance(1)
+  assert.equal(failsafe.promisedTo, undefined)
 })
 
 /** A watchdog of 4 s over this leader; `fedAtMs` has when it was fed. */

@@ -64,6 +64,18 @@ const rows: readonly Row[] = [
     says: /I have just started/,
   },
   {
+    situation: 'the same where the ttl is short: it may have been a longer one when the promise was given',
+    seen: {
+      config: config({ failsafe_mode: true, ttl: 20, loop_wait: 5, retry_timeout: 5 }),
+      view: free,
+      ageMs: 29_000,
+      peers: [],
+    },
+    rule: 'race-stay-back',
+    actions: [],
+    says: /I have just started/,
+  },
+  {
     situation: 'members of the failsafe key are asked in the race although nobody else knows them any more',
     seen: { config: failsafe, view: view({ leader: undefined, failsafe: all, members: ['pg2'] }) },
     rule: 'ask-peers',

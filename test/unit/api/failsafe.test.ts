@@ -15,7 +15,21 @@ test('an accepted leader gets the text that others look for, and our position', 
   const { code, body, headers, agent } = answer('accepted', { name: 'pg1', slots: { pg2: 123, odd: 'x' } })
   assert.deepEqual([code, body?.text], [200, 'Accepted'])
   assert.equal(headers?.['lsn'], String(0x3000100n))
-  assert.deepEqual(agent.failsafeCalls, [{ name: 'pg1', apiUrl: undefined, slots: { pg2: 123n } }])
+  const call = { name: 'pg1', apiUrl: undefined, slots: { pg2: 123n }, ttlMs: undefined }
+  assert.deepEqual(agent.failsafeCalls, [call])
+})
+
+test('a caller tells for how long it goes by our word; what is no time counts for nothing', () => {
+  const told = (ttl: unknown) =>
+    answer('accepted', { name: 'pg1', ttl_ms: ttl }).agent.failsafeCalls[0]?.ttlMs
+  assert.deepEqual([30_000, 0, -1, 1e12, 'long', null].map(told), [
+    30_000,
+    undefined,
+    undefined,
+    86_400_000,
+    undefined,
+    undefined,
+  ])
 })
 
 test('a member that leads or knows another leader says no with 500, one without failsafe mode with 502', () => {
