@@ -28,7 +28,7 @@ export interface Self {
 
 /** What this process last decided about `synchronous_standby_names`. */
 export interface SynchronousHold {
-  /** False until it has decided anything: the server may still have what an earlier process wanted. */
+  /** False until the server took it: it may still have what was wanted before, by this process or an earlier one. */
   readonly isKnown: boolean
   /** Undefined: it is the configuration's. */
   readonly names: string | undefined

@@ -24,11 +24,27 @@ export async function setSynchronousNames(
   { parts, state }: WorkContext,
   names: string | undefined,
 ): Promise<void> {
-  state.synchronousNames = { isKnown: true, names }
+  // Until the server has it nobody may go by it: a promotion would begin with what was there before.
+  state.synchronousNames = { isKnown: false, names }
   const by = Deadline.in(parts.clock, RELOAD_TIMEOUT_MS)
   const isTaken = await parts.postgres.setSynchronousStandbys(names, by)
   if (!isTaken && state.server.process === 'running')
     throw new HaError('E_SYNC', `the server does not take synchronous_standby_names = '${names ?? ''}'`)
+  state.synchronousNames = { isKnown: true, names }
+}
+
+/** A standby waits for nobody, or in strict mode would wait for ever: so that its promotion cannot begin open. */
+export async function keepStandbyNames(
+  { parts, state }: Pick<WorkContext, 'parts' | 'state'>,
+  by: Deadline,
+): Promise<void> {
+  const names = standbyNames(state.config)
+  const { isKnown, names: held } = state.synchronousNames
+  if (held === names && (isKnown || names === undefined)) return
+  state.synchronousNames = { isKnown: false, names }
+  // What the server did not take is tried again in the next turn, and before a promotion.
+  const isTaken = await parts.postgres.setSynchronousStandbys(names, by)
+  state.synchronousNames = { isKnown: isTaken, names }
 }
 
 /** A primary that comes back in place waits for the same standbys as before: the sync key still names them. */
@@ -51,7 +67,8 @@ export async function beginSynchronous(context: WorkContext, write: PromotionWri
   ])
   if (outcome !== 'won')
     throw new HaError('E_SYNC', `the sync key was not written (${outcome}): not promoted yet`)
-  if (state.synchronousNames.names !== write.names) await setSynchronousNames(context, write.names)
+  const { isKnown, names } = state.synchronousNames
+  if (!isKnown || names !== write.names) await setSynchronousNames(context, write.names)
 }
 
 /** One step of the leader's synchronous upkeep on the key. A write that does not win is read and decided again. */

@@ -23,7 +23,7 @@ import { settingsNow } from './server-settings.ts'
 import { SlotCopies } from './slot-copies.ts'
 import { isOthersSlot, wantedSlots } from './slots.ts'
 import { type AgentState, memberRole, memberState, pendingReasons } from './state.ts'
-import { standbyNames } from './sync/promotion.ts'
+import { keepStandbyNames } from './synchronous.ts'
 import type { Tasks } from './tasks.ts'
 
 /** Beyond the time for etcd: what the server may take at the end of a turn. The lease is renewed only while turns begin. */
@@ -60,7 +60,10 @@ export class Upkeep {
     await this.#quietly('configuration', () => this.#configure(view, facts, by))
     await this.#quietly('replay', () => this.#endStarvedReplay(facts, by))
     await this.#quietly('kept configuration', () => this.#keepConfig(view, by))
-    await this.#quietly('synchronous standbys', () => this.#standbyNames(facts, by))
+    if (facts.role === 'replica') {
+      const context = { parts: this.#parts, state: this.#state }
+      await this.#quietly('synchronous standbys', () => keepStandbyNames(context, by))
+    }
     if (this.#state.config.useSlots) await this.#quietly('slots', () => this.#syncSlots(view, facts, by))
     const isLeading = facts.role === 'primary' || this.#state.config.standbyCluster !== undefined
     if (hold !== undefined && isLeading && view.leader?.createRevision === hold.createRevision) {
@@ -167,18 +170,6 @@ export class Upkeep {
     if (config === undefined || config.modRevision === state.keptConfigRevision) return
     await this.#parts.postgres.keepDynamicConfig?.(config.value, by)
     state.keptConfigRevision = config.modRevision
-  }
-
-  /** A standby waits for nobody, or in strict mode would wait for ever: so that its promotion cannot begin open. */
-  async #standbyNames(facts: ServerFacts, by: Deadline): Promise<void> {
-    if (facts.role !== 'replica') return
-    const { postgres } = this.#parts
-    const state = this.#state
-    const names = standbyNames(state.config)
-    const { isKnown, names: held } = state.synchronousNames
-    if (isKnown ? held === names : names === undefined) return
-    await postgres.setSynchronousStandbys(names, by)
-    state.synchronousNames = { isKnown: true, names }
   }
 
   async #syncSlots(view: ClusterView, facts: ServerFacts, by: Deadline): Promise<void> {

@@ -262,6 +262,30 @@ const rows: readonly Row[] = [
     actions: ['acquire-leader'],
   },
   {
+    situation: 'two synchronous standbys with the same WAL: the one with the higher failover_priority leads',
+    seen: {
+      config: on,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3') }),
+      peers: [peer('pg3', { failoverPriority: 9 })],
+    },
+    rule: 'race-stay-back',
+    actions: [],
+    says: /pg3 has equally tolerable WAL position and priority 9, while this node has priority 1/,
+  },
+  {
+    situation: 'two voters with the same WAL: the one with the higher failover_priority leads',
+    seen: {
+      config: quorum,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      peers: [peer('pg3', { failoverPriority: 9 })],
+    },
+    rule: 'race-stay-back',
+    actions: [],
+    says: /pg3 has equally tolerable WAL position and priority 9, while this node has priority 1/,
+  },
+  {
     situation: 'quorum of one: the other voter does not answer: stay back, it may have the last commits',
     seen: {
       config: quorum,
