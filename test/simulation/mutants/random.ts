@@ -7,13 +7,34 @@ import { Random } from '../core/random.ts'
 import { type Change, lineOf } from './change.ts'
 import type { Mutant } from './named.ts'
 
-/** Where accidents happen: what decides and what acts, without words, metrics and prints. */
+/** Where accidents happen: what decides and what acts. */
 const FILES: readonly string[] = [
-  ...['act', 'demote', 'fence', 'lease-keeper', 'loop', 'observe', 'race', 'tasks', 'work', 'upkeep'],
-  ...['rules/data-directory', 'rules/follow', 'rules/gate', 'rules/guards', 'rules/heirs', 'rules/lead'],
-  ...['rules/race', 'rules/recover', 'rules/divergence', 'rules/requests', 'rules/sync'],
-  ...['sync/priority', 'sync/promotion', 'sync/quorum', 'sync/scene'],
+  ...['act', 'agent', 'bootstrap', 'decide', 'decision', 'demote', 'demote-cluster', 'drain', 'failsafe'],
+  ...['failsafe-key', 'fence', 'lease-deadline', 'lease-keeper', 'lease-keeper-parts', 'lease-timings'],
+  ...['leave-sync', 'loop', 'observe', 'operator', 'race', 'restart', 'slots', 'state', 'stop-quickly'],
+  ...['storage', 'synchronous', 'tasks', 'upkeep', 'watchdog', 'watchdog-plan', 'work'],
+  ...['rules/data-directory', 'rules/divergence', 'rules/follow', 'rules/gate', 'rules/give-way'],
+  ...['rules/guards', 'rules/heirs', 'rules/lead', 'rules/pause', 'rules/race', 'rules/recover'],
+  ...['rules/register', 'rules/requests', 'rules/say', 'rules/seal', 'rules/source', 'rules/standby'],
+  ...['rules/starved', 'rules/storage', 'rules/sync', 'rules/watchdog'],
+  ...['sync/candidates', 'sync/names', 'sync/priority', 'sync/promotion', 'sync/quorum', 'sync/scene'],
 ].map(name => `src/agent/${name}.ts`)
+
+/** Files of the agent in which no accident is looked for, and why. */
+export const WITHOUT_ACCIDENTS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    callbacks: 'tells scripts, which no world has',
+    'member-key': 'prints what others read',
+    metrics: 'counts',
+    'own-scripts': 'waits for scripts, which no world has',
+    parts: 'types alone',
+    reload: "compares a node's file, which is never changed in a world",
+    'server-settings': 'settings, which a modelled server does not have',
+    'slot-copies': 'logical slots, which no world has',
+    snapshot: 'types, and a memory that is empty',
+    'sync/step': 'types alone',
+  }).map(([name, why]) => [`src/agent/${name}.ts`, why]),
+)
 
 const PROXY_FILES: readonly string[] = ['route', 'router', 'leadership', 'backend', 'etcd-source'].map(
   name => `src/proxy/${name}.ts`,
@@ -32,15 +53,22 @@ const OPERATORS: readonly (readonly [from: string, to: string])[] = [
   ['await ', ''],
   ['(!', '('],
   ['await this.#observer.readView()', 'undefined'],
-  [
-    'await Promise.all([this.#observer.readView(), this.#lookWithoutTaskEnd()])',
-    'await this.#lookWithoutTaskEnd()',
-  ],
+  ['[this.#observer.readView(), ', '['],
 ]
+
+/** The files that are looked through. */
+export function accidentFiles(): readonly string[] {
+  return [...FILES, ...PROXY_FILES]
+}
+
+/** The texts that are replaced somewhere. */
+export function operators(): readonly string[] {
+  return OPERATORS.map(([from]) => from)
+}
 
 /** Every place at which one of the operators could be changed. */
 export function allAccidents(): readonly Mutant[] {
-  return [...FILES, ...PROXY_FILES].flatMap(file => accidentsIn(file, sourceOf(file)))
+  return accidentFiles().flatMap(file => accidentsIn(file, sourceOf(file)))
 }
 
 /** `count` of them, the same for the same seed. */
@@ -74,7 +102,7 @@ function isCode(text: string, at: number): boolean {
 function modesOf(file: string): Mutant['modes'] {
   if (file.endsWith('sync/priority.ts')) return ['sync', 'strict']
   if (file.endsWith('sync/quorum.ts')) return ['quorum']
-  return file.includes('/sync') ? ['sync', 'strict', 'quorum'] : undefined
+  return /\/sync|\/leave-sync|\/seal/.test(file) ? ['sync', 'strict', 'quorum'] : undefined
 }
 
 function named(text: string, change: Change): Mutant {
