@@ -32,6 +32,8 @@ export interface Answers {
   readonly acquired?: 'won' | 'lost' | 'unknown'
   /** Of the last long action: false when another one ran. */
   readonly isStarted?: boolean
+  /** One of them failed: decided again at once it would fail again, and a turn that goes on for long looks like a hung loop. */
+  readonly hasFailed?: boolean
 }
 
 function takesKey({ kind }: Action): boolean {
@@ -86,8 +88,9 @@ export class Executor {
       } catch (error) {
         metrics.acted(rule, action.kind, 'failed')
         this.#parts.log.warning(`${action.kind} failed: ${messageOf(error)}`)
-        // The turn must not try it again without having read: one that goes on for long looks like a hung loop.
-        return takesKey(action) ? { ...answers, acquired: 'unknown' } : answers
+        if (takesKey(action)) return { ...answers, acquired: 'unknown' }
+        // What was decided by is no longer so: what is read next decides anew.
+        return isOvertaken(error) ? answers : { ...answers, hasFailed: true }
       }
     }
     return answers
@@ -327,5 +330,13 @@ function asRead(view: ClusterView): readonly Condition[] {
 /** Throws when a write did not win: what was decided after it rests on it. */
 async function mustWin(write: Promise<{ readonly outcome: Outcome }>): Promise<void> {
   const { outcome } = await write
-  if (outcome !== 'won') throw new HaError('E_NOT_WRITTEN', `the write ended as ${outcome}`)
+  if (outcome === 'won') return
+  throw new HaError(outcome === 'lost' ? OVERTAKEN : 'E_NOT_WRITTEN', `the write ended as ${outcome}`)
+}
+
+/** A key that the write compared had changed. */
+const OVERTAKEN = 'E_OVERTAKEN'
+
+function isOvertaken(error: unknown): boolean {
+  return error instanceof HaError && error.code === OVERTAKEN
 }

@@ -16,6 +16,8 @@ import type { Watchdog } from './watchdog.ts'
 
 const STEPS_MAX = 8
 const LOOKS_MAX = 3
+/** Until what failed is tried again, in a turn of its own. */
+const AFTER_FAILURE_MS = 1_000
 const REPEAT_SENTENCE_MS = 60_000
 
 export class Loop {
@@ -102,19 +104,34 @@ export class Loop {
     this.#keeper.noteTurn()
     await Promise.all([this.#observer.readView(), this.#lookWithoutTaskEnd(), this.#watchdog.look()])
     this.#applyTaskUpdates()
-    let answers: Answers = {}
-    let decision = this.#decide(answers)
-    for (let step = 1; step < STEPS_MAX; step += 1) {
-      const found = await this.#executor.run(decision.actions, decision.rule)
-      answers = { ...answers, ...found }
-      if (!decision.actions.some(needsAnotherStep) || this.#state.exitCode !== undefined) break
-      if (found.acquired !== undefined || decision.actions.some(changesKeys)) await this.#observer.readView()
-      if (decision.actions.some(changesServer)) await this.#observer.lookAgain()
-      decision = this.#decide(answers)
-    }
+    const rule = await this.#steps()
     await this.#upkeep.run()
     this.#settle()
-    return decision.rule
+    return rule
+  }
+
+  /** Decides and acts until nothing more follows from it. Whatever is decided is carried out. */
+  async #steps(): Promise<string> {
+    let answers: Answers = {}
+    for (let step = 1; ; step += 1) {
+      const { actions, rule } = this.#decide(answers)
+      const found = await this.#executor.run(actions, rule)
+      answers = { ...answers, ...found }
+      if (!actions.some(needsAnotherStep) || this.#state.exitCode !== undefined) return rule
+      if (found.hasFailed === true) {
+        this.#noteFailure()
+        return rule
+      }
+      if (step === STEPS_MAX) return rule
+      if (found.acquired !== undefined || actions.some(changesKeys)) await this.#observer.readView()
+      if (actions.some(changesServer)) await this.#observer.lookAgain()
+    }
+  }
+
+  /** The turn ends here, and what it decided is due again soon. Its upkeep may wait for the same etcd or server once more. */
+  #noteFailure(): void {
+    this.#againInMs = Math.min(this.#againInMs ?? Infinity, AFTER_FAILURE_MS)
+    this.#keeper.noteTurn()
   }
 
   /** The first turn is over once it knew the store and the server: before that, a running primary may still be ours. */

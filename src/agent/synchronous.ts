@@ -71,7 +71,10 @@ export async function beginSynchronous(context: WorkContext, write: PromotionWri
   if (!isKnown || names !== write.names) await setSynchronousNames(context, write.names)
 }
 
-/** One step of the leader's synchronous upkeep on the key. A write that does not win is read and decided again. */
+/**
+ * One step of the leader's synchronous upkeep on the key. A write that loses its compare is read and decided again at once.
+ * Throws when nobody knows what became of it: an etcd that is too slow for this one is too slow for the next.
+ */
 export async function recordSync(
   { parts, keeper }: Pick<WorkContext, 'parts' | 'keeper'>,
   action: Extract<Action, { kind: 'write-sync' | 'delete-sync' }>,
@@ -87,5 +90,6 @@ export async function recordSync(
   const { outcome } = await writeAsLeader(dcs, hold, [write], by, [
     unchanged(SYNC_KEY, action.syncModRevision),
   ])
-  if (outcome !== 'won') log.warning(`the sync key was not written (${outcome}): reading again`)
+  if (outcome === 'lost') log.warning('the sync key was not written (lost): reading again')
+  else if (outcome !== 'won') throw new HaError('E_NOT_WRITTEN', `the write ended as ${outcome}`)
 }
