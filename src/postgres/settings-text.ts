@@ -43,6 +43,7 @@ export function conninfo(words: Readonly<Record<string, string | undefined>>): s
 /** The words that not every libpq knows, each with the first version that does. One that it does not know it refuses. */
 const WORDS_SINCE: Readonly<Record<string, number>> = {
   gssencmode: 12,
+  tcp_user_timeout: 12,
   channel_binding: 13,
   sslpassword: 13,
   sslcrldir: 14,
@@ -52,6 +53,18 @@ const WORDS_SINCE: Readonly<Record<string, number>> = {
 /** Does the libpq that came with this major know the word? An unknown major is taken for a new one. */
 export function isWordOf(major: number | undefined, word: string): boolean {
   return major === undefined || major >= (WORDS_SINCE[word] ?? 0)
+}
+
+/**
+ * A host that vanishes says nothing, and a tool that only reads would wait for it for two hours, as the kernel's keepalive does.
+ * A minute, as a standby's receiver has (wal_receiver_timeout); tcp_user_timeout also cuts off what was sent and is not confirmed.
+ */
+const PATIENCE: Readonly<Record<string, string>> = {
+  connect_timeout: '30',
+  keepalives_idle: '30',
+  keepalives_interval: '10',
+  keepalives_count: '3',
+  tcp_user_timeout: '60000',
 }
 
 /**
@@ -72,6 +85,7 @@ export function connectionWords(
     sslmode: 'prefer',
     gssencmode: 'prefer',
     channel_binding: 'prefer',
+    ...PATIENCE,
     ...who.options,
   }
   return Object.fromEntries(Object.entries(words).filter(([word]) => isWordOf(major, word)))

@@ -70,9 +70,16 @@ export const postgresKeys = set(
   ...['pg_rewind'],
 )
 
+/** libpq's words for how long a peer may be silent; Patroni leaves them to libpq. */
+export const patienceKeys = set(
+  ...['connect_timeout', 'keepalives', 'keepalives_idle', 'keepalives_interval', 'keepalives_count'],
+  'tcp_user_timeout',
+)
+
 export const credentialKeys = set(
   ...['username', 'password', 'sslmode', 'sslkey', 'sslpassword', 'sslcert', 'sslrootcert', 'sslcrl'],
   ...['sslcrldir', 'sslnegotiation', 'gssencmode', 'channel_binding'],
+  ...patienceKeys,
 )
 
 export const watchdogKeys = set('mode', 'device', 'safety_margin', 'driver')

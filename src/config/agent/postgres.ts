@@ -3,7 +3,7 @@
 import { isObject, type Json, type JsonObject } from '../../cluster/json.ts'
 import { controlledNames, controlledValues } from './controlled.ts'
 import { dynamicWarnings } from './dynamic.ts'
-import { bootstrapKeys, credentialKeys, dcsKeys, inert, postgresKeys } from './known.ts'
+import { bootstrapKeys, credentialKeys, dcsKeys, inert, patienceKeys, postgresKeys } from './known.ts'
 import { methodNames, readBootstrapMethod } from './methods.ts'
 import type { Section } from './section.ts'
 import type { BootstrapConfig, Credentials, LocalPostgres, ToolOption } from './types.ts'
@@ -118,6 +118,7 @@ function readCredentials(section: Section, defaultUser: string | undefined): Cre
   const options: Record<string, string> = {}
   for (const key of credentialKeys) {
     const value = key === 'username' || key === 'password' ? undefined : section.text(key)
+    if (patienceKeys.has(key)) section.integer(key)
     if (value !== undefined) options[key] = value
   }
   if (options['gssencmode'] === 'require')

@@ -130,6 +130,7 @@ const tools: readonly (readonly [string, (major: number) => string, string])[] =
       ['gssencmode', 'y y y y y y y'],
       ['channel_binding', '. y y y y y y'],
       ['sslpassword', '. y y y y y y'],
+      ['tcp_user_timeout', 'y y y y y y y'],
       ['sslcrl', 'y y y y y y y'],
       ['sslcrldir', '. . y y y y y'],
       ['sslnegotiation', '. . . . . y y'],

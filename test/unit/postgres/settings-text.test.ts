@@ -47,8 +47,25 @@ test('a connection names the password file and the modes that the operator did n
   const text = conninfo(connectionWords({ host: 'pg2', port: 5433 }, who, '/home/pg/pass'))
   assert.equal(
     text,
-    'host=pg2 port=5433 user=repl passfile=/home/pg/pass sslmode=verify-ca gssencmode=prefer channel_binding=prefer sslrootcert=/etc/ca.crt',
+    'host=pg2 port=5433 user=repl passfile=/home/pg/pass sslmode=verify-ca gssencmode=prefer channel_binding=prefer ' +
+      'connect_timeout=30 keepalives_idle=30 keepalives_interval=10 keepalives_count=3 tcp_user_timeout=60000 sslrootcert=/etc/ca.crt',
   )
+})
+
+test('a tool gives a host that vanished up after a minute, or as the operator says', () => {
+  const words = (options: Readonly<Record<string, string>>, major: number) =>
+    connectionWords(
+      { host: 'pg2', port: 5432 },
+      { username: 'repl', password: undefined, options },
+      '/pass',
+      major,
+    )
+  const { keepalives_idle, keepalives_interval, keepalives_count, tcp_user_timeout } = words({}, 15)
+  const seconds = Number(keepalives_idle) + Number(keepalives_interval) * Number(keepalives_count)
+  assert.deepEqual([seconds, Number(tcp_user_timeout)], [60, 60_000])
+  assert.equal(words({}, 11)['tcp_user_timeout'], undefined)
+  const own = words({ connect_timeout: '5', keepalives: '0', tcp_user_timeout: '0' }, 15)
+  assert.deepEqual([own['connect_timeout'], own['keepalives'], own['tcp_user_timeout']], ['5', '0', '0'])
 })
 
 test('nobody but us sets where a standby streams from and how far it recovers', () => {

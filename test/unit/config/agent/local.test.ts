@@ -127,6 +127,11 @@ const broken: readonly Broken[] = [
     says: 'p.yml:12: postgresql.authentication.replication.password: expected text, found a mapping',
   },
   {
+    what: 'a silence of a host that is no number',
+    change: ["password: 's3cret'", 'keepalives_idle: soon'],
+    says: 'p.yml:12: postgresql.authentication.replication.keepalives_idle: expected a whole number, found "soon"',
+  },
+  {
     what: 'all addresses for REST without an address that others reach',
     change: ['listen: 10.0.0.1:8008', "listen: '*:8008'"],
     says: 'p.yml:5: restapi.connect_address: expected host:port that others reach (`listen` names all addresses), but it is missing',
