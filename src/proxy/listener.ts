@@ -235,7 +235,6 @@ export class Listener {
   #onDraining(session: Session): void {
     this.#affinity.forget(session)
     this.#draining.add(session)
-    this.#turnAway.noteLoad(this.taken, this.sessionsMax)
     this.#serveQueue()
   }
 
@@ -243,7 +242,6 @@ export class Listener {
     this.sessions.delete(session)
     this.#affinity.forget(session)
     this.#draining.delete(session)
-    this.#turnAway.noteLoad(this.taken, this.sessionsMax)
     const counters = session.counters()
     const { metrics } = this.#options
     metrics.ended(this.config.name, why, counters?.toServerBytes ?? 0, counters?.toClientBytes ?? 0)
@@ -259,18 +257,25 @@ export class Listener {
   #createTurnAway(): TurnAway {
     const { clock, events } = this.#options
     const { name, binds, onNoBackend, acceptsProxy } = this.config
+    const together = 'on all ports together'
     return new TurnAway({
       clock,
       acceptsProxy,
       plainErrors: onNoBackend.plainErrors,
-      detail: () => `listener ${name} has ${this.taken} sessions, its limit`,
+      detail: limit =>
+        limit === 'listener'
+          ? `listener ${name} has ${this.taken} sessions, its limit`
+          : `the proxy has as many sessions as it may have ${together}`,
       admits: source => this.#admits(source),
       cancel: (processId, secret, source) => this.#cancel(processId, secret, source),
-      onFull: () =>
+      onFull: limit =>
         events.record({
           kind: 'limit-reached',
-          says: `listener ${name} (${printBinds(binds)}) has reached its limit of ${this.sessionsMax} sessions: new clients are turned away`,
-          facts: { listener: name, sessions: this.taken },
+          says:
+            limit === 'listener'
+              ? `listener ${name} (${printBinds(binds)}) has reached its limit of ${this.sessionsMax} sessions: new clients are turned away`
+              : `the proxy has reached its limit of sessions ${together}: new clients of listener ${name} are turned away`,
+          facts: { listener: name, limit, sessions: this.taken },
         }),
     })
   }
@@ -314,9 +319,10 @@ export class Listener {
       this.#dismissal.dismiss(client)
       return
     }
-    if (this.taken >= this.sessionsMax || !hasPlace()) {
+    const isFull = this.taken >= this.sessionsMax
+    if (isFull || !hasPlace()) {
       metrics.turnedAway(this.config.name)
-      this.#turnAway.take(client)
+      this.#turnAway.take(client, isFull ? 'listener' : 'all')
       return
     }
     // Nobody may wait and nobody is told why: then there is nothing to wait for, not even the first packet.

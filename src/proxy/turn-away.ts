@@ -12,9 +12,11 @@ import type { FirstPacket } from './startup.ts'
 /** Clients that may be told at the same time; more are just closed. */
 export const REFUSALS_MAX = 64
 const PACKET_MS = 2_000
-/** The limit is reached anew when so much of it was free in between, or this much later. */
-const FREE_AGAIN = 0.9
+/** Clients that come and go at a limit reach it all the time: it is told this seldom. */
 const TELL_EVERY_MS = 10_000
+
+/** Which limit leaves no place: the listener's own, or that of all listeners together. */
+export type Limit = 'listener' | 'all'
 
 export interface TurnAwayOptions {
   readonly clock: Clock
@@ -23,30 +25,24 @@ export interface TurnAwayOptions {
   /** May this source come in? Asked of those that a PROXY header tells; who comes himself was asked before. */
   admits(source: string): boolean
   /** Why there is no place, for the client. */
-  detail(): string
+  detail(limit: Limit): string
   cancel(processId: number, secret: string, source: string): Promise<void>
-  /** The limit was reached: once for each time, not for each client. */
-  onFull(): void
+  /** The limit was reached. Told once for many clients. */
+  onFull(limit: Limit): void
 }
 
 export class TurnAway {
   readonly #options: TurnAwayOptions
   #refusals = 0
-  #isFull = false
-  #toldAtMs = Number.NEGATIVE_INFINITY
+  readonly #toldAtMs = new Map<Limit, number>()
 
   constructor(options: TurnAwayOptions) {
     this.#options = options
   }
 
-  /** So many of `max` places are taken: below a part of it the limit counts as free again. */
-  noteLoad(taken: number, max: number): void {
-    if (taken < max * FREE_AGAIN) this.#isFull = false
-  }
-
   /** The client must not read yet. */
-  take(client: Wire): void {
-    this.#tell()
+  take(client: Wire, limit: Limit): void {
+    this.#tell(limit)
     if (this.#refusals >= REFUSALS_MAX) {
       client.destroy()
       return
@@ -68,7 +64,7 @@ export class TurnAway {
         onPacket: first => {
           timer.cancel()
           inlet.release()
-          this.#answer(client, first, told, next)
+          this.#answer(client, first, { told, limit }, next)
         },
         onGone: () => client.destroy(),
         onHeader: endpoints => {
@@ -84,7 +80,12 @@ export class TurnAway {
   }
 
   /** `told`: the source of a PROXY header; undefined: the client came itself. */
-  #answer(wire: Wire, first: FirstPacket, told: string | undefined, next: ClosedListener): void {
+  #answer(
+    wire: Wire,
+    first: FirstPacket,
+    { told, limit }: { readonly told: string | undefined; readonly limit: Limit },
+    next: ClosedListener,
+  ): void {
     const { clock, plainErrors, cancel, detail } = this.#options
     if (first.kind === 'cancel') {
       const source = told ?? wire.endpoints().source
@@ -94,18 +95,15 @@ export class TurnAway {
     const error: FatalError = {
       code: sqlState.tooManyConnections,
       message: 'sorry, too many clients already',
-      detail: detail(),
+      detail: detail(limit),
     }
     refuse({ clock, client: wire, first, error, plainErrors, next })
   }
 
-  #tell(): void {
+  #tell(limit: Limit): void {
     const nowMs = this.#options.clock.monotonicMs()
-    if (this.#isFull && nowMs - this.#toldAtMs < TELL_EVERY_MS) return
-    const isNew = !this.#isFull || nowMs - this.#toldAtMs >= TELL_EVERY_MS
-    this.#isFull = true
-    if (!isNew) return
-    this.#toldAtMs = nowMs
-    this.#options.onFull()
+    if (nowMs - (this.#toldAtMs.get(limit) ?? Number.NEGATIVE_INFINITY) < TELL_EVERY_MS) return
+    this.#toldAtMs.set(limit, nowMs)
+    this.#options.onFull(limit)
   }
 }

@@ -13,7 +13,7 @@ import { LINGER_MS } from '../../src/proxy/farewell.ts'
 import type { Wire } from '../../src/proxy/relay/wire.ts'
 import { TurnAway } from '../../src/proxy/turn-away.ts'
 import { cancelRequest } from '../unit/proxy/bytes.ts'
-import { inState, played, rig, secret, untilEmpty } from './proxy-listener-rig.ts'
+import { HeldClock, inState, played, rig, secret, untilEmpty } from './proxy-listener-rig.ts'
 import { dial, sqlStateOf, Watched } from './proxy-wire.ts'
 import { transports } from './relay-rig.ts'
 
@@ -60,6 +60,35 @@ for (const transport of transports)
     await sleep(LINGER_MS)
   })
 
+test('at the limit of all ports the words are about that one, and it is one event however many come and go', async t => {
+  const clock = new HeldClock()
+  let isFull = false
+  const made = await rig(t, { clock, hasPlace: () => !isFull, plainErrors: true })
+  const turnAway = async () => {
+    isFull = true
+    const late = await made.connect()
+    await late.untilEnd()
+    assert.match(late.text, /the proxy has as many sessions as it may have on all ports together/)
+    assert.equal(sqlStateOf(late.text), '53300')
+    isFull = false
+  }
+  for (let round = 0; round < 3; round += 1) {
+    const client = await made.connect()
+    await inState(made, 'held', 1)
+    await turnAway()
+    client.socket.destroy()
+    await untilEmpty(made)
+  }
+  const says = 'the proxy has reached its limit of sessions on all ports together'
+  assert.deepEqual(
+    made.said.map(said => said.slice(0, says.length)),
+    [says],
+  )
+  clock.nowMs += 10_000
+  await turnAway()
+  assert.equal(made.said.length, 2)
+})
+
 for (const transport of transports)
   test(`beyond the limit a cancel request counts for the client of its PROXY header, not for the balancer: ${transport.kind}`, async t => {
     const seen: string[] = []
@@ -75,7 +104,7 @@ for (const transport of transports)
       },
       onFull: () => {},
     })
-    const server = transport.createServer({ keepAliveMs: undefined }, wire => away.take(wire))
+    const server = transport.createServer({ keepAliveMs: undefined }, wire => away.take(wire, 'listener'))
     await new Promise<void>(resolve => void server.listen({ port: 0, host: '127.0.0.1' }, resolve))
     t.after(() => server.close())
     const bound = server.address()

@@ -84,6 +84,8 @@ interface Changes {
   readonly config?: Partial<ListenerConfig>
   /** What carries the sessions; default: the handles, as in a proxy, or what PGHERD_TEST_RELAY says (net, handle, threads). */
   readonly transport?: Transport
+  /** Is there a place in the limit of all listeners? Default: always. */
+  readonly hasPlace?: () => boolean
   /** Default: every client. */
   readonly mayServe?: (client: Wire) => boolean
   /** Default: the real one. */
@@ -157,7 +159,7 @@ export async function rig(t: TestContext, changes: Changes = {}): Promise<Rig> {
     },
     totals,
     mayServe: changes.mayServe ?? (() => true),
-    hasPlace: () => true,
+    hasPlace: changes.hasPlace ?? (() => true),
     onLocalFailure: why => void said.push(why),
     onConnected: () => {},
     explain: () => 'cluster pgsql has no leader for 2.1 s',
