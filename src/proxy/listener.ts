@@ -22,12 +22,15 @@ import type { Transport, Wire, WireServer } from './relay/wire.ts'
 import { Session } from './session.ts'
 import type { SessionHost } from './session-host.ts'
 import { TurnAway } from './turn-away.ts'
+import { Turnstile } from './turnstile.ts'
 
 /** Cancel requests of one source: on average in a second, and at once. Each may go to every server. */
 const CANCELS_PER_SECOND = 10
 const CANCELS_AT_ONCE = 50
 /** Held sessions that go on at once when there is a server again; the others follow at the listener's rate. */
 const RELEASED_AT_ONCE = 20
+/** Clients that wait for their turn; as many as the kernel's queue has places. */
+const WAITING_MAX = 4096
 /** More than LINGER_MS: what a stop waits for the last words. */
 const STOP_SLACK_MS = 200
 
@@ -70,7 +73,7 @@ export class Listener {
   readonly #draining: Draining<Session>
   readonly #cancelRate: SourceRate
   readonly #sourceRate: SourceRate | undefined
-  readonly #rate: Rate | undefined
+  readonly #turnstile: Turnstile<Wire> | undefined
   readonly #releaseRate: Rate | undefined
   #releaseTimer: Timer | undefined
   #lastSessionId = 0
@@ -88,7 +91,7 @@ export class Listener {
     const queue = { capacity: queueMax(config), holdMs: config.timeouts.queueMs }
     this.queue = new HoldQueue({ clock, ...queue, onExpired: session => session.expireFull() })
     const { perSecond, perSourcePerSecond } = config.access
-    this.#rate = perSecond === undefined ? undefined : new Rate(clock, perSecond)
+    this.#turnstile = perSecond === undefined ? undefined : this.#createTurnstile(perSecond)
     this.#sourceRate =
       perSourcePerSecond === undefined ? undefined : new SourceRate(clock, perSourcePerSecond)
     this.#releaseRate = Number.isFinite(releasePerSecond)
@@ -156,6 +159,7 @@ export class Listener {
     this.#isStopped = true
     this.#releaseTimer?.cancel()
     for (const server of this.#servers) server.close()
+    for (const client of this.#turnstile?.close() ?? []) client.destroy()
     for (const session of [...this.sessions]) session.stop(says)
     const { clock } = this.#options
     const untilMs = clock.monotonicMs() + LINGER_MS + STOP_SLACK_MS
@@ -254,6 +258,21 @@ export class Listener {
     for (const session of this.queue.take(1)) session.wake()
   }
 
+  /** Clients that wait are unread. Each has a descriptor already: so many as there is a place for. */
+  #createTurnstile(perSecond: number): Turnstile<Wire> {
+    const { clock, mayServe } = this.#options
+    return new Turnstile({
+      clock,
+      perSecond,
+      capacity: () => Math.min(this.sessionsMax - this.taken, WAITING_MAX),
+      isGone: client => client.isDestroyed,
+      onPass: client => {
+        if (mayServe(client)) this.#serve(client)
+        else client.reset()
+      },
+    })
+  }
+
   #createTurnAway(): TurnAway {
     const { clock, events } = this.#options
     const { name, binds, onNoBackend, acceptsProxy } = this.config
@@ -307,7 +326,7 @@ export class Listener {
   }
 
   #onClient(client: Wire): void {
-    const { metrics, hasPlace, mayServe, pool } = this.#options
+    const { metrics, mayServe } = this.#options
     if (!mayServe(client)) {
       client.reset()
       return
@@ -315,10 +334,17 @@ export class Listener {
     this.acceptedTotal += 1
     metrics.accepted(this.config.name)
     const isAdmitted = this.#admitsPeer(client) && (this.config.acceptsProxy || this.#admitsBare(client))
-    if (!isAdmitted || this.#rate?.take() === false) {
+    if (!isAdmitted) this.#dismissal.dismiss(client)
+    else if (this.#turnstile === undefined || this.taken >= this.sessionsMax) this.#serve(client)
+    else if (!this.#turnstile.take(client)) {
+      this.#noted(false)
       this.#dismissal.dismiss(client)
-      return
     }
+  }
+
+  /** Gives it a session, or says why there is none. */
+  #serve(client: Wire): void {
+    const { metrics, hasPlace, pool } = this.#options
     const isFull = this.taken >= this.sessionsMax
     if (isFull || !hasPlace()) {
       metrics.turnedAway(this.config.name)

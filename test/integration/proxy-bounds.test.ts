@@ -89,6 +89,42 @@ test('at the limit of all ports the words are about that one, and it is one even
   assert.equal(made.said.length, 2)
 })
 
+test('clients beyond the rate of a port wait unread for their turn, and none is closed', async t => {
+  const clock = new HeldClock()
+  const access = { ...defaultListener.access, perSecond: 2 }
+  const made = await rig(t, { clock, config: { access } })
+  const clients: Watched[] = []
+  for (let count = 0; count < 5; count += 1) clients.push(await made.connect())
+  await waitFor(
+    'all to be accepted',
+    { withinMs: 20_000, everyMs: 5 },
+    () => made.listener.acceptedTotal === 5,
+  )
+  await inState(made, 'held', 2)
+  clients.at(-1)?.socket.destroy()
+  clock.nowMs += 500
+  await inState(made, 'held', 3)
+  clock.nowMs += 500
+  await inState(made, 'held', 4)
+  assert.deepEqual(
+    [made.listener.deniedTotal, clients.map(({ ends }) => ends).slice(0, 4)],
+    [0, [0, 0, 0, 0]],
+  )
+})
+
+test('more than a port has places do not wait for their turn: they are closed and counted, and a stop ends those that wait', async t => {
+  const access = { ...defaultListener.access, perSecond: 1 }
+  const made = await rig(t, { clock: new HeldClock(), sessionsMax: 2, config: { access } })
+  const clients: Watched[] = []
+  for (let count = 0; count < 4; count += 1) clients.push(await made.connect())
+  await waitFor('two to be denied', { withinMs: 20_000, everyMs: 5 }, note => {
+    note(clients.map(({ ends }) => ends).join())
+    return made.listener.deniedTotal === 2 && clients.filter(({ ends }) => ends === 1).length === 2
+  })
+  await made.listener.stop('over')
+  await Promise.all(clients.map(client => client.untilEnd()))
+})
+
 for (const transport of transports)
   test(`beyond the limit a cancel request counts for the client of its PROXY header, not for the balancer: ${transport.kind}`, async t => {
     const seen: string[] = []

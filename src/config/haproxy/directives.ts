@@ -196,7 +196,7 @@ export const directives: Readonly<Record<string, Directive>> = {
   'tcp-request': { read: readTcpRequest },
   'tcp-response': refused(onlySources),
   'rate-limit sessions': whole('rate-limit sessions', ({ draft }, value) => {
-    draft.perSecond = value
+    draft.perSecond = value === 0 ? undefined : value
   }),
   source: set(({ draft, words }) => {
     draft.source = readAddress(words[0] ?? '')?.host

@@ -198,6 +198,7 @@ const effects: readonly (readonly [string, (from: ListenerConfig) => unknown, un
   ['  option tcpka\n  clitcpka-idle 60\n  srvtcpka-idle 10', ({ keepAliveMs }) => keepAliveMs, 10_000],
   ['  maxconn 0', ({ connectionsMax }) => connectionsMax, 10_000],
   ['  rate-limit sessions 50', ({ access }) => access.perSecond, 50],
+  ['  rate-limit sessions 0', ({ access }) => access.perSecond, undefined],
   [
     '  default-server fastinter 1s downinter 9s',
     ({ servers }) => [servers[0]?.check?.fastIntervalMs, servers[0]?.check?.downIntervalMs],
