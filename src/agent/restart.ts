@@ -1,18 +1,17 @@
 // Stops the server and starts it again in the role that it had, at an operator's order. A leader keeps its key meanwhile:
 // the lease keeper and the fence go on as if the server ran.
 
-import { isInSync } from '../cluster/sync.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Upstream } from '../postgres/port.ts'
 import { demote } from './demote.ts'
 import { beforeStop } from './own-scripts.ts'
 import { walPosition } from './race.ts'
+import { anybody, findHeirs, heirsToAsk } from './rules/heirs.ts'
 import { leaderUpstream } from './rules/say.ts'
 import { remoteUpstream } from './rules/source.ts'
-import type { PeerAnswer } from './snapshot.ts'
 import { type MemoryUpdate, noUpdate } from './tasks.ts'
-import { candidateUrls, type WorkContext } from './work.ts'
+import type { WorkContext } from './work.ts'
 
 const STOP_MS = 3_600_000
 const PEERS_MS = 2_000
@@ -72,9 +71,11 @@ async function startAgain(
   signal: AbortSignal,
 ): Promise<'up' | 'down' | 'too-slow' | 'lease-lost'> {
   const { parts, keeper, fence } = context
-  const isLeaseLost = () => isPrimary && keeper.leftMs() <= 0
-  if (isLeaseLost()) return 'lease-lost'
+  if (isPrimary && (keeper.leftMs() <= 0 || fence.isActing)) return 'lease-lost'
   if (isPrimary) fence.arm()
+  // The fence kills what it finds; a server that is launched after its look must not be.
+  const fenced = isPrimary ? [fence.signal] : []
+  const isLeaseLost = () => isPrimary && (keeper.leftMs() <= 0 || fenced.some(({ aborted }) => aborted))
   const enough = new AbortController()
   const deadline = Deadline.in(parts.clock, timeoutMs)
   const watch = () => {
@@ -86,8 +87,8 @@ async function startAgain(
   const follows = isPrimary ? undefined : upstreamOf(context)
   try {
     const role = isPrimary ? 'primary' : 'replica'
-    const both = AbortSignal.any([enough.signal, signal])
-    if (await parts.postgres.start(role, follows, both)) return 'up'
+    const mayGoOn = AbortSignal.any([enough.signal, signal, ...fenced])
+    if (await parts.postgres.start(role, follows, mayGoOn)) return 'up'
   } finally {
     timer.cancel()
   }
@@ -107,19 +108,15 @@ async function giveWay(context: WorkContext, position: bigint | undefined): Prom
   const { parts, state } = context
   const view = state.lastView
   if (view === undefined) return noUpdate
-  const urls = candidateUrls(view, parts.local.name, undefined)
+  const { config } = state
+  const request = anybody(parts.local.name)
+  const urls = heirsToAsk({ config, self: parts.local }, view, request)
   try {
-    const answers = await parts.askPeers(urls, Deadline.in(parts.clock, PEERS_MS))
-    const sync = view.sync?.value
-    const mayLoseMost = state.config.maximumLagOnFailoverBytes
-    const isFit = (peer: PeerAnswer): boolean =>
-      peer.isReachable &&
-      !peer.isPrimary &&
-      peer.mayLead &&
-      !peer.watchdogFailed &&
-      (position ?? 0n) - (peer.walPosition ?? 0n) <= mayLoseMost &&
-      (sync === undefined || isInSync(sync, peer.name))
-    if (!answers.some(isFit)) return noUpdate
+    const peers = await parts.askPeers(urls, Deadline.in(parts.clock, PEERS_MS))
+    // A server that was down before has told nothing: what it published last counts.
+    const optime = position ?? view.status.optime
+    const known = { ...view, status: { ...view.status, optime } }
+    if ('obstacle' in findHeirs({ config }, known, request, undefined, peers)) return noUpdate
     parts.events.record({
       kind: 'restart-too-slow',
       says: 'the server does not start in time: demoting so that another member can lead',

@@ -8,7 +8,7 @@ import type { ClusterView } from '../../cluster/view.ts'
 import type { DynamicConfig } from '../../config/agent/types.ts'
 import type { ServerFacts } from '../../postgres/port.ts'
 import { syncPromise, walPosition } from '../race.ts'
-import type { PeerAnswer, Snapshot } from '../snapshot.ts'
+import type { PeerAnswer, Self, Snapshot } from '../snapshot.ts'
 import { includesName, sameName } from '../sync/names.ts'
 
 /** A request that names nobody: whoever is fit. The leader's own name in it keeps it from being a forced one. */
@@ -20,7 +20,7 @@ export const anybody = (me: string): FailoverRequest => ({
 
 /** Those who could take over, and with a quorum all whose votes they need. */
 export function heirsToAsk(
-  { config, self }: Snapshot,
+  { config, self }: Pick<Snapshot, 'config'> & { readonly self: Pick<Self, 'name'> },
   view: ClusterView,
   request: FailoverRequest,
 ): ReadonlyMap<string, string> {
@@ -43,7 +43,7 @@ export type Heirs = { readonly names: readonly string[] } | { readonly obstacle:
  * it: they will have everything that it writes until its end.
  */
 export function findHeirs(
-  snapshot: Snapshot,
+  snapshot: Pick<Snapshot, 'config'>,
   view: ClusterView,
   request: FailoverRequest,
   facts: ServerFacts | undefined,
@@ -91,7 +91,7 @@ function isOnClusterTimeline(
 
 function canLead(
   peer: PeerAnswer,
-  { config }: Snapshot,
+  { config }: Pick<Snapshot, 'config'>,
   view: ClusterView,
   facts: ServerFacts | undefined,
 ): boolean {

@@ -15,6 +15,8 @@ interface Scene {
   readonly said: string[]
   readonly clock: FakeClock
   readonly lease: { leftMs: number }
+  /** Aborted: the fence acts. */
+  readonly fencing: AbortController
   readonly context: WorkContext
   readonly run: (timeoutMs?: number, passMs?: number) => ReturnType<typeof restartServer>
 }
@@ -27,6 +29,7 @@ function scene(
 ): Scene {
   const said: string[] = []
   const clock = new FakeClock()
+  const fencing = new AbortController()
   const lease = { leftMs: role === 'primary' ? 5_000 : 0 }
   const me = role === 'primary' ? 'pg1' : 'pg2'
   const postgres = {
@@ -69,14 +72,21 @@ function scene(
       },
     },
     ...aside(),
-    fence: { arm: () => said.push('arm'), disarm: () => said.push('disarm') },
+    fence: {
+      arm: () => said.push('arm'),
+      disarm: () => said.push('disarm'),
+      signal: fencing.signal,
+      get isActing() {
+        return fencing.signal.aborted
+      },
+    },
   } as unknown as WorkContext
   const run = async (timeoutMs = 60_000, passMs = 0) => {
     const running = restartServer(context, timeoutMs, new AbortController().signal)
     await clock.advance(passMs)
     return running
   }
-  return { said, clock, lease, context, run }
+  return { said, clock, lease, fencing, context, run }
 }
 
 test('a leader stops in order and starts as a primary under the fence', async () => {
@@ -111,8 +121,36 @@ test('a start that is under way is called off when the lease ends', async () => 
   assert.equal(update({ ...firstMemory, role: 'primary' }).role, 'demoted')
 })
 
+test('a start that is under way is called off at once when the fence acts, before the lease has ended', async () => {
+  const { run, said, lease, fencing, clock } = scene('primary', 'waits')
+  const beganAtMs = clock.monotonicMs()
+  clock.setTimer(505, () => fencing.abort(new Error('fence')))
+  clock.setTimer(1_000, () => {
+    lease.leftMs = 0
+  })
+  let tookMs = 0
+  const running = run().then(result => {
+    tookMs = clock.monotonicMs() - beganAtMs
+    return result
+  })
+  await clock.advance(505)
+  await clock.advance(1_000)
+  const { outcome, update } = await running
+  assert.deepEqual([outcome, tookMs], ['failed', 505])
+  assert.deepEqual(said, ['stop fast', 'arm', 'start primary'])
+  assert.equal(update({ ...firstMemory, role: 'primary' }).role, 'demoted')
+})
+
+test('a leader whose fence acts while it stops does not start as a primary', async () => {
+  const { run, said, fencing } = scene('primary', true)
+  fencing.abort(new Error('fence'))
+  assert.equal((await run()).outcome, 'failed')
+  assert.deepEqual(said, ['stop fast'])
+})
+
 const close = parsePeerAnswer('pg2', { role: 'replica', xlog: { received_location: 0x3000100n } })
 const far = parsePeerAnswer('pg3', { role: 'replica', xlog: { received_location: 0x100n } })
+const alsoClose = parsePeerAnswer('pg3', { role: 'replica', xlog: { received_location: 0x3000100n } })
 const never = parsePeerAnswer('pg3', {
   role: 'replica',
   xlog: { received_location: 0x3000200n },
@@ -131,6 +169,28 @@ test('without anybody who can serve it keeps its key and goes on starting', asyn
   const { run, said } = scene('primary', 'waits', [far, never])
   assert.equal((await run(1_000, 5_000)).outcome, 'still-starting')
   assert.deepEqual(said, ['stop fast', 'arm', 'start primary'])
+})
+
+test('the position of a server that was down before is what it published last: nobody far behind it is an heir', async () => {
+  const { run, said, context } = scene('primary', 'waits', [far])
+  context.state.server = { ...context.state.server, facts: undefined }
+  context.state.memory = { ...firstMemory, role: 'primary' }
+  assert.equal((await run(1_000, 5_000)).outcome, 'still-starting')
+  assert.deepEqual(said, ['stop fast', 'arm', 'start primary'])
+})
+
+test('with a quorum it hands over only if enough voters answer', async () => {
+  for (const [answers, isGiven] of [
+    [[close], false],
+    [[close, alsoClose], true],
+  ] as const) {
+    const { run, said, context } = scene('primary', 'waits', answers)
+    context.state.config = dynamicConfig({ synchronous_mode: 'quorum' }, true)
+    const sync = JSON.stringify({ leader: 'pg1', quorum: 1, sync_standby: 'pg2,pg3' })
+    context.state.lastView = viewOf({ ...threeMembers, sync })
+    await run(1_000, 5_000)
+    assert.equal(said.includes('release'), isGiven)
+  }
 })
 
 test('a start that fails is a failed restart, and the loop goes on from there', async () => {
