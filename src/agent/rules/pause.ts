@@ -25,7 +25,10 @@ const anotherCluster: Rule = (snapshot, memory) => {
   return letGo(snapshot, 'paused-another-cluster', says, memory)
 }
 
-/** What we stopped ourselves at somebody's request we also start again; anything else is the operator's. */
+/**
+ * What we stopped ourselves at somebody's request we also start again, once its storage answers: nobody is elected meanwhile,
+ * so the key waits, too. Anything else is the operator's.
+ */
 const serverIsGone: Rule = (snapshot, memory) => {
   const { server } = snapshot
   if (server.process !== 'stopped') return undefined
@@ -33,7 +36,18 @@ const serverIsGone: Rule = (snapshot, memory) => {
     const isStandbyCluster = snapshot.config.standbyCluster !== undefined
     return (isStandbyCluster ? standbyClusterServerIsDown : serverIsDown)(snapshot, memory)
   }
+  if (memory.isOursToStart && server.dataDirectory === 'unknown' && !isForAnother(snapshot)) {
+    const why = server.trouble ?? 'the data directory does not answer'
+    return say('data-directory-silent', `waiting: ${why}`, memory)
+  }
   return letGo(snapshot, 'paused-server-down', 'the server is not running, and stays so', memory)
+}
+
+/** The operator has named somebody else who is to lead. */
+function isForAnother({ view, self }: Snapshot): boolean {
+  const request = view?.request?.value
+  const { candidate } = request ?? {}
+  return request?.scheduledAt === undefined && candidate !== undefined && candidate !== self.name
 }
 
 /** A primary takes its key again; a standby leads only if it is named. */

@@ -19,7 +19,46 @@ const paused = config({ pause: true })
 const primary = running({ role: 'primary' })
 const noLeader = view({ leader: undefined })
 
+const silent = down({ dataDirectory: 'unknown', trouble: 'no answer from /data' })
+const toAnother = {
+  config: paused,
+  view: ledByUs({ failover: '{"member":"pg3"}' }),
+  server: silent,
+  lease: holding,
+}
+
 const rows: readonly Row[] = [
+  {
+    situation:
+      'paused: the storage of a leader that is ours to start does not answer: it keeps its key and waits',
+    seen: { config: paused, view: ledByUs(), server: silent, lease: holding },
+    remembers: { isOursToStart: true, role: 'primary' },
+    rule: 'data-directory-silent',
+    actions: [],
+    says: /^PAUSE: waiting: no answer from/,
+  },
+  {
+    situation: 'paused: the storage of a standby that is ours to start does not answer: it waits',
+    seen: { config: paused, server: silent },
+    remembers: { isOursToStart: true },
+    rule: 'data-directory-silent',
+    actions: [],
+  },
+  {
+    situation:
+      'paused: the storage of a leader does not answer, and somebody else is named: the key is given away',
+    seen: toAnother,
+    remembers: { isOursToStart: true, role: 'primary' },
+    rule: 'paused-server-down',
+    actions: ['release-leader'],
+  },
+  {
+    situation: 'paused: a leader that the operator stopped gives its key away, whatever its storage says',
+    seen: { config: paused, view: ledByUs(), server: silent, lease: holding },
+    remembers: { isOursToStart: false, role: 'primary' },
+    rule: 'paused-server-down',
+    actions: ['release-leader'],
+  },
   {
     situation: 'paused: a standby that streams is left alone',
     seen: { config: paused },
