@@ -32,6 +32,8 @@ export interface Settings {
   readonly faultEveryMs: number
   readonly watchdog: WatchdogConfig['mode']
   readonly primaryRaceBackoffSeconds: number
+  /** Mean pause between two rows of the client without a proxy: now and then nothing is under way. */
+  readonly directEveryMs: number
 }
 
 const DURABILITIES: readonly Durability[] = ['async', 'sync', 'strict', 'quorum']
@@ -68,7 +70,8 @@ export function drawSettings(random: Random): Settings {
   const primaryRaceBackoffSeconds = random.pick([0, 0, 0, 3, 8])
   // A standby cluster has no primary that could take its key again before anybody else does.
   const isGentle = drawn.isGentle && site === 'main'
-  return { ...drawn, isGentle, site, isCascading, primaryRaceBackoffSeconds }
+  const directEveryMs = random.pick([500, 4_000])
+  return { ...drawn, isGentle, site, isCascading, primaryRaceBackoffSeconds, directEveryMs }
 }
 
 /** The section of every member's file. A slow server may delay a turn by more than the slack of so short a lease. */

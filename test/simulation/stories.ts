@@ -28,6 +28,7 @@ const CALM: Partial<Settings> = {
   checkTimeline: true,
   primaryStartTimeoutSeconds: 300,
   primaryRaceBackoffSeconds: 0,
+  directEveryMs: 500,
   writers: 2,
   site: 'main',
   isCascading: false,

@@ -113,7 +113,8 @@ export class World {
             this.#watch(() => this.safety.onForwarded(proxy, write, reign)),
         }),
     )
-    this.#direct = new DirectClient(parts(99), this.#parts, this.members)
+    const direct = { ...parts(99), everyMs: this.settings.directEveryMs }
+    this.#direct = new DirectClient(direct, this.#parts, this.members)
     this.cluster.onLeaderLeaseEnded(holder => {
       this.counts.add('leader leases lost')
       this.trace('etcd', `the lease of ${holder} ended, the leader key is gone`)
@@ -329,7 +330,7 @@ export class World {
     this.counts.add('rows acknowledged', this.safety.acknowledged.length)
     this.counts.add('etcd elections', this.cluster.elections)
     const lost = this.leader()
-    if (lost !== undefined) this.counts.add('acknowledged rows lost', this.safety.lostOn(lost.server))
+    if (lost !== undefined) this.safety.onEnd(lost.server, this.isStandby)
   }
 
   #missing(): string | undefined {

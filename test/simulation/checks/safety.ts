@@ -50,6 +50,7 @@ export class Safety {
   }
 
   #newestPrimary: SimServer | undefined
+  #newestReign = 0
 
   /** Every acknowledged record, in order. */
   get acknowledged(): readonly WalRecord[] {
@@ -130,18 +131,19 @@ export class Safety {
         `${server.name} acknowledged`,
       )
     }
-    if (record.reign >= this.#newestAcknowledged) {
+    if (record.reign >= this.#newestAcknowledged && !this.#isMissed(record)) {
       this.#newestAcknowledged = record.reign
       return
     }
     this.#parts.counts.add('acknowledged by an overtaken server')
-    const says = `${server.name} acknowledged under promotion ${record.reign} after one under ${this.#newestAcknowledged}`
+    const says = `${server.name} acknowledged under promotion ${record.reign} after one under ${Math.max(this.#newestAcknowledged, this.#newestReign)}`
     if (this.#parts.settings.durability === 'async') this.#checkFence(server, says)
     // A machine that slept after its standby had confirmed the commit tells its client when it wakes: nobody can take that
     // word back, and it is true, for the new primary has the row. One that the new primary lacks is the catastrophe.
-    else if (this.#newestPrimary?.data?.has(record) === true)
+    else if (this.#newestPrimary?.data?.has(record) === true) {
       this.#parts.counts.add('late words about kept rows')
-    else if (this.#wasConfirmedUnattended(server, record)) {
+      this.#checkFence(server, says)
+    } else if (this.#wasConfirmedUnattended(server, record)) {
       // Two faults at once: the machine slept, and the standby has no agent, or none for long enough, that leads it away
       // from the old leader. Until the waking agent's fence acts, such a pair confirms rows. Nobody counts on them, as long
       // as no proxy passes one of them on: that is checked where proxies are.
@@ -150,6 +152,12 @@ export class Safety {
       this.#parts.counts.add('late words confirmed by an unattended standby')
       this.#checkFence(server, says)
     } else throw new Violation('two-epochs-in-sync-mode', says)
+  }
+
+  /** In sync modes: overtaken by a promotion without this row, though nothing was acknowledged under that one yet. */
+  #isMissed(record: WalRecord): boolean {
+    if (this.#parts.settings.durability === 'async' || record.reign >= this.#newestReign) return false
+    return this.#newestPrimary?.data?.has(record) === false
   }
 
   #wasConfirmedUnattended(server: SimServer, record: WalRecord): boolean {
@@ -201,6 +209,7 @@ export class Safety {
   /** In sync modes a new primary has every acknowledged commit. */
   onPromoted(server: SimServer): void {
     this.#newestPrimary = server
+    this.#newestReign = server.data?.reign ?? this.#newestReign
     const lost = this.lostOn(server)
     if (lost === 0) return
     this.#parts.counts.add('acknowledged rows missing at a promotion', lost)
@@ -209,6 +218,14 @@ export class Safety {
       'acknowledged-write-lost',
       `${server.name} was promoted without ${lost} acknowledged rows`,
     )
+  }
+
+  /** All is well again: in sync modes the leader has every row that anybody was told of, whenever that was. */
+  onEnd(leader: SimServer, isStandby: boolean): void {
+    const lost = this.lostOn(leader)
+    this.#parts.counts.add('acknowledged rows lost', lost)
+    if (lost === 0 || isStandby || this.#parts.settings.durability === 'async') return
+    throw new Violation('acknowledged-write-lost', `${leader.name} leads without ${lost} acknowledged rows`)
   }
 
   lostOn(server: SimServer): number {
