@@ -43,9 +43,17 @@ export async function checkAll(
   const times = await agentTimes(files)
   const mistakes: string[] = []
   let said = ''
-  for (const file of files) {
+  const kinds = await Promise.all(files.map(kindOf))
+  // The proxy reads several of them as one.
+  const haproxyFiles = files.filter((_file, index) => kinds[index] === 'haproxy')
+  for (const [index, file] of files.entries()) {
+    const kind = kinds[index]
+    if (kind === 'haproxy' && file !== haproxyFiles[0]) continue
     try {
-      said += await checkOne(file, env, lenient, times)
+      said +=
+        kind === 'haproxy'
+          ? await checkHaproxy(haproxyFiles, env, lenient, times)
+          : await checkOne(file, kind, env, lenient)
     } catch (error) {
       if (!(error instanceof UserError)) throw error
       mistakes.push(error.message)
@@ -86,12 +94,10 @@ function topKeys(text: string, file: string): readonly string[] {
 
 async function checkOne(
   file: string,
+  kind: Kind | undefined,
   env: NodeJS.ProcessEnv,
   lenient: boolean,
-  times: KnownTimes,
 ): Promise<string> {
-  const kind = await kindOf(file)
-  if (kind === 'haproxy') return await checkHaproxy(file, env, lenient, times)
   if (kind === 'keepalived') return await checkKeepalived(file, lenient)
   if (kind === 'proxy') return await checkProxy(file)
   return await check(file, env)
@@ -164,12 +170,12 @@ function timesOf(text: string, file: string): AgentTimes | undefined {
 }
 
 async function checkHaproxy(
-  file: string,
+  files: readonly string[],
   env: NodeJS.ProcessEnv,
   lenient: boolean,
   { times, from }: KnownTimes,
 ): Promise<string> {
-  const read = await loadHaproxy([file], { lenient, env })
+  const read = await loadHaproxy(files, { lenient, env })
   const { config, places, remarks } = read
   const ports = config.listeners.map(
     ({ name, binds, pool, servers }) =>
@@ -181,7 +187,7 @@ async function checkHaproxy(
     ...remarks.map(remark => `${printRemark(places, remark)}`),
     ...findTraps(read).map(({ line, says }) => `${placeOf(places, line)}: trap: ${says}`),
     ...(spec === undefined ? [] : tellOutages(spec, times, from)),
-    `${file}: can be used: ${ports.join(', ')}, status on ${config.admin.binds.length === 0 ? 'no port' : printBinds(config.admin.binds)}`,
+    `${files.join(', ')}: can be used: ${ports.join(', ')}, status on ${config.admin.binds.length === 0 ? 'no port' : printBinds(config.admin.binds)}`,
   ]
   return `${lines.join('\n')}\n`
 }

@@ -23,6 +23,26 @@ test('a haproxy.cfg and a patroni.yml are checked together: outages follow from 
   assert.match(said, /patroni\.yml: can be used: member pg1 of pgsql/)
 })
 
+test('several haproxy.cfg are checked as one, in order, whatever stands between them', async () => {
+  const base = await written(
+    'base.cfg',
+    'global\n  maxconn 500\ndefaults\n  timeout client 5m\n  timeout connect 3s\n',
+  )
+  const sections = await written(
+    'sections.cfg',
+    'listen w\n  bind *:5000\n  option httpchk GET /primary\n  server pg1 10.0.0.1:5432 check port 8008\n',
+  )
+  const said = await checkAll([base, path.join(SEED, 'patroni.yml'), sections], {})
+  assert.match(said, /base\.cfg:4: trap: sessions are cut when nothing moves for 5 min/)
+  assert.match(said, /base\.cfg, \S*sections\.cfg: can be used: w on 0\.0\.0\.0:5000 \(leader, 1 servers\)/)
+  assert.equal(said.match(/can be used/g)?.length, 2)
+  const wrong = await written('more.cfg', 'listen w\n  bnd *:5000\n')
+  await assert.rejects(
+    checkAll([base, sections, wrong], {}),
+    /more\.cfg:1: listen w: there is another section/,
+  )
+})
+
 test('the proxy’s own file is told from an agent’s', async () => {
   const file = await written('proxy.yml', 'scope: pgsql\netcd: { hosts: [10.0.0.4:2379] }\n')
   assert.match(
