@@ -32,6 +32,7 @@ export function chooseNext(candidates: readonly Candidate[], draw: Draw, turns: 
   const usable = candidates.filter(isFree)
   if (usable.length === 0) return { name: undefined, turns }
   if (draw.kind === 'roundrobin') return inTurn(usable, turns)
+  if (draw.kind === 'leastconn') return leastInTurn(usable, turns)
   return { name: pick(usable, draw)?.name, turns }
 }
 
@@ -69,6 +70,16 @@ function inTurn(usable: readonly Candidate[], turns: Turns): Chosen {
   }
   if (best !== undefined) next.set(best.name, (next.get(best.name) ?? 0) - sum)
   return { name: best?.name, turns: next }
+}
+
+/** The fewest sessions for its weight; equals have their turns, and the turns of the others are kept. */
+function leastInTurn(usable: readonly Candidate[], turns: Turns): Chosen {
+  const least = leastLoaded(usable)
+  if (least === undefined) return { name: undefined, turns }
+  const equals = usable.filter(one => one.sessions * least.weight === least.sessions * one.weight)
+  const chosen = inTurn(equals, turns)
+  const kept = usable.map(({ name }) => [name, turns.get(name) ?? 0] as const)
+  return { name: chosen.name, turns: new Map([...kept, ...chosen.turns]) }
 }
 
 /** The fewest sessions for its weight; of equals the first. */

@@ -18,11 +18,15 @@ function draw(kind: BalanceKind, changes: Partial<Draw> = {}): Draw {
   return { kind, source: undefined, randoms: [], ...changes }
 }
 
-function turns(count: number, servers: (turn: number) => readonly Candidate[]): string {
+function turns(
+  count: number,
+  servers: (turn: number) => readonly Candidate[],
+  kind: BalanceKind = 'roundrobin',
+): string {
   let memory: Turns = new Map()
   const taken: string[] = []
   for (let turn = 0; turn < count; turn += 1) {
-    const chosen = chooseNext(servers(turn), draw('roundrobin'), memory)
+    const chosen = chooseNext(servers(turn), draw(kind), memory)
     memory = chosen.turns
     taken.push(chosen.name ?? '-')
   }
@@ -50,6 +54,18 @@ test('round robin mixes weights evenly instead of in blocks', () => {
   assert.equal(
     turns(8, () => weighted),
     'big big small big big big small big',
+  )
+})
+
+test('leastconn gives servers of the same load their turns, so that short sessions do not all go to the first', () => {
+  assert.equal(
+    turns(6, () => three, 'leastconn'),
+    'pg1 pg2 pg3 pg1 pg2 pg3',
+  )
+  const busy = candidate('pg1', { sessions: 1 })
+  assert.equal(
+    turns(6, turn => (turn % 2 === 0 ? three : [busy, ...three.slice(1)]), 'leastconn'),
+    'pg1 pg2 pg3 pg2 pg3 pg2',
   )
 })
 
