@@ -82,6 +82,12 @@ listen weights
     server one ${at(one)} weight 10
     server two ${at(two)} weight 20
     server none ${at(none)} weight 0
+
+listen least
+    bind *:5107
+    balance leastconn
+    server one ${at(one)}
+    server two ${at(two)}
 `)
 
 /** A session through a side, with both ends in hand; the server has greeted the client. */
@@ -303,6 +309,20 @@ test('weights: of thirty sessions a server of weight 20 gets twenty, one of 10 t
     return shares
   })
   assert.deepEqual(seen, [10, 20, 0])
+})
+
+test('leastconn: short sessions one after the other go to equal servers in turn: no difference', async () => {
+  const seen = await same(async side => {
+    const before = [one, two, none].map(({ guests }) => guests.length)
+    for (let count = 1; count <= 6; count += 1) {
+      const client = await enter(side, 5107)
+      await client.until('a server', () => taken(before) === count)
+      client.socket.destroy()
+      for (const { guests } of [one, two]) for (const { socket } of guests) socket.destroy()
+    }
+    return [one, two].map(({ guests }, index) => guests.length - (before[index] ?? 0))
+  })
+  assert.deepEqual(seen, [3, 3])
 })
 
 function taken(before: readonly number[]): number {
