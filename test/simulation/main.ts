@@ -5,6 +5,7 @@ import { printCounts, printFailure, shortfalls } from './report.ts'
 import { runSeeds } from './runner.ts'
 import { trySeed } from './seed.ts'
 import { Trace } from './trace.ts'
+import { tracesOf } from './traces-of.ts'
 import { rewrite } from './transcripts.ts'
 
 const USAGE = `usage: npm run sim -- --seeds N [--from S]   run N worlds (default 2000)
@@ -13,7 +14,6 @@ const USAGE = `usage: npm run sim -- --seeds N [--from S]   run N worlds (defaul
        npm run sim -- --transcripts          write the transcripts of the canonical stories anew, for review as a diff
        npm run sim -- --processes P          how many at the same time (default 2)`
 const FAILURES_MAX = 10
-const TRACE_LINES = 60
 const HOUR_MS = 3_600_000
 const PROGRESS_MS = 10_000
 
@@ -64,12 +64,8 @@ async function many(from: number, count: number, untilMs: number, processes: num
   })
   const seconds = (performance.now() - startedMs) / 1000
   console.log(printCounts(outcome.counts))
-  for (const failure of outcome.failures.slice(0, 3)) {
-    const trace = new Trace(TRACE_LINES)
-    await trySeed(failure.seed, trace)
-    console.log(`\n${trace.lines.join('\n')}`)
-  }
   for (const failure of outcome.failures) console.log(printFailure(failure))
+  for (const text of await tracesOf(outcome.failures)) console.log(`\n${text}`)
   const missing = outcome.failures.length > 0 ? [] : shortfalls(outcome)
   for (const line of missing) console.log(`not enough: ${line}`)
   console.log(`${outcome.seeds} seeds in ${seconds.toFixed(1)} s: ${outcome.failures.length} failures`)

@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os'
 import test from 'node:test'
 import { printCounts, printFailure, shortfalls } from './report.ts'
 import { runSeeds } from './runner.ts'
+import { tracesOf } from './traces-of.ts'
 
 const SEEDS = 2_000
 const FAILURES_MAX = 50
@@ -26,7 +27,9 @@ test(`${SEEDS} worlds break no check beyond the open ones, and enough happens in
   const open = outcome.failures.filter(isOpen)
   for (const { seed, says } of open)
     t.diagnostic(`open: seed ${seed}, ${says}: npm run sim -- --seed ${seed}`)
-  assert.deepEqual(outcome.failures.filter(failure => !isOpen(failure)).map(printFailure), [])
+  const broken = outcome.failures.filter(failure => !isOpen(failure))
+  for (const line of (await tracesOf(broken)).flatMap(text => text.split('\n'))) t.diagnostic(line)
+  assert.deepEqual(broken.map(printFailure), [])
   assert.deepEqual(
     [...OPEN.keys()].filter(seed => !open.some(failure => failure.seed === seed)),
     [],
