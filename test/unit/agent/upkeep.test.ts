@@ -67,7 +67,10 @@ function scene({ name = 'pg1', server = {}, seen = {}, dynamic = {}, failing = '
     },
     postgres: {
       configure: async () => call('configure'),
-      setSynchronousStandbys: async (names: string | undefined) => call(`names ${names || 'nobody'}`),
+      setSynchronousStandbys: async (names: string | undefined) => {
+        call(`names ${names || 'nobody'}`)
+        return true
+      },
       endStarvedReplay: async () => call('replay'),
       keepDynamicConfig: async () => call('keep'),
       syncSlots: async (slots: ReadonlyMap<string, unknown>) => {
