@@ -233,7 +233,9 @@ export class Agent {
     const isOurs = server.facts?.role === 'primary' || this.#keeper.hold !== undefined || isTaking
     const isOthers = view?.leader !== undefined && view.leader.name !== call.name
     if (isOurs || isOthers || call.name === this.#parts.local.name) return 'refused'
-    this.#failsafe.accept(call)
+    // Only members may ask for more time than our own ttl.
+    const isMember = view?.members.has(call.name) === true || view?.failsafe?.[call.name] !== undefined
+    this.#failsafe.accept(isMember ? call : { ...call, ttlMs: undefined })
     return 'accepted'
   }
 

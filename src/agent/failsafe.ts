@@ -91,7 +91,8 @@ export class Failsafe {
   accept(call: FailsafeCall): void {
     const atMs = this.#parts.clock.monotonicMs()
     const untilMs = atMs + Math.max(this.#ownTtlMs, call.ttlMs ?? 0)
-    this.#promise = { call, atMs, untilMs: Math.max(untilMs, this.#promise?.untilMs ?? 0) }
+    const before = this.#promise?.call.name === call.name ? this.#promise.untilMs : 0
+    this.#promise = { call, atMs, untilMs: Math.max(untilMs, before) }
   }
 
   get #ownTtlMs(): number {

@@ -99,6 +99,7 @@ export class Observer {
         lastLeader: view.leader.name,
         putOff: undefined,
         stoppedReceivingAtMs: undefined,
+        restingLeader: undefined,
       }
       if (state.keyGoneAtMs !== undefined && view.leader.name !== this.#parts.local.name)
         state.phases = undefined

@@ -88,6 +88,25 @@ interface Contest {
   readonly isStandbyCluster: boolean
   /** Positions of voters that still receive are waited for no longer. */
   readonly isLate: boolean
+  /** The leader that the key names had said that it is no primary before anybody was asked now: it confirms nothing more. */
+  readonly isLeaderAtRest: boolean
+}
+
+/** Whom an earlier race was told of, and what: see `restingLeader`. */
+export interface Before {
+  readonly lastLeader?: string | undefined
+  readonly restingLeader?: string | undefined
+}
+
+/**
+ * The leader of the `sync` key, if it answers and is no primary. What voters tell later is final: it commits nothing more, and
+ * whoever still streams from it gets nothing that it has not acknowledged before.
+ */
+export function restingLeader({ view, config }: Snapshot, peers: readonly PeerAnswer[]): string | undefined {
+  const leader = view === undefined ? undefined : syncPromise(config, view)?.leader
+  if (leader === undefined) return undefined
+  return peers.find(({ name, isReachable, isPrimary }) => sameName(name, leader) && isReachable && !isPrimary)
+    ?.name
 }
 
 /** Compares us with everyone who answered. Members that cannot be reached have no say, and no vote. */
@@ -95,7 +114,7 @@ export function compare(
   snapshot: Snapshot,
   facts: ServerFacts,
   peers: readonly PeerAnswer[],
-  lastLeader?: string,
+  { lastLeader, restingLeader: atRest }: Before = {},
 ): Verdict {
   const { self, view, config } = snapshot
   const promise = view === undefined ? undefined : syncPromise(config, view)
@@ -111,6 +130,7 @@ export function compare(
     lastLeader: promise?.leader ?? lastLeader,
     isStandbyCluster: config.standbyCluster !== undefined,
     isLate: snapshot.leaderlessMs > SEALED_WITHIN_MS,
+    isLeaderAtRest: promise?.leader !== undefined && atRest !== undefined && sameName(promise.leader, atRest),
   }
   const answers = peers.filter(({ isReachable }) => isReachable)
   for (const peer of answers) {
@@ -168,7 +188,8 @@ function comparePositions(contest: Contest, peer: PeerAnswer, theirs: Lsn, isFor
 /**
  * With a quorum, enough voters must be seen that one of them has every acknowledged commit. The leader that the key names
  * has them all itself. A voter of our make that receives has not sealed its position, be it that it does not see etcd: a
- * former leader whose agent is dead may count on what it confirms next.
+ * former leader whose agent is dead may count on what it confirms next. Where that leader is known to be at rest there is
+ * nothing that it could confirm.
  */
 function countVotes(
   promise: SyncState,
@@ -184,7 +205,8 @@ function countVotes(
       theirs !== undefined &&
       (timeline < contest.timeline || theirs <= contest.position),
   )
-  const unsealed = inFavour.filter(peer => peer.isStreaming && peer.isOurs && canSeal(contest.facts))
+  const canChange = !contest.isLeaderAtRest && canSeal(contest.facts)
+  const unsealed = inFavour.filter(peer => peer.isStreaming && peer.isOurs && canChange)
   const votes = inFavour.length - unsealed.length - (isVoter ? 0 : 1)
   if (votes >= promise.quorum) return yes
   const because = `I have ${votes} of the ${promise.quorum} votes that the quorum needs`

@@ -60,7 +60,8 @@ export class Upkeep {
     await this.#quietly('configuration', () => this.#configure(view, facts, by))
     await this.#quietly('replay', () => this.#endStarvedReplay(facts, by))
     await this.#quietly('kept configuration', () => this.#keepConfig(view, by))
-    if (facts.role === 'replica') {
+    // Without a leader each turn is a race, and whoever wins it sets the names before the promotion.
+    if (facts.role === 'replica' && view.leader !== undefined) {
       const context = { parts: this.#parts, state: this.#state }
       await this.#quietly('synchronous standbys', () => keepStandbyNames(context, by))
     }

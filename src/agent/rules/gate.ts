@@ -72,8 +72,11 @@ const HEED_REQUEST_MS = 10_000
 /** The ttl may have been made shorter since a promise was given that we do not remember: at least the usual one is waited for. */
 const FORGOTTEN_PROMISE_MS = 30_000
 
-/** A leader may live on without etcd on the strength of our word, and of nobody's who is not in the key. */
-const failsafe: Question = ({ self, config, failsafe: state, ageMs }, view, facts) => {
+/**
+ * A leader may live on without etcd on the strength of our word, and of nobody's who is not in the key. Undefined: nothing of
+ * that kind keeps us from the race.
+ */
+export const failsafe: Question = ({ self, config, failsafe: state, ageMs }, view, facts) => {
   if (!config.isFailsafeMode) return undefined
   if (state.promisedTo !== undefined)
     return no(`${state.promisedTo} leads in failsafe mode, and I have accepted it`)

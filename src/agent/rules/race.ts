@@ -3,7 +3,7 @@
 import type { ClusterView } from '../../cluster/view.ts'
 import type { ServerFacts } from '../../postgres/port.ts'
 import type { Decision, Rule } from '../decision.ts'
-import { compare, peersToAsk, walPosition } from '../race.ts'
+import { compare, peersToAsk, restingLeader, walPosition } from '../race.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { gate } from './gate.ts'
 import { say, sayUnanswered } from './say.ts'
@@ -41,9 +41,11 @@ export const leaderRace: Rule = (snapshot, memory) => {
       })
     }
   }
-  const healthiest = compare(snapshot, facts, peers ?? [], memory.lastLeader)
+  const healthiest = compare(snapshot, facts, peers ?? [], memory)
   if (!healthiest.mayLead) {
-    const decision = stayBack(healthiest.because, snapshot, memory)
+    // Counts in the next race: what was told beside it now may have been told before it stopped.
+    const next = { ...memory, restingLeader: restingLeader(snapshot, peers ?? []) }
+    const decision = stayBack(healthiest.because, snapshot, next)
     return healthiest.isForReceivers === true
       ? { ...decision, againInMs: decision.againInMs ?? RECEIVERS_AGAIN_MS }
       : decision

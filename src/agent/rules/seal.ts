@@ -7,6 +7,7 @@ import type { Decision } from '../decision.ts'
 import { canSeal, SEALED_WITHIN_MS, syncPromise } from '../race.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { includesName } from '../sync/names.ts'
+import { failsafe } from './gate.ts'
 import { say } from './say.ts'
 
 const LOOK_AGAIN_MS = 50
@@ -16,17 +17,18 @@ const LOOK_AGAIN_MS = 50
  * Undefined: it is final, or nobody depends on it, or the receiver does not end. What it still brings is ours to promote.
  */
 export function sealPosition(
-  { self, config, failsafe, nowMs, leaderlessMs, isFollowingNobody }: Snapshot,
+  snapshot: Snapshot,
   view: ClusterView,
   facts: ServerFacts,
   memory: Memory,
 ): Decision | undefined {
+  const { self, config, nowMs, leaderlessMs, isFollowingNobody } = snapshot
   const promise = syncPromise(config, view)
   if (promise === undefined || !includesName(promise.standbys, self.name)) return undefined
   if (facts.role !== 'replica' || facts.replicationState !== 'streaming') return undefined
   if (!canSeal(facts)) return undefined
-  // A leader that lives on without etcd needs our confirmations: we have promised not to run against it.
-  if (failsafe.promisedTo !== undefined) return undefined
+  // A leader that may live on without etcd needs our confirmations, as long as we may not run against it.
+  if (failsafe(snapshot, view, facts) !== undefined) return undefined
   const { stoppedReceivingAtMs: triedAtMs } = memory
   if (!isFollowingNobody) {
     // Whatever made it fail is there still: the next turn tries again.

@@ -151,6 +151,52 @@ const rows: readonly Row[] = [
     againInMs: 1_000,
   },
   {
+    situation:
+      'another voter of our make still receives, and the former leader has said before that it is a standby: there is nothing to confirm, the vote counts',
+    seen: {
+      config: quorum,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      peers: [peer('pg1'), peer('pg3', { isStreaming: true })],
+      leaderlessMs: 20_000,
+    },
+    remembers: { restingLeader: 'pg1' },
+    rule: 'acquire-leader',
+    actions: ['acquire-leader'],
+  },
+  {
+    situation:
+      'another voter of our make still receives, and the former leader says only now that it is a standby: the voter may have been asked before it stopped',
+    seen: {
+      config: quorum,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      peers: [peer('pg1'), peer('pg3', { isStreaming: true })],
+      leaderlessMs: 20_000,
+    },
+    rule: 'race-stay-back',
+    actions: [],
+    says: /pg3 still receives/,
+  },
+  {
+    situation:
+      'in failsafe mode one that has just started goes on receiving: it may not lead, and a leader may need it',
+    seen: {
+      config: config({ synchronous_mode: 'quorum', failsafe_mode: true }),
+      server: running(),
+      view: view({
+        leader: undefined,
+        sync: sync('pg1', 'pg2,pg3', 1),
+        failsafe: '{"pg1":"","pg2":"","pg3":""}',
+      }),
+      leaderlessMs: 20,
+      ageMs: 5_000,
+    },
+    rule: 'race-stay-back',
+    actions: [],
+    says: /I have just started/,
+  },
+  {
     situation: 'a voter that still receives is not needed where another one has given the vote',
     seen: {
       config: quorum,
