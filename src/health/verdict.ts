@@ -93,15 +93,11 @@ export function judgeRefusal(
   limits: CounterLimits,
   judged: Judged,
 ): MemberHealth {
-  const refusals = health.refusals + 1
+  const next = { ...health, counter: counterAfterRefusal(health, limits, judged), refusedAtMs: atMs }
+  // Others that had begun before it was left alone say nothing new.
+  if (atMs < health.avoidUntilMs) return next
   const avoidMs = Math.min(AVOID_MS_MAX, AVOID_MS * 2 ** Math.min(health.refusals, 10))
-  return {
-    ...health,
-    counter: counterAfterRefusal(health, limits, judged),
-    refusedAtMs: atMs,
-    refusals,
-    avoidUntilMs: atMs + avoidMs,
-  }
+  return { ...next, refusals: health.refusals + 1, avoidUntilMs: atMs + avoidMs }
 }
 
 /** A server whose checks alone say whether it is up must not lose its sessions to connections that failed in a rush. */

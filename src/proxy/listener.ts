@@ -31,6 +31,8 @@ const CANCELS_AT_ONCE = 50
 const RELEASED_AT_ONCE = 20
 /** Clients that wait for their turn; as many as the kernel's queue has places. */
 const WAITING_MAX = 4096
+/** And so many seconds' worth of them: most clients wait for ten. */
+const WAITING_SECONDS = 5
 /** More than LINGER_MS: what a stop waits for the last words. */
 const STOP_SLACK_MS = 200
 
@@ -109,6 +111,8 @@ export class Listener {
   async listen(): Promise<void> {
     const { name, binds } = this.config
     for (const [index, server] of this.#servers.entries()) {
+      // Stopped while an earlier port was being opened.
+      if (this.#isStopped) return
       const bind = binds[index]
       if (bind !== undefined && !server.listening) await listen(server, bind, `listeners.${name}.bind`)
     }
@@ -258,13 +262,17 @@ export class Listener {
     for (const session of this.queue.take(1)) session.wake()
   }
 
-  /** Clients that wait are unread. Each has a descriptor already: so many as there is a place for. */
+  /**
+   * Clients that wait are unread, so one that has hung up still takes its turn. Each has a descriptor already: so many as there
+   * is a place for, and as get their turn before a usual client gives up.
+   */
   #createTurnstile(perSecond: number): Turnstile<Wire> {
     const { clock, mayServe } = this.#options
     return new Turnstile({
       clock,
       perSecond,
-      capacity: () => Math.min(this.sessionsMax - this.taken, WAITING_MAX),
+      capacity: () =>
+        Math.min(this.sessionsMax - this.taken, WAITING_MAX, Math.ceil(perSecond * WAITING_SECONDS)),
       isGone: client => client.isDestroyed,
       onPass: client => {
         if (mayServe(client)) this.#serve(client)

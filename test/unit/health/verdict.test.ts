@@ -88,6 +88,12 @@ test('silence takes no proof away before its deadline', () => {
   assert.equal(health.silence, 'nobody listens')
 })
 
+test('connections that are refused together keep reads away for as long as one of them', () => {
+  let health = healthAfter(answered(replica))
+  for (let count = 0; count < 10; count += 1) health = judgeRefusal(health, 1000 + count, limits, 'told')
+  assert.equal(health.avoidUntilMs, 2000)
+})
+
 test('a replica whose port refuses takes no reads, longer with each refusal, until a connection succeeds', () => {
   const heard = (health: MemberHealth, sentAtMs: number) =>
     judge(health, answered({ ...replica, sentAtMs }), limits, timing)
