@@ -30,6 +30,9 @@ export const STAGES = [
 
 /** Files that alone decide how long their stage lasts, for a machine on which nothing was measured yet. */
 export const LONGEST = [
+  'test/integration/proxy-torture.test.ts',
+  'test/integration/proxy-epochs.test.ts',
+  'test/integration/agent-refusals.test.ts',
   'test/faults/never-read-only.test.ts',
   'test/faults/leader-frozen.test.ts',
   'test/faults/etcd-all-down.test.ts',
