@@ -50,6 +50,10 @@ export async function runOnce(
       { withinMs: BACK_WITHIN_MS, signal: by },
       () => writer.tally.acknowledged >= STEADY_ROWS,
     )
+    // A cluster that has just come up names one a turn later; until then a switchover is refused.
+    await waitFor('a synchronous standby', { withinMs: BACK_WITHIN_MS, signal: by }, async () =>
+      (await leader.rest('/cluster')).body.includes('sync_standby'),
+    )
     const lastEvent = (await eventsOf(proxy)).at(-1)?.id ?? 0
     const struckMs = performance.now()
     await strike(kind, leader)
