@@ -8,7 +8,7 @@ import { isInSync, type SyncState } from '../cluster/sync.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { DynamicConfig } from '../config/agent/types.ts'
 import type { ServerFacts } from '../postgres/port.ts'
-import type { PeerAnswer, Snapshot } from './snapshot.ts'
+import type { Memory, PeerAnswer, Snapshot } from './snapshot.ts'
 import { includesName, sameName } from './sync/names.ts'
 
 /**
@@ -92,21 +92,32 @@ interface Contest {
   readonly isLeaderAtRest: boolean
 }
 
-/** Whom an earlier race was told of, and what: see `restingLeader`. */
-export interface Before {
-  readonly lastLeader?: string | undefined
-  readonly restingLeader?: string | undefined
-}
+/** What an earlier race was told. */
+export type Before = Partial<Pick<Memory, 'lastLeader' | 'restingLeader'>>
 
 /**
  * The leader of the `sync` key, if it answers and is no primary. What voters tell later is final: it commits nothing more, and
  * whoever still streams from it gets nothing that it has not acknowledged before.
  */
-export function restingLeader({ view, config }: Snapshot, peers: readonly PeerAnswer[]): string | undefined {
+export function restingLeader(
+  { view, config, nowMs }: Snapshot,
+  peers: readonly PeerAnswer[],
+): Memory['restingLeader'] {
   const leader = view === undefined ? undefined : syncPromise(config, view)?.leader
   if (leader === undefined) return undefined
-  return peers.find(({ name, isReachable, isPrimary }) => sameName(name, leader) && isReachable && !isPrimary)
-    ?.name
+  const found = peers.find(
+    ({ name, isReachable, isPrimary }) => sameName(name, leader) && isReachable && !isPrimary,
+  )
+  return found === undefined ? undefined : { name: found.name, atMs: nowMs }
+}
+
+/**
+ * Does what an earlier race was told still hold? For half a ttl: a leader that has taken the key since, unseen by us, and died with
+ * it is followed by no free key before its lease has ended.
+ */
+function isAtRest(leader: string | undefined, told: Memory['restingLeader'], snapshot: Snapshot): boolean {
+  if (leader === undefined || told === undefined || !sameName(leader, told.name)) return false
+  return snapshot.nowMs - told.atMs < snapshot.config.ttlSeconds * 500
 }
 
 /** Compares us with everyone who answered. Members that cannot be reached have no say, and no vote. */
@@ -130,7 +141,7 @@ export function compare(
     lastLeader: promise?.leader ?? lastLeader,
     isStandbyCluster: config.standbyCluster !== undefined,
     isLate: snapshot.leaderlessMs > SEALED_WITHIN_MS,
-    isLeaderAtRest: promise?.leader !== undefined && atRest !== undefined && sameName(promise.leader, atRest),
+    isLeaderAtRest: isAtRest(promise?.leader, atRest, snapshot),
   }
   const answers = peers.filter(({ isReachable }) => isReachable)
   for (const peer of answers) {

@@ -173,8 +173,8 @@ export interface Memory {
   readonly putOff: { readonly position: Lsn; readonly atMs: number } | undefined
   /** When we last tried to end our receiver, since there was a leader. */
   readonly stoppedReceivingAtMs?: number | undefined
-  /** The leader of the `sync` key, when it said in the last race that it is no primary. */
-  readonly restingLeader?: string | undefined
+  /** The leader of the `sync` key, and when it last said in a race that it is no primary. */
+  readonly restingLeader?: { readonly name: string; readonly atMs: number } | undefined
   /** An operator named us while the cluster is paused: we may promote. */
   readonly isNamedInPause: boolean
   /** The cluster was paused when we last decided anything. */

@@ -7,7 +7,7 @@ import { follows, type Row } from './table.ts'
 const on = config({ synchronous_mode: true })
 const quorum = config({ synchronous_mode: 'quorum' })
 
-/** A standby that receives nothing any more. */
+/** A standby that receives nothing any more. The scene's clock stands at 1,000,000 ms, its ttl is 30 s. */
 const sealed = running({ replicationState: undefined })
 
 const rows: readonly Row[] = [
@@ -160,9 +160,24 @@ const rows: readonly Row[] = [
       peers: [peer('pg1'), peer('pg3', { isStreaming: true })],
       leaderlessMs: 20_000,
     },
-    remembers: { restingLeader: 'pg1' },
+    remembers: { restingLeader: { name: 'pg1', atMs: 986_000 } },
     rule: 'acquire-leader',
     actions: ['acquire-leader'],
+  },
+  {
+    situation:
+      'another voter of our make still receives, and the former leader said half a ttl ago that it is a standby: it may have led since, unseen by us',
+    seen: {
+      config: quorum,
+      server: sealed,
+      view: view({ leader: undefined, sync: sync('pg1', 'pg2,pg3', 1) }),
+      peers: [peer('pg3', { isStreaming: true })],
+      leaderlessMs: 20_000,
+    },
+    remembers: { restingLeader: { name: 'pg1', atMs: 985_000 } },
+    rule: 'race-stay-back',
+    actions: [],
+    says: /pg3 still receives/,
   },
   {
     situation:
