@@ -88,6 +88,14 @@ test('whoever insists on the handles is told that they do not work; net never tr
   assert.deepEqual([transport, fallback], [netTransport, undefined])
 })
 
+/** A wire to the stage, as the proxy makes one. */
+function dialed(transport: Transport, stage: Stage): Promise<Wire> {
+  const dialing = Promise.withResolvers<Wire>()
+  const listener = { onConnected: dialing.resolve, onFailed: dialing.reject }
+  transport.dial(stage.address, { keepAliveMs: 30_000 }, listener)
+  return dialing.promise
+}
+
 const moments: readonly (readonly [string, number, () => Promise<void>])[] = [
   ['in the same step', 1, () => Promise.resolve()],
   ['in the next one', 1, () => new Promise(resolve => process.nextTick(resolve))],
@@ -98,10 +106,7 @@ for (const transport of transports)
     test(`a reset while a FIN is under way, ${when}, closes all the same: ${transport.kind}`, async t => {
       const stage = await Stage.open()
       t.after(() => stage.close())
-      const dialing = Promise.withResolvers<Wire>()
-      const listener = { onConnected: dialing.resolve, onFailed: dialing.reject }
-      transport.dial(stage.address, { keepAliveMs: 30_000 }, listener)
-      const wire = await dialing.promise
+      const wire = await dialed(transport, stage)
       const guest = await stage.guest(0)
       guest.socket.pause()
       t.after(() => guest.socket.destroy())
@@ -121,10 +126,7 @@ for (const transport of transports.filter(({ kind }) => kind === 'handle'))
   test(`what a server said before its reset is read to the end, also when a write fails first: ${transport.kind}`, async t => {
     const stage = await Stage.open()
     t.after(() => stage.close())
-    const dialing = Promise.withResolvers<Wire>()
-    const listener = { onConnected: dialing.resolve, onFailed: dialing.reject }
-    transport.dial(stage.address, { keepAliveMs: 30_000 }, listener)
-    const wire = await dialing.promise
+    const wire = await dialed(transport, stage)
     const guest = await stage.guest(0)
     const heard: string[] = []
     wire.listener = {

@@ -4,7 +4,7 @@ import { claimInForce } from '../../cluster/claim.ts'
 import { hostPortOf, isTagged, mayLead } from '../../cluster/member.ts'
 import type { ClusterView } from '../../cluster/view.ts'
 import type { Upstream } from '../../postgres/port.ts'
-import type { Rule } from '../decision.ts'
+import type { Decision, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
 import { leaderUpstream, say } from './say.ts'
 import { remoteUpstream } from './source.ts'
@@ -28,7 +28,12 @@ export const dataDirectoryIsUnreadable: Rule = ({ server, lease }, memory) => {
 export const dataDirectoryIsSilent: Rule = ({ server, lease, view }, memory) => {
   if (server.dataDirectory !== 'unknown' || server.process !== 'stopped') return undefined
   if ((lease.hold !== undefined && lease.leftMs > 0) || view === undefined) return undefined
-  const why = server.trouble ?? 'the data directory does not answer'
+  return waitForStorage(server, memory)
+}
+
+/** Nothing is done with a data directory that does not answer. */
+export function waitForStorage({ trouble }: Snapshot['server'], memory: Memory): Decision {
+  const why = trouble ?? 'the data directory does not answer'
   return say('data-directory-silent', `waiting: ${why}`, memory)
 }
 

@@ -3,6 +3,7 @@
 
 import type { Decision, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
+import { waitForStorage } from './data-directory.ts'
 import { followsLeader } from './follow.ts'
 import { gate } from './gate.ts'
 import { fenceActs, isAnotherCluster, taskRuns } from './guards.ts'
@@ -36,10 +37,8 @@ const serverIsGone: Rule = (snapshot, memory) => {
     const isStandbyCluster = snapshot.config.standbyCluster !== undefined
     return (isStandbyCluster ? standbyClusterServerIsDown : serverIsDown)(snapshot, memory)
   }
-  if (memory.isOursToStart && server.dataDirectory === 'unknown' && !isForAnother(snapshot)) {
-    const why = server.trouble ?? 'the data directory does not answer'
-    return say('data-directory-silent', `waiting: ${why}`, memory)
-  }
+  if (memory.isOursToStart && server.dataDirectory === 'unknown' && !isForAnother(snapshot))
+    return waitForStorage(server, memory)
   return letGo(snapshot, 'paused-server-down', 'the server is not running, and stays so', memory)
 }
 
