@@ -3,22 +3,64 @@
 
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
-import { after, test } from 'node:test'
+import { after, type TestContext, test } from 'node:test'
 import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { Backend } from '../../src/proxy/backend.ts'
+import type { Threads } from '../../src/proxy/threads/threads.ts'
 import { cancelRequest } from '../unit/proxy/bytes.ts'
-import { inState, played, rig, secret, untilEmpty } from './proxy-listener-rig.ts'
+import { greeting, inState, played, type Rig, rig, secret, untilEmpty } from './proxy-listener-rig.ts'
 import { threadsFor } from './proxy-threads-rig.ts'
-import { sessionsOf, spreads, streaming } from './proxy-threads-spread.ts'
 import { endsWhileStalled } from './proxy-threads-stall.ts'
-import { dial, sqlStateOf, startSession, type Watched } from './proxy-wire.ts'
+import { dial, type Stage, sqlStateOf, startSession, type Watched } from './proxy-wire.ts'
 
 const opened = await threadsFor({ after })
 const { threads } = opened
 const transport = threads
 
+/** So many clients whose sessions carry bytes, spread over both threads. */
+async function streaming(made: Rig, server: Stage, count: number): Promise<readonly Watched[]> {
+  const before = server.guests.length
+  const clients = await Promise.all(Array.from({ length: count }, () => made.connect()))
+  await inState(made, 'streaming', count)
+  await server.guest(before + count - 1)
+  for (const { socket } of server.guests.slice(before)) socket.write(greeting)
+  for (const client of clients) await client.until('the greeting', () => client.bytes === greeting.length)
+  return clients
+}
+
+function sessionsOf(over: Threads): readonly number[] {
+  return over.sessions.map(({ sessions }) => sessions)
+}
+
+async function spreads(t: TestContext, over: Threads): Promise<void> {
+  const made = await rig(t, { transport: over })
+  const { stage: server, backend } = await played(t)
+  made.backends = [backend]
+  const clients = await streaming(made, server, 40)
+  const [one = 0, two = 0] = sessionsOf(over)
+  t.diagnostic(`${one} and ${two} sessions`)
+  assert.ok(one > 0 && two > 0 && one + two === 40, `${one} and ${two}`)
+  for (const [index, client] of clients.entries()) client.socket.write(`question ${index}.`)
+  for (const guest of server.guests) {
+    await guest.untilText('.')
+    guest.socket.write(`answer to ${/question \d+/.exec(guest.text)?.[0]}.`)
+  }
+  for (const [index, client] of clients.entries()) await client.untilText(`answer to question ${index}.`)
+  for (const { socket } of clients) socket.end()
+  for (const { socket } of server.guests) socket.end()
+  await untilEmpty(made)
+  assert.deepEqual(sessionsOf(over), [0, 0])
+  assert.equal(made.ended.length, 40)
+}
+
 test('sessions are spread over the threads, and bytes pass both ways', t => spreads(t, threads))
+
+test('the same over node:net', async t => {
+  const { threads: onNet } = await threadsFor(t, 2, 'net')
+  await spreads(t, onNet)
+  await onNet.close()
+})
 
 test('the limit of sessions is exact when clients come to all threads at once', async t => {
   const made = await rig(t, { transport, sessionsMax: 30 })

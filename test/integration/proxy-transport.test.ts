@@ -122,6 +122,48 @@ for (const transport of transports)
       await waitFor('the end of the wire', { withinMs: 5_000, everyMs: 5 }, () => isClosed)
     })
 
+const silences: readonly (readonly [string, (wire: Wire) => void])[] = [
+  ['before it has begun to read', () => {}],
+  [
+    'when it was begun and stopped in one step',
+    wire => {
+      wire.start()
+      wire.stop()
+    },
+  ],
+]
+for (const transport of transports)
+  for (const [when, prepare] of silences)
+    test(`a wire tells no byte ${when}, and afterwards every one: ${transport.kind}`, async t => {
+      const stage = await Stage.open()
+      t.after(() => stage.close())
+      // Two of them, whose bytes must not land in one place.
+      const [one, two] = [await dialed(transport, stage), await dialed(transport, stage)]
+      const early: string[] = []
+      for (const wire of [one, two]) {
+        wire.listener = { ...nobody, onData: bytes => void early.push(`${bytes}`) }
+        prepare(wire)
+      }
+      // Three pieces with a moment between them, so that none of them can be read together with another.
+      for (const piece of ['greeting ', 'of the ', 'server '])
+        for (const index of [0, 1]) {
+          const { socket } = await stage.guest(index)
+          socket.write(`${piece}${index} `)
+          await new Promise(resolve => setTimeout(resolve, 15))
+        }
+      assert.deepEqual(early, [])
+      for (const [index, wire] of [one, two].entries()) {
+        const all = `greeting ${index} of the ${index} server ${index} `
+        const heard: string[] = []
+        wire.listener = { ...nobody, onData: bytes => void heard.push(`${bytes}`) }
+        wire.start()
+        const isAll = () => heard.join('').length >= all.length
+        await waitFor('the greeting', { withinMs: 5_000, everyMs: 5 }, isAll)
+        assert.equal(heard.join(''), all)
+        wire.destroy()
+      }
+    })
+
 for (const transport of transports.filter(({ kind }) => kind === 'handle'))
   test(`what a server said before its reset is read to the end, also when a write fails first: ${transport.kind}`, async t => {
     const stage = await Stage.open()

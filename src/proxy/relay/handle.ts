@@ -13,7 +13,7 @@ import {
   setUserTimeout,
 } from '../tcp-user-timeout.ts'
 import { type Bindings, type Handle, type Inside, openBindings, type Request } from './bindings.ts'
-import { keepForWrite, ReadBuffer } from './read-buffer.ts'
+import { keepForLater, ReadBuffer } from './read-buffer.ts'
 import {
   type Dial,
   type DialListener,
@@ -95,7 +95,7 @@ class HandleWire implements Wire {
     request.bytes = bytes
     request.oncomplete = onWritten
     this.#writes += 1
-    keepForWrite(bytes)
+    keepForLater(bytes)
     return false
   }
 

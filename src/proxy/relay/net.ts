@@ -6,7 +6,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import type { HostPort } from '../../cluster/member.ts'
 import type { Endpoints } from '../proxy-protocol.ts'
 import { forgetUserTimeout, handleOf, setUserTimeout } from '../tcp-user-timeout.ts'
-import { keepForWrite, ReadBuffer } from './read-buffer.ts'
+import { keepForLater, ReadBuffer } from './read-buffer.ts'
 import {
   type Dial,
   type DialListener,
@@ -25,22 +25,39 @@ class NetWire implements Wire {
   #socket: Socket | undefined
   #isReading = false
   readonly #buffer = new ReadBuffer()
+  /** What was read though nobody reads, until somebody does. */
+  #unread: Buffer | undefined
 
   /** For a connection that we make: where its next read goes. */
   readonly nextTarget = (): Buffer => this.#buffer.target
 
   /** For a connection that we make: so many bytes were read. False stops the reading. */
   readonly onRead = (count: number): boolean => {
-    this.listener.onData(this.#buffer.landed(count))
+    const bytes = this.#buffer.landed(count)
+    // Node begins to read one step after `resume`, also when `pause` was called in between.
+    if (!this.#isReading) {
+      this.#unread = bytes
+      keepForLater(bytes)
+    } else this.listener.onData(bytes)
     if (this.#isReading && !this.isDestroyed) this.#buffer.free(count)
     else this.#buffer.keepForReader()
     return this.#isReading
   }
 
+  /** Takes a socket that was made with allowHalfOpen and reads into our buffer. */
+  attachDialed(socket: Socket): void {
+    // No listener for its data, which `onRead` gets: adding one makes the socket read.
+    this.#attach(socket)
+  }
+
   /** Takes a socket that is paused and was made with allowHalfOpen. */
-  attach(socket: Socket): void {
-    this.#socket = socket
+  attachAccepted(socket: Socket): void {
+    this.#attach(socket)
     socket.on('data', (chunk: Buffer) => this.listener.onData(chunk))
+  }
+
+  #attach(socket: Socket): void {
+    this.#socket = socket
     socket.on('end', () => {
       if (!this.isDestroyed) this.listener.onEnd()
     })
@@ -66,7 +83,8 @@ class NetWire implements Wire {
 
   start(): void {
     this.#isReading = true
-    this.#socket?.resume()
+    if (this.#unread === undefined) this.#socket?.resume()
+    else process.nextTick(this.#tellUnread)
   }
 
   stop(): void {
@@ -80,7 +98,7 @@ class NetWire implements Wire {
     socket.write(bytes, this.#onWritten)
     if (socket.writableLength === 0) return !this.isPending
     this.isPending = true
-    keepForWrite(bytes)
+    keepForLater(bytes)
     return false
   }
 
@@ -98,6 +116,14 @@ class NetWire implements Wire {
     // Refused while a FIN is under way, and Node would keep the descriptor for ever.
     if (socket.writableEnded && socket.writableLength === 0 && !socket.writableFinished) socket.destroy()
     else socket.resetAndDestroy()
+  }
+
+  readonly #tellUnread = (): void => {
+    const bytes = this.#unread
+    if (bytes === undefined || !this.#isReading || this.isDestroyed) return
+    this.#unread = undefined
+    this.listener.onData(bytes)
+    if (this.#isReading) this.#socket?.resume()
   }
 
   readonly #onWritten = (): void => {
@@ -125,7 +151,7 @@ export const netTransport: Transport = {
       socket => {
         limitUnacked(socket, unackedMs)
         const wire = new NetWire()
-        wire.attach(socket)
+        wire.attachAccepted(socket)
         wire.stop()
         onWire(wire)
       },
@@ -153,7 +179,7 @@ export const netTransport: Transport = {
       if (isOver) return
       isOver = true
       limitUnacked(socket, unackedMs)
-      wire.attach(socket)
+      wire.attachDialed(socket)
       wire.stop()
       listener.onConnected(wire)
     })

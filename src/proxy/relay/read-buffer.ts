@@ -87,8 +87,8 @@ function viewOf(buffer: Buffer, views: Buffer[], count: number): Buffer {
   return view
 }
 
-/** A write of these bytes is under way: if they lie in the slab, the slab is theirs from now on. */
-export function keepForWrite(bytes: Buffer): void {
+/** These bytes are needed for longer than the step that read them: if they lie in the slab, it is theirs from now on. */
+export function keepForLater(bytes: Buffer): void {
   if (bytes.buffer !== slab.buffer) return
   slab = Buffer.allocUnsafeSlow(SMALL_BYTES)
   slabViews = []
