@@ -11,8 +11,6 @@ export interface FarewellOptions {
   readonly wire: Wire
   readonly lastWords?: Buffer | undefined
   readonly lingerMs?: number
-  /** False: it must not read, because a write elsewhere still needs what was read last. */
-  readonly isRead?: boolean
   /** Told when the connection is gone. */
   readonly next: ClosedListener
 }
@@ -22,13 +20,13 @@ export interface FarewellOptions {
  * a reset, which may destroy the words on their way), until it closes too or `lingerMs` have passed.
  */
 export function sayFarewell(options: FarewellOptions): void {
-  const { wire, lastWords, isRead = true } = options
+  const { wire, lastWords } = options
   // Its end is told to whoever holds it.
   if (wire.isDestroyed) return
   wire.listener = new Farewell(options)
   if (lastWords !== undefined) wire.write(lastWords)
   wire.end()
-  if (isRead) wire.start()
+  wire.start()
 }
 
 class Farewell implements WireListener {

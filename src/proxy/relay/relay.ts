@@ -10,11 +10,11 @@ export type HalfClose = 'client-closed' | 'server-closed'
 export type RelayEnd = 'client-reset' | 'server-reset' | 'gate-closed' | 'refused' | 'cut' | 'thread-ended'
 
 /**
- * `finish`: deliver what was read, then FIN to both. `cut`: nothing more passes, the client gets the last words (if the
+ * `cut`: nothing more passes, the client gets the last words (if the
  * stream allows them) and FIN, the server a reset, so that none of its processes is left with a connection of ours.
  * `reset`: RST to both.
  */
-export type CloseKind = 'finish' | 'cut' | 'reset'
+export type CloseKind = 'cut' | 'reset'
 
 export interface RelayCounters {
   readonly toServerBytes: number

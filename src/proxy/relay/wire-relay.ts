@@ -38,7 +38,6 @@ export class WireRelay implements Relay {
   #toClientBytes = 0
   #lastActivityMs: number
   #isUnanswered = true
-  #isPaused = false
   /** Is a side not read because its last piece has not been taken by the kernel of the other? */
   #isClientWaiting = false
   #isServerWaiting = false
@@ -62,19 +61,10 @@ export class WireRelay implements Relay {
     this.#server.listener = new ServerSide(this)
     if (!this.#mayPass()) return
     this.#toServerBytes += early.length
-    if (early.length > 0 && !this.#server.write(early)) this.#isClientWaiting = true
-    this.#resume()
-  }
-
-  /** Stops reading from both sides until `resume`; what is already on its way is delivered. */
-  pause(): void {
-    this.#isPaused = true
-    this.#client.stop()
-    this.#server.stop()
-  }
-
-  resume(): void {
-    this.#isPaused = false
+    if (early.length > 0 && !this.#server.write(early)) {
+      this.#isClientWaiting = true
+      this.#client.stop()
+    }
     this.#resume()
   }
 
@@ -108,14 +98,6 @@ export class WireRelay implements Relay {
     this.#end('cut')
     const client = this.#client
     const server = this.#server
-    if (kind === 'finish') {
-      // The next read of a side would land on the piece of it that the other side's kernel has not taken yet.
-      const [readsClient, readsServer] = [!server.isPending, !client.isPending]
-      const shared = { clock: this.#clock, next: this, lingerMs: DELIVERY_MS }
-      sayFarewell({ ...shared, wire: client, isRead: readsClient })
-      sayFarewell({ ...shared, wire: server, isRead: readsServer })
-      return
-    }
     // A piece that the server's kernel has not taken is dropped before the farewell reads on into its buffer.
     if (server.isPending) server.reset()
     if (kind === 'reset') client.reset()
@@ -247,7 +229,7 @@ export class WireRelay implements Relay {
   }
 
   #resume(): void {
-    if (this.#isPaused || this.#isClosing) return
+    if (this.#isClosing) return
     const isHeld = this.#holdsWhenIdle && this.#isIdle && this.#observer === undefined
     if (!this.#isClientWaiting && !isHeld) this.#client.start()
     if (!this.#isServerWaiting) this.#server.start()

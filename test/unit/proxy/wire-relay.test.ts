@@ -31,6 +31,8 @@ function made(early = '', isFull = false) {
       onRelayClosed: () => void ends.push('closed'),
     },
   })
+  // As when a session gets its server: the client is being read.
+  client.start()
   relay.start(Buffer.from(early))
   return { client, server, relay, ends }
 }
@@ -61,69 +63,39 @@ test('what a client sent early counts as its piece', () => {
   assert.deepEqual([client.isReading, server.written], [true, 'early'])
 })
 
-test('neither a pause that ends nor a hold that ends reads a side whose piece still waits', () => {
-  for (const wake of ['resume', 'release'] as const) {
-    const { client, server, relay } = made()
-    server.deliver(idle)
-    client.deliver('question')
-    server.isFull = true
-    client.deliver('more')
-    if (wake === 'resume') relay.pause()
-    else relay.holdWhenIdle(true)
-    if (wake === 'resume') relay.resume()
-    else relay.holdWhenIdle(false)
-    assert.equal(client.isReading, false)
-    server.take()
-    assert.equal(client.isReading, true)
-  }
+test('a hold that ends does not read a client whose piece still waits', () => {
+  const { client, server, relay } = made()
+  server.deliver(idle)
+  client.deliver('question')
+  server.isFull = true
+  client.deliver('more')
+  relay.holdWhenIdle(true)
+  relay.holdWhenIdle(false)
+  assert.equal(client.isReading, false)
+  server.take()
+  assert.equal(client.isReading, true)
 })
 
-test('a piece that is taken while the client is held does not read it, nor while all is paused', () => {
+test('a piece that is taken while the client is held does not read it', () => {
   const { client, server, relay } = made()
   client.isFull = true
   server.deliver(idle)
   relay.holdWhenIdle(true)
   client.take()
   assert.deepEqual([client.isReading, server.isReading], [false, true])
-  relay.pause()
   relay.holdWhenIdle(false)
-  assert.deepEqual([client.isReading, server.isReading], [false, false])
-  relay.resume()
   assert.deepEqual([client.isReading, server.isReading], [true, true])
 })
 
-type Step =
-  | 'client'
-  | 'server'
-  | 'idle'
-  | 'fill'
-  | 'choke'
-  | 'drain'
-  | 'take'
-  | 'pause'
-  | 'resume'
-  | 'hold'
-  | 'free'
-const steps: readonly Step[] = [
-  'client',
-  'server',
-  'idle',
-  'fill',
-  'choke',
-  'drain',
-  'take',
-  'pause',
-  'resume',
-  'hold',
-  'free',
-]
+type Step = 'client' | 'server' | 'idle' | 'fill' | 'choke' | 'drain' | 'take' | 'hold' | 'free'
+const steps: readonly Step[] = ['client', 'server', 'idle', 'fill', 'choke', 'drain', 'take', 'hold', 'free']
 
-test('for all orders of pieces, full kernels, pauses and holds: one piece in each direction, and nobody is forgotten', () => {
+test('for all orders of pieces, full kernels and holds: one piece in each direction, and nobody is forgotten', () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...steps), { maxLength: 60 }), order => {
       const { client, server, relay } = made()
       const [toServer, toClient] = [[] as string[], [] as string[]]
-      let [isPaused, isHolding, isIdle, count] = [false, false, false, 0]
+      let [isHolding, isIdle, count] = [false, false, 0]
       const send = (from: FakeWire, text: string, kept: string[]) => {
         if (!from.isReading) return false
         kept.push(text)
@@ -139,18 +111,15 @@ test('for all orders of pieces, full kernels, pauses and holds: one piece in eac
         if (step === 'choke') client.isFull = true
         if (step === 'drain') server.take()
         if (step === 'take') client.take()
-        if (step === 'pause') relay.pause()
-        if (step === 'resume') relay.resume()
-        if (step === 'pause' || step === 'resume') isPaused = step === 'pause'
         if (step === 'hold' || step === 'free') {
           isHolding = step === 'hold'
           relay.holdWhenIdle(isHolding)
         }
-        const mayRead = !isPaused && !server.isPending
+        const mayRead = !server.isPending
         // A word of the server out of turn (a notification) does not end a hold.
         if (isHolding) assert.ok(!client.isReading || (mayRead && !isIdle), `client after ${step}`)
         else assert.equal(client.isReading, mayRead, `client after ${step}`)
-        assert.equal(server.isReading, !isPaused && !client.isPending, `server after ${step}`)
+        assert.equal(server.isReading, !client.isPending, `server after ${step}`)
       }
       assert.deepEqual([server.written, client.written], [toServer.join(''), toClient.join('')])
     }),
