@@ -6,9 +6,10 @@ import type { Wire } from './relay/wire.ts'
 import type { SessionHost } from './session-host.ts'
 import type { FirstPacket } from './startup.ts'
 
+export const NONE: ReadonlySet<string> = new Set()
+
 export class Arrival {
-  /** Servers that did not take it. */
-  readonly tried = new Set<string>()
+  #tried: Set<string> | undefined
   #first: FirstPacket | undefined
   readonly #inlet: Inlet
   readonly #timer: Timer
@@ -23,6 +24,21 @@ export class Arrival {
     return this.#first
   }
 
+  /** Servers that did not take it. */
+  get tried(): ReadonlySet<string> {
+    return this.#tried ?? NONE
+  }
+
+  noteTried(server: string): void {
+    this.#tried ??= new Set()
+    this.#tried.add(server)
+  }
+
+  /** All of them may be tried again. */
+  forgetTried(): void {
+    this.#tried = undefined
+  }
+
   /** The first packet is there. */
   met(packet: FirstPacket): void {
     this.#first = packet
@@ -33,5 +49,11 @@ export class Arrival {
   release(): Buffer {
     this.#timer.cancel()
     return this.#inlet.release()
+  }
+
+  /** All bytes so far, for whoever becomes the wire's listener within this step. */
+  handOver(): Buffer {
+    this.#timer.cancel()
+    return this.#inlet.handOver()
   }
 }

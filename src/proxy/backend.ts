@@ -41,11 +41,12 @@ export class Gate {
   }
 
   /** `nowMs`: the present time, for those who have just asked for it. */
-  isOpen(nowMs: number = this.#clock.monotonicMs()): boolean {
+  isOpen(nowMs?: number): boolean {
     if (this.#closedBecause !== undefined) return false
     if (this.#untilMs === Number.POSITIVE_INFINITY) return true
-    this.#watch?.check(nowMs)
-    return this.#closedBecause === undefined && nowMs < this.#untilMs
+    const atMs = nowMs ?? this.#clock.monotonicMs()
+    this.#watch?.check(atMs)
+    return this.#closedBecause === undefined && atMs < this.#untilMs
   }
 
   /** Why it was closed for good; undefined while it was not. */

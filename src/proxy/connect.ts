@@ -1,9 +1,9 @@
 // Connects to a server within a deadline.
 
 import type { HostPort } from '../cluster/member.ts'
-import type { Clock } from '../platform/clock.ts'
+import type { Clock, Timer } from '../platform/clock.ts'
 import { messageOf } from '../platform/errors.ts'
-import type { Transport, Wire } from './relay/wire.ts'
+import type { Dial, DialListener, DialOptions, Transport, Wire } from './relay/wire.ts'
 
 /** TCP keepalive: the first probe after this much silence. */
 export const KEEPALIVE_DELAY_MS = 30_000
@@ -38,16 +38,8 @@ function readFailure(error: unknown, timeoutMs: number): ConnectFailure {
   return { why: messageOf(error), isEvidence: EVIDENCE.includes(code), pauseMs }
 }
 
-export interface ConnectOptions {
+export interface ConnectOptions extends DialOptions {
   readonly timeoutMs: number
-  /** Local address to connect from. */
-  readonly source?: string | undefined
-  /** Keepalive's first probe after this much silence; undefined: none. */
-  readonly keepAliveMs?: number | undefined
-  /** TCP_USER_TIMEOUT; undefined: the kernel's own patience. */
-  readonly unackedMs?: number | undefined
-  /** The client's wire, for a transport that must bring both together. */
-  readonly beside?: Wire | undefined
 }
 
 /** Exactly one of the two is called, once, unless the attempt is aborted. */
@@ -67,34 +59,49 @@ export function connectTo(
   clock: Clock,
   transport: Transport,
   address: HostPort,
-  { timeoutMs, source, keepAliveMs = KEEPALIVE_DELAY_MS, unackedMs, beside }: ConnectOptions,
+  options: ConnectOptions,
   listener: ConnectListener,
 ): Connecting {
-  const dial = transport.dial(
-    address,
-    { source, keepAliveMs, unackedMs, beside },
-    {
-      onConnected: server => {
-        timer.cancel()
-        listener.onConnected(server)
-      },
-      onFailed: error => {
-        timer.cancel()
-        listener.onFailed(readFailure(error, timeoutMs))
-      },
-    },
-  )
-  const abort = () => {
-    timer.cancel()
-    dial.abort()
+  return new Attempt(clock, transport, address, options, listener)
+}
+
+class Attempt implements Connecting, DialListener {
+  readonly #timeoutMs: number
+  readonly #listener: ConnectListener
+  readonly #dial: Dial
+  readonly #timer: Timer
+
+  constructor(
+    clock: Clock,
+    transport: Transport,
+    address: HostPort,
+    options: ConnectOptions,
+    listener: ConnectListener,
+  ) {
+    this.#timeoutMs = options.timeoutMs
+    this.#listener = listener
+    this.#dial = transport.dial(address, options, this)
+    this.#timer = clock.setTimer(options.timeoutMs, () => this.#onLate())
   }
-  const timer = clock.setTimer(timeoutMs, () => {
-    abort()
-    listener.onFailed({
-      why: `no connection within ${timeoutMs} ms`,
-      isEvidence: true,
-      pauseMs: SILENT_PAUSE_MS,
-    })
-  })
-  return { abort }
+
+  abort(): void {
+    this.#timer.cancel()
+    this.#dial.abort()
+  }
+
+  onConnected(server: Wire): void {
+    this.#timer.cancel()
+    this.#listener.onConnected(server)
+  }
+
+  onFailed(error: NodeJS.ErrnoException): void {
+    this.#timer.cancel()
+    this.#listener.onFailed(readFailure(error, this.#timeoutMs))
+  }
+
+  #onLate(): void {
+    this.abort()
+    const why = `no connection within ${this.#timeoutMs} ms`
+    this.#listener.onFailed({ why, isEvidence: true, pauseMs: SILENT_PAUSE_MS })
+  }
 }

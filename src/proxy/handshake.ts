@@ -5,7 +5,18 @@ import { FIRST_PACKET_BYTES_MAX, type FirstPacket, readFirstPacket } from './sta
 
 /** Bodies longer than this are skipped, not kept. */
 const KEPT_BODY_BYTES_MAX = 8 * 1024
+/** The type, and the length, which counts itself. */
 const HEADER_BYTES = 5
+const LENGTH_BYTES = 4
+const NOTHING = Buffer.alloc(0)
+
+/** Types of messages: BackendKeyData, ParameterStatus, ErrorResponse, ReadyForQuery. */
+const KEY_DATA = 0x4b
+const PARAMETER_STATUS = 0x53
+const ERROR = 0x45
+const READY = 0x5a
+const KEPT_TYPES: readonly number[] = [KEY_DATA, PARAMETER_STATUS, ERROR]
+const IS_STANDBY = Buffer.from('in_hot_standby\0on\0', 'latin1')
 
 /**
  * `answer`: the server's one-byte answer to an encryption request is due. `packet`: the client's next packet is due.
@@ -15,8 +26,8 @@ export type HandshakePhase = 'answer' | 'packet' | 'messages' | 'clear' | 'opaqu
 
 export class Handshake {
   #phase: HandshakePhase
-  #fromClient: Buffer = Buffer.alloc(0)
-  #header: Buffer = Buffer.alloc(0)
+  #fromClient: Buffer = NOTHING
+  #header: Buffer = NOTHING
   #bodyBytesLeft = 0
   #body: Buffer[] = []
   #cancelKey: string | undefined
@@ -66,22 +77,34 @@ export class Handshake {
       if (this.#fromClient.length > FIRST_PACKET_BYTES_MAX) this.#phase = 'opaque'
       return
     }
-    this.#fromClient = Buffer.alloc(0)
+    this.#fromClient = NOTHING
     this.#phase = phaseAfter(packet)
   }
 
   /** Takes what the server sends. */
   fromServer(chunk: Buffer): void {
-    let rest = chunk
-    if (this.#phase === 'answer' && rest.length > 0) {
-      this.#phase = phaseAfterAnswer(rest[0])
-      rest = this.#phase === 'messages' ? rest : rest.subarray(1)
+    let at = 0
+    if (this.#phase === 'answer' && chunk.length > 0) {
+      this.#phase = phaseAfterAnswer(chunk[0])
+      at = this.#phase === 'messages' ? 0 : 1
     }
-    while (this.#phase === 'messages' && rest.length > 0) rest = this.#takeMessage(rest)
+    while (this.#phase === 'messages' && at < chunk.length)
+      at = this.#takeWhole(chunk, at) ?? chunk.length - this.#takePart(chunk.subarray(at)).length
+  }
+
+  /** Takes the message that begins at `at` if the whole of it is there, as nearly always; returns where the next one begins. */
+  #takeWhole(chunk: Buffer, at: number): number | undefined {
+    if (!this.isAtBoundary || chunk.length - at < HEADER_BYTES) return undefined
+    const length = chunk.readUInt32BE(at + 1)
+    const end = at + 1 + length
+    if (length < LENGTH_BYTES || end > chunk.length) return undefined
+    const from = length > KEPT_BODY_BYTES_MAX ? end : at + HEADER_BYTES
+    this.#learn(chunk[at] ?? 0, chunk, from, end)
+    return end
   }
 
   /** Takes bytes up to the end of the present header or body; returns the rest. */
-  #takeMessage(chunk: Buffer): Buffer {
+  #takePart(chunk: Buffer): Buffer {
     if (this.#header.length < HEADER_BYTES) return this.#takeHeader(chunk)
     const taken = chunk.subarray(0, this.#bodyBytesLeft)
     // A copy: the bytes are ours for the time of this call only.
@@ -97,35 +120,38 @@ export class Handshake {
     this.#header = Buffer.concat([this.#header, taken])
     if (taken.length === missing) {
       const length = this.#header.readUInt32BE(1)
-      if (length < 4) {
+      if (length < LENGTH_BYTES) {
         this.#phase = 'opaque'
         return chunk.subarray(taken.length)
       }
-      this.#bodyBytesLeft = length - 4
+      this.#bodyBytesLeft = length - LENGTH_BYTES
       if (this.#bodyBytesLeft === 0) this.#finishMessage()
     }
     return chunk.subarray(taken.length)
   }
 
   #isKept(): boolean {
-    return 'KSE'.includes(this.#type()) && this.#header.readUInt32BE(1) <= KEPT_BODY_BYTES_MAX
-  }
-
-  #type(): string {
-    return String.fromCharCode(this.#header[0] ?? 0)
+    return KEPT_TYPES.includes(this.#header[0] ?? 0) && this.#header.readUInt32BE(1) <= KEPT_BODY_BYTES_MAX
   }
 
   #finishMessage(): void {
-    const type = this.#type()
+    const type = this.#header[0] ?? 0
     const body = Buffer.concat(this.#body)
-    this.#header = Buffer.alloc(0)
+    this.#header = NOTHING
     this.#body = []
-    if (type === 'K' && body.length >= 8) {
-      this.#cancelKey = cancelKeyOf(body.readUInt32BE(0), body.toString('hex', 4))
+    this.#learn(type, body, 0, body.length)
+  }
+
+  /** What a message says whose body is these bytes. */
+  #learn(type: number, bytes: Buffer, from: number, to: number): void {
+    if (type === KEY_DATA && to - from >= 8) {
+      this.#cancelKey = cancelKeyOf(bytes.readUInt32BE(from), bytes.toString('hex', from + 4, to))
     }
-    if (type === 'S' && body.toString('latin1') === 'in_hot_standby\0on\0') this.#isStandby = true
-    if (type === 'E') this.#refusal = /(?:^|\0)C(\w{5})\0/.exec(body.toString('latin1'))?.[1]
-    if (type === 'Z') this.#phase = 'clear'
+    if (type === PARAMETER_STATUS && bytes.compare(IS_STANDBY, 0, IS_STANDBY.length, from, to) === 0) {
+      this.#isStandby = true
+    }
+    if (type === ERROR) this.#refusal = /(?:^|\0)C(\w{5})\0/.exec(bytes.toString('latin1', from, to))?.[1]
+    if (type === READY) this.#phase = 'clear'
   }
 }
 
@@ -142,5 +168,5 @@ function phaseAfter(packet: FirstPacket): HandshakePhase {
 /** `N` means: go on in clear. An error message may come instead of the one byte. */
 function phaseAfterAnswer(byte: number | undefined): HandshakePhase {
   if (byte === 0x4e) return 'packet'
-  return byte === 0x45 ? 'messages' : 'opaque'
+  return byte === ERROR ? 'messages' : 'opaque'
 }

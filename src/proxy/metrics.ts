@@ -13,49 +13,55 @@ export interface ProxyMetrics {
 
 /** Registers the counters. Call once per registry. */
 export function createProxyMetrics(registry: Registry): ProxyMetrics {
-  const registers = [registry]
-  const counter = (name: string, help: string, ...labelNames: string[]): Counter =>
-    new Counter({ name: `pgherd_proxy_${name}`, help, labelNames, registers })
-  const byListener = (name: string, help: string) => seriesOf(counter(name, help, 'listener'), ['listener'])
-  const accepted = byListener('accepted_total', 'Client connections accepted')
-  const held = byListener('held_total', 'Sessions that had to wait for a backend')
-  const turnedAway = byListener('turned_away_total', 'Clients beyond the limit of sessions')
-  const denied = byListener('denied_total', 'Clients kept out by their address or rate')
-  const ended = seriesOf(
-    counter('sessions_ended_total', 'Sessions that ended, by reason', 'listener', 'reason'),
-    ['listener', 'reason'],
-  )
-  const bytes = seriesOf(counter('bytes_total', 'Bytes of ended sessions', 'listener', 'direction'), [
-    'listener',
-    'direction',
-  ])
+  const tally = (name: string, help: string, label?: string) =>
+    new Tally(registry, `pgherd_proxy_${name}`, help, label)
+  const accepted = tally('accepted_total', 'Client connections accepted')
+  const held = tally('held_total', 'Sessions that had to wait for a backend')
+  const turnedAway = tally('turned_away_total', 'Clients beyond the limit of sessions')
+  const denied = tally('denied_total', 'Clients kept out by their address or rate')
+  const ended = tally('sessions_ended_total', 'Sessions that ended, by reason', 'reason')
+  const bytes = tally('bytes_total', 'Bytes of ended sessions', 'direction')
   return {
-    accepted: listener => accepted(listener).inc(),
-    held: listener => held(listener).inc(),
-    turnedAway: listener => turnedAway(listener).inc(),
-    denied: listener => denied(listener).inc(),
+    accepted: listener => accepted.add(1, listener),
+    held: listener => held.add(1, listener),
+    turnedAway: listener => turnedAway.add(1, listener),
+    denied: listener => denied.add(1, listener),
     ended: (listener, reason, toServerBytes, toClientBytes) => {
-      ended(listener, reason).inc()
-      if (toServerBytes > 0) bytes(listener, 'to_server').inc(toServerBytes)
-      if (toClientBytes > 0) bytes(listener, 'to_client').inc(toClientBytes)
+      ended.add(1, listener, reason)
+      if (toServerBytes > 0) bytes.add(toServerBytes, listener, 'to_server')
+      if (toClientBytes > 0) bytes.add(toClientBytes, listener, 'to_client')
     },
   }
 }
 
-/** The series of a counter by the values of its labels, each looked up once: a session counts five times. */
-function seriesOf(
-  counter: Counter,
-  labelNames: readonly string[],
-): (...values: readonly string[]) => Counter.Internal {
-  const known = new Map<string, Counter.Internal>()
-  return (...values) => {
-    const key = values.join(' ')
-    const there = known.get(key)
-    if (there !== undefined) return there
-    const labels = Object.fromEntries(labelNames.map((name, index) => [name, values[index] ?? '']))
-    const made = counter.labels(labels)
-    known.set(key, made)
-    return made
+/**
+ * A counter by listener and perhaps one more label. A session counts five times, and the library puts the labels into a text
+ * each time: so it is told the sums when somebody scrapes.
+ */
+class Tally {
+  readonly #sums = new Map<string, Map<string, number>>()
+
+  constructor(registry: Registry, name: string, help: string, label?: string) {
+    const sums = this.#sums
+    new Counter({
+      name,
+      help,
+      labelNames: label === undefined ? ['listener'] : ['listener', label],
+      registers: [registry],
+      collect() {
+        this.reset()
+        for (const [listener, values] of sums)
+          for (const [value, sum] of values)
+            this.inc(label === undefined ? { listener } : { listener, [label]: value }, sum)
+      },
+    })
+  }
+
+  /** `value`: of the second label. */
+  add(count: number, listener: string, value = ''): void {
+    const values = this.#sums.get(listener) ?? new Map<string, number>()
+    if (values.size === 0) this.#sums.set(listener, values)
+    values.set(value, (values.get(value) ?? 0) + count)
   }
 }
 

@@ -1,5 +1,6 @@
 // Which backend a listener's next session goes to.
 
+import type { HostPort } from '../cluster/member.ts'
 import { addressBytes } from '../config/proxy/access.ts'
 import type { ListenerConfig, ServerOptions } from '../config/proxy/types.ts'
 import type { Clock } from '../platform/clock.ts'
@@ -53,6 +54,12 @@ export function createPool(
   return new RoutedPool(config, router, clock, random)
 }
 
+/** What the file says of a backend with this address. */
+interface Found {
+  readonly address: HostPort
+  readonly server: ServerOptions | undefined
+}
+
 class RoutedPool implements Pool {
   readonly #config: ListenerConfig
   readonly #router: Router
@@ -60,6 +67,7 @@ class RoutedPool implements Pool {
   readonly #random: () => number
   readonly #byKey: ReadonlyMap<string, ServerOptions>
   readonly #hasHostNames: boolean
+  readonly #found = new WeakMap<Backend, Found>()
   #turns: Turns = new Map()
 
   constructor(config: ListenerConfig, router: Router, clock: Clock, random: () => number) {
@@ -76,6 +84,10 @@ class RoutedPool implements Pool {
     const { tried } = seeker
     const members = this.#members()
     if (members.length === 0) return this.#fallback(tried)
+    const [only] = members
+    // The usual case: nobody has a turn to keep.
+    if (only !== undefined && members.length === 1 && !tried.has(only.name) && isFree(this.#candidate(only)))
+      return { kind: 'backend', backend: only, isFallback: false }
     const candidates = members.filter(({ name }) => !tried.has(name)).map(backend => this.#candidate(backend))
     const drawn = candidates.length < 2 ? undefined : seeker.draw?.(candidates.filter(isFree))
     const wanted = members.find(member => member.name === drawn)
@@ -154,19 +166,33 @@ class RoutedPool implements Pool {
   }
 
   #candidate(backend: Backend): Candidate {
-    const { name, listener } = { name: backend.name, listener: this.#config.name }
+    const { name } = backend
     const server = this.#serverOf(backend)
-    const upSinceMs = this.#router.leavers.upSinceMs(listener, name)
-    const sinceMs = upSinceMs === undefined ? Number.POSITIVE_INFINITY : this.#clock.monotonicMs() - upSinceMs
     return {
       name,
-      weight: server === undefined ? 1 : rampedWeight(server.weight, server.slowStartMs, sinceMs),
-      sessions: backend.sessionsOf(listener),
-      connectionsMax: this.optionsOf(backend).connectionsMax,
+      weight: server === undefined ? 1 : this.#weightOf(name, server),
+      sessions: backend.sessionsOf(this.#config.name),
+      connectionsMax: (server ?? this.#config.serverDefaults).connectionsMax,
     }
   }
 
+  #weightOf(name: string, { weight, slowStartMs }: ServerOptions): number {
+    if (slowStartMs <= 0) return weight
+    const upSinceMs = this.#router.leavers.upSinceMs(this.#config.name, name)
+    const sinceMs = upSinceMs === undefined ? Number.POSITIVE_INFINITY : this.#clock.monotonicMs() - upSinceMs
+    return rampedWeight(weight, slowStartMs, sinceMs)
+  }
+
+  /** Asked for several times in each session: what was found counts for as long as the backend has this address. */
   #serverOf(backend: Backend): ServerOptions | undefined {
+    const known = this.#found.get(backend)
+    if (known?.address === backend.address) return known.server
+    const server = this.#findServer(backend)
+    this.#found.set(backend, { address: backend.address, server })
+    return server
+  }
+
+  #findServer(backend: Backend): ServerOptions | undefined {
     const found = this.#byKey.get(this.#keyOf(backend))
     if (found !== undefined || !this.#hasHostNames) return found
     return serverAt(this.#config.servers, backend.name, backend.address)

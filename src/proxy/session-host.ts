@@ -5,7 +5,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { Backend } from './backend.ts'
 import type { CancelKeys } from './cancel.ts'
 import type { Carry } from './carry.ts'
-import type { ConnectOptions } from './connect.ts'
+import { type ConnectOptions, KEEPALIVE_DELAY_MS } from './connect.ts'
 import type { HoldQueue } from './hold.ts'
 import type { Choice } from './pool.ts'
 import type { Transport, Wire } from './relay/wire.ts'
@@ -56,7 +56,7 @@ export interface SessionHost {
 
 /** How a session of this listener connects to `backend`. */
 export function connectOptions(host: SessionHost, backend: Backend, beside: Wire): ConnectOptions {
-  const { timeouts, keepAliveMs } = host
+  const { timeouts, keepAliveMs = KEEPALIVE_DELAY_MS } = host
   const { source } = host.wayTo(backend)
   return {
     timeoutMs: timeouts.connectMs,

@@ -2,7 +2,7 @@
 // Each session holds one slot of its listener until it drains, and gives it back exactly once.
 
 import type { Timer } from '../platform/clock.ts'
-import { Arrival } from './arrival.ts'
+import { Arrival, NONE } from './arrival.ts'
 import type { Backend, Cuttable, Gate } from './backend.ts'
 import type { CarryListener } from './carry.ts'
 import { type ConnectFailure, type Connecting, type ConnectListener, connectTo } from './connect.ts'
@@ -24,7 +24,6 @@ import type { FirstPacket } from './startup.ts'
 
 /** After a failure of this host. */
 const LOCAL_RETRY_MS = 100
-const NONE: ReadonlySet<string> = new Set()
 
 export class Session implements Cuttable, Seeker, InletListener, ConnectListener, CarryListener {
   readonly id: number
@@ -212,7 +211,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
 
   #wait(queue: HoldQueue<Session>): void {
     if (this.#state !== 'held') this.#to('held')
-    this.#arrival?.tried.clear()
+    this.#arrival?.forgetTried()
     if (this.#heldSinceMs === undefined) this.#host.onHeld()
     this.#heldSinceMs ??= this.#host.clock.monotonicMs()
     if (queue.offer(this, this.#heldSinceMs)) return
@@ -243,7 +242,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
       return
     }
     backend.connectFailuresTotal += 1
-    this.#arrival?.tried.add(backend.name)
+    this.#arrival?.noteTried(backend.name)
     this.#host.onRefused(backend, why)
     const { retries, hold } = this.#host
     // Those who may wait in the queue are woken from there; the others have their attempts.
@@ -263,7 +262,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     }
     this.#retryTimer = clock.setTimer(delayMs, () => {
       if (this.#state !== 'held') return
-      this.#arrival?.tried.clear()
+      this.#arrival?.forgetTried()
       this.#connectOr(isFull => {
         this.#failures += 1
         if (hold.holdMs > 0 || isFull) this.#seek()
@@ -310,7 +309,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     const { first } = arrival
     backend.begun(this, first.kind !== 'startup')
     this.#host.onConnected(backend)
-    const early = arrival.release()
+    const early = arrival.handOver()
     this.#arrival = undefined
     const { clock, timeouts, isWrite } = this.#host
     const { sendProxy } = this.#host.wayTo(backend)

@@ -4,7 +4,7 @@
 
 import type { Socket } from 'node:net'
 import { type NativeFunction, nativeLibrary, optionalNativeLibrary } from '../platform/native.ts'
-import { StalledPeers } from './stalled-peers.ts'
+import { type Followable, type PeerLimits, StalledPeers } from './stalled-peers.ts'
 
 const IPPROTO_TCP = 6
 const TCP_INFO = 11
@@ -29,37 +29,38 @@ export function canSetUserTimeout(): boolean {
   return true
 }
 
-/** A connection's handle, as far as it is asked here. */
-export interface WithDescriptor {
-  readonly fd?: number
-}
-
 const stalled = new StalledPeers({ read: readTcpInfo, set: setOn })
 
 /** Sets it on a connected handle, until `forgetUserTimeout`; does nothing for undefined, or for a connection that has closed. */
-export function setUserTimeout(handle: WithDescriptor | undefined, unackedMs: number | undefined): void {
+export function setUserTimeout(handle: Followable | undefined, unackedMs: number | undefined): void {
   if (handle === undefined || unackedMs === undefined || descriptorOf(handle) < 0) return
   if (!canSetUserTimeout()) return
   setOn(descriptorOf(handle), unackedMs)
-  stalled.follow(handle, unackedMs)
+  stalled.follow(handle, { unackedMs })
+}
+
+/** A connection that we made gets it and keepalive when it has lasted for some seconds, unless `forgetUserTimeout` comes first. */
+export function prepareLimits(handle: Followable, limits: PeerLimits): void {
+  const isKnown = limits.unackedMs !== undefined && canSetUserTimeout()
+  stalled.prepare(handle, isKnown ? limits : { ...limits, unackedMs: undefined })
 }
 
 /** Sets it on a listening handle: what it accepts inherits it (tcp(7)) and is only to be followed. */
-export function setListenerUserTimeout(handle: WithDescriptor, unackedMs: number | undefined): void {
+export function setListenerUserTimeout(handle: Followable, unackedMs: number | undefined): void {
   if (unackedMs !== undefined && canSetUserTimeout()) setOn(descriptorOf(handle), unackedMs)
 }
 
 /** An accepted connection that has its listener's limit, until `forgetUserTimeout`. */
-export function followUserTimeout(handle: WithDescriptor, unackedMs: number | undefined): void {
-  if (unackedMs !== undefined && setOption !== undefined) stalled.follow(handle, unackedMs)
+export function followUserTimeout(handle: Followable, unackedMs: number | undefined): void {
+  if (unackedMs !== undefined && setOption !== undefined) stalled.follow(handle, { unackedMs })
 }
 
 /** The connection is closed. */
-export function forgetUserTimeout(handle: WithDescriptor | undefined): void {
+export function forgetUserTimeout(handle: Followable | undefined): void {
   if (handle !== undefined) stalled.forget(handle)
 }
 
-function descriptorOf({ fd = -1 }: WithDescriptor): number {
+function descriptorOf({ fd = -1 }: Followable): number {
   return fd
 }
 
@@ -81,7 +82,7 @@ function readTcpInfo(descriptor: number): Buffer | undefined {
 }
 
 /** Not part of Node's documented interface, but of every version so far; missing, nothing is set. */
-export function handleOf(socket: Socket): WithDescriptor | undefined {
-  const { _handle: handle } = socket as unknown as { readonly _handle?: WithDescriptor | null }
+export function handleOf(socket: Socket): Followable | undefined {
+  const { _handle: handle } = socket as unknown as { readonly _handle?: Followable | null }
   return handle ?? undefined
 }

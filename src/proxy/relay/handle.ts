@@ -1,244 +1,19 @@
-// Wires on the TCP handles below node:net: one read and one write of the kernel for each piece, no stream in between. This
-// is the one place that knows those handles. They are no public API, so `openHandleTransport` looks whether they are as we
-// know them, self-test.ts tries them out at start-up, and the proxy falls back to net.ts.
+// The transport on the TCP handles below node:net. This and handle-wire.ts are the places that know those handles. They are no
+// public API, so `openHandleTransport` looks whether they are as we know them, self-test.ts tries them out at start-up, and the
+// proxy falls back to net.ts.
 
 import { connect, createServer, isIP, type Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import type { HostPort } from '../../cluster/member.ts'
-import type { Endpoints } from '../proxy-protocol.ts'
 import {
   followUserTimeout,
-  forgetUserTimeout,
+  prepareLimits,
   setListenerUserTimeout,
   setUserTimeout,
 } from '../tcp-user-timeout.ts'
-import { type Bindings, type Handle, type Inside, openBindings, type Request } from './bindings.ts'
-import { keepForLater, ReadBuffer } from './read-buffer.ts'
-import {
-  type Dial,
-  type DialListener,
-  type DialOptions,
-  nobody,
-  type ServeOptions,
-  type Transport,
-  type Wire,
-  type WireListener,
-  type WireServer,
-} from './wire.ts'
-
-let low: Bindings
-let state: Int32Array
-let readCount = 0
-let wasAsync = 0
-/** For the next write that the kernel takes at once, which is nearly every one. */
-let spareWrite: Request
-
-class HandleWire implements Wire {
-  listener: WireListener = nobody
-  isDestroyed = false
-  readonly #handle: Handle
-  readonly #buffer = new ReadBuffer()
-  #writes = 0
-  #isReading = false
-  #hasStarted = false
-  #hasEnded = false
-  #isShut = false
-  #gotEnd = false
-  /** The other side is gone and takes nothing; what it had sent before is still being read. */
-  #isMute = false
-  #endpoints: Endpoints | undefined
-
-  constructor(handle: Handle) {
-    this.#handle = handle
-    handle.wire = this
-    handle.onread = onRead
-  }
-
-  get isPending(): boolean {
-    return this.#writes > 0
-  }
-
-  endpoints(): Endpoints {
-    this.#endpoints ??= this.#readEndpoints()
-    return this.#endpoints
-  }
-
-  start(): void {
-    if (this.#isReading || this.isDestroyed || this.#gotEnd) return
-    this.#isReading = true
-    if (!this.#hasStarted) {
-      this.#hasStarted = true
-      this.#handle.useUserBuffer(this.#buffer.target)
-    }
-    if (this.#handle.readStart() !== 0) this.#breakLater()
-  }
-
-  stop(): void {
-    if (!this.#isReading) return
-    this.#isReading = false
-    this.#handle.readStop()
-  }
-
-  write(bytes: Buffer): boolean {
-    if (this.isDestroyed || this.#hasEnded || this.#isMute) return true
-    const request = spareWrite
-    const error = this.#handle.writeBuffer(request, bytes)
-    if (error !== 0) {
-      spareWrite = new low.Write()
-      if (!this.#fallsMute(error)) this.#breakLater()
-      return true
-    }
-    // Taken at once: the request was not used and serves the next write, of any wire.
-    if (state[wasAsync] === 0) return this.#writes === 0
-    spareWrite = new low.Write()
-    request.wire = this
-    request.bytes = bytes
-    request.oncomplete = onWritten
-    this.#writes += 1
-    keepForLater(bytes)
-    return false
-  }
-
-  end(): void {
-    if (this.#hasEnded || this.isDestroyed) return
-    this.#hasEnded = true
-    // The other side has closed and the kernel has every byte: its close sends the FIN behind them.
-    if (this.#gotEnd && this.#writes === 0) {
-      this.destroy()
-      return
-    }
-    const request = new low.Shutdown()
-    request.wire = this
-    request.oncomplete = onShut
-    const error = this.#handle.shutdown(request)
-    if (error === 1) this.shut()
-    else if (error !== 0) this.#breakLater()
-  }
-
-  destroy(): void {
-    if (!this.#leave()) return
-    this.#handle.close(onHandleClosed)
-  }
-
-  reset(): void {
-    if (!this.#leave()) return
-    // While a FIN is under way a reset is refused, and the handle counts as closed from then on without being closed.
-    if (this.#hasEnded && !this.#isShut) this.#handle.close(onHandleClosed)
-    else if (this.#handle.reset(onHandleClosed) !== 0) this.#handle.close(onHandleClosed)
-  }
-
-  /** The kernel's answer to a read: so many bytes, or an error's number. Returns where the next one goes, if elsewhere. */
-  read(count: number): Buffer | undefined {
-    if (this.isDestroyed) return undefined
-    if (count > 0) return this.#take(count)
-    if (count === 0) return undefined
-    if (count !== low.endOfFile || this.#isMute) {
-      this.broke()
-      return undefined
-    }
-    this.#gotEnd = true
-    this.stop()
-    this.listener.onEnd()
-    if (this.#isShut) this.destroy()
-    return undefined
-  }
-
-  written(status: number): void {
-    this.#writes -= 1
-    if (this.isDestroyed) return
-    if (status === 0) {
-      if (this.#writes === 0) this.listener.onTaken()
-    } else if (!this.#fallsMute(status)) this.broke()
-  }
-
-  shut(): void {
-    this.#isShut = true
-    if (this.#gotEnd) this.destroy()
-  }
-
-  broke(): void {
-    if (this.isDestroyed) return
-    this.destroy()
-    this.listener.onBroken()
-  }
-
-  closed(): void {
-    this.listener.onClosed()
-  }
-
-  /**
-   * Is the other side gone, while we read? What it said last (a server its FATAL, and a reset because it did not read on) may
-   * still lie in the kernel: the reading goes on to its end, which is there already, and tells it then.
-   */
-  #fallsMute(error: number): boolean {
-    const code = getSystemErrorName(error)
-    this.#isMute = this.#isReading && (code === 'EPIPE' || code === 'ECONNRESET')
-    return this.#isMute
-  }
-
-  #take(count: number): Buffer | undefined {
-    const buffer = this.#buffer
-    const before = buffer.target
-    this.listener.onData(buffer.landed(count))
-    if (this.isDestroyed) return undefined
-    // Who has stopped the reading may still need the bytes.
-    if (this.#isReading) buffer.free(count)
-    else buffer.keepForReader()
-    return buffer.target === before ? undefined : buffer.target
-  }
-
-  #leave(): boolean {
-    if (this.isDestroyed) return false
-    this.isDestroyed = true
-    this.stop()
-    this.#buffer.abandon()
-    return true
-  }
-
-  /** Not within the caller's own step: it may be about to do more with this wire. */
-  #breakLater(): void {
-    process.nextTick(breakWire, this)
-  }
-
-  #readEndpoints(): Endpoints {
-    const near: { address?: string; port?: number } = {}
-    const far: { address?: string; port?: number } = {}
-    if (!this.isDestroyed) {
-      this.#handle.getpeername(far)
-      this.#handle.getsockname(near)
-    }
-    return {
-      source: far.address ?? '',
-      sourcePort: far.port ?? 0,
-      target: near.address ?? '',
-      targetPort: near.port ?? 0,
-    }
-  }
-}
-
-// One function of each kind for all wires: a closure for each would cost memory in every session.
-
-function onRead(this: Handle): Buffer | undefined {
-  return (this.wire as HandleWire).read(state[readCount] ?? 0)
-}
-
-function onWritten(this: Request, status: number): void {
-  ;(this.wire as HandleWire).written(status)
-}
-
-function onShut(this: Request, status: number): void {
-  if (status === 0) (this.wire as HandleWire).shut()
-  else (this.wire as HandleWire).broke()
-}
-
-function onHandleClosed(this: Handle): void {
-  forgetUserTimeout(this)
-  ;(this.wire as HandleWire).closed()
-}
-
-function breakWire(wire: HandleWire): void {
-  wire.broke()
-}
+import { type Handle, type Inside, openBindings, type Request } from './bindings.ts'
+import { HandleWire, low, useBindings } from './handle-wire.ts'
+import type { Dial, DialListener, DialOptions, ServeOptions, Transport, Wire, WireServer } from './wire.ts'
 
 /** One attempt to connect to a numeric address. */
 class HandleDial implements Dial {
@@ -246,6 +21,7 @@ class HandleDial implements Dial {
   readonly #options: DialOptions
   readonly #address: HostPort
   readonly #handle: Handle = low.newHandle()
+  readonly #wire = new HandleWire(this.#handle)
   #isOver = false
 
   constructor(address: HostPort, options: DialOptions, listener: DialListener) {
@@ -271,9 +47,9 @@ class HandleDial implements Dial {
       return
     }
     this.#handle.setNoDelay(true)
-    this.#handle.setKeepAlive(true, seconds(this.#options.keepAliveMs))
-    setUserTimeout(this.#handle, this.#options.unackedMs)
-    this.#listener.onConnected(new HandleWire(this.#handle))
+    prepareLimits(this.#handle, this.#options)
+    this.#listener.onConnected(this.#wire)
+    this.#wire.settle()
   }
 
   #connect(isV6: boolean): number {
@@ -284,7 +60,11 @@ class HandleDial implements Dial {
     const request = new low.Connect()
     request.wire = this
     request.oncomplete = onDialed
-    return isV6 ? this.#handle.connect6(request, host, port) : this.#handle.connect(request, host, port)
+    const error = isV6
+      ? this.#handle.connect6(request, host, port)
+      : this.#handle.connect(request, host, port)
+    if (error === 0) this.#wire.prepare()
+    return error
   }
 
   #bind(source: string): number {
@@ -383,10 +163,6 @@ const handleTransport: Transport = {
 export function openHandleTransport(inside?: Inside): Transport | string {
   const bindings = openBindings(inside)
   if (typeof bindings === 'string') return bindings
-  low = bindings
-  state = bindings.state
-  readCount = bindings.readCount
-  wasAsync = bindings.wasAsync
-  spareWrite = new bindings.Write()
+  useBindings(bindings)
   return handleTransport
 }

@@ -44,7 +44,7 @@ export class WorkerSession implements CarryListener {
     this.#serverName = serverName
     this.#report = report
     this.#onOver = onOver
-    const early = client.release().subarray(skipBytes)
+    const early = client.handOver().subarray(skipBytes)
     const wires = { client: client.wire, server: server.wire }
     this.#carried = carryHere({
       ...{ clock, timeouts, isWrite, gate, serverName, first, early },

@@ -26,9 +26,8 @@ export class WorkerWire implements WireListener {
     wire.listener = this
   }
 
-  /** All bytes so far; nothing more comes in until somebody else reads. */
-  release(): Buffer {
-    this.wire.stop()
+  /** All bytes so far, for whoever becomes the wire's listener within this step. */
+  handOver(): Buffer {
     const bytes = Buffer.concat(this.#early)
     this.#early = []
     return bytes

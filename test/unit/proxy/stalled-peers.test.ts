@@ -35,7 +35,7 @@ test('a limit is taken off while the peer does not read, put back when it does, 
     set: (_descriptor, limitMs) => void set.push(limitMs),
   })
   const handle = { fd: 7 }
-  peers.follow(handle, 200)
+  peers.follow(handle, { unackedMs: 200 })
   const until = async (count: number) => {
     for (let turn = 0; turn < 500 && set.length < count; turn += 1) await sleep(10)
   }
@@ -46,4 +46,62 @@ test('a limit is taken off while the peer does not read, put back when it does, 
   handle.fd = -1
   for (let turn = 0; turn < 500 && peers.size > 0; turn += 1) await sleep(10)
   assert.equal(peers.size, 0)
+})
+
+/** What was set on the handles, and how often the kernel was asked. */
+class Kernel {
+  readonly set: string[] = []
+  reads = 0
+  readonly peers = new StalledPeers({
+    read: () => {
+      this.reads += 1
+      return info(0, 0, 10, 9000)
+    },
+    set: (descriptor, limitMs) => void this.set.push(`${descriptor}: limit ${limitMs}`),
+  })
+
+  handle(fd: number) {
+    return {
+      fd,
+      setKeepAlive: (_isOn: boolean, delaySeconds: number) =>
+        void this.set.push(`${fd}: keepalive ${delaySeconds}`),
+    }
+  }
+}
+
+test('a connection that lasts gets its keepalive and its limit at the first look, one that is over sooner never', async () => {
+  const kernel = new Kernel()
+  const [lasts, ends] = [kernel.handle(7), kernel.handle(8)]
+  kernel.peers.prepare(lasts, { keepAliveMs: 5_000, unackedMs: 200 })
+  kernel.peers.prepare(ends, { keepAliveMs: 5_000, unackedMs: 200 })
+  kernel.peers.forget(ends)
+  assert.deepEqual(kernel.set, [])
+  for (let turn = 0; turn < 500 && kernel.reads < 3; turn += 1) await sleep(10)
+  assert.deepEqual(kernel.set, ['7: keepalive 5', '7: limit 200'])
+  kernel.peers.forget(lasts)
+})
+
+test('keepalive alone is set once, and the connection is not followed any further', async () => {
+  const kernel = new Kernel()
+  kernel.peers.prepare(kernel.handle(7), { keepAliveMs: 400 })
+  for (let turn = 0; turn < 500 && kernel.peers.size > 0; turn += 1) await sleep(10)
+  assert.deepEqual(kernel.set, ['7: keepalive 1'])
+  assert.equal(kernel.peers.size, 0)
+})
+
+test('one connection with a short limit among many makes all looks closer, and there is still one look at a time', async () => {
+  const kernel = new Kernel()
+  const many = Array.from({ length: 201 }, (_, fd) => kernel.handle(fd))
+  for (const handle of many) kernel.peers.follow(handle, { unackedMs: 1_200 })
+  // In the middle of the first look, which takes several rounds of the loop.
+  const untilMs = performance.now() + 5_000
+  while (kernel.reads === 0 && performance.now() < untilMs) await new Promise(setImmediate)
+  assert.equal(kernel.reads, 200)
+  kernel.peers.follow(kernel.handle(500), { unackedMs: 800 })
+  const before = kernel.reads
+  await sleep(1_100)
+  // A look each 200 ms at 202 connections: five of them, or six; two chains of looks would be ten.
+  const looks = (kernel.reads - before) / 202
+  assert.ok(looks > 2 && looks < 7, `${looks} looks`)
+  for (const handle of many) kernel.peers.forget(handle)
 })
