@@ -1,7 +1,7 @@
 // What is measured: each workload with its unit, the ways that it is measured on, and how one run of it goes.
 
 import { realClock, sleepWith } from '../src/platform/clock.ts'
-import { residentBytes } from './cpu.ts'
+import { ownBytes } from './cpu.ts'
 import type { BenchOptions } from './options.ts'
 import type { Path } from './paths.ts'
 import { copyOut, type PgbenchRun, selectOnly } from './pgbench.ts'
@@ -143,7 +143,7 @@ function idle({ load, paths }: RawStage, clients: number): Workload {
       const before = await base(router.pid)
       await load.do({ kind: 'open', clients }, target)
       await sleepWith(realClock, SETTLE_MS)
-      const after = await residentBytes(router.pid)
+      const after = await ownBytes(router.pid)
       await drop(load, target)
       return { value: (after - before) / clients, operations: Number.NaN, latenciesUs: [] }
     },
@@ -154,7 +154,7 @@ function idle({ load, paths }: RawStage, clients: number): Workload {
 const bases = new Map<number, number>()
 
 async function base(pid: number): Promise<number> {
-  const known = bases.get(pid) ?? (await residentBytes(pid))
+  const known = bases.get(pid) ?? (await ownBytes(pid))
   bases.set(pid, known)
   return known
 }
