@@ -19,7 +19,7 @@ import { candidateUrls, type WorkContext } from './work.ts'
 
 const IMMEDIATE_STOP_MS = 5_000
 const FAST_STOP_MS = 3_600_000
-const HANDOVER_POLL_MS = 50
+const HANDOVER_POLL_MS = 20
 const HANDOVER_ASK_MS = 1_000
 /** A standby that streamed until the end has everything by then; it only has to say so. */
 const AFTER_STOP_MS = 3_000

@@ -10,9 +10,11 @@ import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 
+/** Behind proxies that hold, most transactions are over in milliseconds; the longer one lasts, the less a look more gains. */
+const LOOKS_AFTER_MS: readonly number[] = [10, 20, 40, 80]
 const EVERY_MS = 100
 const QUERY_MS = 1_000
-/** Proxies hear of it within milliseconds: those that do not answer (not registered, of an older version) get this long. */
+/** Proxies hear of it within milliseconds: where none is registered, one of an older version that does not say so gets this long. */
 const ANNOUNCE_MS = 1_000
 const PROXIES_HOLD_MS = 50
 /**
@@ -20,7 +22,7 @@ const PROXIES_HOLD_MS = 50
  * new sessions are held by all the others, so that a second is the most that a dead one may cost everybody.
  */
 const PROXIES_ANSWER_MS = 1_000
-const ASK_PROXIES_EVERY_MS = 25
+const ASK_PROXIES_EVERY_MS = 10
 
 /** What a drain needs. */
 export interface DrainParts {
@@ -41,21 +43,21 @@ export function printClosing(createRevision: bigint, drainMs: number): string {
   return printJson({ create_revision: createRevision, drain_ms: drainMs })
 }
 
-/** Holds the proxies, then ends idle sessions every 100 ms until none is left or `drainMs` are over. Never rejects. */
+/** Holds the proxies, then ends idle sessions again and again until none is left or `drainMs` are over. Never rejects. */
 export async function drain(parts: DrainParts, createRevision: bigint, drainMs: number): Promise<void> {
   const { clock, log } = parts
   const startedAtMs = clock.monotonicMs()
   try {
     const value = printClosing(createRevision, drainMs)
     const { revision } = await parts.announce(value, Deadline.in(clock, ANNOUNCE_MS))
-    await clock.sleep(PROXIES_HOLD_MS)
-    if (revision !== undefined) await untilHeld(parts, { createRevision, revision }, drainMs)
+    const end = revision === undefined ? undefined : { createRevision, revision }
+    if (end === undefined || !(await untilHeld(parts, end, drainMs))) await clock.sleep(PROXIES_HOLD_MS)
   } catch (error) {
     log.debug(`the end of the term could not be announced: ${messageOf(error)}`)
   }
   const untilMs = startedAtMs + drainMs
   let left = Number.NaN
-  while (clock.monotonicMs() < untilMs) {
+  for (let look = 0; clock.monotonicMs() < untilMs; look += 1) {
     try {
       left = await parts.endIdle(Deadline.in(clock, Math.min(QUERY_MS, untilMs - clock.monotonicMs())))
     } catch (error) {
@@ -63,7 +65,7 @@ export async function drain(parts: DrainParts, createRevision: bigint, drainMs: 
       break
     }
     if (left === 0) break
-    await clock.sleep(EVERY_MS)
+    await clock.sleep(LOOKS_AFTER_MS[look] ?? EVERY_MS)
   }
   const tookMs = Math.round(clock.monotonicMs() - startedAtMs)
   log.info(`sessions drained in ${tookMs} ms${left > 0 ? `, ${left} still in a transaction` : ''}`)
@@ -71,17 +73,21 @@ export async function drain(parts: DrainParts, createRevision: bigint, drainMs: 
 
 /**
  * Waits until every registered proxy that answers at all has said that it holds for this end: a second at most, and half of
- * the time that transactions get, which it is a part of. One that goes meanwhile is not waited for any longer.
+ * the time that transactions get, which it is a part of. One that goes meanwhile is not waited for any longer. False: there
+ * was none to wait for.
  */
-async function untilHeld(parts: DrainParts, end: Holding, drainMs: number): Promise<void> {
+async function untilHeld(parts: DrainParts, end: Holding, drainMs: number): Promise<boolean> {
   const { clock } = parts
   const startedAtMs = clock.monotonicMs()
   const by = Deadline.in(clock, Math.min(PROXIES_ANSWER_MS, drainMs / 2))
   let late: readonly RegisteredProxy[] = []
+  let wereAny = false
   while (!by.isOver()) {
     try {
-      late = (await parts.proxies(by)).filter(proxy => proxy.answers && !holdsFor(proxy, end))
-      if (late.length === 0) return
+      const answering = (await parts.proxies(by)).filter(proxy => proxy.answers)
+      wereAny ||= answering.length > 0
+      late = answering.filter(proxy => !holdsFor(proxy, end))
+      if (late.length === 0) return wereAny
     } catch (error) {
       parts.log.debug(`the answers of the proxies could not be read: ${messageOf(error)}`)
     }
@@ -92,4 +98,5 @@ async function untilHeld(parts: DrainParts, end: Holding, drainMs: number): Prom
       late.map(({ name }) => name),
       Math.round(clock.monotonicMs() - startedAtMs),
     )
+  return wereAny
 }
