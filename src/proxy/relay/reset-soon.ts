@@ -1,5 +1,7 @@
 // Resets to servers, behind the words to the clients that are cut together.
 
+import type { Clock } from '../../platform/clock.ts'
+import { inSlices } from '../slices.ts'
 import type { Wire } from './wire.ts'
 
 /** However many cuts follow each other, a server waits no longer than this many rounds of the loop. */
@@ -20,27 +22,28 @@ export function waitForOthers(isPending: () => boolean): void {
  * wakes a server process to its end, and hundreds of them would take the processor from us in the middle of it. The
  * caller must let no byte of this wire pass any more.
  */
-export function resetSoon(wire: Wire): void {
+export function resetSoon(clock: Clock, wire: Wire): void {
   wire.stop()
   waiting.push(wire)
   if (waiting.length > 1) return
   lastCount = 0
   rounds = 0
-  setImmediate(look)
+  setImmediate(look, clock)
 }
 
-function look(): void {
+function look(clock: Clock): void {
   rounds += 1
   if (waiting.length > lastCount && rounds < ROUNDS_MAX) {
     lastCount = waiting.length
-    setImmediate(look)
+    setImmediate(look, clock)
     return
   }
   if (rounds < ROUNDS_MAX && othersPending()) {
-    setTimeout(look, 1)
+    setTimeout(look, 1, clock)
     return
   }
   const wires = waiting
   waiting = []
-  for (const wire of wires) wire.reset()
+  // Each reset wakes a process: thousands of them must not keep the new leader's first sessions waiting.
+  inSlices(clock, wires, wire => wire.reset())
 }

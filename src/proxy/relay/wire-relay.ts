@@ -108,7 +108,7 @@ export class WireRelay implements Relay {
       const words = this.#canSpeak() ? lastWords : undefined
       sayFarewell({ clock: this.#clock, wire: client, next: this, lastWords: words })
     }
-    if (!server.isDestroyed) resetSoon(server)
+    if (!server.isDestroyed) resetSoon(this.#clock, server)
   }
 
   closeIfIdle(lastWords: Buffer): void {
