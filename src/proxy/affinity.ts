@@ -72,13 +72,14 @@ export class Affinity {
     const entries = [...(this.#bySource.get(source)?.values() ?? [])].slice(-LOOKED_AT_MAX)
     if (entries.length === 0) return undefined
     const nowMs = this.#clock.monotonicMs()
+    const shares = new Shares(entries, candidates)
     const seen = entries
       .map(entry => ({ entry, counters: entry.session.counters() }))
       .sort((a, b) => (b.counters?.lastActivityMs ?? 0) - (a.counters?.lastActivityMs ?? 0))
     for (const { entry, counters } of seen) {
       if (counters?.isUnanswered !== true || nowMs - counters.lastActivityMs < WAITS_MS) continue
       if (this.#isDrawnOut(entry, counters.lastActivityMs)) continue
-      if (!hasShare(entry.backend, entries, candidates, SLACK_WAITING)) continue
+      if (!shares.hasRoom(entry.backend, SLACK_WAITING)) continue
       entry.drawn += 1
       return entry.backend
     }
@@ -86,7 +87,7 @@ export class Affinity {
       ({ entry, counters }) =>
         counters !== undefined &&
         nowMs - entry.sinceMs >= SETTLED_MS &&
-        hasShare(entry.backend, entries, candidates, SLACK_QUIET),
+        shares.hasRoom(entry.backend, SLACK_QUIET),
     )
     return quiet?.entry.backend
   }
@@ -97,17 +98,27 @@ export class Affinity {
   }
 }
 
-/** Is it a candidate that has no more of these sessions than its weight gives it, and `slack` besides? */
-function hasShare(
-  name: string,
-  entries: readonly Entry[],
-  candidates: readonly Candidate[],
-  slack: number,
-): boolean {
-  const own = candidates.find(candidate => candidate.name === name)
-  if (own === undefined || own.weight === 0) return false
-  const weights = candidates.reduce((sum, { weight }) => sum + weight, 0)
-  const all = entries.filter(({ backend }) => candidates.some(candidate => candidate.name === backend)).length
-  const here = entries.filter(({ backend }) => backend === name).length
-  return here <= (all * own.weight) / weights + slack
+/** How these sessions are spread over the candidates, counted once for all questions of one draw. */
+class Shares {
+  readonly #weights: ReadonlyMap<string, number>
+  readonly #counts = new Map<string, number>()
+  readonly #weightSum: number
+  #all = 0
+
+  constructor(entries: readonly Entry[], candidates: readonly Candidate[]) {
+    this.#weights = new Map(candidates.map(({ name, weight }) => [name, weight]))
+    this.#weightSum = candidates.reduce((sum, { weight }) => sum + weight, 0)
+    for (const { backend } of entries) {
+      if (!this.#weights.has(backend)) continue
+      this.#all += 1
+      this.#counts.set(backend, (this.#counts.get(backend) ?? 0) + 1)
+    }
+  }
+
+  /** Is it a candidate that has no more of these sessions than its weight gives it, and `slack` besides? */
+  hasRoom(name: string, slack: number): boolean {
+    const weight = this.#weights.get(name) ?? 0
+    if (weight === 0) return false
+    return (this.#counts.get(name) ?? 0) <= (this.#all * weight) / this.#weightSum + slack
+  }
 }

@@ -10,6 +10,10 @@ import { printCancel } from './startup.ts'
 
 /** PostgreSQL answers a cancel request by closing; it gets this long. */
 const CANCEL_MS = 5000
+/** Connections of one listener's cancel requests at once: so many descriptors are kept free for them. */
+export const CANCELS_MAX = 100
+/** Requests with a key that nobody knows go to every server; they leave room for the others. */
+const UNKNOWN_MAX = 50
 
 /** Who gave out a key. */
 export interface KeyHolder {
@@ -36,6 +40,31 @@ export class CancelKeys {
 
   get size(): number {
     return this.#holders.size
+  }
+}
+
+/** The cancel requests of one listener that are on their way: a frozen server keeps each of them for five seconds. */
+export class CancelRequests {
+  readonly #clock: Clock
+  #open = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** As `forwardCancel`. False: too many are on their way, and this one was dropped. */
+  async forward(
+    targets: readonly CancelTarget[],
+    isKnown: boolean,
+    processId: number,
+    secret: string,
+  ): Promise<boolean> {
+    const count = targets.length
+    if (this.#open + count > (isKnown ? CANCELS_MAX : UNKNOWN_MAX)) return false
+    this.#open += count
+    await forwardCancel(this.#clock, targets, processId, secret)
+    this.#open -= count
+    return true
   }
 }
 

@@ -2,13 +2,14 @@
 // always find a descriptor. Pure.
 
 import { CONNECTIONS_MAX } from './admin/server.ts'
+import { CANCELS_MAX } from './cancel.ts'
 import { DISMISSED_MAX } from './dismissal.ts'
 import { REFUSALS_MAX } from './turn-away.ts'
 
 /** Probes and pings of members, etcd's streams and calls, files, the runtime's own. */
 const KNOWLEDGE = 128
 /** Cancel requests on their way to servers, and sessions that say farewell: few for long, many for a moment. */
-const PASSING = 100 + DISMISSED_MAX
+const PASSING = CANCELS_MAX + DISMISSED_MAX
 /** Client and server; a retry has its old one closed before. */
 const PER_SESSION = 2
 /** What a worker thread has open besides its sessions: its event loop, and a listening socket for each address. */

@@ -6,7 +6,7 @@ import { type Bind, type ListenerConfig, printBinds } from '../config/proxy/type
 import type { Clock, Timer } from '../platform/clock.ts'
 import { Affinity } from './affinity.ts'
 import type { Backend } from './backend.ts'
-import { type CancelKeys, forwardCancel } from './cancel.ts'
+import { type CancelKeys, CancelRequests } from './cancel.ts'
 import { carryHere } from './carry.ts'
 import { Dismissal } from './dismissal.ts'
 import { Draining } from './draining.ts'
@@ -74,6 +74,7 @@ export class Listener {
   readonly #affinity: Affinity
   readonly #draining: Draining<Session>
   readonly #cancelRate: SourceRate
+  readonly #cancelRequests: CancelRequests
   readonly #sourceRate: SourceRate | undefined
   readonly #turnstile: Turnstile<Wire> | undefined
   readonly #releaseRate: Rate | undefined
@@ -100,6 +101,7 @@ export class Listener {
       ? new Rate(clock, releasePerSecond, Math.min(releasePerSecond, RELEASED_AT_ONCE))
       : undefined
     this.#cancelRate = new SourceRate(clock, CANCELS_PER_SECOND, CANCELS_AT_ONCE)
+    this.#cancelRequests = new CancelRequests(clock)
     this.#host = this.#createHost()
     this.#turnAway = this.#createTurnAway()
     this.#dismissal = new Dismissal(clock)
@@ -308,14 +310,16 @@ export class Listener {
   }
 
   /** A known key goes to its server alone; an unknown one may belong to an encrypted session on any candidate. */
-  #cancel(processId: number, secret: string, source: string): Promise<void> {
-    if (!this.#cancelRate.take(source)) return Promise.resolve()
-    const { cancels, clock, pool } = this.#options
+  async #cancel(processId: number, secret: string, source: string): Promise<void> {
+    const { cancels, pool, metrics } = this.#options
     const known = cancels.find(processId, secret)
     const holders =
       known === undefined ? pool.candidates().map(backend => ({ backend, gate: backend.gate })) : [known]
     const targets = holders.map(holder => ({ ...holder, way: pool.optionsOf(holder.backend) }))
-    return forwardCancel(clock, targets, processId, secret)
+    const isSent =
+      this.#cancelRate.take(source) &&
+      (await this.#cancelRequests.forward(targets, known !== undefined, processId, secret))
+    if (!isSent) metrics.cancelDropped(this.config.name)
   }
 
   #admits(source: string | undefined): boolean {

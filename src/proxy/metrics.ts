@@ -8,6 +8,7 @@ export interface ProxyMetrics {
   held(listener: string): void
   turnedAway(listener: string): void
   denied(listener: string): void
+  cancelDropped(listener: string): void
   ended(listener: string, why: string, toServerBytes: number, toClientBytes: number): void
 }
 
@@ -19,6 +20,7 @@ export function createProxyMetrics(registry: Registry): ProxyMetrics {
   const held = tally('held_total', 'Sessions that had to wait for a backend')
   const turnedAway = tally('turned_away_total', 'Clients beyond the limit of sessions')
   const denied = tally('denied_total', 'Clients kept out by their address or rate')
+  const cancelsDropped = tally('cancels_dropped_total', 'Cancel requests beyond their rate or their number')
   const ended = tally('sessions_ended_total', 'Sessions that ended, by reason', 'reason')
   const bytes = tally('bytes_total', 'Bytes of ended sessions', 'direction')
   return {
@@ -26,6 +28,7 @@ export function createProxyMetrics(registry: Registry): ProxyMetrics {
     held: listener => held.add(1, listener),
     turnedAway: listener => turnedAway.add(1, listener),
     denied: listener => denied.add(1, listener),
+    cancelDropped: listener => cancelsDropped.add(1, listener),
     ended: (listener, reason, toServerBytes, toClientBytes) => {
       ended.add(1, listener, reason)
       if (toServerBytes > 0) bytes.add(toServerBytes, listener, 'to_server')

@@ -154,6 +154,7 @@ export async function rig(t: TestContext, changes: Changes = {}): Promise<Rig> {
       accepted: () => {},
       held: () => {},
       turnedAway: () => {},
+      cancelDropped: () => {},
       denied: () => {},
       ended: (_listener, why) => void ended.push(why),
     },

@@ -106,3 +106,19 @@ test('sessions do not pile up by it: two above their share while a statement wai
     }
   }
 })
+
+test('a draw among hundreds of sessions on one server asks who the candidates are once, not for each of them', async () => {
+  const { clock, affinity, session } = rig()
+  for (let count = 0; count < 300; count += 1) session('a')
+  await clock.advance(2_000)
+  let reads = 0
+  const counted = candidates().map(candidate => ({
+    ...candidate,
+    get name() {
+      reads += 1
+      return candidate.name
+    },
+  }))
+  assert.equal(affinity.draw(SOURCE, counted), undefined)
+  assert.ok(reads < 10, `${reads} reads`)
+})
