@@ -7,7 +7,9 @@ import { after, test } from 'node:test'
 import type { HostPort } from '../../src/cluster/member.ts'
 import { freePort } from '../../src/demo/loopback.ts'
 import { waitFor } from '../../src/demo/wait.ts'
-import type { WireServer } from '../../src/proxy/relay/wire.ts'
+import { type Clock, realClock } from '../../src/platform/clock.ts'
+import type { Wire, WireServer } from '../../src/proxy/relay/wire.ts'
+import { RemoteWire } from '../../src/proxy/threads/remote-wire.ts'
 import { threadsFor } from './proxy-threads-rig.ts'
 import { dial } from './proxy-wire.ts'
 
@@ -91,4 +93,39 @@ test('a port that is closed before it listens stays closed, and can be opened ag
   await takes(address, came)
   server.close()
   await refuses(address)
+})
+
+test('a thread that takes too long to start in place of one that died does not stay deaf', async t => {
+  let isHurried = false
+  const clock: Clock = {
+    monotonicMs: () => realClock.monotonicMs(),
+    wallMs: () => realClock.wallMs(),
+    sleep: (delayMs, signal) => realClock.sleep(delayMs, signal),
+    // The limit for a start.
+    setTimer: (delayMs, run) => realClock.setTimer(isHurried && delayMs === 20_000 ? 1 : delayMs, run),
+  }
+  const { threads: own, told } = await threadsFor(t, 2, 'handle', clock)
+  const address = { host: '127.0.0.1', port: await freePort('127.0.0.1', 15_760) }
+  const wires: Wire[] = []
+  const server = own.createServer({ keepAliveMs: undefined }, wire => void wires.push(wire))
+  await listening(server, address)
+  const client = await dial(address)
+  await waitFor('the client', { withinMs: 20_000, everyMs: 5 }, () => wires.length === 1)
+  isHurried = true
+  const nobody = { onConnected: () => {}, onFailed: () => {} }
+  // An address that no caller of Node may give: the thread that is told to connect there ends with an error.
+  own.dial({ host: 'localhost', port: 70_000 }, { keepAliveMs: 1_000, beside: wires[0] }, nobody)
+  await waitFor('the late one to be given up', { withinMs: 20_000, everyMs: 5 }, () => {
+    isHurried = own.deathsTotal < 2
+    return !isHurried
+  })
+  assert.match(told[1]?.says ?? '', /it is started again: it did not start within 20 s/)
+  await waitFor('both threads to take clients', { withinMs: 20_000 }, async () => {
+    const { socket } = await dial(address)
+    socket.on('error', () => {})
+    const homes = new Set(wires.slice(1).map(wire => (wire instanceof RemoteWire ? wire.home : undefined)))
+    return homes.size === 2
+  })
+  client.socket.destroy()
+  server.close()
 })

@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads'
 import type { EventDraft } from '../../src/cluster/event.ts'
 import type { HostPort } from '../../src/cluster/member.ts'
 import { waitFor } from '../../src/demo/wait.ts'
-import { realClock } from '../../src/platform/clock.ts'
+import { type Clock, realClock } from '../../src/platform/clock.ts'
 import type { Transport } from '../../src/proxy/relay/wire.ts'
 import { openThreads, type Threads } from '../../src/proxy/threads/threads.ts'
 import type { FarSide, FarWish } from './proxy-threads-far.ts'
@@ -26,13 +26,14 @@ export async function threadsFor(
   t: Scope,
   count = 2,
   relay: Transport['kind'] = 'handle',
+  clock: Clock = realClock,
 ): Promise<OpenedThreads> {
   const told: EventDraft[] = []
   const hopeless: Error[] = []
   const threads = await openThreads({
     count,
     relay,
-    clock: realClock,
+    clock,
     record: draft => void told.push(draft),
     onHopeless: error => void hopeless.push(error),
   })

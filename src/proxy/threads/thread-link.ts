@@ -16,6 +16,7 @@ import { ThreadSheet } from './thread-sheet.ts'
 
 /** A thread needs some tens of milliseconds; on a busy machine more. */
 const START_MS = 20_000
+const LATE = `it did not start within ${START_MS / 1000} s`
 const NOWHERE: Endpoints = { source: '', sourcePort: 0, target: '', targetPort: 0 }
 
 export interface ThreadLinkOptions {
@@ -87,7 +88,7 @@ export class ThreadLink implements WireHome {
 
   /** Resolves when it can take orders. Rejects when it cannot be had. */
   async started(): Promise<void> {
-    const late = new Error(`it did not start within ${START_MS / 1000} s`)
+    const late = new Error(LATE)
     const timer = this.#options.clock.setTimer(START_MS, () => this.#ready.reject(late))
     await this.#ready.promise.finally(() => timer.cancel())
   }
@@ -110,6 +111,13 @@ export class ThreadLink implements WireHome {
     this.#batch.flush()
     void this.#worker.terminate()
     await this.#gone.promise
+  }
+
+  /** It has not started: it dies, as if by itself, if it lives. */
+  abandon(): void {
+    if (this.#isDead) return
+    this.#problem = LATE
+    void this.#worker.terminate()
   }
 
   dial(address: HostPort, { source, keepAliveMs, unackedMs }: DialOptions, listener: DialListener): Dial {

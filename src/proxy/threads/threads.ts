@@ -175,8 +175,8 @@ export class Threads implements Transport {
       () => {
         for (const server of this.#servers.values()) server.listenOn(link)
       },
-      // It has died in its turn, which is told for itself.
-      () => {},
+      // Dead or too late: its death is told for itself, and counts.
+      () => link.abandon(),
     )
   }
 }

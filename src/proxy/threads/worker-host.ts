@@ -35,6 +35,8 @@ export class WorkerHost {
   readonly #dials = new Map<number, Dial>()
   readonly #gates = new Map<number, SharedGate>()
   readonly #sessions = new Map<number, WorkerSession>()
+  /** Those in which something moved since the control thread was told. */
+  readonly #moved = new Set<WorkerSession>()
   #lastWire = 0
   #told = 0
 
@@ -160,7 +162,7 @@ export class WorkerHost {
       this.#wires.delete(order.wire)
       this.#wires.delete(order.server)
     }
-    const shared = { clock, sheet, order, gate, report: this.#report, onOver }
+    const shared = { clock, sheet, order, gate, report: this.#report, moved: this.#moved, onOver }
     this.#sessions.set(order.wire, new WorkerSession({ ...shared, client, server }))
   }
 
@@ -187,7 +189,8 @@ export class WorkerHost {
 
   #tellLater(): void {
     this.#options.clock.setTimer(NEWS_EVERY_MS, () => {
-      const figures = [...this.#sessions.values()].flatMap(session => session.news() ?? [])
+      const figures = [...this.#moved].flatMap(session => session.news() ?? [])
+      this.#moved.clear()
       if (figures.length > 0) this.#report({ tells: 'moved', figures: Float64Array.from(figures) })
       this.#tellLater()
     })

@@ -20,6 +20,8 @@ export interface WorkerSessionOptions {
   readonly server: WorkerWire
   readonly gate: SharedGate
   readonly report: (report: Report) => void
+  /** Sessions in which something moved since the control thread was told last: it puts itself in. */
+  readonly moved: Set<WorkerSession>
   /** Both wires are gone. */
   readonly onOver: (session: WorkerSession) => void
 }
@@ -29,6 +31,7 @@ export class WorkerSession implements CarryListener {
   readonly gate: SharedGate
   readonly #serverName: string
   readonly #report: (report: Report) => void
+  readonly #moved: Set<WorkerSession>
   readonly #onOver: (session: WorkerSession) => void
   readonly #carried: Carried
   #end: RelayEnd | undefined
@@ -37,12 +40,14 @@ export class WorkerSession implements CarryListener {
   #isToldUnanswered = false
 
   /** Both wires are its own from now on. */
-  constructor({ clock, sheet, order, client, server, gate, report, onOver }: WorkerSessionOptions) {
+  constructor(options: WorkerSessionOptions) {
+    const { clock, sheet, order, client, server, gate, report, moved, onOver } = options
     const { serverName, isWrite, timeouts, first, skipBytes } = order
     this.id = order.wire
     this.gate = gate
     this.#serverName = serverName
     this.#report = report
+    this.#moved = moved
     this.#onOver = onOver
     const early = client.handOver().subarray(skipBytes)
     const wires = { client: client.wire, server: server.wire }
@@ -54,8 +59,10 @@ export class WorkerSession implements CarryListener {
     sheet.beginPassing()
     this.#carried.relay.start(early)
     sheet.endPassing()
+    moved.add(this)
     // Anybody who reads after the relay only drops what comes.
-    if (!wires.client.isDestroyed) wires.client.listener = new Marked(wires.client.listener, sheet)
+    if (!wires.client.isDestroyed)
+      wires.client.listener = new Marked(wires.client.listener, sheet, () => moved.add(this))
     if (!wires.server.isDestroyed)
       wires.server.listener = new Marked(wires.server.listener, sheet, () => this.#tellAnswer())
     // The end came before there was a relay, and no wire tells it twice.
@@ -94,6 +101,7 @@ export class WorkerSession implements CarryListener {
 
   /** A statement that was waited for is over: the next cancel request must not be drawn to it. */
   #tellAnswer(): void {
+    this.#moved.add(this)
     if (!this.#isToldUnanswered) return
     const figures = this.news()
     if (figures !== undefined) this.#report({ tells: 'moved', figures: Float64Array.from(figures) })
@@ -127,6 +135,7 @@ export class WorkerSession implements CarryListener {
   onRelayClosed(): void {
     this.#carried.idle?.stop()
     this.#report({ tells: 'over', wire: this.id, counters: this.#carried.relay.counters() })
+    this.#moved.delete(this)
     this.#onOver(this)
   }
 
@@ -141,9 +150,9 @@ export class WorkerSession implements CarryListener {
 class Marked implements WireListener {
   readonly #inner: WireListener
   readonly #sheet: ThreadSheet
-  readonly #onPassed: (() => void) | undefined
+  readonly #onPassed: () => void
 
-  constructor(inner: WireListener, sheet: ThreadSheet, onPassed?: () => void) {
+  constructor(inner: WireListener, sheet: ThreadSheet, onPassed: () => void) {
     this.#inner = inner
     this.#sheet = sheet
     this.#onPassed = onPassed
@@ -153,7 +162,7 @@ class Marked implements WireListener {
     this.#sheet.beginPassing()
     this.#inner.onData(bytes)
     this.#sheet.endPassing()
-    this.#onPassed?.()
+    this.#onPassed()
   }
 
   onEnd(): void {

@@ -23,6 +23,7 @@ function made() {
   const shared = new SharedGate({ clock, watch: { check: () => {} }, memory: gate.share(() => {}) })
   const reports: Report[] = []
   const report = (told: Report) => void reports.push(told)
+  const moved = new Set<WorkerSession>()
   const [client, server] = [new FakeWire(), new FakeWire()]
   const wires = {
     client: new WorkerWire(1, client, report, () => {}),
@@ -31,7 +32,7 @@ function made() {
   client.start()
   client.deliver(first)
   const session = new WorkerSession({
-    ...{ clock, report, gate: shared, ...wires },
+    ...{ clock, report, moved, gate: shared, ...wires },
     sheet: new ThreadSheet(),
     order: {
       ...{ do: 'carry', wire: 1, server: 2, gate: 1, serverName: 'pg1', isWrite: true, skipBytes: 0 },
@@ -41,7 +42,7 @@ function made() {
     onOver: () => {},
   })
   const ending = () => reports.flatMap(told => (told.tells === 'ending' ? [told.why] : []))
-  return { clock, gate, client, server, session, ending }
+  return { clock, gate, client, server, session, moved, ending }
 }
 
 for (const from of ['client', 'server'] as const) {
@@ -79,4 +80,15 @@ test('a piece that the kernel took late ends the session when the deadline has p
   server.take()
   assert.deepEqual(ending(), ['gate-closed'])
   assert.equal(client.isReading && !client.isDestroyed && client.written === greeting, false)
+})
+
+test('only a session in which something moved is asked for its figures', () => {
+  const { client, server, session, moved } = made()
+  for (const move of [() => {}, () => server.deliver(greeting), () => client.deliver('a question')]) {
+    move()
+    assert.deepEqual([...moved], [session])
+    moved.clear()
+  }
+  session.close('reset', undefined)
+  assert.equal(moved.size, 0)
 })
