@@ -94,10 +94,9 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
   }
 
   holdWhenIdle(isOn: boolean): void {
-    const { hold } = this.#host
-    if (isOn && this.#state === 'connecting' && hold.takes(this.#heldSinceMs)) {
+    if (isOn && this.#state === 'connecting' && this.#host.hold.takes(this.#heldSinceMs)) {
       this.#abortConnect()
-      this.#wait(hold)
+      this.#wait(this.#host.hold)
     } else this.#relay?.holdWhenIdle(isOn)
   }
 
@@ -129,7 +128,10 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     }
     if (this.#state === 'connecting') {
       this.#abortConnect()
-      this.#wait(this.#host.hold)
+      this.#to('held')
+      if (reason === 'left-pool')
+        this.#seek() // A pool may have another server, a leader is waited for.
+      else this.#wait(this.#host.hold)
     }
     return false
   }

@@ -43,6 +43,22 @@ test('a session still connecting when its leader is retired goes to the next one
   assert.deepEqual([old.sessions.size, client.ends, client.errors], [0, 0, []])
 })
 
+test('a session still connecting when its server leaves the pool goes to another one, also where nobody may wait', async t => {
+  const made = await rig(t, { holdMs: 0, pool: 'replica' })
+  const gone = new Backend('pg2', await fullBacklog(t), realClock)
+  const { stage: server, backend } = await played(t, 'pg3')
+  made.backends = [gone, backend]
+  const client = await made.connect()
+  await inState(made, 'connecting', 1)
+  made.backends = [backend]
+  assert.equal(gone.cutAll('left-pool', 'pg2 has left the pool').begun, 0)
+  const guest = await server.guest(0)
+  await guest.untilText('user')
+  guest.socket.write(greeting)
+  await client.until('the greeting', () => client.bytes === greeting.length)
+  assert.deepEqual([gone.sessions.size, client.ends, client.errors], [0, 0, []])
+})
+
 test('a session still connecting when the end of its leader is announced waits for the next one', async t => {
   const made = await rig(t)
   const full = await fullBacklog(t)
