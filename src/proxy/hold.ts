@@ -1,5 +1,6 @@
 // Sessions that wait for a backend: in order of their arrival, bounded in number and in time.
 
+import type { ListenerConfig } from '../config/proxy/types.ts'
 import type { Clock, Timer } from '../platform/clock.ts'
 
 export interface HoldOptions<T> {
@@ -90,4 +91,13 @@ export class HoldQueue<T> {
     this.#arm()
     for (const place of expired) onExpired(place.item)
   }
+}
+
+/** How many may wait for servers that are full: as configured, what the servers' own limits say, or as many as for a leader. */
+export function queueMax({ queueMax: said, servers, onNoBackend, connectionsMax }: ListenerConfig): number {
+  if (said !== undefined) return said
+  const limits = servers.map(({ queueMax: max }) => max)
+  if (limits.some(max => max === undefined) || limits.length === 0)
+    return Math.max(onNoBackend.heldMax, Math.min(connectionsMax, 10_000))
+  return limits.reduce<number>((sum, max) => sum + (max ?? 0), 0)
 }

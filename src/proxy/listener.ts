@@ -12,7 +12,7 @@ import { Dismissal } from './dismissal.ts'
 import { Draining } from './draining.ts'
 import type { EventSink } from './events.ts'
 import { LINGER_MS } from './farewell.ts'
-import { HoldQueue } from './hold.ts'
+import { HoldQueue, queueMax } from './hold.ts'
 import { listen } from './listening.ts'
 import type { ProxyMetrics } from './metrics.ts'
 import type { SessionTotals } from './outage.ts'
@@ -122,6 +122,7 @@ export class Listener {
 
   /** Closes the ports without ending a session; `listen` opens them again. */
   stopListening(): void {
+    if (!this.isListening) return
     for (const server of this.#servers) if (server.listening) server.close()
     this.#servers = this.config.binds.map(() => this.#createServer())
   }
@@ -131,8 +132,13 @@ export class Listener {
     return !this.#options.pool.isEmpty()
   }
 
+  /** At one of its addresses at least. */
   get isListening(): boolean {
     return this.#servers.some(server => server.listening)
+  }
+
+  get isListeningEverywhere(): boolean {
+    return this.#servers.every(server => server.listening)
   }
 
   /** Where it listens first: the real port when the configured one is 0. */
@@ -388,13 +394,4 @@ export class Listener {
     const { holdMs, afterHold } = this.config.onNoBackend
     return holdMs === 0 && afterHold === 'close'
   }
-}
-
-/** How many may wait for servers that are full: as configured, what the servers' own limits say, or as many as for a leader. */
-function queueMax({ queueMax: said, servers, onNoBackend, connectionsMax }: ListenerConfig): number {
-  if (said !== undefined) return said
-  const limits = servers.map(({ queueMax: max }) => max)
-  if (limits.some(max => max === undefined) || limits.length === 0)
-    return Math.max(onNoBackend.heldMax, Math.min(connectionsMax, 10_000))
-  return limits.reduce<number>((sum, max) => sum + (max ?? 0), 0)
 }

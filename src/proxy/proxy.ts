@@ -213,9 +213,8 @@ export class ProxyServer {
   /** For clients with several hosts a refused connection is the best answer of a proxy that has no server. */
   #openOrClose(listener: Listener): void {
     if (this.#stopping.signal.aborted || this.#opening.has(listener)) return
-    if (listener.hasServer === listener.isListening) return
     if (!listener.hasServer) listener.stopListening()
-    else void this.#open(listener)
+    else if (!listener.isListeningEverywhere) void this.#open(listener)
   }
 
   /** With threads it takes some rounds of the loop. A port that cannot be had is tried again when anything changes. */

@@ -22,7 +22,6 @@ import { connectOptions, type SessionHost } from './session-host.ts'
 import { checkStep, type SessionState } from './session-state.ts'
 import type { FirstPacket } from './startup.ts'
 
-/** After a failure of this host. */
 const LOCAL_RETRY_MS = 100
 
 export class Session implements Cuttable, Seeker, InletListener, ConnectListener, CarryListener {
@@ -129,8 +128,8 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     if (this.#state === 'connecting') {
       this.#abortConnect()
       this.#to('held')
-      if (reason === 'left-pool')
-        this.#seek() // A pool may have another server, a leader is waited for.
+      // A pool may have another server, a leader is waited for.
+      if (reason === 'left-pool') this.#seek()
       else this.#wait(this.#host.hold)
     }
     return false

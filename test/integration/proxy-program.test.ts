@@ -74,17 +74,18 @@ interface Started {
   readonly ports: { readonly main: number; readonly admin: number }
 }
 
-/** The program with one listener in front of these servers; `limit`: of open files. */
+/** The program with one listener in front of these servers; `alsoBind`: behind its main port, `limit`: of open files. */
 async function start(
   name: string,
-  listener: Readonly<Record<string, unknown>>,
+  { alsoBind = [], ...listener }: Readonly<Record<string, unknown> & { alsoBind?: readonly string[] }>,
   limit?: number,
 ): Promise<Started> {
   const host = await layout.host(name)
   work.defer(() => host.remove())
   const ports = { main: await freePort(host.address, 5500), admin: await freePort(host.address, 7000) }
   const file = host.path('proxy.yml')
-  const listeners = { main: { bind: `${host.address}:${ports.main}`, pool: 'servers', ...listener } }
+  const bind = [`${host.address}:${ports.main}`, ...alsoBind]
+  const listeners = { main: { bind, pool: 'servers', ...listener } }
   await writeFile(
     file,
     stringify({ scope: 'pgsql', listeners, admin: { bind: `${host.address}:${ports.admin}` } }),
@@ -120,6 +121,20 @@ function serves(started: Started): Promise<boolean> {
   })
 }
 
+function refuses(address: string, port: number): Promise<boolean> {
+  return waitFor('the port to refuse', { withinMs: 30_000 }, async note => {
+    const code = await startSession({ host: address, port }).then(
+      client => {
+        client.socket.destroy()
+        return 'connected'
+      },
+      (error: NodeJS.ErrnoException) => error.code,
+    )
+    note(code ?? '')
+    return code === 'ECONNREFUSED'
+  })
+}
+
 async function echoes(client: Watched, word: string): Promise<void> {
   client.clear()
   client.socket.write(word)
@@ -138,22 +153,38 @@ test('then: stop-listening closes the port while there is no server and opens it
   await serves(started)
   const old = await enter(started)
   server.refuse()
-  await waitFor('the port to refuse', { withinMs: 30_000 }, async note => {
-    const code = await startSession({ host: host.address, port: ports.main }).then(
-      client => {
-        client.socket.destroy()
-        return 'connected'
-      },
-      (error: NodeJS.ErrnoException) => error.code,
-    )
-    note(code ?? '')
-    return code === 'ECONNREFUSED'
-  })
+  await refuses(host.address, ports.main)
   await echoes(old, 'while it is closed')
   await server.listen()
   await serves(started)
   await echoes(old, 'after it was opened')
   old.socket.destroy()
+})
+
+test('of two ports that are opened again, one that another program has is tried until it is free', async t => {
+  const server = await Echo.open((await layout.host('echo4')).address)
+  const { address } = await layout.host('stops2')
+  const second = await freePort(address, 5600)
+  const started = await start('stops2', {
+    alsoBind: [`${address}:${second}`],
+    fallback: 'none',
+    on_no_backend: STOPS,
+    servers: { a: { address: server.address, check: 'tcp' } },
+  })
+  await serves(started)
+  server.refuse()
+  await refuses(address, second)
+  const other = createServer(socket => void socket.destroy())
+  t.after(() => other.close())
+  await new Promise<void>(resolve => other.listen(second, address, resolve))
+  await server.listen()
+  await serves(started)
+  await new Promise<void>(resolve => other.close(() => resolve()))
+  await waitFor('a session through the second port', { withinMs: 30_000 }, async () => {
+    const client = await login({ host: address, port: second }).catch(() => undefined)
+    client?.socket.destroy()
+    return client !== undefined
+  })
 })
 
 /** As a program that opens files would: the process has no descriptor left. */
