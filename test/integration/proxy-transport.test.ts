@@ -165,23 +165,25 @@ for (const transport of transports)
     })
 
 for (const transport of transports.filter(({ kind }) => kind === 'handle'))
-  test(`what a server said before its reset is read to the end, also when a write fails first: ${transport.kind}`, async t => {
-    const stage = await Stage.open()
-    t.after(() => stage.close())
-    const wire = await dialed(transport, stage)
-    const guest = await stage.guest(0)
-    const heard: string[] = []
-    wire.listener = {
-      ...nobody,
-      onData: bytes => void heard.push(`${bytes}`),
-      onBroken: () => void heard.push('broken'),
-      onClosed: () => void heard.push('closed'),
-    }
-    await new Promise<void>(resolve => void guest.socket.write('FATAL', () => resolve()))
-    guest.socket.resetAndDestroy()
-    await guest.untilEnd()
-    wire.start()
-    for (let count = 0; count < 3; count += 1) wire.write(Buffer.from('more of a COPY'))
-    await waitFor('the end of the wire', { withinMs: 5_000, everyMs: 5 }, () => heard.includes('closed'))
-    assert.deepEqual(heard, ['FATAL', 'broken', 'closed'])
-  })
+  for (const first of ['write', 'write and an end'])
+    test(`what a server said before its reset is read to the end, also when a ${first} fails first: ${transport.kind}`, async t => {
+      const stage = await Stage.open()
+      t.after(() => stage.close())
+      const wire = await dialed(transport, stage)
+      const guest = await stage.guest(0)
+      const heard: string[] = []
+      wire.listener = {
+        ...nobody,
+        onData: bytes => void heard.push(`${bytes}`),
+        onBroken: () => void heard.push('broken'),
+        onClosed: () => void heard.push('closed'),
+      }
+      await new Promise<void>(resolve => void guest.socket.write('FATAL', () => resolve()))
+      guest.socket.resetAndDestroy()
+      await guest.untilEnd()
+      wire.start()
+      for (let count = 0; count < 3; count += 1) wire.write(Buffer.from('more of a COPY'))
+      if (first !== 'write') wire.end()
+      await waitFor('the end of the wire', { withinMs: 5_000, everyMs: 5 }, () => heard.includes('closed'))
+      assert.deepEqual(heard, ['FATAL', 'broken', 'closed'])
+    })

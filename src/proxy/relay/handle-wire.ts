@@ -108,6 +108,8 @@ export class HandleWire implements Wire {
       this.destroy()
       return
     }
+    // There is nobody to tell; a refused FIN would end the wire in front of what is still to be read.
+    if (this.#isMute) return
     const request = new low.Shutdown()
     request.wire = this
     request.oncomplete = onShut

@@ -1,5 +1,6 @@
 // One end of a connection as the proxy's parts see it: no streams, no events, one listener at a time. Two kinds of wires
-// keep this contract (net.ts, handle.ts); whatever holds a wire does not know which one it is.
+// keep this contract (net.ts, handle.ts); whatever holds a wire does not know which one it is. They differ in one point: where a
+// write fails because the other side is gone, a handle that is being read tells first what had come before; node:net drops it.
 
 import type { AddressInfo } from 'node:net'
 import type { HostPort } from '../../cluster/member.ts'
