@@ -29,7 +29,10 @@ export const CLOSING_MS_MAX = 15_000
 const STOP_MS = 10_000
 
 /** Which epoch ends, by a word that was written in `revision`. */
-export type Announced = Holding
+export interface Announced extends Holding {
+  /** How long its transactions get; undefined: it does not say. */
+  readonly drainMs: number | undefined
+}
 
 export interface BookOptions {
   readonly limits: CounterLimits
@@ -161,10 +164,10 @@ export class EvidenceBook {
       this.#closing = undefined
       return
     }
-    const { createRevision, drainMs = 0 } = closing
+    const { createRevision, drainMs } = closing
     if (this.#closing?.createRevision === createRevision && this.#closing.revision === revision) return
-    const lastsMs = Math.max(CLOSING_MS_MAX, drainMs + STOP_MS)
-    this.#closing = { createRevision, revision, untilMs: nowMs + lastsMs }
+    const lastsMs = Math.max(CLOSING_MS_MAX, (drainMs ?? 0) + STOP_MS)
+    this.#closing = { createRevision, revision, drainMs, untilMs: nowMs + lastsMs }
   }
 
   /** The word of the present leader's own agent that its term ends, while it holds clients. */

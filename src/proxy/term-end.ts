@@ -7,6 +7,8 @@ import { LOGIN_MS } from './logins.ts'
 import type { Router } from './router.ts'
 
 const LOOK_EVERY_MS = 25
+/** An agent waits for us for half of the time that transactions get; a login may take half of that. */
+const LOGIN_SHARE = 1 / 4
 
 export interface TermEndOptions {
   readonly clock: Clock
@@ -33,7 +35,7 @@ export class TermEnd {
     if (end?.revision !== this.#end?.revision) {
       this.#end = end
       this.#isTold = false
-      this.#untilMs = clock.monotonicMs() + LOGIN_MS
+      this.#untilMs = clock.monotonicMs() + Math.min(LOGIN_MS, (end?.drainMs ?? Infinity) * LOGIN_SHARE)
     }
     if (end === undefined || this.#isTold) return
     this.#timer?.cancel()
