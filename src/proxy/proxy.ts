@@ -30,10 +30,10 @@ import { Registration } from './registration.ts'
 import type { Wire } from './relay/wire.ts'
 import { Router } from './router.ts'
 import { Shedder } from './shedder.ts'
+import { canSetUserTimeout, noUserTimeout } from './socket-options.ts'
 import type { Source } from './source.ts'
 import { readStanding, type Standing } from './standing.ts'
 import { StaticSource } from './static-source.ts'
-import { canSetUserTimeout, noUserTimeout } from './tcp-user-timeout.ts'
 import { TermEnd } from './term-end.ts'
 
 /** Events about failures of this host: no more than one in this time. */

@@ -120,6 +120,11 @@ for (const transport of transports)
       await moment()
       wire.reset()
       await waitFor('the end of the wire', { withinMs: 5_000, everyMs: 5 }, () => isClosed)
+      if (length === 1) return
+      guest.socket.resume()
+      await guest.untilEnd()
+      assert.deepEqual([guest.errors, guest.ends], [['ECONNRESET'], 0], 'what was under way is dropped')
+      assert.ok(guest.bytes < length, `${guest.bytes} bytes`)
     })
 
 const silences: readonly (readonly [string, (wire: Wire) => void])[] = [

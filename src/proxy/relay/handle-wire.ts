@@ -2,7 +2,7 @@
 
 import { getSystemErrorName } from 'node:util'
 import type { Endpoints } from '../proxy-protocol.ts'
-import { forgetUserTimeout } from '../tcp-user-timeout.ts'
+import { dropUnsent, forgetUserTimeout } from '../socket-options.ts'
 import type { Bindings, Handle, Request } from './bindings.ts'
 import { keepForLater, ReadBuffer } from './read-buffer.ts'
 import { nobody, type Wire, type WireListener } from './wire.ts'
@@ -126,8 +126,10 @@ export class HandleWire implements Wire {
   reset(): void {
     if (!this.#leave()) return
     // While a FIN is under way a reset is refused, and the handle counts as closed from then on without being closed.
-    if (this.#hasEnded && !this.#isShut) this.#handle.close(onHandleClosed)
-    else if (this.#handle.reset(onHandleClosed) !== 0) this.#handle.close(onHandleClosed)
+    if (this.#hasEnded && !this.#isShut) {
+      dropUnsent(this.#handle)
+      this.#handle.close(onHandleClosed)
+    } else if (this.#handle.reset(onHandleClosed) !== 0) this.#handle.close(onHandleClosed)
   }
 
   /** The kernel's answer to a read: so many bytes, or an error's number. Returns where the next one goes, if elsewhere. */

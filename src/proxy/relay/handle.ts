@@ -10,7 +10,7 @@ import {
   prepareLimits,
   setListenerUserTimeout,
   setUserTimeout,
-} from '../tcp-user-timeout.ts'
+} from '../socket-options.ts'
 import { type Handle, type Inside, openBindings, type Request } from './bindings.ts'
 import { HandleWire, low, useBindings } from './handle-wire.ts'
 import type { Dial, DialListener, DialOptions, ServeOptions, Transport, Wire, WireServer } from './wire.ts'

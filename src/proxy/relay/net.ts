@@ -5,7 +5,7 @@
 import { connect, createServer, type Socket } from 'node:net'
 import type { HostPort } from '../../cluster/member.ts'
 import type { Endpoints } from '../proxy-protocol.ts'
-import { forgetUserTimeout, handleOf, setUserTimeout } from '../tcp-user-timeout.ts'
+import { dropUnsent, forgetUserTimeout, handleOf, setUserTimeout } from '../socket-options.ts'
 import { keepForLater, ReadBuffer } from './read-buffer.ts'
 import {
   type Dial,
@@ -114,8 +114,13 @@ class NetWire implements Wire {
     const socket = this.#socket
     if (socket === undefined) return
     // Refused while a FIN is under way, and Node would keep the descriptor for ever.
-    if (socket.writableEnded && socket.writableLength === 0 && !socket.writableFinished) socket.destroy()
-    else socket.resetAndDestroy()
+    if (!socket.writableEnded || socket.writableLength > 0 || socket.writableFinished) {
+      socket.resetAndDestroy()
+      return
+    }
+    const handle = handleOf(socket)
+    if (handle !== undefined) dropUnsent(handle)
+    socket.destroy()
   }
 
   readonly #tellUnread = (): void => {

@@ -1,11 +1,15 @@
-// TCP_USER_TIMEOUT (tcp(7)): how long sent data may go unacknowledged before the kernel ends the connection. Node has no call
-// for it. The kernel counts a peer that answers and does not read (a client in a pager, a server that is stopped) as well. That one
-// is not gone: while its window is closed and it answers, the limit is taken off its connection; stalled-peers.ts sees to it.
+// Options of TCP sockets that Node has no call for.
+//
+// TCP_USER_TIMEOUT (tcp(7)): how long sent data may go unacknowledged before the kernel ends the connection. The kernel counts a
+// peer that answers and does not read (a client in a pager, a server that is stopped) as well. That one is not gone: while its
+// window is closed and it answers, the limit is taken off its connection; stalled-peers.ts sees to it.
 
 import type { Socket } from 'node:net'
 import { type NativeFunction, nativeLibrary, optionalNativeLibrary } from '../platform/native.ts'
 import { type Followable, type PeerLimits, StalledPeers } from './stalled-peers.ts'
 
+const SOL_SOCKET = 1
+const SO_LINGER = 13
 const IPPROTO_TCP = 6
 const TCP_INFO = 11
 const TCP_USER_TIMEOUT = 18
@@ -58,6 +62,19 @@ export function followUserTimeout(handle: Followable, unackedMs: number | undefi
 /** The connection is closed. */
 export function forgetUserTimeout(handle: Followable | undefined): void {
   if (handle !== undefined) stalled.forget(handle)
+}
+
+/** struct linger: on, for no time. */
+const noLinger = Buffer.alloc(8)
+noLinger.writeInt32LE(1)
+
+/**
+ * The next close of this handle is a reset (socket(7), SO_LINGER): what the kernel has not sent yet is dropped. Does nothing on a
+ * machine where options cannot be set.
+ */
+export function dropUnsent(handle: Followable): void {
+  if (descriptorOf(handle) < 0 || !canSetUserTimeout()) return
+  setOption?.(descriptorOf(handle), SOL_SOCKET, SO_LINGER, noLinger, noLinger.length)
 }
 
 function descriptorOf({ fd = -1 }: Followable): number {
