@@ -14,8 +14,8 @@ import type { Logger } from '../platform/log.ts'
 const LOOKS_AFTER_MS: readonly number[] = [10, 20, 40, 80]
 const EVERY_MS = 100
 const QUERY_MS = 1_000
-/** Proxies hear of it within milliseconds: where none is registered, one of an older version that does not say so gets this long. */
 const ANNOUNCE_MS = 1_000
+/** Proxies hear of it within milliseconds. Those that do not say so (not registered, of an older version) get this long. */
 const PROXIES_HOLD_MS = 50
 /**
  * A proxy that lives answers within some milliseconds; one that died stays registered for up to 15 s. While it is waited for,
@@ -50,8 +50,11 @@ export async function drain(parts: DrainParts, createRevision: bigint, drainMs: 
   try {
     const value = printClosing(createRevision, drainMs)
     const { revision } = await parts.announce(value, Deadline.in(clock, ANNOUNCE_MS))
+    const announcedAtMs = clock.monotonicMs()
     const end = revision === undefined ? undefined : { createRevision, revision }
-    if (end === undefined || !(await untilHeld(parts, end, drainMs))) await clock.sleep(PROXIES_HOLD_MS)
+    const isAllHeld = end !== undefined && (await untilHeld(parts, end, drainMs))
+    const restMs = announcedAtMs + PROXIES_HOLD_MS - clock.monotonicMs()
+    if (!isAllHeld && restMs > 0) await clock.sleep(restMs)
   } catch (error) {
     log.debug(`the end of the term could not be announced: ${messageOf(error)}`)
   }
@@ -73,21 +76,19 @@ export async function drain(parts: DrainParts, createRevision: bigint, drainMs: 
 
 /**
  * Waits until every registered proxy that answers at all has said that it holds for this end: a second at most, and half of
- * the time that transactions get, which it is a part of. One that goes meanwhile is not waited for any longer. False: there
- * was none to wait for.
+ * the time that transactions get, which it is a part of. One that goes meanwhile is not waited for any longer. True: there are
+ * some, and each of them has said so.
  */
 async function untilHeld(parts: DrainParts, end: Holding, drainMs: number): Promise<boolean> {
   const { clock } = parts
   const startedAtMs = clock.monotonicMs()
   const by = Deadline.in(clock, Math.min(PROXIES_ANSWER_MS, drainMs / 2))
   let late: readonly RegisteredProxy[] = []
-  let wereAny = false
   while (!by.isOver()) {
     try {
-      const answering = (await parts.proxies(by)).filter(proxy => proxy.answers)
-      wereAny ||= answering.length > 0
-      late = answering.filter(proxy => !holdsFor(proxy, end))
-      if (late.length === 0) return wereAny
+      const all = await parts.proxies(by)
+      late = all.filter(proxy => proxy.answers && !holdsFor(proxy, end))
+      if (late.length === 0) return all.length > 0 && all.every(proxy => proxy.answers)
     } catch (error) {
       parts.log.debug(`the answers of the proxies could not be read: ${messageOf(error)}`)
     }
@@ -98,5 +99,5 @@ async function untilHeld(parts: DrainParts, end: Holding, drainMs: number): Prom
       late.map(({ name }) => name),
       Math.round(clock.monotonicMs() - startedAtMs),
     )
-  return wereAny
+  return false
 }

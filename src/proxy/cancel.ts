@@ -52,36 +52,34 @@ export class CancelRequests {
     this.#clock = clock
   }
 
-  /** As `forwardCancel`. False: too many are on their way, and this one was dropped. */
+  /**
+   * Sends a cancel request to each backend and waits until each has closed or 5 s are over. Servers ignore keys that are
+   * not theirs. Never rejects: nobody is told how a cancel request went. A backend whose gate is closed gets none: a
+   * cancelled wait for a synchronous standby would acknowledge a commit that only this server has. False: too many
+   * connections are open for others, and this request was dropped.
+   */
   async forward(
     targets: readonly CancelTarget[],
     isKnown: boolean,
     processId: number,
     secret: string,
   ): Promise<boolean> {
-    const count = targets.length
-    if (this.#open + count > (isKnown ? CANCELS_MAX : UNKNOWN_MAX)) return false
-    this.#open += count
-    await forwardCancel(this.#clock, targets, processId, secret)
-    this.#open -= count
+    const packet = printCancel(processId, secret)
+    const open = targets.filter(({ gate }) => gate.isOpen())
+    // One that finds nothing in its way goes, however many servers there are.
+    if (this.#open > 0 && this.#open + open.length > (isKnown ? CANCELS_MAX : UNKNOWN_MAX)) return false
+    await Promise.all(open.map(target => this.#deliver(target, packet)))
     return true
   }
-}
 
-/**
- * Sends a cancel request to each backend and waits until each has closed or 5 s are over. Servers ignore keys that are
- * not theirs. Never rejects: nobody is told how a cancel request went. A backend whose gate is closed gets none: a
- * cancelled wait for a synchronous standby would acknowledge a commit that only this server has.
- */
-export async function forwardCancel(
-  clock: Clock,
-  targets: readonly CancelTarget[],
-  processId: number,
-  secret: string,
-): Promise<void> {
-  const packet = printCancel(processId, secret)
-  const open = targets.filter(({ gate }) => gate.isOpen())
-  await Promise.all(open.map(target => deliver(clock, target, packet)))
+  async #deliver(target: CancelTarget, packet: Buffer): Promise<void> {
+    this.#open += 1
+    try {
+      await deliver(this.#clock, target, packet)
+    } finally {
+      this.#open -= 1
+    }
+  }
 }
 
 /** A server that a cancel request goes to, and how its connections are made. */

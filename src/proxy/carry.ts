@@ -25,7 +25,7 @@ export interface CarryOptions<G extends SessionGate = SessionGate> {
   readonly timeouts: SessionTimeouts
   /** Is it for the leader alone? */
   readonly isWrite: boolean
-  /** Neither wire reads. */
+  /** The client may be read already: whoever takes both sets its listener within this step. The server is not read. */
   readonly client: Wire
   readonly server: Wire
   readonly gate: G

@@ -109,15 +109,18 @@ export class Listener {
     this.#servers = config.binds.map(() => this.#createServer())
   }
 
-  /** Begins to listen. Throws UserError when an address cannot be had. */
+  /** Begins to listen, wherever it can. Throws UserError for the first address that cannot be had. */
   async listen(): Promise<void> {
     const { name, binds } = this.config
+    const failures: unknown[] = []
     for (const [index, server] of this.#servers.entries()) {
       // Stopped while an earlier port was being opened.
       if (this.#isStopped) return
       const bind = binds[index]
-      if (bind !== undefined && !server.listening) await listen(server, bind, `listeners.${name}.bind`)
+      if (bind === undefined || server.listening) continue
+      await listen(server, bind, `listeners.${name}.bind`).catch(error => failures.push(error))
     }
+    if (failures.length > 0) throw failures[0]
   }
 
   /** Closes the ports without ending a session; `listen` opens them again. */

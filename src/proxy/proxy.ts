@@ -3,7 +3,6 @@
 import { type ListenerConfig, printBinds } from '../config/proxy/types.ts'
 import type { Dcs } from '../dcs/dcs.ts'
 import type { ProbeTls, ProbeTlsNow } from '../health/probe.ts'
-import { messageOf } from '../platform/errors.ts'
 import { WheelClock } from '../platform/timer-wheel.ts'
 import { registerGauges } from './admin/gauges.ts'
 import { AdminServer } from './admin/server.ts'
@@ -24,6 +23,7 @@ import { SuspendWatch } from './pause-watch.ts'
 import { Pinger } from './pinger.ts'
 import { createPool } from './pool.ts'
 import { createSpecs } from './pool-specs.ts'
+import { Ports } from './ports.ts'
 import { Probers } from './probers.ts'
 import type { ProxyParts } from './proxy-parts.ts'
 import { Registration } from './registration.ts'
@@ -56,8 +56,7 @@ export class ProxyServer {
   readonly #admin: AdminServer
   readonly #totals: SessionTotals = { cut: 0, held: 0 }
   readonly #stopping = new AbortController()
-  /** Their ports are being opened. */
-  readonly #opening = new Set<Listener>()
+  readonly #ports: Ports
   #registration: Registration | undefined
   #running: Promise<unknown> = Promise.resolve()
 
@@ -69,6 +68,7 @@ export class ProxyServer {
     if (parts.threads !== undefined) parts.threads.onSlept = () => this.#watch.check()
     this.#router = this.#createRouter()
     const onHeld = (end: Announced) => this.#registration?.holds(end)
+    this.#ports = new Ports(parts.log, this.#stopping.signal)
     this.#termEnd = new TermEnd({ clock, router: this.#router, onHeld })
     this.#source = this.#createSource()
     this.#probers = this.#createProbers()
@@ -205,31 +205,9 @@ export class ProxyServer {
     this.#parts.vip?.onStanding()
     this.#termEnd?.look()
     for (const listener of this.#listeners ?? []) {
-      if (listener.config.onNoBackend.stopsListening) this.#openOrClose(listener)
+      if (listener.config.onNoBackend.stopsListening) this.#ports.openOrClose(listener)
       listener.release()
     }
-  }
-
-  /** For clients with several hosts a refused connection is the best answer of a proxy that has no server. */
-  #openOrClose(listener: Listener): void {
-    if (this.#stopping.signal.aborted || this.#opening.has(listener)) return
-    if (!listener.hasServer) listener.stopListening()
-    else if (!listener.isListeningEverywhere) void this.#open(listener)
-  }
-
-  /** With threads it takes some rounds of the loop. A port that cannot be had is tried again when anything changes. */
-  async #open(listener: Listener): Promise<void> {
-    this.#opening.add(listener)
-    try {
-      await listener.listen()
-    } catch (error) {
-      this.#parts.log.warning(messageOf(error), { event: 'listen' })
-      return
-    } finally {
-      this.#opening.delete(listener)
-    }
-    // What was decided meanwhile.
-    this.#openOrClose(listener)
   }
 
   #createSource(): Source {

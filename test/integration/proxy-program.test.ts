@@ -174,14 +174,19 @@ test('of two ports that are opened again, one that another program has is tried 
   await serves(started)
   server.refuse()
   await refuses(address, second)
+  await refuses(address, started.ports.main)
   const other = createServer(socket => void socket.destroy())
   t.after(() => other.close())
-  await new Promise<void>(resolve => other.listen(second, address, resolve))
+  await new Promise<void>(resolve => other.listen(started.ports.main, address, resolve))
   await server.listen()
-  await serves(started)
-  await new Promise<void>(resolve => other.close(() => resolve()))
   await waitFor('a session through the second port', { withinMs: 30_000 }, async () => {
     const client = await login({ host: address, port: second }).catch(() => undefined)
+    client?.socket.destroy()
+    return client !== undefined
+  })
+  await new Promise<void>(resolve => other.close(() => resolve()))
+  await waitFor('a session through the first port', { withinMs: 30_000 }, async () => {
+    const client = await enter(started).catch(() => undefined)
     client?.socket.destroy()
     return client !== undefined
   })

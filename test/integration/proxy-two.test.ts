@@ -12,7 +12,7 @@ import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { Deadline } from '../../src/platform/deadline.ts'
 import { Backend } from '../../src/proxy/backend.ts'
-import { CancelKeys, forwardCancel } from '../../src/proxy/cancel.ts'
+import { CancelKeys, CancelRequests } from '../../src/proxy/cancel.ts'
 import { type Ran, runProgram } from '../support/run-program.ts'
 import { startup } from '../unit/proxy/bytes.ts'
 import { Stand, type Status } from './proxy-rig.ts'
@@ -167,7 +167,7 @@ test('the key of a session whose term has ended reaches its server no more, thou
   const known = keys.find(42, '0badcafe')
   assert.ok(known !== undefined && backend.gate.isOpen())
   const way = { source: undefined, sendProxy: undefined }
-  await forwardCancel(realClock, [{ ...known, way }], 42, '0badcafe')
+  await new CancelRequests(realClock).forward([{ ...known, way }], true, 42, '0badcafe')
   assert.equal(server.guests.length, 0)
 })
 

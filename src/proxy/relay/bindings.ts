@@ -1,5 +1,5 @@
 // Node's internal TCP handles, typed as far as we use them, and the look whether this Node has them in that shape.
-// Deprecated and undocumented: nothing but handle.ts may import this. What each does is told in docs/contracts/node-handles.md.
+// Deprecated and undocumented: nothing but handle.ts and handle-wire.ts may import this. What each does is told in docs/contracts/node-handles.md.
 
 import { getSystemErrorMap } from 'node:util'
 

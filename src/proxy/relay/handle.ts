@@ -47,7 +47,9 @@ class HandleDial implements Dial {
       return
     }
     this.#handle.setNoDelay(true)
-    prepareLimits(this.#handle, this.#options)
+    // Not the options as a whole: they would keep the client's wire.
+    const { keepAliveMs, unackedMs } = this.#options
+    prepareLimits(this.#handle, { keepAliveMs, unackedMs })
     this.#listener.onConnected(this.#wire)
     this.#wire.settle()
   }

@@ -52,7 +52,7 @@ export interface RelayListener {
 
 export interface RelayOptions {
   readonly clock: Clock
-  /** Neither reads yet. */
+  /** It may be read already; `start` follows within the step. The server is not read yet. */
   readonly client: Wire
   readonly server: Wire
   readonly passage: Passage

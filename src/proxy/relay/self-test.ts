@@ -140,11 +140,14 @@ class Bench {
   }
 
   async #pair(port: number): Promise<readonly [End, End]> {
-    let dialed: Wire | undefined
+    let dialed: End | undefined
     let failed: Error | undefined
     const listener = {
+      // Read within this step, as a session does it.
       onConnected: (wire: Wire) => {
-        dialed = wire
+        dialed = new End(wire, () => this.#look())
+        this.#ends.push(dialed)
+        wire.start()
         this.#look()
       },
       onFailed: (error: Error) => {
@@ -159,14 +162,12 @@ class Bench {
     })
     const accepted = this.#accepted.pop()
     if (dialed === undefined || accepted === undefined) throw new Error('no connection')
-    if (dialed.endpoints().sourcePort !== port || accepted.endpoints().targetPort !== port)
+    if (dialed.wire.endpoints().sourcePort !== port || accepted.endpoints().targetPort !== port)
       throw new Error('wrong addresses')
-    const pair = [dialed, accepted].map(wire => new End(wire, () => this.#look()))
-    this.#ends.push(...pair)
-    for (const { wire } of pair) wire.start()
-    const [client, server] = pair
-    if (client === undefined || server === undefined) throw new Error('no pair')
-    return [client, server]
+    const server = new End(accepted, () => this.#look())
+    this.#ends.push(server)
+    accepted.start()
+    return [dialed, server]
   }
 
   async #send(from: End, to: End): Promise<void> {

@@ -16,7 +16,6 @@ import { ThreadSheet } from './thread-sheet.ts'
 
 /** A thread needs some tens of milliseconds; on a busy machine more. */
 const START_MS = 20_000
-const LATE = `it did not start within ${START_MS / 1000} s`
 const NOWHERE: Endpoints = { source: '', sourcePort: 0, target: '', targetPort: 0 }
 
 export interface ThreadLinkOptions {
@@ -88,7 +87,7 @@ export class ThreadLink implements WireHome {
 
   /** Resolves when it can take orders. Rejects when it cannot be had. */
   async started(): Promise<void> {
-    const late = new Error(LATE)
+    const late = new Error(`it did not start within ${START_MS / 1000} s`)
     const timer = this.#options.clock.setTimer(START_MS, () => this.#ready.reject(late))
     await this.#ready.promise.finally(() => timer.cancel())
   }
@@ -114,9 +113,9 @@ export class ThreadLink implements WireHome {
   }
 
   /** It has not started: it dies, as if by itself, if it lives. */
-  abandon(): void {
+  abandon(why: string): void {
     if (this.#isDead) return
-    this.#problem = LATE
+    this.#problem = why
     void this.#worker.terminate()
   }
 

@@ -176,7 +176,7 @@ export class Threads implements Transport {
         for (const server of this.#servers.values()) server.listenOn(link)
       },
       // Dead or too late: its death is told for itself, and counts.
-      () => link.abandon(),
+      error => link.abandon(messageOf(error)),
     )
   }
 }
