@@ -74,11 +74,17 @@ for (const [first, second] of directions) {
   })
 
   test(`IPv6: ${first} and ${second} agree, and a kill moves both addresses`, async () => {
-    const addresses = ['fe80::ffff:210/64', 'fd77::210/64']
+    // As people write them: the kernel and the wire say fd77::210.
+    const addresses = ['fe80::ffff:210/64', 'FD77:0::210/64']
     const pair = await started(await stage.pair(first, second, { version: 3, addresses }))
     await pair.first.host.kill()
     if (first === 'pgherd') await pair.heldBy(pair.second)
     else await pair.heldBy(pair.first, pair.second)
+    const ours = first === 'pgherd' ? pair.first : pair.second
+    const left = await stage.network.inside(ours.host, ['ip', '-6', '-br', 'address', 'show', 'dev', 'eth0'])
+    assert.equal(left.includes('fd77::210/'), first === 'keepalived', left)
+    const log = await readFile(ours.server.logFile, 'utf8')
+    assert.doesNotMatch(log, /tells other addresses|was gone from eth0/)
   })
 
   test(`a checksum of version 3 without pseudo header is understood: ${first} and ${second}`, async () => {

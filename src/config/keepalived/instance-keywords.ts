@@ -1,6 +1,6 @@
 // The keywords of a vrrp_instance.
 
-import { isIP } from 'node:net'
+import { canonicalAddress } from '../vip/address.ts'
 import { splitWords } from './check-command.ts'
 import {
   type AddressDraft,
@@ -26,8 +26,9 @@ function address(set: (draft: InstanceDraft, value: string) => void): Keyword<In
     read: reading => {
       const word = firstWord(reading, 'an address')
       if (word === undefined) return
-      if (isIP(word.text) === 0) reading.remark('error', 'expected an address', word)
-      else set(reading.draft, word.text)
+      const value = canonicalAddress(word.text)?.address
+      if (value === undefined) reading.remark('error', 'expected an address', word)
+      else set(reading.draft, value)
     },
   }
 }
@@ -48,11 +49,12 @@ function readAddress(reading: InstanceReading, { words }: Statement, list: Addre
   const [first, ...rest] = words
   if (first === undefined) return
   const [text = '', prefix] = first.text.split('/')
-  const family = isIP(text)
+  const canonical = canonicalAddress(text)
   const prefixLength = prefix === undefined ? undefined : Number(prefix)
   const isPrefixFine =
-    prefixLength === undefined || (/^\d+$/.test(prefix ?? '') && prefixLength <= (family === 4 ? 32 : 128))
-  if (family === 0 || !isPrefixFine) {
+    prefixLength === undefined ||
+    (/^\d+$/.test(prefix ?? '') && prefixLength <= (canonical?.family === 4 ? 32 : 128))
+  if (canonical === undefined || !isPrefixFine) {
     reading.remark('error', `${first.text}: expected an address such as 10.0.0.210/24`, first)
     return
   }
@@ -73,7 +75,7 @@ function readAddress(reading: InstanceReading, { words }: Statement, list: Addre
     }
     at += 1
   }
-  list.push({ word: first, address: text, prefixLength, dev, label })
+  list.push({ word: first, address: canonical.address, prefixLength, dev, label })
 }
 
 /** `NAME [weight N] [reverse]` for each line. */
@@ -181,8 +183,9 @@ export const instanceKeywords: Keywords<InstanceDraft> = {
       for (const { words } of reading.block) {
         const [word] = words
         if (word === undefined) continue
-        if (isIP(word.text) === 0) reading.remark('error', `${word.text}: expected an address`, word)
-        else peers.push(word.text)
+        const peer = canonicalAddress(word.text)?.address
+        if (peer === undefined) reading.remark('error', `${word.text}: expected an address`, word)
+        else peers.push(peer)
       }
       reading.draft.peers = peers
     },

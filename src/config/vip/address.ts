@@ -1,4 +1,4 @@
-// Addresses with an optional prefix length, in their canonical form.
+// Addresses in their canonical form, with an optional prefix length.
 
 import { isIPv4, isIPv6, SocketAddress } from 'node:net'
 
@@ -8,11 +8,20 @@ export function parseVipAddress(
 ): { readonly address: string; readonly family: 4 | 6; readonly prefixLength: number } | undefined {
   const match = /^([0-9a-fA-F.:]+)(?:\/(\d{1,3}))?$/.exec(text.trim())
   const [, host = '', length] = match ?? []
-  const family = isIPv4(host) ? 4 : isIPv6(host) ? 6 : undefined
-  if (family === undefined) return undefined
+  const canonical = canonicalAddress(host)
+  if (canonical === undefined) return undefined
+  const { address, family } = canonical
   const bits = family === 4 ? 32 : 128
   const prefixLength = length === undefined ? bits : Number(length)
   if (prefixLength < 1 || prefixLength > bits) return undefined
-  const address = family === 4 ? host : new SocketAddress({ address: host, family: 'ipv6' }).address
   return { address, family, prefixLength }
+}
+
+/** The text that the kernel and the wire have for it: `FD77:0::9` is `fd77::9`. The zone of `fe80::9%eth0` is left out. */
+export function canonicalAddress(
+  text: string,
+): { readonly address: string; readonly family: 4 | 6 } | undefined {
+  if (isIPv4(text)) return { address: text, family: 4 }
+  if (!isIPv6(text)) return undefined
+  return { address: new SocketAddress({ address: text, family: 'ipv6' }).address, family: 6 }
 }

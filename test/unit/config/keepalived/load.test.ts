@@ -143,6 +143,16 @@ test('an address of IPv6 makes it version 3; one of the other family is held but
   )
 })
 
+test('addresses of IPv6 are kept as the kernel and the wire write them, without a zone', () => {
+  const own = 'unicast_src_ip FE80:0::1%eth0\nunicast_peer { FD77:0:0::2 }'
+  const text = head.replace('10.0.0.9', 'FD77:0::210/64\n').concat(own, '\n}\n')
+  const [one] = parseKeepalived(text, 'k.conf', strict).config.instances
+  assert.deepEqual(
+    [one?.addresses[0]?.address, one?.addresses[0]?.prefixLength, one?.sourceAddress, one?.peers],
+    ['fd77::210', 64, 'fe80::1', ['fd77::2']],
+  )
+})
+
 const stops: readonly (readonly [string, string, string])[] = [
   [
     'a keyword that is mistyped',
