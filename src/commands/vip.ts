@@ -89,8 +89,10 @@ async function clear(file: string): Promise<void> {
   if (lock === undefined)
     throw new UserError(`${names.join(', ')}: a running process keeps them: nothing was removed`)
   try {
-    for (const line of removeAddresses(onInterfaces)) process.stdout.write(`${line}\n`)
+    const { removed, failed } = removeAddresses(onInterfaces)
+    for (const line of removed) process.stdout.write(`${line}\n`)
     for (const vip of ours) if (vip.driver === 'command') await runRemoval(vip, scope)
+    if (failed.length > 0) throw new UserError(failed.join('\n'))
   } finally {
     lock.release()
   }

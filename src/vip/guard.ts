@@ -74,6 +74,8 @@ class Guard {
   #removedAtMs = 0
   #leaseId: string | undefined
   #timer: NodeJS.Timeout | undefined
+  /** What could not be removed, as it was told. */
+  #told = ''
   /** The removal by command of this hold. */
   #command: Promise<void> | undefined
   /** That others may take what this hold was. */
@@ -151,7 +153,11 @@ class Guard {
   #remove(): void {
     const orders = this.#orders
     if (orders === undefined) return
-    for (const line of removeAddresses(orders.addresses)) this.#parts.log(line)
+    const { removed, failed } = removeAddresses(orders.addresses)
+    const told = failed.join('; ')
+    // With every tick the same is tried, and would be told.
+    for (const line of told === this.#told ? removed : [...removed, ...failed]) this.#parts.log(line)
+    this.#told = told
     this.#command ??= runCommand(this.#parts, orders)
   }
 

@@ -2,14 +2,16 @@
 // guard process removes when this one cannot.
 
 import type { Clock, Timer } from '../platform/clock.ts'
+import type { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 import type { AddressKeeper, KeeperEvents, Taken, TakeOptions, VipAddress } from './addresses.ts'
 import { Announcer } from './announcer.ts'
+import { Clearing } from './clearing.ts'
 import { GuardLink } from './guard-link.ts'
 import { probe } from './neighbourhood.ts'
 import { removeAddresses } from './removal.ts'
-import { type Link, Rtnetlink } from './rtnetlink.ts'
+import { type Link, presentOf, Rtnetlink } from './rtnetlink.ts'
 import { refuseOnlyAddress, refuseWithoutCapabilities } from './system-check.ts'
 
 /** At most a quarter of the stall limit, so that a pet that comes late is still in time. */
@@ -39,6 +41,7 @@ export class LocalKeeper implements AddressKeeper {
   readonly addresses: readonly VipAddress[]
   readonly #options: LocalKeeperOptions
   readonly #announcer: Announcer
+  readonly #clearing: Clearing
   #netlink: Rtnetlink | undefined
   #guard: GuardLink | undefined
   #events: KeeperEvents | undefined
@@ -60,6 +63,13 @@ export class LocalKeeper implements AddressKeeper {
     this.#tickedAtMs = options.kernelMs()
     this.#validSeconds = Math.ceil((options.stallMs + VALID_SLACK_MS) / 1000)
     this.#announcer = new Announcer(options.clock, () => this.#places())
+    this.#clearing = new Clearing({
+      log: options.log,
+      remove: () => removeAddresses(this.addresses, this.#netlink),
+      onClean: () => this.#guard?.free(),
+      // Another process may have what this one lacks. Said with each try: a parent that falls silent has its lease given back.
+      onLeft: () => this.#guard?.hold(0),
+    })
   }
 
   get isHeld(): boolean {
@@ -124,8 +134,8 @@ export class LocalKeeper implements AddressKeeper {
     if (this.#isHeld) this.#remove(why)
   }
 
-  settle(): Promise<void> {
-    return Promise.resolve()
+  async settle(by: Deadline): Promise<void> {
+    while (!this.#clearing.isOver && !by.isOver()) await this.#options.clock.sleep(TICK_MS_MAX)
   }
 
   nameLease(leaseId: bigint): void {
@@ -177,10 +187,17 @@ export class LocalKeeper implements AddressKeeper {
     )
     if (this.#isClosed) return await guard.close()
     // Only now: until it has the lock, another process may hold them rightly.
-    for (const line of removeAddresses(this.addresses))
-      log.warning(`${line}: an earlier owner left it behind`, { event: 'vip-cleared' })
+    this.#clearLeftover()
     if (this.#leaseId !== undefined) guard.lease(this.#leaseId.toString())
     this.#guard = guard
+    if (!this.#clearing.isOver) guard.hold(0)
+  }
+
+  #clearLeftover(): void {
+    const removal = removeAddresses(this.addresses, this.#netlink)
+    const why = 'an earlier owner left it behind'
+    for (const line of removal.removed) this.#options.log.warning(`${line}: ${why}`, { event: 'vip-cleared' })
+    if (removal.failed.length > 0) this.#clearing.begin(why)
   }
 
   #startGuardIn(delayMs: number): void {
@@ -215,6 +232,7 @@ export class LocalKeeper implements AddressKeeper {
     if (places.length < this.addresses.length) return { outcome: 'failed', why: this.fault ?? 'no interface' }
     this.#untilMs = deadlineMs
     this.#isHeld = true
+    this.#clearing.cancel()
     // The guard knows before the kernel does: a kill in between leaves nothing behind.
     guard.hold(this.#leftMs())
     for (const { link, vip } of places) this.#netlink?.add(link, vip, this.#validSeconds)
@@ -230,12 +248,9 @@ export class LocalKeeper implements AddressKeeper {
 
   #remove(why: string): void {
     this.#announcer.stop()
-    for (const line of removeAddresses(this.addresses)) {
-      this.#options.log.info(`${line}: ${why}`, { event: 'vip-removed' })
-    }
     this.#isHeld = false
     this.#untilMs = Number.NEGATIVE_INFINITY
-    this.#guard?.free()
+    this.#clearing.begin(why)
   }
 
   #schedule(): void {
@@ -245,7 +260,7 @@ export class LocalKeeper implements AddressKeeper {
       if (this.check()) {
         this.#pet()
         this.#assertPresent()
-      }
+      } else this.#clearing.again()
       this.#schedule()
     })
   }
@@ -265,9 +280,9 @@ export class LocalKeeper implements AddressKeeper {
     if (netlink === undefined || kernelMs() - this.#assertedAtMs < ASSERT_EVERY_MS) return
     this.#assertedAtMs = kernelMs()
     try {
-      const present = new Set(netlink.addresses().map(({ index, address }) => `${index} ${address}`))
+      const present = netlink.addresses()
       for (const { link, vip } of this.#places()) {
-        const isMissing = !present.has(`${link.index} ${vip.address}`)
+        const isMissing = presentOf(vip, link.index, present).length === 0
         netlink.add(link, vip, this.#validSeconds)
         if (!isMissing) continue
         const says = `${vip.address} was gone from ${link.name} and is there again`

@@ -3,31 +3,47 @@
 import { messageOf } from '../platform/errors.ts'
 import type { VipAddress } from './addresses.ts'
 import { resetConnections } from './connections.ts'
-import { Rtnetlink } from './rtnetlink.ts'
+import { presentOf, Rtnetlink } from './rtnetlink.ts'
+
+/** What became of addresses that had to go: a line for each that was there. */
+export interface Removal {
+  readonly removed: readonly string[]
+  /** What may still be there, and why. */
+  readonly failed: readonly string[]
+}
 
 /**
- * Removes what is there of these addresses. Returns lines about what was done or could not be done; empty when none was
- * there. Never throws.
+ * Removes what is there of these addresses, whatever its prefix length: each by itself, so that one that stays does not keep the
+ * others here. Never throws. `open`: a socket to use, for a process that may have no descriptor left for another one.
  */
-export function removeAddresses(addresses: readonly VipAddress[]): readonly string[] {
-  const lines: string[] = []
-  try {
-    const netlink = new Rtnetlink()
+export function removeAddresses(addresses: readonly VipAddress[], open?: Rtnetlink): Removal {
+  const removed: string[] = []
+  const failed: string[] = []
+  let own: Rtnetlink | undefined
+  for (const vip of addresses) {
     try {
-      const present = new Set(netlink.addresses().map(({ index, address }) => `${index} ${address}`))
-      for (const vip of addresses) {
-        const link = netlink.link(vip.interfaceName)
-        if (link === undefined || !present.has(`${link.index} ${vip.address}`)) continue
-        const resets = quietly(() => resetConnections(vip))
-        if (netlink.remove(link, vip)) lines.push(removedLine(vip, resets))
-      }
-    } finally {
-      netlink.close()
+      own ??= open ?? new Rtnetlink()
+      const line = removeOne(own, vip)
+      if (line !== undefined) removed.push(line)
+    } catch (error) {
+      failed.push(`cannot remove ${vip.address} from ${vip.interfaceName}: ${messageOf(error)}`)
     }
-  } catch (error) {
-    lines.push(`cannot remove ${addresses.map(({ address }) => address).join(', ')}: ${messageOf(error)}`)
   }
-  return lines
+  if (own !== open) own?.close()
+  return { removed, failed }
+}
+
+/** Undefined when it was not there. */
+function removeOne(netlink: Rtnetlink, vip: VipAddress): string | undefined {
+  const link = netlink.link(vip.interfaceName)
+  const present = () => presentOf(vip, link?.index, netlink.addresses())
+  const found = present()
+  if (found.length === 0) return undefined
+  const resets = quietly(() => resetConnections(vip))
+  for (const one of found) netlink.remove(one)
+  const left = present().map(({ prefixLength }) => `/${prefixLength}`)
+  if (left.length > 0) throw new Error(`it is still there (${left.join(', ')})`)
+  return removedLine(vip, resets)
 }
 
 function removedLine({ address, interfaceName }: VipAddress, resets: number | undefined): string {

@@ -107,31 +107,42 @@ export class Rtnetlink {
     flags.writeUInt32LE(vip.family === 6 ? IFA_F_NODAD : 0)
     const label =
       vip.label === undefined || vip.family === 6 ? [] : [attribute(IFA_LABEL, Buffer.from(`${vip.label}\0`))]
-    const extra = [attribute(IFA_CACHEINFO, lifetime), attribute(IFA_FLAGS, flags), ...label]
-    this.#change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, link, vip, extra)
+    const whole = attribute(IFA_ADDRESS, addressBytes(vip.address, vip.family))
+    const extra = [whole, attribute(IFA_CACHEINFO, lifetime), attribute(IFA_FLAGS, flags), ...label]
+    this.#change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, { ...vip, index: link.index }, extra)
   }
 
-  /** Takes the address away. One that is not there is fine: true when it was. */
-  remove(link: Link, vip: VipAddress): boolean {
+  /** Takes away what `addresses` told. One that has gone meanwhile is fine. */
+  remove(present: PresentAddress): void {
     try {
-      this.#change(RTM_DELADDR, 0, link, vip, [])
-      return true
+      // By its own end alone: the other end of a point-to-point link is of no matter.
+      this.#change(RTM_DELADDR, 0, present, [])
     } catch (error) {
-      if (error instanceof NetlinkError && /^(EADDRNOTAVAIL|ENODEV)$/.test(error.errnoName)) return false
+      if (error instanceof NetlinkError && /^(EADDRNOTAVAIL|ENODEV)$/.test(error.errnoName)) return
       throw error
     }
   }
 
-  #change(type: number, flags: number, link: Link, vip: VipAddress, extra: readonly Buffer[]): void {
+  #change(type: number, flags: number, place: PresentAddress, extra: readonly Buffer[]): void {
+    const { index, address, family, prefixLength } = place
     const fixed = Buffer.alloc(ADDRESS_FIXED_BYTES)
-    fixed.writeUInt8(FAMILIES[vip.family], 0)
-    fixed.writeUInt8(vip.prefixLength, 1)
-    fixed.writeUInt32LE(link.index, 4)
-    const bytes = addressBytes(vip.address, vip.family)
-    const body = Buffer.concat([fixed, attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes), ...extra])
-    const what = `${vip.address}/${vip.prefixLength} on ${link.name}`
+    fixed.writeUInt8(FAMILIES[family], 0)
+    fixed.writeUInt8(prefixLength, 1)
+    fixed.writeUInt32LE(index, 4)
+    const body = Buffer.concat([fixed, attribute(IFA_LOCAL, addressBytes(address, family)), ...extra])
+    const what = `${address}/${prefixLength}`
     ask(this.#socket, { type, flags: NLM_F_REQUEST | NLM_F_ACK | flags, body }, what)
   }
+}
+
+/** Those of the present addresses that are this one, whatever their prefix length, on an interface. */
+export function presentOf(
+  vip: VipAddress,
+  index: number | undefined,
+  present: readonly PresentAddress[],
+): readonly PresentAddress[] {
+  const address = addressText(addressBytes(vip.address, vip.family))
+  return present.filter(one => one.index === index && one.family === vip.family && one.address === address)
 }
 
 function parseLink(name: string, body: Buffer): Link {

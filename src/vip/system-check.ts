@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { UserError } from '../platform/errors.ts'
 import type { VipAddress } from './addresses.ts'
-import type { Link, PresentAddress } from './rtnetlink.ts'
+import { type Link, type PresentAddress, presentOf } from './rtnetlink.ts'
 
 const CAP_NET_ADMIN = 12n
 const CAP_NET_RAW = 13n
@@ -31,8 +31,9 @@ export function lackingCapabilities(status: string): readonly string[] {
  */
 export function refuseOnlyAddress(vip: VipAddress, link: Link, present: readonly PresentAddress[]): void {
   const here = present.filter(({ index, family }) => index === link.index && family === vip.family)
-  const others = here.filter(({ address }) => address !== vip.address && !address.startsWith('fe80:'))
-  if (others.length > 0 || !here.some(({ address }) => address === vip.address)) return
+  const own = presentOf(vip, link.index, present)
+  const others = here.filter(one => !own.includes(one) && !one.address.startsWith('fe80:'))
+  if (others.length > 0 || own.length === 0) return
   throw new UserError(
     `vip: ${vip.address} is the only address of ${link.name}: a virtual address must be one more than the host's own`,
   )

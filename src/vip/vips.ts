@@ -83,7 +83,7 @@ export class Vips {
    */
   mayServe(localAddress: string | undefined): boolean {
     if (localAddress === undefined || this.#entries.length === 0) return true
-    const address = localAddress.replace(/^::ffff:(?=\d+\.)/, '')
+    const address = localAddress.replace(/^::ffff:(?=\d+\.)/, '').replace(/%.*$/, '')
     for (const { keeper } of this.#entries) {
       if (keeper?.addresses.some(vip => vip.interfaceName !== '' && vip.address === address) === true)
         return keeper.check()

@@ -1,0 +1,88 @@
+// Taking addresses off an interface of the test's own network: those of another prefix length, those that the file writes in
+// another way, and when this process can open no more sockets.
+
+import assert from 'node:assert/strict'
+import { closeSync, openSync } from 'node:fs'
+import test, { afterEach } from 'node:test'
+import { runChild } from '../../src/platform/child.ts'
+import { realClock } from '../../src/platform/clock.ts'
+import { Deadline } from '../../src/platform/deadline.ts'
+import type { VipAddress } from '../../src/vip/addresses.ts'
+import { removeAddresses } from '../../src/vip/removal.ts'
+import { Rtnetlink } from '../../src/vip/rtnetlink.ts'
+
+const LINK = 'vip0'
+
+async function ip(words: string): Promise<string> {
+  const by = Deadline.in(realClock, 10_000)
+  const { code, stdout, stderr } = await runChild('ip', words.split(' '), { by })
+  assert.equal(code, 0, stderr)
+  return stdout
+}
+
+const shown = () => ip(`-o address show dev ${LINK}`)
+
+function vip(address: string, prefixLength = address.includes(':') ? 128 : 32): VipAddress {
+  return {
+    interfaceName: LINK,
+    address,
+    family: address.includes(':') ? 6 : 4,
+    prefixLength,
+    label: undefined,
+  }
+}
+
+if (process.env['PGHERD_ISOLATED'] !== '1')
+  throw new Error('this test needs a network of its own: npm test -- FILE')
+await ip(`link add ${LINK} type bridge`)
+await ip(`link set ${LINK} up`)
+afterEach(() => ip(`address flush dev ${LINK}`))
+
+test('an address that is there with another prefix length is removed all the same', async () => {
+  await ip(`address add 10.77.0.1/16 dev ${LINK}`)
+  await ip(`address add 10.77.0.210/24 dev ${LINK}`)
+  await ip(`address add 10.77.0.210/28 dev ${LINK}`)
+  await ip(`address add fd77::210/64 dev ${LINK} nodad`)
+  const { removed, failed } = removeAddresses([vip('10.77.0.210'), vip('fd77::210')])
+  assert.deepEqual(removed, [`removed 10.77.0.210 from ${LINK}`, `removed fd77::210 from ${LINK}`])
+  assert.deepEqual(failed, [])
+  const text = await shown()
+  assert.doesNotMatch(text, /\.210|::210/)
+  assert.match(text, /10\.77\.0\.1\/16/)
+})
+
+test('an address whose text is not the kernel’s is found by its bytes', async () => {
+  await ip(`address add fd77::210/64 dev ${LINK} nodad`)
+  const { removed } = removeAddresses([vip('FD77:0::210')])
+  assert.equal(removed.length, 1)
+  assert.doesNotMatch(await shown(), /::210/)
+})
+
+test('with no descriptor left, addresses are removed through the socket that is open', async () => {
+  await ip(`address add 10.77.0.210/32 dev ${LINK}`)
+  const netlink = new Rtnetlink()
+  const opened: number[] = []
+  try {
+    const held = useUp(opened)
+    assert.match(held, /EMFILE/)
+    const without = removeAddresses([vip('10.77.0.210')])
+    assert.deepEqual(without.removed, [])
+    assert.match(without.failed.join(), /^cannot remove 10\.77\.0\.210 from vip0: .*EMFILE/)
+    assert.equal(removeAddresses([vip('10.77.0.210')], netlink).removed.length, 1)
+  } finally {
+    for (const descriptor of opened) closeSync(descriptor)
+    netlink.close()
+  }
+  assert.doesNotMatch(await shown(), /\.210/)
+})
+
+/** Opens files until there are no more descriptors; the error's text. */
+function useUp(opened: number[]): string {
+  for (;;) {
+    try {
+      opened.push(openSync('/dev/null', 'r'))
+    } catch (error) {
+      return `${error}`
+    }
+  }
+}
