@@ -42,6 +42,8 @@ export interface KeeperEvents {
    * is no owner any more and may run for it again.
    */
   onDropped(why: string): void
+  /** What `lacks` says has changed. */
+  onChanged(): void
 }
 
 /**
@@ -53,6 +55,8 @@ export interface AddressKeeper {
   readonly addresses: readonly VipAddress[]
   /** True from the moment the first address may be on the interface. */
   readonly isHeld: boolean
+  /** What is missing to hold them at all: the guard, an interface. Undefined when nothing is. */
+  readonly lacks: string | undefined
   /** Why this host cannot hold them now (`eth0 has no carrier`); undefined while it can. */
   readonly fault: string | undefined
   /**

@@ -60,8 +60,12 @@ export class CommandKeeper implements AddressKeeper {
     return this.#isHeld
   }
 
-  get fault(): string | undefined {
+  get lacks(): string | undefined {
     return this.#guard === undefined ? 'the guard process does not run yet' : undefined
+  }
+
+  get fault(): string | undefined {
+    return this.lacks
   }
 
   open(events: KeeperEvents): Promise<void> {
@@ -156,7 +160,8 @@ export class CommandKeeper implements AddressKeeper {
         onGone: why => {
           this.#guard = undefined
           log.warning(`the guard process ended: ${why}`, { event: 'vip-guard' })
-          this.#lose('the guard process is gone')
+          if (this.#isHeld) this.#lose('the guard process is gone')
+          else this.#events?.onChanged()
           this.#startGuardIn(GUARD_AGAIN_MS)
         },
       },
@@ -164,6 +169,7 @@ export class CommandKeeper implements AddressKeeper {
     if (this.#isClosed) return await guard.close()
     if (this.#leaseId !== undefined) guard.lease(this.#leaseId.toString())
     this.#guard = guard
+    this.#events?.onChanged()
   }
 
   #startGuardIn(delayMs: number): void {

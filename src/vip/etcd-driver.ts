@@ -78,6 +78,7 @@ export class EtcdDriver implements VipDriver {
         events.onLost(why)
         this.#wake()
       },
+      onChanged: () => this.#wake(),
     })
     this.#watching = this.#watch(this.#stopping.signal)
     this.#wake()

@@ -76,15 +76,17 @@ export class LocalKeeper implements AddressKeeper {
     return this.#isHeld
   }
 
-  get fault(): string | undefined {
+  get lacks(): string | undefined {
     if (this.#netlink === undefined) return undefined
     if (this.#guard === undefined) return 'the guard process does not run yet'
-    for (const name of new Set(this.addresses.map(({ interfaceName }) => interfaceName))) {
-      const link = this.#netlink.link(name)
-      if (link === undefined) return `there is no interface ${name}`
-      if (!link.isRunning) return `${name} has no carrier`
-    }
-    return undefined
+    const lost = this.#links().find(({ link }) => link === undefined)
+    return lost === undefined ? undefined : `there is no interface ${lost.name}`
+  }
+
+  get fault(): string | undefined {
+    const down = () => this.#links().find(({ link }) => link?.isRunning === false)?.name
+    const name = this.lacks === undefined ? down() : undefined
+    return this.lacks ?? (name === undefined ? undefined : `${name} has no carrier`)
   }
 
   async open(events: KeeperEvents): Promise<void> {
@@ -181,6 +183,7 @@ export class LocalKeeper implements AddressKeeper {
           this.#guard = undefined
           log.warning(`the guard process ended: ${why}`, { event: 'vip-guard' })
           if (this.#isHeld) this.#lose('the guard process is gone')
+          else this.#events?.onChanged()
           this.#startGuardIn(GUARD_AGAIN_MS)
         },
       },
@@ -191,6 +194,7 @@ export class LocalKeeper implements AddressKeeper {
     if (this.#leaseId !== undefined) guard.lease(this.#leaseId.toString())
     this.#guard = guard
     if (!this.#clearing.isOver) guard.hold(0)
+    this.#events?.onChanged()
   }
 
   #clearLeftover(): void {
@@ -309,6 +313,18 @@ export class LocalKeeper implements AddressKeeper {
 
   #kernelTime(monotonicMs: number): number {
     return this.#options.kernelMs() + monotonicMs - this.#options.clock.monotonicMs()
+  }
+
+  /** The interfaces of the addresses. One whose state cannot be read now is left out: that is no reason to give up. */
+  #links(): readonly { readonly name: string; readonly link: Link | undefined }[] {
+    const names = [...new Set(this.addresses.map(({ interfaceName }) => interfaceName))]
+    return names.flatMap(name => {
+      try {
+        return [{ name, link: this.#netlink?.link(name) }]
+      } catch {
+        return []
+      }
+    })
   }
 
   #places(): readonly { readonly link: Link; readonly vip: VipAddress }[] {

@@ -20,12 +20,13 @@ import {
 } from './machine.ts'
 import type { VrrpMetrics } from './metrics.ts'
 import { commandsFor } from './notify.ts'
-import { expectationOf, ownAdvert } from './own-advert.ts'
+import { expectationOf, ownAdvert, settingsOf } from './own-advert.ts'
 import type { OpenWire, Wire } from './raw-socket.ts'
 import { type Arrival, judge } from './receive.ts'
 import { RepeatGuard } from './repeat-guard.ts'
+import { type Hindrance, hindranceOf, weighedOf } from './standing.ts'
 import { stallLimitMs } from './timers.ts'
-import { type CheckState, effectivePriority, faultOf, type Weighed } from './tracking.ts'
+import { type CheckState, effectivePriority } from './tracking.ts'
 
 /** After a take that the system refused. */
 const TAKE_AGAIN_MS = 5_000
@@ -61,6 +62,8 @@ export class VrrpDriver implements VipDriver {
   #wire: Wire | undefined
   /** Why the system does not let us take part, until it is tried again. */
   #trouble: string | undefined
+  /** After `dropNow` nothing is sent any more. */
+  #isDying = false
   #timer: Timer | undefined
   #retry: Timer | undefined
   #events: VipEvents | undefined
@@ -77,7 +80,13 @@ export class VrrpDriver implements VipDriver {
   }
 
   async start(events: VipEvents): Promise<void> {
-    await this.#parts.keeper.open({ onDropped: why => this.#feed({ kind: 'lost', why }) })
+    await this.#parts.keeper.open({
+      onDropped: why => {
+        this.#feed({ kind: 'lost', why })
+        this.refresh()
+      },
+      onChanged: () => this.refresh(),
+    })
     this.#events = events
     this.refresh()
   }
@@ -93,7 +102,8 @@ export class VrrpDriver implements VipDriver {
     const { role } = this.#state
     if (role === 'init' && !this.#parts.mayBegin()) return
     const fault = this.#fault()
-    const priority = effectivePriority(this.#basePriority(), this.#weighed())
+    const { config } = this.#parts
+    const priority = effectivePriority(this.#basePriority(), weighedOf(config, this.#parts))
     if (fault === undefined && !this.#openWire()) return
     if (role === 'init' && fault?.isForNow === true) {
       this.#says = fault.why
@@ -126,18 +136,17 @@ export class VrrpDriver implements VipDriver {
   }
 
   dropNow(why: string): void {
+    this.#isDying = true
     this.#parts.keeper.drop(why)
     if (this.#state.role === 'master') this.#send(0)
-    this.#wire?.close()
-    this.#wire = undefined
+    this.#closeWire()
   }
 
   async stop(_by: Deadline): Promise<void> {
     this.#feed({ kind: 'stop' })
     this.#timer?.cancel()
     this.#retry?.cancel()
-    this.#wire?.close()
-    this.#wire = undefined
+    this.#closeWire()
     await this.#parts.keeper.close()
   }
 
@@ -145,45 +154,29 @@ export class VrrpDriver implements VipDriver {
     return this.#wish.isEligible ? this.#wish.priority : this.#parts.config.priority
   }
 
-  /** `isForNow`: it will be known in a moment, and nothing has to be said before. */
-  #fault(): { readonly why: string; readonly isForNow: boolean } | undefined {
-    const { config, linkOf } = this.#parts
+  #fault(): Hindrance | undefined {
+    const { config, keeper } = this.#parts
     if (!this.#wish.isEligible) return { why: this.#wish.why, isForNow: false }
     if (this.#trouble !== undefined) return { why: this.#trouble, isForNow: false }
-    const own = config.followsOwnLink ? [config.interfaceName] : []
-    const links = config.trackedInterfaces.filter(({ weight }) => weight === 0)
-    for (const name of [...own, ...links.map(({ interfaceName }) => interfaceName)]) {
-      const state = linkOf(name)
-      if (state === undefined) return { why: `the state of ${name} is not known yet`, isForNow: true }
-      if (state !== 'up') return { why: `${name} is ${state}`, isForNow: false }
-    }
-    const why = faultOf(this.#weighed())
-    return why === undefined
-      ? undefined
-      : { why, isForNow: this.#state.role === 'init' && why.includes('waited') }
+    const { lacks } = keeper
+    // As master it would send the others away from addresses that it cannot hold.
+    if (lacks !== undefined) return { why: lacks, isForNow: true }
+    return hindranceOf(config, this.#parts)
   }
 
-  #weighed(): readonly Weighed[] {
-    const { config, checkOf, linkOf } = this.#parts
-    const checks = config.trackedChecks.map(({ check, weight, isReversed }) => {
-      return { name: check, weight, isReversed, state: checkOf(check) }
-    })
-    const links = config.trackedInterfaces
-      .filter(({ weight }) => weight !== 0)
-      .map(({ interfaceName, weight, isReversed }) => {
-        const link = linkOf(interfaceName)
-        const state: CheckState = link === undefined ? 'unknown' : link === 'up' ? 'good' : 'bad'
-        return { name: interfaceName, weight, isReversed, state }
-      })
-    return [...checks, ...links]
-  }
-
-  /** Opens the sockets for our present address. False when that is not possible: it is tried again. */
+  /** Has sockets for our present address. False when that is not possible: it is tried again. */
   #openWire(): boolean {
     if (this.#wire !== undefined) return true
+    const failure = this.#tryOpenWire()
+    if (failure !== undefined) this.#giveUpFor(failure)
+    return failure === undefined
+  }
+
+  /** Why it is not possible; undefined when it was. */
+  #tryOpenWire(): string | undefined {
     const { config, ownAddress, openWire } = this.#parts
-    const source = config.sourceAddress ?? ownAddress(config)
     try {
+      const source = config.sourceAddress ?? ownAddress(config)
       if (source === undefined) throw new Error(`${config.interfaceName} has no address of its own`)
       this.#wire = openWire({
         interfaceName: config.interfaceName,
@@ -194,12 +187,16 @@ export class VrrpDriver implements VipDriver {
         peers: config.peers?.filter(peer => peer !== source),
         onArrival: arrival => this.#onArrival(arrival),
       })
+      this.#settings = settingsOf(config, source)
+      return undefined
     } catch (error) {
-      this.#giveUpFor(messageOf(error))
-      return false
+      return messageOf(error)
     }
-    this.#settings = settingsOf(config, source)
-    return true
+  }
+
+  #closeWire(): void {
+    this.#wire?.close()
+    this.#wire = undefined
   }
 
   /** In fault for a while, then everything is tried anew. */
@@ -242,7 +239,7 @@ export class VrrpDriver implements VipDriver {
     this.#state = result.state
     if (result.says !== undefined) this.#tell(result.says)
     if (result.stalledMs !== undefined) metrics.stalled(this.name)
-    for (const action of result.actions) this.#act(action, result.says ?? '')
+    this.#actAll(result.actions, result.says ?? '')
     // Dropping may bring an event of its own in between: each role is told once.
     if (this.#state.role !== this.#roleTold) this.#onRole()
     this.#arm()
@@ -256,13 +253,31 @@ export class VrrpDriver implements VipDriver {
     this.#timer = clock.setTimer(wakeAtMs - clock.monotonicMs(), () => this.#feed({ kind: 'timer' }))
   }
 
-  #act(action: MachineAction, why: string): void {
+  #actAll(actions: readonly MachineAction[], why: string): void {
+    for (const action of actions) {
+      if (action.kind === 'take') void this.#take()
+      else if (action.kind === 'drop') this.#drop(why)
+      else if (action.kind === 'announce') this.#parts.keeper.announce()
+      else {
+        const failure = this.#advertise(action.priority)
+        // Of a master whose first advert did not leave nobody knows: it takes nothing.
+        if (failure === undefined || !actions.some(({ kind }) => kind === 'take')) continue
+        this.#giveUpFor(`adverts cannot be sent: ${failure}`)
+        return
+      }
+    }
+  }
+
+  /** Why the advert did not leave. When the sockets send nothing, others are tried: our address may have been changed. */
+  #advertise(priority: number): string | undefined {
     const { keeper } = this.#parts
-    if (action.kind === 'send') {
-      if (this.#send(action.priority) && action.priority > 0 && keeper.isHeld) keeper.extend(this.#untilMs())
-    } else if (action.kind === 'take') void this.#take()
-    else if (action.kind === 'drop') this.#drop(why)
-    else keeper.announce()
+    let failure = this.#send(priority)
+    if (failure !== undefined && priority > 0 && !this.#isDying) {
+      this.#closeWire()
+      failure = this.#tryOpenWire() ?? this.#send(priority)
+    }
+    if (failure === undefined && priority > 0 && keeper.isHeld) keeper.extend(this.#untilMs())
+    return failure
   }
 
   /** Peers take over no earlier than this, so nothing of ours may be on this host any more. */
@@ -288,19 +303,24 @@ export class VrrpDriver implements VipDriver {
     if (wasHeld) this.#events?.onLost(why)
   }
 
-  /** True when the system took the advert, to all peers. */
-  #send(priority: number): boolean {
+  /** Undefined when the system took the advert: with unicast to one peer at least, since the others may be switched off. */
+  #send(priority: number): string | undefined {
     const { config, metrics } = this.#parts
     const { address } = this.#settings
+    let failures: readonly string[] = []
+    let failure: string | undefined
     try {
-      this.#wire?.send(destination => ownAdvert(config, priority, address, destination))
+      if (this.#wire === undefined) return 'there is no socket'
+      failures = this.#wire.send(destination => ownAdvert(config, priority, address, destination))
       metrics.sent(this.name)
-      return this.#wire !== undefined
     } catch (error) {
-      metrics.sendFailed(this.name)
-      this.#warn('vrrp-send', `an advert could not be sent: ${messageOf(error)}`)
-      return false
+      failure = messageOf(error)
     }
+    const told = failure ?? failures.join('; ')
+    if (told === '') return undefined
+    metrics.sendFailed(this.name)
+    this.#warn('vrrp-send', `an advert could not be sent: ${told}`)
+    return failure
   }
 
   #onRole(): void {
@@ -310,10 +330,7 @@ export class VrrpDriver implements VipDriver {
     this.#sinceMs = clock.monotonicMs()
     metrics.changed(this.name, role)
     // Sockets of a link that went are worth nothing, and one that comes back may have another address.
-    if (role === 'fault') {
-      this.#wire?.close()
-      this.#wire = undefined
-    }
+    if (role === 'fault') this.#closeWire()
     for (const words of commandsFor(config, role, priority)) this.#parts.notify(words)
   }
 
@@ -335,29 +352,5 @@ export class VrrpDriver implements VipDriver {
     if (!this.#repeats.mayTell(kind)) return
     this.#parts.log.warning(`(${this.name}) ${says}`, { event: kind.split(' ')[0] })
     this.#events?.onNotice(kind.split(' ')[0] ?? kind, says)
-  }
-}
-
-function settingsOf(config: VrrpInstanceConfig, address: string): MachineSettings {
-  const {
-    version,
-    advertMs,
-    missingAdverts,
-    preempts,
-    preemptDelayMs,
-    startsAs,
-    answersLower,
-    answersHigher,
-  } = config
-  return {
-    version,
-    address,
-    advertMs,
-    missingAdverts,
-    preempts,
-    preemptDelayMs,
-    startsAs,
-    answersLower,
-    answersHigher,
   }
 }

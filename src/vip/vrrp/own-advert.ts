@@ -1,6 +1,7 @@
-// What an instance's configuration means on the wire: the advert that it sends and those that it expects. Pure.
+// What an instance's configuration means: the advert that it sends, those that it expects, what its machine goes by. Pure.
 
 import type { VrrpInstanceConfig } from '../../config/keepalived/types.ts'
+import type { MachineSettings } from './machine.ts'
 import { type Auth, encodeAdvert } from './packet.ts'
 import type { Expectation } from './receive.ts'
 
@@ -43,4 +44,29 @@ export function expectationOf(config: VrrpInstanceConfig, ownAddress: string): E
 
 function authOf({ password, version }: VrrpInstanceConfig): Auth {
   return password === undefined || version === 3 ? { kind: 'none' } : { kind: 'pass', password }
+}
+
+/** What the state machine goes by; `address` is our source. */
+export function settingsOf(config: VrrpInstanceConfig, address: string): MachineSettings {
+  const {
+    version,
+    advertMs,
+    missingAdverts,
+    preempts,
+    preemptDelayMs,
+    startsAs,
+    answersLower,
+    answersHigher,
+  } = config
+  return {
+    version,
+    address,
+    advertMs,
+    missingAdverts,
+    preempts,
+    preemptDelayMs,
+    startsAs,
+    answersLower,
+    answersHigher,
+  }
 }

@@ -15,8 +15,11 @@ import type { Arrival } from './receive.ts'
 
 /** What an instance does with the network; a test may bring its own. */
 export interface Wire {
-  /** Sends one message to the group, or to each peer. Throws HaError when the system refuses. */
-  send(make: (destination: string) => Buffer): void
+  /**
+   * Sends one message to the group, or to each peer; returns a line for each peer that it could not be sent to. Throws HaError
+   * when the system refused all.
+   */
+  send(make: (destination: string) => Buffer): readonly string[]
   close(): void
 }
 
@@ -122,10 +125,11 @@ class RawWire implements Wire {
     }
   }
 
-  send(make: (destination: string) => Buffer): void {
+  send(make: (destination: string) => Buffer): readonly string[] {
     const { peers, group } = this.#options
     const failures: string[] = []
-    for (const destination of peers ?? [group]) {
+    const destinations = peers ?? [group]
+    for (const destination of destinations) {
       const bytes = make(destination)
       const to = this.#socketAddress(destination)
       try {
@@ -135,7 +139,9 @@ class RawWire implements Wire {
         failures.push(`to ${destination}: ${messageOf(error)}`)
       }
     }
-    if (failures.length > 0) throw new HaError('E_VRRP_SEND', failures.join('; '))
+    const isLost = failures.length > 0 && failures.length === destinations.length
+    if (isLost) throw new HaError('E_VRRP_SEND', failures.join('; '))
+    return failures
   }
 
   close(): void {

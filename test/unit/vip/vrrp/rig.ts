@@ -17,7 +17,8 @@ export class MemoryKeeper implements AddressKeeper {
   readonly #clock: FakeClock
   #events: KeeperEvents | undefined
   #untilMs = Number.NEGATIVE_INFINITY
-  readonly fault = undefined
+  /** As the guard that does not run, or an interface that is not there. */
+  lacks: string | undefined
   isHeld = false
   announcements = 0
   failsWith: string | undefined
@@ -31,6 +32,7 @@ export class MemoryKeeper implements AddressKeeper {
   }
 
   async take({ untilMs }: TakeOptions): Promise<Taken> {
+    if (this.lacks !== undefined) return { outcome: 'failed', why: this.lacks }
     if (this.failsWith !== undefined) return { outcome: 'failed', why: this.failsWith }
     this.isHeld = true
     this.#untilMs = untilMs ?? Number.POSITIVE_INFINITY
@@ -57,6 +59,15 @@ export class MemoryKeeper implements AddressKeeper {
     return this.isHeld
   }
 
+  get fault(): string | undefined {
+    return this.lacks
+  }
+
+  set(lacks: string | undefined): void {
+    this.lacks = lacks
+    this.#events?.onChanged()
+  }
+
   /** As when the guard process died. */
   lose(why: string): void {
     this.isHeld = false
@@ -79,10 +90,17 @@ export class Node {
   link: LinkState | undefined = 'up'
   readonly checks = new Map<string, CheckState>()
   sendError: string | undefined
+  /** Peers that cannot be reached. */
+  readonly unreachable = new Set<string>()
+  /** Adverts that left. */
+  sent = 0
+  /** Address of the interface; a wire that was opened with another one sends nothing. */
+  source: string | undefined
 
   constructor(network: MemoryNetwork, address: string, config: VrrpInstanceConfig) {
     const { clock } = network
     this.address = address
+    this.source = address
     this.keeper = new MemoryKeeper(clock)
     const say = (text: string) => void this.logged.push(text)
     const log = { debug: say, info: say, warning: say, error: say, critical: say, with: () => log }
@@ -91,7 +109,7 @@ export class Node {
       ...{ keeper: this.keeper, clock, log },
       metrics: createVrrpMetrics(this.registry, () => [this.driver.reading]),
       openWire: options => network.open(this, options),
-      ownAddress: () => address,
+      ownAddress: () => this.source,
       linkOf: () => this.link,
       checkOf: name => this.checks.get(name) ?? 'unknown',
       mayBegin: () => true,
@@ -135,8 +153,14 @@ export class MemoryNetwork {
     return {
       send: make => {
         if (node.sendError !== undefined) throw new Error(node.sendError)
-        for (const destination of options.peers ?? [options.group])
-          this.#deliver(node, destination, make(destination))
+        if (options.source !== node.source) throw new Error('EINVAL')
+        const failures: string[] = []
+        for (const destination of options.peers ?? [options.group]) {
+          if (node.unreachable.has(destination)) failures.push(`to ${destination}: ENETUNREACH`)
+          else this.#deliver(node, destination, make(destination))
+        }
+        node.sent += 1
+        return failures
       },
       close: () => void this.#wires.delete(node),
     }
@@ -152,9 +176,9 @@ export class MemoryNetwork {
 
   #deliver(from: Node, destination: string, bytes: Buffer): void {
     for (const [node, { onArrival }] of [...this.#wires]) {
-      const isMeant = destination === '224.0.0.18' || destination === node.address
+      const isMeant = destination === '224.0.0.18' || destination === node.source
       if (node === from || !isMeant || this.cuts.has(`${from.address} ${node.address}`)) continue
-      onArrival({ bytes, source: from.address, destination, hopLimit: 255 })
+      onArrival({ bytes, source: from.source ?? '', destination, hopLimit: 255 })
     }
   }
 }
