@@ -101,7 +101,8 @@ export class Rtnetlink {
    */
   add(link: Link, vip: VipAddress, validSeconds: number): void {
     const lifetime = Buffer.alloc(16)
-    lifetime.writeUInt32LE(validSeconds, 0)
+    // With a preferred time of zero the kernel chooses it for no connection that this host begins: those would be cut when it moves.
+    lifetime.writeUInt32LE(vip.family === 6 ? 0 : validSeconds, 0)
     lifetime.writeUInt32LE(validSeconds, 4)
     const flags = Buffer.alloc(4)
     flags.writeUInt32LE(vip.family === 6 ? IFA_F_NODAD : 0)

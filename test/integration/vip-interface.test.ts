@@ -1,7 +1,9 @@
-// Taking addresses off an interface of the test's own network: those of another prefix length, those that the file writes in
-// another way, and when this process can open no more sockets.
+// Addresses on an interface of the test's own network: those of IPv6 beside the host's own; and how they go, also with another
+// prefix length, written in another way, and when this process can open no more sockets.
 
 import assert from 'node:assert/strict'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import test, { afterEach } from 'node:test'
 import { runChild } from '../../src/platform/child.ts'
@@ -37,6 +39,34 @@ if (process.env['PGHERD_ISOLATED'] !== '1')
 await ip(`link add ${LINK} type bridge`)
 await ip(`link set ${LINK} up`)
 afterEach(() => ip(`address flush dev ${LINK}`))
+
+/** The address that the kernel chooses for what this host sends there. */
+async function sourceFor(destination: string): Promise<string> {
+  const socket = createSocket('udp6')
+  socket.connect(9, destination)
+  await once(socket, 'connect')
+  const { address } = socket.address()
+  socket.close()
+  return address
+}
+
+test('a virtual address of IPv6 is never the sender of the host’s own connections', async () => {
+  await ip(`address add fd77::1/64 dev ${LINK} nodad`)
+  assert.equal(await sourceFor('fd77::2'), 'fd77::1')
+  const netlink = new Rtnetlink()
+  const link = netlink.link(LINK)
+  assert.ok(link !== undefined)
+  for (const prefixLength of [64, 128]) {
+    netlink.add(link, vip('fd77::3', prefixLength), 60)
+    assert.match(await shown(), new RegExp(`fd77::3/${prefixLength} .*deprecated.* preferred_lft 0sec`))
+    assert.equal(await sourceFor('fd77::2'), 'fd77::1')
+    // What gives it a new lifetime keeps that so.
+    netlink.add(link, vip('fd77::3', prefixLength), 60)
+    assert.equal(await sourceFor('fd77::2'), 'fd77::1')
+    removeAddresses([vip('fd77::3')])
+  }
+  netlink.close()
+})
 
 test('an address that is there with another prefix length is removed all the same', async () => {
   await ip(`address add 10.77.0.1/16 dev ${LINK}`)
