@@ -12,6 +12,8 @@ import { GuardLink } from './guard-link.ts'
 const TICK_MS = 100
 const CHECK_EVERY_MS = 5_000
 const GUARD_AGAIN_MS = 1_000
+/** A command that took too long is killed after this at the latest. */
+const KILL_MS = 1_000
 
 /** Words of programs that are run without a shell, with the environment of `commandEnvironment` besides our own. */
 export interface KeeperCommands {
@@ -49,6 +51,8 @@ export class CommandKeeper implements AddressKeeper {
   #cancel = new AbortController()
   /** The last command begun: one at a time, in order, so that an old removal never follows a new addition. */
   #last: Promise<unknown> = Promise.resolve()
+  /** Commands that run or wait. */
+  #waiting = 0
 
   constructor(options: CommandKeeperOptions) {
     this.#options = options
@@ -83,7 +87,8 @@ export class CommandKeeper implements AddressKeeper {
     this.#tickedAtMs = this.#options.kernelMs()
     this.#isHeld = true
     this.#guard?.hold(this.#leftMs())
-    const failure = await this.#run('add', this.#options.commands.add)
+    const failure = await this.#runAdd(cancel.signal)
+    this.check()
     if (cancel.signal.aborted) return { outcome: 'cancelled' }
     if (failure === undefined) return { outcome: 'held' }
     this.drop(failure)
@@ -101,6 +106,8 @@ export class CommandKeeper implements AddressKeeper {
     this.#options.log.info(`vip ${this.#options.name}: removing ${this.#names()}: ${why}`, {
       event: 'vip-removed',
     })
+    // It is we who remove, however long that takes: the guard would run the command beside ours, perhaps after the next `add`.
+    this.#guard?.hold((this.#waiting + 1) * (this.#options.timeoutMs + KILL_MS))
     void this.#run('del', this.#options.commands.del).then(() => {
       if (!this.#isHeld) this.#guard?.free()
     })
@@ -205,13 +212,24 @@ export class CommandKeeper implements AddressKeeper {
       this.#options.log.warning(`vip ${this.#options.name}: ${failure}; adding again`, {
         event: 'vip-put-back',
       })
-      return this.#run('add', commands.add)
+      return this.#runAdd(signal)
     })
   }
 
-  /** Resolves to what went wrong. */
-  #run(what: string, words: readonly string[]): Promise<string | undefined> {
-    const result = this.#last.then(() => this.#runNow(what, words))
+  /** Left out when the addresses are not ours any more when its turn comes. */
+  #runAdd(signal: AbortSignal): Promise<string | undefined> {
+    const isOurs = () => !signal.aborted && this.#options.kernelMs() < this.#untilMs
+    return this.#run('add', this.#options.commands.add, isOurs)
+  }
+
+  /** Resolves to what went wrong. `mayRun` is asked when its turn comes. */
+  #run(what: string, words: readonly string[], mayRun = () => true): Promise<string | undefined> {
+    this.#waiting += 1
+    const result = this.#last.then(async () => {
+      const failure = mayRun() ? await this.#runNow(what, words) : undefined
+      this.#waiting -= 1
+      return failure
+    })
     this.#last = result
     return result
   }
