@@ -38,7 +38,11 @@ export class Announcer {
   }
 
   #step(): void {
-    for (const { link, vip } of this.#places()) announceOnce(link, vip)
+    try {
+      for (const { link, vip } of this.#places()) announceOnce(link, vip)
+    } catch {
+      // The links cannot be read now. It is tried again in a moment, and this timer must not end the process.
+    }
     this.#next += 1
     const beyond = this.#next - schedule.length
     const dueMs = schedule[this.#next] ?? SECOND_BURST_MS + (beyond + 1) * REFRESH_MS

@@ -46,9 +46,11 @@ export class GuardLink {
     // A session of its own: a Ctrl-C in the terminal is for the parent, which then says what to do.
     const child = spawn(program, args, { detached: true, stdio: ['pipe', 'pipe', 'inherit'], cwd: '/' })
     this.#child = child
-    child.stdin.on('error', () => {})
     child.on('error', error => this.#onExit(messageOf(error)))
     child.on('exit', (code, signal) => this.#onExit(signal ?? `exit code ${code}`))
+    // Without descriptors there are no pipes, whatever the type says; the error comes in the next turn of the loop.
+    if ((child.stdin as Writable | undefined) === undefined) return
+    child.stdin.on('error', () => {})
     createInterface({ input: child.stdout }).on('line', line => this.#onLine(line))
     this.#say(`hello ${JSON.stringify(options.orders)}`)
   }

@@ -34,13 +34,14 @@ const PROBE_WAIT_MS = 100
 export function announceOnce(link: Link, { address, family }: VipAddress): void {
   if (link.mac === undefined) return
   const frames = family === 4 ? gratuitousArp(link.mac, address) : [neighbourAnnouncement(link.mac, address)]
-  const socket = packetSocket(link, family, false)
+  let socket: NativeSocket | undefined
   try {
+    socket = packetSocket(link, family, false)
     for (const frame of frames) socket.send(frame)
   } catch {
     // It is sent again in a moment.
   } finally {
-    socket.close()
+    socket?.close()
   }
 }
 
@@ -57,14 +58,9 @@ export async function probe(
   const { mac } = link
   if (mac === undefined) return undefined
   const own = printMac(mac)
-  const listener = family === 4 ? packetSocket(link, 4, true) : advertisementSocket(link)
-  const sender = family === 4 ? listener : packetSocket(link, 6, false)
+  const [listener, sender] = openSockets(link, family)
   const read: (message: Buffer) => Claim | undefined = family === 4 ? arpClaim : neighbourClaim
   const found = Promise.withResolvers<string>()
-  listener.follow(message => {
-    const claim = read(message)
-    if (claim?.address === address && claim.mac !== own) found.resolve(claim.mac)
-  })
   const frame = family === 4 ? arpProbe(mac, address) : neighbourProbe(mac, address)
   const ask = async () => {
     for (const atMs of PROBE_TIMES_MS) {
@@ -75,11 +71,21 @@ export async function probe(
     return undefined
   }
   try {
+    listener.follow(message => {
+      const claim = read(message)
+      if (claim?.address === address && claim.mac !== own) found.resolve(claim.mac)
+    })
     return await Promise.race([found.promise, ask()])
   } finally {
     listener.close()
     sender.close()
   }
+}
+
+/** One that hears the answers and one that asks: the same for ARP. */
+function openSockets(link: Link, family: 4 | 6): readonly [NativeSocket, NativeSocket] {
+  const listener = family === 4 ? packetSocket(link, 4, true) : advertisementSocket(link)
+  return bound(listener, () => [listener, family === 4 ? listener : packetSocket(link, 6, false)])
 }
 
 /** Frames in and out of one interface. Without `listens` nothing is received, whatever comes. */
@@ -90,7 +96,10 @@ function packetSocket(link: Link, family: 4 | 6, listens: boolean): NativeSocket
   address.writeUInt16LE(AF_PACKET, 0)
   address.writeUInt16BE(listens ? type : 0, 2)
   address.writeInt32LE(link.index, 4)
-  return bound(socket, () => socket.bind(address))
+  return bound(socket, () => {
+    socket.bind(address)
+    return socket
+  })
 }
 
 /** Neighbour advertisements that come to one interface, and nothing else of ICMPv6. */
@@ -105,13 +114,14 @@ function advertisementSocket(link: Link): NativeSocket {
   return bound(socket, () => {
     socket.setOption(IPPROTO_ICMPV6, ICMP6_FILTER, filter)
     socket.setOption(SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${link.name}\0`))
+    return socket
   })
 }
 
-function bound(socket: NativeSocket, prepare: () => void): NativeSocket {
+/** Closes the socket when the rest fails. */
+function bound<T>(socket: NativeSocket, prepare: () => T): T {
   try {
-    prepare()
-    return socket
+    return prepare()
   } catch (error) {
     socket.close()
     throw error

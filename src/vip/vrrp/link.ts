@@ -71,7 +71,11 @@ export class LinkWatch {
 
   #ask(): void {
     const flags = NLM_F_REQUEST | NLM_F_DUMP
-    this.#socket.send(printMessage({ type: GET_LINK, flags, body: Buffer.alloc(FIXED_BYTES) }, 1))
+    try {
+      this.#socket.send(printMessage({ type: GET_LINK, flags, body: Buffer.alloc(FIXED_BYTES) }, 1))
+    } catch {
+      // Out of buffers, for example: changes are announced all the same, and it is asked again.
+    }
     this.#timer = this.#clock.setTimer(ASK_EVERY_MS, () => this.#ask())
   }
 }

@@ -125,3 +125,13 @@ test('one peer that cannot be reached costs nobody the addresses, and is told', 
   assert.deepEqual(network.holders, [a.address])
   assert.deepEqual(a.told, ['vrrp-send', 'owned'])
 })
+
+test('a system that does not even tell our address is a fault, and tried again', async () => {
+  const { network, a, b } = await masterAnd('priority 100', 'priority 150')
+  b.sourceError = 'socket: EMFILE'
+  await b.start()
+  await network.clock.advance(8_000)
+  assert.deepEqual([b.state, network.holders], ['fault', [a.address]])
+  b.sourceError = undefined
+  await until(network, b)
+})

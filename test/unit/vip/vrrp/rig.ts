@@ -96,6 +96,7 @@ export class Node {
   sent = 0
   /** Address of the interface; a wire that was opened with another one sends nothing. */
   source: string | undefined
+  sourceError: string | undefined
 
   constructor(network: MemoryNetwork, address: string, config: VrrpInstanceConfig) {
     const { clock } = network
@@ -109,7 +110,10 @@ export class Node {
       ...{ keeper: this.keeper, clock, log },
       metrics: createVrrpMetrics(this.registry, () => [this.driver.reading]),
       openWire: options => network.open(this, options),
-      ownAddress: () => this.source,
+      ownAddress: () => {
+        if (this.sourceError !== undefined) throw new Error(this.sourceError)
+        return this.source
+      },
       linkOf: () => this.link,
       checkOf: name => this.checks.get(name) ?? 'unknown',
       mayBegin: () => true,
