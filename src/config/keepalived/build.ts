@@ -221,14 +221,17 @@ class Builder {
         this.#tell('error', word, 'there is no vrrp_script of this name', `track_script ${check}`)
         return []
       }
-      return [{ check, weight: weight ?? script.weight, isReversed: isReversed !== script.isReversed }]
+      return [{ check, weight: weight ?? script.weight, isReversed: isReversed || script.isReversed }]
     })
   }
 
   #priorityTraps({ word, priority, checks, startsAs }: InstanceDraft): void {
-    const weights = checks.map(({ check, weight }) => {
-      return weight ?? this.#draft.scripts.find(({ name }) => name === check)?.weight ?? 0
+    const tracked = checks.map(({ check, weight, isReversed }) => {
+      const script = this.#draft.scripts.find(({ name }) => name === check)
+      const own = weight ?? script?.weight ?? 0
+      return { own, added: isReversed || script?.isReversed === true ? -own : own }
     })
+    const weights = tracked.map(({ own }) => own)
     if (priority === OWNER && weights.some(weight => weight !== 0)) {
       this.#tell('trap', word, 'priority 255 is never changed by checks: their weights have no effect')
     }
@@ -236,7 +239,7 @@ class Builder {
       const says = `with every check failing this host still becomes master at priority ${priority} when no other one is left: a check of weight 0 keeps it out`
       this.#tell('trap', word, says)
     }
-    const highest = weights.filter(weight => weight > 0).reduce((sum, weight) => sum + weight, priority)
+    const highest = tracked.reduce((sum, { added }) => sum + Math.max(added, 0), priority)
     if (priority !== OWNER && highest > OWNER - 1) {
       this.#tell('trap', word, `priority and weights add up to ${highest}: more than 254 counts as 254`)
     }

@@ -141,7 +141,7 @@ function stepAwake(settings: MachineSettings, state: MachineState, event: Machin
       if (state.role === 'master') return onAdvertAsMaster(settings, state, event, nowMs)
       return { state, actions: [] }
     case 'priority':
-      return onPriority(state, event.priority)
+      return onPriority(settings, state, event.priority)
     case 'fault':
       return leave(state, 'fault', `Entering FAULT STATE: ${event.why}`)
     case 'recovered':
@@ -313,11 +313,15 @@ function toBackup(settings: MachineSettings, state: MachineState, nowMs: number)
   }
 }
 
-function onPriority(state: MachineState, priority: number): Step {
+function onPriority(settings: MachineSettings, state: MachineState, priority: number): Step {
   if (state.priority === OWNER_PRIORITY || priority === state.priority) return { state, actions: [] }
   const says = `Changing effective priority from ${state.priority} to ${priority}`
-  // A master says it with its next advert; a backup's timer runs on.
-  return { state: { ...state, priority }, actions: [], says }
+  const next = { ...state, priority }
+  // A master says it with its next advert.
+  if (state.role !== 'backup' || state.wakeAtMs === undefined) return { state: next, actions: [], says }
+  // Otherwise a backup that has become the better one would still come after the others.
+  const laterMs = skewMs(timerInputs(settings, next)) - skewMs(timerInputs(settings, state))
+  return { state: { ...next, wakeAtMs: state.wakeAtMs + laterMs }, actions: [], says }
 }
 
 function leave(state: MachineState, role: 'fault' | 'stopped', says: string): Step {

@@ -40,18 +40,20 @@ export interface Weighed {
   readonly name: string
   readonly weight: number
   readonly state: CheckState
-  /** Counts the other way round: keepalived's `reverse`. */
+  /** keepalived's `reverse`: the weight with the other sign; of weight 0 a fault while good. */
   readonly isReversed: boolean
 }
 
-/** Base and weights: a positive one counts while good, a negative one while bad. An owner's is never changed. */
+/**
+ * Base and weights: a positive one counts while good, a negative one while bad, and `reverse` changes its sign, not when it
+ * counts. An owner's is never changed.
+ */
 export function effectivePriority(base: number, checks: readonly Weighed[]): number {
   if (base === OWNER_PRIORITY) return base
   let sum = base
   for (const check of checks) {
-    const isGood = check.state === (check.isReversed ? 'bad' : 'good')
-    const isBad = check.state === (check.isReversed ? 'good' : 'bad')
-    if ((check.weight > 0 && isGood) || (check.weight < 0 && isBad)) sum += check.weight
+    const counts = check.state === (check.weight > 0 ? 'good' : 'bad')
+    if (counts) sum += check.isReversed ? -check.weight : check.weight
   }
   return Math.min(Math.max(sum, 1), OWNER_PRIORITY - 1)
 }

@@ -153,6 +153,21 @@ test('addresses of IPv6 are kept as the kernel and the wire write them, without 
   )
 })
 
+test('a check is reversed when its script or the instance that tracks it says so, as in keepalived', () => {
+  const script = (words: string) => `vrrp_script c {\nscript /bin/true\nweight ${words}\n}\n`
+  const rows: readonly (readonly [string, string, boolean])[] = [
+    ['10 reverse', 'c weight 10 reverse', true],
+    ['10 reverse', 'c weight 10', true],
+    ['10', 'c weight 10 reverse', true],
+    ['10', 'c', false],
+  ]
+  for (const [own, tracked, isReversed] of rows) {
+    const text = `${script(own)}${head}track_script {\n${tracked}\n}\n}\n`
+    const [one] = parseKeepalived(text, 'k.conf', strict).config.instances
+    assert.deepEqual(one?.trackedChecks, [{ check: 'c', weight: 10, isReversed }], `${own}, ${tracked}`)
+  }
+})
+
 const stops: readonly (readonly [string, string, string])[] = [
   [
     'a keyword that is mistyped',

@@ -152,9 +152,18 @@ const stories: readonly Story[] = [
     lines: [
       [0, start, 'backup: drop'],
       [1000, advert(105), 'backup: @4609.375'],
-      [1500, setPriority(110), 'backup: @4609.375'],
-      [2000, advert(105), 'backup: @4609.375'],
-      [4609.375, timer, 'master: send 110, take'],
+      [1500, setPriority(110), 'backup: @4570.3125'],
+      [2000, advert(105), 'backup: @4570.3125'],
+      [4570.3125, timer, 'master: send 110, take'],
+    ],
+  },
+  {
+    what: 'the wait of a backup whose priority changes is as long as its new skew',
+    lines: [
+      [0, start, 'backup: drop @3609.375'],
+      [1000, setPriority(36), 'backup: @3859.375'],
+      [2000, setPriority(228), 'backup: @3109.375'],
+      [3109.375, timer, 'master: send 228, take'],
     ],
   },
   {

@@ -48,7 +48,10 @@ const priorities: readonly (readonly [string, number, readonly Weighed[], number
   ['never above 254', 250, [check(10, 'good')], 254],
   ['never below 1', 10, [check(-20, 'bad')], 1],
   ['the owner stays the owner', 255, [check(-20, 'bad'), check(10, 'good')], 255],
-  ['reversed, a bad check adds', 100, [check(10, 'bad', true)], 110],
+  ['reversed, a good check with a positive weight takes it away', 100, [check(10, 'good', true)], 90],
+  ['reversed, a bad one changes nothing', 100, [check(10, 'bad', true)], 100],
+  ['reversed, a bad check with a negative weight adds it', 100, [check(-10, 'bad', true)], 110],
+  ['reversed, a good one changes nothing', 100, [check(-10, 'good', true)], 100],
   ['weight 0 changes no priority', 100, [check(0, 'bad')], 100],
 ]
 for (const [what, base, checks, priority] of priorities) {
