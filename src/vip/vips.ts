@@ -51,7 +51,8 @@ export class Vips {
     const metrics = configs.some(({ driver }) => driver === 'vrrp')
       ? createVrrpMetrics(parts.registry, () => this.#vrrpReadings())
       : undefined
-    this.#entries = configs.map(config => createEntry(config, parts, metrics))
+    const virtual = new Set(configs.flatMap(({ addresses }) => addresses.map(({ address }) => address)))
+    this.#entries = configs.map(config => createEntry(config, parts, metrics, virtual))
     this.#metrics = createVipMetrics(parts.registry, () => this.status())
   }
 
@@ -135,7 +136,12 @@ export class Vips {
   }
 }
 
-function createEntry(config: VipConfig, parts: VipsParts, metrics: VrrpMetrics | undefined): Entry {
+function createEntry(
+  config: VipConfig,
+  parts: VipsParts,
+  metrics: VrrpMetrics | undefined,
+  virtual: ReadonlySet<string>,
+): Entry {
   const { name, addresses, priority } = config
   if (config.driver === 'none') {
     const status: VipStatus = {
@@ -149,7 +155,7 @@ function createEntry(config: VipConfig, parts: VipsParts, metrics: VrrpMetrics |
     const { clock, log, guardWords, kernelMs } = parts
     const { stallMs } = config
     const keeper = new LocalKeeper({ clock, log, addresses, stallMs, guardWords, store: undefined, kernelMs })
-    return { config, driver: new VrrpInstance({ config, keeper, clock, log, metrics }), keeper }
+    return { config, driver: new VrrpInstance({ config, keeper, clock, log, metrics, virtual }), keeper }
   }
   const { dcs } = parts
   invariant(dcs !== undefined, 'a virtual IP that etcd elects has a store')

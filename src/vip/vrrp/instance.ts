@@ -14,6 +14,7 @@ import { type LinkState, LinkWatch } from './link.ts'
 import type { InstanceReading, VrrpMetrics } from './metrics.ts'
 import { Notifier } from './notify.ts'
 import { openWire } from './raw-socket.ts'
+import { senderOf } from './sender.ts'
 
 export interface VrrpInstanceParts {
   readonly config: VrrpVipConfig
@@ -21,6 +22,8 @@ export interface VrrpInstanceParts {
   readonly clock: Clock
   readonly log: Logger
   readonly metrics: VrrpMetrics
+  /** The addresses that this process moves, of all its instances: no advert leaves from one of them. */
+  readonly virtual: ReadonlySet<string>
 }
 
 export class VrrpInstance implements VipDriver {
@@ -97,18 +100,13 @@ export class VrrpInstance implements VipDriver {
     await this.#notifier.finish(by)
   }
 
-  /** The first address of the interface that is not one of ours to move; of IPv6 the one of the link. */
   #ownAddress(): string | undefined {
-    const { instance, addresses } = this.#parts.config
+    const { config, virtual } = this.#parts
+    const { interfaceName, family } = config.instance
     const netlink = new Rtnetlink()
     try {
-      const link = netlink.link(instance.interfaceName)
-      const own = netlink.addresses().filter(({ index, family }) => {
-        return index === link?.index && family === instance.family
-      })
-      const isVirtual = (address: string) => addresses.some(vip => vip.address === address)
-      const isFit = (address: string) => instance.family === 4 || /^fe[89ab]/.test(address)
-      return own.find(({ address }) => !isVirtual(address) && isFit(address))?.address
+      const index = netlink.link(interfaceName)?.index
+      return senderOf({ index, family }, netlink.addresses(), virtual)
     } finally {
       netlink.close()
     }
