@@ -59,7 +59,7 @@ for (const [first, second] of directions) {
   })
 
   test(`unicast with PASS: ${first} and ${second} agree, by orderly stop and by kill`, async t => {
-    const pair = await started(await stage.pair(first, second, { isUnicast: true, password: 'geheim' }))
+    const pair = await started(await stage.pair(first, second, { isUnicast: true, password: 'schlüßel' }))
     const stopMs = await pair.takenBy(pair.second, () => pair.first.server.stop())
     await pair.takenBy(pair.first, () => pair.first.server.start())
     const killMs = await pair.takenBy(pair.second, () => pair.first.host.kill())

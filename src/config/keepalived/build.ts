@@ -13,7 +13,7 @@ import type {
 } from './types.ts'
 
 const V3_ADVERT_MS_MAX = 40_950
-const PASSWORD_LENGTH = 8
+const PASSWORD_BYTES = 8
 const OWNER = 255
 
 export interface BuildOptions {
@@ -204,14 +204,14 @@ class Builder {
       this.#tell('error', authWord, 'auth_pass is missing')
       return undefined
     }
-    const cut =
-      password.length > PASSWORD_LENGTH ? `, and of auth_pass only ${PASSWORD_LENGTH} characters count` : ''
+    const bytes = Buffer.from(password, 'utf8')
+    const cut = bytes.length > PASSWORD_BYTES ? `, and of auth_pass only ${PASSWORD_BYTES} bytes count` : ''
     this.#tell(
       'trap',
       authWord,
       `goes over the network in clear text: it keeps out mistakes, nobody else${cut}`,
     )
-    return password.slice(0, PASSWORD_LENGTH)
+    return bytes.toString('latin1', 0, PASSWORD_BYTES)
   }
 
   #trackedChecks(draft: InstanceDraft): readonly TrackedCheck[] {

@@ -86,7 +86,7 @@ export interface VrrpInstanceConfig {
   readonly missingAdverts: number
   readonly preempts: boolean
   readonly preemptDelayMs: number
-  /** PASS authentication of version 2. */
+  /** PASS authentication of version 2: one character for each of its eight bytes at most. */
   readonly password: string | undefined
   /** Sender of the adverts; the interface's first address unless said. */
   readonly sourceAddress: string | undefined

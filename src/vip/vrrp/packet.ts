@@ -13,7 +13,10 @@ const V3_INTERVAL_MAX = 0xfff
 /** The count of addresses is one byte. */
 export const ADDRESSES_MAX = 255
 
-/** Passwords of version 2: none, or eight bytes in clear text. `other` stands for types that nobody speaks any more. */
+/**
+ * Passwords of version 2: none, or eight bytes in clear text, a character for each. `other` stands for types that nobody speaks
+ * any more.
+ */
 export type Auth =
   | { readonly kind: 'none' }
   | { readonly kind: 'pass'; readonly password: string }

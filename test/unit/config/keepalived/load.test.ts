@@ -9,6 +9,7 @@ import { tellTakeover } from '../../../../src/config/keepalived/predict.ts'
 import { isKeepalivedText } from '../../../../src/config/keepalived/read.ts'
 import type { VrrpInstanceConfig } from '../../../../src/config/keepalived/types.ts'
 import { vipsOf } from '../../../../src/config/keepalived/vips.ts'
+import { ownAdvert } from '../../../../src/vip/vrrp/own-advert.ts'
 
 const SEED = path.resolve(import.meta.dirname, '../../../fixtures/seed')
 const strict = { lenient: false, selfNames: ['haproxy'] }
@@ -168,6 +169,18 @@ test('a check is reversed when its script or the instance that tracks it says so
   }
 })
 
+test('a password is the first eight bytes of its UTF-8, as in keepalived', () => {
+  const bytesOf = (password: string) => {
+    const text = `authentication {\nauth_type PASS\nauth_pass ${password}\n}`
+    const source = '10.0.0.1'
+    return ownAdvert(instance(text), 100, source, '224.0.0.18').subarray(-8).toString('hex')
+  }
+  assert.equal(bytesOf('geheim'), Buffer.from('geheim\0\0').toString('hex'))
+  assert.equal(bytesOf('schlüssel'), Buffer.from('schlüss').toString('hex'))
+  // The last character is cut in half.
+  assert.equal(bytesOf('1234567ü'), `${Buffer.from('1234567').toString('hex')}c3`)
+})
+
 const stops: readonly (readonly [string, string, string])[] = [
   [
     'a keyword that is mistyped',
@@ -238,7 +251,7 @@ const traps: readonly (readonly [string, string, string])[] = [
   [
     'a password',
     'authentication {\nauth_type PASS\nauth_pass secret-too-long\n}',
-    'k.conf:5:1: trap: authentication: goes over the network in clear text: it keeps out mistakes, nobody else, and of auth_pass only 8 characters count',
+    'k.conf:5:1: trap: authentication: goes over the network in clear text: it keeps out mistakes, nobody else, and of auth_pass only 8 bytes count',
   ],
   [
     'a password in version 3',
