@@ -98,7 +98,7 @@ export class VrrpDriver implements VipDriver {
 
   /** Looks again at checks, links and the wish: something of them has changed. */
   refresh(): void {
-    if (this.#events === undefined || this.#state.role === 'stopped') return
+    if (this.#events === undefined || this.#isDying || this.#state.role === 'stopped') return
     const { role } = this.#state
     if (role === 'init' && !this.#parts.mayBegin()) return
     const fault = this.#fault()

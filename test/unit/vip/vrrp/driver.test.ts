@@ -182,8 +182,13 @@ test('unicast adverts go to the peers alone', async () => {
 test('a last act drops the addresses and gives them up in one go', async () => {
   const { network, a, b } = await two()
   a.driver.dropNow('the process dies')
+  const { sent } = a
+  // What it hears while it dies must not wake it.
+  a.driver.refresh()
   assert.deepEqual(network.holders, [])
   assert.ok((await until(network, b)) <= 620)
+  await network.clock.advance(5_000)
+  assert.equal(a.sent, sent)
 })
 
 test('a thousand random faults: two masters only while somebody is cut off, one master after everything healed', async () => {
