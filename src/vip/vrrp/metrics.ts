@@ -36,7 +36,10 @@ export function createVrrpMetrics(registry: Registry, read: () => readonly Insta
       },
     })
   const sent = counter('adverts_sent_total', 'Adverts sent')
-  const failed = counter('send_failures_total', 'Adverts that the system did not send')
+  const failed = counter(
+    'send_failures_total',
+    'Adverts that the system did not send, to the group or to one of the peers',
+  )
   const received = counter('adverts_received_total', 'Adverts of peers that counted')
   const refused = counter('adverts_refused_total', 'Adverts that did not count, by reason', 'reason')
   const changes = counter('changes_total', 'Changes of an instance, by what it became', 'state')
