@@ -228,8 +228,13 @@ function callerOf(request: IncomingMessage): Caller {
   return {
     address: socket.remoteAddress,
     authorization: request.headers.authorization,
-    hasCertificate: socket instanceof TLSSocket && socket.authorized,
+    hasCertificate: socket instanceof TLSSocket && socket.authorized && showsCertificate(socket),
   }
+}
+
+/** Node 20 (not 24) calls a resumed TLS 1.3 session authorized although no certificate was shown in the first one either. */
+function showsCertificate(socket: TLSSocket): boolean {
+  return Object.keys(socket.getPeerCertificate()).length > 0
 }
 
 function explainListen(error: NodeJS.ErrnoException, address: string): Error {
