@@ -99,7 +99,7 @@ export async function runAgent(file: string | undefined, flags: AgentFlags = {})
   const credentials = await readRestCredentials(local.restClient)
   const peers = new PeerClient(credentials)
   const failsafe = new FailsafeClient(credentials)
-  const lifecycle = new Lifecycle({ clock: realClock, log, process })
+  const lifecycle = new Lifecycle({ clock: realClock, log, process, readsAgain: true, softStop: false })
   lifecycle.install()
   try {
     const view = await firstView(dcs, local, log, credentials, lifecycle.signal)

@@ -154,7 +154,7 @@ function openPem(config: ProxyConfig, log: Logger): Promise<PemFiles> {
 /** Runs a proxy until a signal stops it. Throws UserError for what the operator must change first. */
 export async function runProxy(config: ProxyConfig): Promise<void> {
   const log = openLog({ ...config.log, fd: 2 })
-  const lifecycle = new Lifecycle({ clock: realClock, log, process })
+  const lifecycle = new Lifecycle({ clock: realClock, log, process, readsAgain: false, softStop: true })
   const registry = createRegistry()
   registerLogMetrics(registry, () => log.health())
   const told: EventDraft[] = []

@@ -16,6 +16,10 @@ export interface LifecycleOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly process: ProcessPort
+  /** Whether SIGHUP reads the configuration again, once `onReload` was called. */
+  readonly readsAgain: boolean
+  /** Whether SIGUSR1 stops the process, as HAProxy's soft stop does. */
+  readonly softStop: boolean
 }
 
 interface Step {
@@ -27,6 +31,7 @@ interface Step {
 /** A bug, told apart from a mistake of the operator (1) and from a wrong command line (2). */
 export const FATAL_EXIT_CODE = 70
 const SECOND_SIGNAL_EXIT_CODE = 130
+const NOT_READ_AGAIN = 'this process does not read its file again: restart it (pgherd check FILE first)'
 
 export class Lifecycle {
   readonly #options: LifecycleOptions
@@ -49,12 +54,17 @@ export class Lifecycle {
 
   /**
    * Takes the process's signals: SIGTERM and SIGINT stop in order, a second one runs the last acts and exits; SIGHUP
-   * reloads. What nobody caught is logged, the last acts run, and the process exits: supervision starts it again.
+   * reloads. SIGUSR1 and SIGUSR2 are taken because the runtime would open a debugger's port for the one and die of the
+   * other. What nobody caught is logged, the last acts run, and the process exits: supervision starts it again.
    */
   install(): void {
     this.#listen('SIGTERM', () => this.#onStopSignal('SIGTERM'))
     this.#listen('SIGINT', () => this.#onStopSignal('SIGINT'))
-    this.#listen('SIGHUP', () => this.#reload?.())
+    this.#listen('SIGHUP', () => this.#onReloadSignal())
+    this.#listen('SIGUSR1', () => this.#onSoftStop())
+    this.#listen('SIGUSR2', () =>
+      this.#sayNoReload('SIGUSR2', 'nothing is done: SIGHUP reads the file again'),
+    )
     this.#listen('uncaughtException', (error: unknown) => this.#die('uncaught exception', error))
     this.#listen('unhandledRejection', (error: unknown) => this.#die('unhandled rejection', error))
   }
@@ -105,6 +115,23 @@ export class Lifecycle {
     }
     log.info(`${name}: stopping`)
     void this.stop(name)
+  }
+
+  #onReloadSignal(): void {
+    if (this.#reload === undefined) this.#sayNoReload('SIGHUP', 'the start is not over: send it again then')
+    else this.#reload()
+  }
+
+  #onSoftStop(): void {
+    const { log, softStop } = this.#options
+    if (!softStop) log.warning('SIGUSR1: nothing is done: SIGTERM stops this process')
+    else if (this.#stopped === undefined) this.#onStopSignal('SIGUSR1')
+  }
+
+  /** HAProxy's reload is SIGUSR2, most programs' SIGHUP: whoever sends it believes afterwards that the new file counts. */
+  #sayNoReload(name: string, otherwise: string): void {
+    const { log, readsAgain } = this.#options
+    log.warning(`${name}: ${readsAgain ? otherwise : NOT_READ_AGAIN}`)
   }
 
   #die(what: string, error: unknown): void {

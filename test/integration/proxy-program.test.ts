@@ -1,7 +1,7 @@
 // The proxy as a program in front of played servers, at the limits of its host and of its servers: open files, a port that closes.
 
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { createServer, type Server as NetServer, type Socket } from 'node:net'
 import test, { after } from 'node:test'
 import { parse, stringify } from 'yaml'
@@ -231,4 +231,23 @@ test('a process without a descriptor left goes on with the sessions that it has,
   await serves(started)
   await echoes(old, 'afterwards')
   old.socket.destroy()
+})
+
+test('signals of a reload are told as what they are not and harm nobody; SIGUSR1 opens no port and stops in order', async () => {
+  const server = await Echo.open((await layout.host('echo4')).address)
+  const started = await start('signals', { servers: { a: { address: server.address, check: 'tcp' } } })
+  const { process: proxy } = started
+  await serves(started)
+  const old = await enter(started)
+  for (const name of ['SIGHUP', 'SIGUSR2'] as const) {
+    process.kill(proxy.pid, name)
+    await waitFor(`a line about ${name}`, { withinMs: 10_000 }, async () =>
+      (await readFile(proxy.logFile, 'utf8')).includes(`${name}: this process does not read its file again`),
+    )
+    await echoes(old, `after ${name}`)
+  }
+  process.kill(proxy.pid, 'SIGUSR1')
+  await old.untilEnd()
+  assert.deepEqual(await proxy.exit, { code: 0, signal: undefined })
+  assert.doesNotMatch(await readFile(proxy.logFile, 'utf8'), /Debugger|inspector/i)
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import test from 'node:test'
-import { FATAL_EXIT_CODE, Lifecycle } from '../../../src/platform/lifecycle.ts'
+import { FATAL_EXIT_CODE, Lifecycle, type LifecycleOptions } from '../../../src/platform/lifecycle.ts'
 import { silentLogger } from '../../../src/platform/log.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
@@ -12,7 +12,7 @@ class FakeProcess extends EventEmitter {
   }
 }
 
-function start(): {
+function start(more: Partial<LifecycleOptions> = {}): {
   process: FakeProcess
   clock: FakeClock
   lifecycle: Lifecycle
@@ -24,10 +24,11 @@ function start(): {
   const said: string[] = []
   const log = {
     ...silentLogger,
+    warning: (line: string) => void said.push(line),
     error: (line: string) => void said.push(line),
     critical: (line: string) => void said.push(line),
   }
-  const lifecycle = new Lifecycle({ clock, log, process })
+  const lifecycle = new Lifecycle({ clock, log, process, readsAgain: true, softStop: false, ...more })
   lifecycle.install()
   return { process, clock, lifecycle, did: [], said }
 }
@@ -86,12 +87,43 @@ test('an unhandled rejection runs the last acts first, then exits, once', () => 
 })
 
 test('SIGHUP reloads and stops nothing', () => {
-  const { process, lifecycle, did } = start()
+  const { process, lifecycle, did, said } = start()
   process.emit('SIGHUP')
+  assert.deepEqual(said, ['SIGHUP: the start is not over: send it again then'])
   lifecycle.onReload(() => void did.push('reload'))
   process.emit('SIGHUP')
   assert.deepEqual(did, ['reload'])
   assert.equal(lifecycle.signal.aborted, false)
+})
+
+const NOT_READ = 'this process does not read its file again: restart it (pgherd check FILE first)'
+
+test('a process that does not read its file again says so at SIGHUP and SIGUSR2, and goes on', () => {
+  const { process, lifecycle, said } = start({ readsAgain: false })
+  process.emit('SIGHUP')
+  process.emit('SIGUSR2')
+  assert.deepEqual(said, [`SIGHUP: ${NOT_READ}`, `SIGUSR2: ${NOT_READ}`])
+  assert.deepEqual([lifecycle.signal.aborted, process.exits], [false, []])
+})
+
+test('SIGUSR2 where SIGHUP reads the file again says that', () => {
+  const { process, lifecycle, did, said } = start()
+  lifecycle.onReload(() => void did.push('reload'))
+  process.emit('SIGUSR2')
+  assert.deepEqual([said, did], [['SIGUSR2: nothing is done: SIGHUP reads the file again'], []])
+})
+
+test('SIGUSR1 is an ordered stop where a soft stop was asked for, and only a line elsewhere', async () => {
+  const elsewhere = start()
+  elsewhere.process.emit('SIGUSR1')
+  assert.deepEqual(elsewhere.said, ['SIGUSR1: nothing is done: SIGTERM stops this process'])
+  assert.equal(elsewhere.lifecycle.signal.aborted, false)
+  const { process, lifecycle, did } = start({ softStop: true })
+  lifecycle.onStop('proxy', 1_000, async () => void did.push('stopped'))
+  process.emit('SIGUSR1')
+  process.emit('SIGUSR1')
+  await lifecycle.stop('again')
+  assert.deepEqual([did, process.exits], [['stopped'], []], 'a second one does not hurry it')
 })
 
 test('the signals can be given back', () => {
