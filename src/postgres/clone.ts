@@ -171,10 +171,7 @@ async function copy(context: Context, source: Upstream, signal: AbortSignal): Pr
 
 /** The operator's own options; without a word from them the copy does not wait for a slow checkpoint. */
 function userArguments(context: Context, major: number): readonly string[] {
-  const { allowed: given, refused } = splitRefused(
-    optionList(context.config.postgres.basebackup),
-    BASEBACKUP_REFUSED,
-  )
+  const { allowed: given, refused } = splitRefused(optionList(context.basebackupOptions), BASEBACKUP_REFUSED)
   if (refused.length > 0)
     context.log.warning(`postgresql.basebackup: ${refused.join(', ')} is set by us and left out`)
   const { allowed, refused: impossible } = plainCopyOptions(given, major)

@@ -4,7 +4,13 @@ import { createHash } from 'node:crypto'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { HostPort } from '../cluster/member.ts'
-import type { Credentials, LocalConfig, RoleSettings, ServerSettings } from '../config/agent/types.ts'
+import type {
+  Credentials,
+  LocalConfig,
+  RoleSettings,
+  ServerSettings,
+  ToolOption,
+} from '../config/agent/types.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
@@ -108,6 +114,11 @@ export class Context {
   warnOnce(text: string): void {
     if (!this.#warned.has(text)) this.log.warning(text)
     this.#warned.add(text)
+  }
+
+  /** Settings made without a cluster's configuration have none: then the file's count. */
+  get basebackupOptions(): readonly ToolOption[] {
+    return this.settings.basebackup ?? this.config.postgres.basebackup
   }
 
   /** What stands on the postmaster's command line. */

@@ -144,7 +144,10 @@ async function runRewind(context: Context, leader: Upstream, signal: AbortSignal
   // A primary's files have no restore_command, and pg_rewind asks them for it.
   if (isFetched) await context.writeFiles(intentOf(context, 'replica', leader), Deadline.in(clock, FILES_MS))
   args.push(...restoreArguments(binaries.majorVersion, isFetched, files.isBesideData))
-  const extra = splitRefused(optionList(config.postgres.rewindOptions ?? []), REWIND_REFUSED)
+  const extra = splitRefused(
+    optionList(context.settings.rewindOptions ?? config.postgres.rewindOptions ?? []),
+    REWIND_REFUSED,
+  )
   if (extra.refused.length > 0)
     context.log.warning(`postgresql.rewind: ${extra.refused.join(', ')} is set by us and left out`)
   args.push(...optionArguments(extra.allowed))

@@ -32,7 +32,7 @@ export async function placesToFill(
 
 /** pg_basebackup's `tablespace-mapping`, OLD=NEW; an equals sign in a name has a backslash before it. */
 function mapping(context: Context): ReadonlyMap<string, string> {
-  const values = optionList(context.config.postgres.basebackup)
+  const values = optionList(context.basebackupOptions)
     .filter(({ name }) => name === 'tablespace-mapping')
     .map(({ value }) => /^((?:[^=\\]|\\.)*)=(.*)$/s.exec(value ?? ''))
   const plain = (text = '') => text.replaceAll('\\=', '=')

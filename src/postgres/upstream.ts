@@ -28,10 +28,10 @@ export function upstreamWords(
     context.warnOnce(
       `postgresql.authentication: ${word} of ${who.username} is left out: PostgreSQL ${majorVersion} does not know it`,
     )
-  const service = context.config.postgres.raw['krbsrvname']
+  const { krbsrvname } = context.settings
   const words = {
     ...connectionWords(address, who, passfile, majorVersion),
-    ...(typeof service === 'string' && service !== '' ? { krbsrvname: service } : {}),
+    ...(krbsrvname === undefined ? {} : { krbsrvname }),
   }
   if (remote === undefined || remote.hosts.length < 2) return words
   const hosts = remote.hosts.map(({ host }) => host).join(',')

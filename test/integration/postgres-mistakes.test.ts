@@ -186,6 +186,11 @@ test('a wrong replication password ends the clone at once and leaves the directo
   assert.equal((await member.server.status(within(5000))).dataDirectory, 'empty')
 })
 
+test("an option of pg_basebackup out of the cluster's configuration reaches it", async () => {
+  const member = await rig.member('pg2b', { basebackup: [{ 'max-rate': 'walking pace' }] })
+  await assert.rejects(member.server.clone(pg1.upstream, starting()), /"walking pace"/)
+})
+
 test('an aborted clone leaves the directory empty', async () => {
   const member = changed(await rig.member('pg3'), { basebackup: [{ 'max-rate': '1M' }] })
   const abort = new AbortController()

@@ -3,6 +3,7 @@
 
 import { asBigint, isObject, type Json, type JsonObject } from '../../cluster/json.ts'
 import { isStandbyCluster } from '../../cluster/summary.ts'
+import { fileOnlyKeys } from './known.ts'
 import { slotWishes } from './slots.ts'
 import { readStandby } from './standby.ts'
 import type { DynamicConfig, SynchronousMode } from './types.ts'
@@ -56,6 +57,7 @@ function readAll(reading: Reading, everyMemberHasPgherd: boolean): Omit<DynamicC
   const times = readTimes(reading, shortTtl ? SHORT_FLOORS : FLOORS)
   const postgresql = reading.raw['postgresql']
   const useSlots = isObject(postgresql) ? readBoolean(postgresql['use_slots']) : undefined
+  if (isObject(postgresql)) warnFileOnly(reading, postgresql)
   const slots = slotWishes(reading.raw)
   reading.warnings.push(...slots.warnings)
   const standby = readStandby(reading.raw)
@@ -136,6 +138,15 @@ class Reading {
     const isOld = oldName !== undefined && (this.raw[name] ?? null) === null
     this.warnings.push({ key: isOld ? oldName : name, says })
   }
+}
+
+function warnFileOnly(reading: Reading, postgresql: JsonObject): void {
+  const names = Object.keys(postgresql).filter(key => fileOnlyKeys.has(key) && postgresql[key] !== null)
+  if (names.length > 0)
+    reading.warn(
+      'postgresql',
+      `${names.join(', ')}: counts in a member's own file alone, and has no effect here`,
+    )
 }
 
 /** A switch of ours, off unless it is on. */

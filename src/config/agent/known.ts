@@ -70,6 +70,28 @@ export const postgresKeys = set(
   ...['pg_rewind'],
 )
 
+/** Of `postgresql`: what differs between members, or cannot change under a running server. */
+export const fileOnlyKeys = set(
+  ...[
+    'listen',
+    'connect_address',
+    'proxy_address',
+    'data_dir',
+    'config_dir',
+    'bin_dir',
+    'bin_name',
+    'database',
+  ],
+  ...[
+    'config_base_name',
+    'custom_conf',
+    'pgpass',
+    'use_unix_socket',
+    'use_unix_socket_repl',
+    'authentication',
+  ],
+)
+
 /** libpq's words for how long a peer may be silent; Patroni leaves them to libpq. */
 export const patienceKeys = set(
   ...['connect_timeout', 'keepalives', 'keepalives_idle', 'keepalives_interval', 'keepalives_count'],

@@ -1,11 +1,12 @@
 // The postgresql and bootstrap sections of one node's file.
 
-import { isObject, type Json, type JsonObject } from '../../cluster/json.ts'
+import type { JsonObject } from '../../cluster/json.ts'
 import { controlledNames, controlledValues } from './controlled.ts'
 import { dynamicWarnings } from './dynamic.ts'
 import { bootstrapKeys, credentialKeys, dcsKeys, inert, patienceKeys, postgresKeys } from './known.ts'
 import { methodNames, readBootstrapMethod } from './methods.ts'
 import type { Section } from './section.ts'
+import { optionName, toolOptions } from './tool-options.ts'
 import type { BootstrapConfig, Credentials, LocalPostgres, ToolOption } from './types.ts'
 
 const SERVER_PORT = 5432
@@ -132,27 +133,16 @@ function readCredentials(section: Section, defaultUser: string | undefined): Cre
 function readToolOptions(section: Section, key: string, refused: ReadonlySet<string>): readonly ToolOption[] {
   const value = section.values[key]
   if (value === undefined || value === null) return []
-  if (!Array.isArray(value) && !isObject(value)) throw section.wrong(key, 'a list or mapping of options')
-  const entries = Array.isArray(value) ? value : Object.entries(value).map(([name, of]) => ({ [name]: of }))
+  const entries = toolOptions(value)
+  if (entries === undefined) throw section.wrong(key, 'a list or mapping of options')
   const options: ToolOption[] = []
-  for (const entry of entries) {
-    const option = readToolOption(entry as Json)
+  for (const option of entries) {
     if (option === undefined) throw section.wrong(key, 'options as `name` or `name: value`')
-    const name = typeof option === 'string' ? option : (Object.keys(option)[0] ?? '')
+    const name = optionName(option)
     if (refused.has(name)) section.warn(key, `leaves out --${name}: it is set by the agent itself`)
     else options.push(option)
   }
   return options
-}
-
-function readToolOption(entry: Json): ToolOption | undefined {
-  if (typeof entry === 'string') return entry
-  const pairs = isObject(entry) ? Object.entries(entry) : []
-  const [pair] = pairs
-  if (pairs.length !== 1 || pair === undefined) return undefined
-  const [name, value] = pair
-  if (value === null || value === true) return name
-  return typeof value === 'object' ? undefined : { [name]: String(value) }
 }
 
 function withoutSecrets(values: JsonObject): JsonObject {

@@ -6,7 +6,16 @@ import { isStandbyCluster } from '../../cluster/summary.ts'
 import { controlledNames, controlledValues } from './controlled.ts'
 import { replicaMethods } from './methods.ts'
 import { readServerScripts } from './server-scripts.ts'
-import type { DynamicConfig, LocalConfig, RoleSettings, ServerSettings, StandbySource } from './types.ts'
+import { clusterToolOptions } from './tool-options.ts'
+import type {
+  DynamicConfig,
+  LocalConfig,
+  LocalPostgres,
+  RoleSettings,
+  ServerSettings,
+  StandbySource,
+  ToolOption,
+} from './types.ts'
 import { readBoolean } from './units.ts'
 
 /** Settings that say how a standby recovers. The agent alone decides where to stream from and up to where. */
@@ -73,12 +82,31 @@ export function serverSettings(
     ...(Object.keys(byRole).length > 0 ? { byRole } : {}),
     replicaMethods: replicaMethods(readKey),
     ...(remoteNames === undefined ? {} : { remoteMethods: replicaMethods(readKey, remoteNames) }),
+    ...toolSettings(local.postgres, sides, warnings),
     usePgRewind: isTrue('use_pg_rewind'),
     useSlots: dynamic.useSlots,
     removeDataDirectoryOnRewindFailure: isTrue('remove_data_directory_on_rewind_failure'),
     removeDataDirectoryOnDivergedTimelines: isTrue('remove_data_directory_on_diverged_timelines'),
     scripts: readServerScripts(sides, warnings),
     warnings: [...new Set(warnings)],
+  }
+}
+
+type ToolSettings = Pick<ServerSettings, 'basebackup' | 'rewindOptions' | 'krbsrvname'>
+
+/** The file's options of a tool replace the cluster's as a whole. */
+function toolSettings(
+  { raw, basebackup, rewindOptions = [] }: LocalPostgres,
+  sides: Sides,
+  warnings: string[],
+): ToolSettings {
+  const chosen = (key: string, own: readonly ToolOption[]) =>
+    (raw[key] ?? null) === null ? clusterToolOptions(sides.dynamic, key, warnings) : own
+  const service = eitherOf(sides, 'krbsrvname')
+  return {
+    basebackup: chosen('basebackup', basebackup),
+    rewindOptions: chosen('rewind', rewindOptions),
+    ...(typeof service === 'string' && service !== '' ? { krbsrvname: service } : {}),
   }
 }
 

@@ -122,6 +122,7 @@ export interface LocalPostgres {
   readonly superuser: Credentials
   readonly replication: Credentials
   readonly rewind: Credentials
+  /** Of the file alone, as the next one; what counts is in ServerSettings. */
   readonly basebackup: readonly ToolOption[]
   /** More options for pg_rewind. */
   readonly rewindOptions?: readonly ToolOption[]
@@ -292,6 +293,12 @@ export interface ServerSettings extends RoleSettings {
   readonly replicaMethods?: readonly ReplicaMethod[]
   /** The same for the first copy of another cluster, where that differs. */
   readonly remoteMethods?: readonly ReplicaMethod[]
+  /** More options for pg_basebackup; undefined: what the node's file says. */
+  readonly basebackup?: readonly ToolOption[]
+  /** The same for pg_rewind. */
+  readonly rewindOptions?: readonly ToolOption[]
+  /** Of the upstream's Kerberos service. */
+  readonly krbsrvname?: string
   readonly usePgRewind: boolean
   readonly useSlots: boolean
   readonly removeDataDirectoryOnRewindFailure: boolean
