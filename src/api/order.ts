@@ -25,7 +25,7 @@ export function readOrder(
   const scheduledAt = nonEmpty(asText(body['scheduled_at']))
   const action = endpoint === 'failover' && leader === undefined ? 'failover' : 'switchover'
   const refusal =
-    refuseMissing(action, leader, candidate) ??
+    refuseMissing(endpoint, leader, candidate) ??
     (scheduledAt === undefined
       ? undefined
       : refuseSchedule(action, endpoint, scheduledAt, isPaused, wallMs)) ??
@@ -35,14 +35,14 @@ export function readOrder(
 }
 
 function refuseMissing(
-  action: Order['action'],
+  endpoint: 'switchover' | 'failover',
   leader: string | undefined,
   candidate: string | undefined,
 ): Answer | undefined {
-  if (action === 'failover' && candidate === undefined) {
+  if (endpoint === 'failover' && candidate === undefined) {
     return text(400, 'Failover could be performed only to a specific candidate')
   }
-  if (action === 'switchover' && leader === undefined) {
+  if (endpoint === 'switchover' && leader === undefined) {
     return text(400, 'Switchover could be performed only from a specific leader')
   }
   return undefined

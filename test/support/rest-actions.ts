@@ -109,6 +109,13 @@ export const actionRows: readonly Row[] = [
     400,
     /^Failover could be performed only to a specific candidate$/,
   ),
+  row(
+    'POST /failover',
+    { leader: 'LEADER' },
+    'leader',
+    400,
+    /^Failover could be performed only to a specific candidate$/,
+  ),
   row('POST /failover', { candidate: 'x' }, 'leader', 412, /^candidate does not exists$/),
   row(
     'POST /failover',

@@ -69,6 +69,8 @@ const refused: readonly (readonly ['switchover' | 'failover', JsonObject, boolea
   ],
   ['switchover', { leader: 'a', scheduled_at: 'tomorrow' }, false, 422, /Unable to parse/],
   ['failover', {}, false, 400, /^Failover could be performed only to a specific candidate$/],
+  ['failover', { leader: 'a' }, false, 400, /^Failover could be performed only to a specific candidate$/],
+  ['failover', { leader: 'a' }, true, 400, /^Failover could be performed only to a specific candidate$/],
   ['failover', { candidate: 'b', scheduled_at: '2030-01-01T10:00Z' }, false, 400, /can't be scheduled/],
 ]
 for (const [endpoint, body, isPaused, code, says] of refused) {
