@@ -61,6 +61,12 @@ async function refuseOrder(
   { askPeers, clock }: SwitchoverParts,
   signal: AbortSignal,
 ): Promise<string | undefined> {
+  const { candidate, scheduledAt } = order.request
+  // Who leads then, and who is fit, is for the leader to judge when it is due; a name that nobody has is a mistake now.
+  if (scheduledAt !== undefined) {
+    const isNobody = candidate !== undefined && !view.members.has(candidate)
+    return isNobody ? 'candidate does not exists' : undefined
+  }
   const found = findCandidates(view, order)
   if ('refusal' in found) return found.refusal
   const answers = await askPeers(found.urls, Deadline.in(clock, 2_000), signal)

@@ -94,6 +94,8 @@ export const actionRows: readonly Row[] = [
     400,
     /^Timezone information is mandatory for the scheduled switchover$/,
   ),
+  row('POST /switchover', { leader: 'x', scheduled_at: FUTURE }, 'leader', 202, /^Switchover scheduled$/),
+  row('DELETE /switchover', undefined, 'leader', 200, /^scheduled switchover deleted$/),
   row(
     'POST /switchover',
     { leader: 'LEADER', candidate: 'LEADER' },

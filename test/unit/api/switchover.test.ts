@@ -95,6 +95,35 @@ test('a scheduled switchover is written and not waited for', async () => {
   assert.deepEqual(view.request?.value, request)
 })
 
+const LATER = '2030-01-01T10:00:00+00:00'
+const nobody = { 'members/pg2': undefined, 'members/pg3': undefined }
+const asynchronous = { sync: '{"leader":"pg1","sync_standby":"pg3"}' }
+const tonight: readonly (readonly [string, Order['request'], Record<string, string | undefined>])[] = [
+  ['every candidate is unfit', { leader: 'pg1', candidate: undefined, scheduledAt: LATER }, {}],
+  ['nobody but the leader is there', { leader: 'pg1', candidate: undefined, scheduledAt: LATER }, nobody],
+  ['another leads', { leader: 'pg2', candidate: 'pg3', scheduledAt: LATER }, {}],
+  [
+    'the candidate does not confirm commits',
+    { leader: 'pg1', candidate: 'pg2', scheduledAt: LATER },
+    asynchronous,
+  ],
+]
+for (const [what, request, keys] of tonight) {
+  test(`a scheduled switchover is judged when it is due, not now: ${what}`, async () => {
+    const { agent, run, clock } = await scene(unreachable)
+    await agent.put(keys)
+    assert.equal(await run({ action: 'switchover', request }), '202 Switchover scheduled')
+    assert.deepEqual((await agent.dcs.read(Deadline.in(clock, 1_000))).request?.value, request)
+  })
+}
+
+test('a scheduled switchover to a name that nobody has is refused at once', async () => {
+  const { agent, run, clock } = await scene()
+  const request = { leader: 'pg1', candidate: 'pg9', scheduledAt: LATER }
+  assert.equal(await run({ action: 'switchover', request }), '412 candidate does not exists')
+  assert.equal((await agent.dcs.read(Deadline.in(clock, 1_000))).request, undefined)
+})
+
 const unfit: readonly (readonly [string, (name: string) => PeerAnswer])[] = [
   ['does not answer', unreachable],
   ['must not lead', name => parsePeerAnswer(name, { tags: { nofailover: true } })],
