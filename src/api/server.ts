@@ -100,14 +100,26 @@ export class ApiServer {
     const before = this.#current()
     const face = await this.#makeFace(rest)
     const { host, port } = before.rest.listen
-    if (host !== rest.listen.host || port !== rest.listen.port) {
-      const old = this.#listener
-      this.#listener = await this.#listenOn(rest)
-      old?.close()
-    }
+    const isElsewhere = host !== rest.listen.host || port !== rest.listen.port
+    if (isElsewhere || this.#listener?.listening !== true) await this.#move(before.rest, rest)
     this.#face = face
     if (face.tls?.mark !== before.tls?.mark)
       this.#parts.log.info('REST server: other certificates from now on')
+  }
+
+  /** Connections that were taken stay, and get their answers. */
+  async #move(before: RestConfig, rest: RestConfig): Promise<void> {
+    const old = this.#listener
+    // All addresses and one of them exclude each other at one port: it has to be free first.
+    const isSamePort = before.listen.port === rest.listen.port
+    if (isSamePort) old?.close()
+    try {
+      this.#listener = await this.#listenOn(rest)
+    } catch (error) {
+      if (isSamePort) this.#listener = await this.#listenOn(before)
+      throw error
+    }
+    if (!isSamePort) old?.close()
   }
 
   /** Takes no new connections and cuts those that are left. */
