@@ -96,7 +96,9 @@ export function readScope(top: Section): string {
 
 /** `/service`; the root is the empty text. */
 export function readNamespace(top: Section): string {
-  const words = (top.text('namespace') ?? 'service').split('/').filter(word => word !== '')
+  // An empty one is the root, as with Patroni.
+  const given = top.values['namespace'] === '' ? '/' : top.text('namespace')
+  const words = (given ?? 'service').split('/').filter(word => word !== '')
   return words.map(word => `/${word}`).join('')
 }
 

@@ -62,7 +62,7 @@ function reachable(section: Section, listen: HostPort): HostPort {
 /** User and password; both or none. */
 function readAccount(section: Section, key: string): Account | undefined {
   const account = section.section(key)
-  if (!account.has('username') && !account.has('password')) return undefined
+  if (!account.stands('username') && !account.stands('password')) return undefined
   return {
     username: account.requiredText('username', 'a user name beside the password'),
     password: account.requiredText('password', 'a password beside the user name'),

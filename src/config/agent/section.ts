@@ -36,7 +36,13 @@ export class Section {
     return new Section({ ...this.values, ...values }, this.path, this.#reading)
   }
 
+  /** Whether a value stands there that means something: an empty text, as templates leave it, does not. */
   has(key: string): boolean {
+    return this.stands(key) && this.values[key] !== ''
+  }
+
+  /** Whether anything stands there, an empty text included: for guards, which must not be lost with a variable. */
+  stands(key: string): boolean {
     const value = this.values[key]
     return value !== undefined && value !== null
   }
@@ -48,10 +54,10 @@ export class Section {
     return new Section(value, [...this.path, key], this.#reading)
   }
 
-  /** Text; numbers and booleans count as their text, as they do for PostgreSQL's tools. */
+  /** Text, undefined when it is empty; numbers and booleans count as their text, as they do for PostgreSQL's tools. */
   text(key: string): string | undefined {
     const value = this.values[key]
-    if (value === undefined || value === null) return undefined
+    if (value === undefined || value === null || value === '') return undefined
     if (typeof value === 'string') return value
     if (typeof value === 'object') throw this.wrong(key, 'text')
     if (SECRET.test(key)) this.warn(key, 'is read as a number or boolean by YAML: put it in quotes')
@@ -61,19 +67,19 @@ export class Section {
   requiredText(key: string, expected: string): string {
     if (typeof this.values[key] === 'object') throw this.wrong(key, expected)
     const value = this.text(key)
-    if (value === undefined || value === '') throw this.wrong(key, expected)
+    if (value === undefined) throw this.wrong(key, expected)
     return value
   }
 
   boolean(key: string): boolean | undefined {
-    if (!this.has(key)) return undefined
+    if (!this.stands(key)) return undefined
     const value = readBoolean(this.values[key])
     if (value === undefined) throw this.wrong(key, 'true or false')
     return value
   }
 
   integer(key: string): number | undefined {
-    if (!this.has(key)) return undefined
+    if (!this.stands(key)) return undefined
     const value = readInteger(this.values[key])
     if (value === undefined) throw this.wrong(key, 'a whole number')
     return value
@@ -100,7 +106,7 @@ export class Section {
 
   /** The error for `key`: place, path, what was expected, what was found. */
   wrong(key: string, expected: string): UserError {
-    const found = this.has(key) ? `, found ${describe(key, this.values[key])}` : ', but it is missing'
+    const found = this.stands(key) ? `, found ${describe(key, this.values[key])}` : ', but it is missing'
     return new UserError(`${this.#where(key)}: ${this.keyPath(key)}: expected ${expected}${found}`)
   }
 
@@ -133,7 +139,7 @@ export class Section {
 
   #where(key: string): string {
     const { places, file } = this.#reading
-    if (!this.has(key)) return missingPlace(places, this.path, file)
+    if (!this.stands(key)) return missingPlace(places, this.path, file)
     const place = places.find([...this.path, key])
     return place === undefined ? file : printPlace(place)
   }

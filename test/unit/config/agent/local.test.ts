@@ -312,6 +312,7 @@ const namespaces: readonly (readonly [string, string])[] = [
   ['db', '/db'],
   ['/a//b/', '/a/b'],
   ['/', ''],
+  ["''", ''],
 ]
 for (const [text, want] of namespaces) {
   test(`namespace ${text} means ${want === '' ? 'the root' : want}`, () => {
