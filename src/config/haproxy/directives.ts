@@ -133,6 +133,10 @@ const HTTP_ACTIONS: Readonly<Record<string, AccessRule['action']>> = {
 function readHttpRequest(reading: Reading): void {
   const { draft, line } = reading
   const [name = '', ...words] = reading.words
+  if (name === 'use-service' && words[0] === 'prometheus-exporter') {
+    readExporter(reading, words.slice(1).join(' '))
+    return
+  }
   const action = HTTP_ACTIONS[name]
   if (action === undefined && name !== 'auth') {
     reading.remark({ about: 'http-request', says: `has no effect: ${tcpOnly}`, severity: 'warning' })
@@ -147,6 +151,17 @@ function readHttpRequest(reading: Reading): void {
   const isBare = !['if', 'unless'].includes(condition[0] ?? '')
   const rules = action === undefined ? undefined : readRules(reading, action, isBare ? [] : condition)
   draft.httpRules.push({ line, about: `http-request ${name}`, rules })
+}
+
+/** HAProxy's own metrics: the status page has ours, at /metrics. A condition about more than the path is a guard. */
+function readExporter({ draft, line, remark }: Reading, condition: string): void {
+  const about = 'http-request use-service'
+  draft.isStats = true
+  if (!/^(if \{ path(_beg)?( -i)?( [^\s{}]+)+ \})?$/.test(condition))
+    draft.httpRules.push({ line, about, rules: undefined })
+  const says =
+    'becomes a status page: /metrics is there, but its names begin with pgherd_proxy_ (docs/metrics.md)'
+  remark({ about, says, severity: 'warning' })
 }
 
 function readStatsAuth({ draft, words, remark }: Reading): void {

@@ -215,6 +215,40 @@ test('lines of defaults about the status page make none of a section that takes 
   )
 })
 
+const exporter = (condition: string, more = '') =>
+  `${listen(5000, '  option httpchk')}frontend prometheus\n  mode http\n  bind *:8405\n${more}  http-request use-service prometheus-exporter${condition}\n`
+
+test("HAProxy's own exporter becomes a status page whose metrics have other names, which one warning says", () => {
+  for (const condition of [' if { path /metrics }', '', ' if { path_beg -i /metrics }']) {
+    const { config, remarks } = parseHaproxy(exporter(condition), 'h.cfg', { lenient: false })
+    assert.deepEqual(
+      config.admin.binds.map(({ port }) => port),
+      [8405],
+    )
+    const told = remarks.filter(({ about }) => about === 'http-request use-service')
+    assert.equal(told.length, 1)
+    assert.match(told[0]?.says ?? '', /names begin with pgherd_proxy_ .*docs\/metrics\.md/)
+  }
+})
+
+test('an exporter that is only for some stays theirs, or stops the start', () => {
+  const guarded = config(exporter(' if { path /metrics }', '  http-request deny unless { src 10.0.0.0/8 }\n'))
+  const rules = guarded.admin.guards?.[0]?.rules ?? []
+  assert.deepEqual(
+    ['10.1.1.1', '192.0.2.1'].map(source => isAcceptedByAll(source, rules)),
+    [true, false],
+  )
+  for (const condition of [
+    ' if { path /metrics } { src 10.0.0.0/8 }',
+    ' if { path /metrics } inside',
+    ' if { hdr(x) y }',
+  ])
+    assert.match(
+      mistake(exporter(condition)),
+      /^h\.cfg:8: http-request use-service: would leave the status page open/,
+    )
+})
+
 test('what would leave a status page open stops the start', () => {
   for (const [line, about] of [
     ['http-request auth unless { http_auth(users) }', 'auth'],
