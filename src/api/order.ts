@@ -24,14 +24,14 @@ export function readOrder(
   const candidate = nonEmpty(asText(body['candidate'])) ?? nonEmpty(asText(body['member']))
   const scheduledAt = nonEmpty(asText(body['scheduled_at']))
   const action = endpoint === 'failover' && leader === undefined ? 'failover' : 'switchover'
-  const refusal =
-    refuseMissing(endpoint, leader, candidate) ??
-    (scheduledAt === undefined
-      ? undefined
-      : refuseSchedule(action, endpoint, scheduledAt, isPaused, wallMs)) ??
-    refuseNames(leader, candidate, isPaused)
+  const missing = refuseMissing(endpoint, leader, candidate)
+  if (missing !== undefined) return { refusal: missing }
+  const schedule =
+    scheduledAt === undefined ? undefined : readTime(action, endpoint, scheduledAt, isPaused, wallMs)
+  if (schedule !== undefined && 'refusal' in schedule) return schedule
+  const refusal = refuseNames(leader, candidate, isPaused)
   if (refusal !== undefined) return { refusal }
-  return { order: { action, request: { leader, candidate, scheduledAt } } }
+  return { order: { action, request: { leader, candidate, scheduledAt: schedule?.at.text } } }
 }
 
 function refuseMissing(
@@ -62,17 +62,17 @@ function refuseNames(
   return undefined
 }
 
-function refuseSchedule(
+function readTime(
   action: Order['action'],
   endpoint: string,
   scheduledAt: string,
   isPaused: boolean,
   wallMs: number,
-): Answer | undefined {
-  if (action === 'failover' || endpoint === 'failover') return text(400, "Failover can't be scheduled")
-  if (isPaused) return text(400, "Can't schedule switchover in the paused state")
-  const read = readSchedule(scheduledAt, 'switchover', wallMs)
-  return 'refusal' in read ? read.refusal : undefined
+): ReturnType<typeof readSchedule> {
+  if (action === 'failover' || endpoint === 'failover')
+    return { refusal: text(400, "Failover can't be scheduled") }
+  if (isPaused) return { refusal: text(400, "Can't schedule switchover in the paused state") }
+  return readSchedule(scheduledAt, 'switchover', wallMs)
 }
 
 function nonEmpty(value: string | undefined): string | undefined {

@@ -1,7 +1,8 @@
 // What a POST /restart asks for, and whether its words can be accepted. Pure.
 
-import { parseInstant } from '../cluster/instant.ts'
+import { printInstant } from '../cluster/instant.ts'
 import { asText, type Json, type JsonObject } from '../cluster/json.ts'
+import { readOperatorTime } from '../cluster/operator-time.ts'
 import { type RestartConditions, unconditionalRestart, versionNumber } from '../cluster/restart.ts'
 import { readBoolean, readSeconds } from '../config/agent/units.ts'
 import { type Answer, text } from './answer.ts'
@@ -65,14 +66,14 @@ function readWord(order: RestartOrder, key: string, value: Json, wallMs: number)
   }
 }
 
-/** The time of a scheduled action; the texts are those that scripts look for. */
+/** The time of a scheduled action, as it goes into etcd; the texts are those that scripts look for. */
 export function readSchedule(
   value: Json,
   action: string,
   wallMs: number,
 ): { readonly at: { readonly text: string; readonly wallMs: number } } | { readonly refusal: Answer } {
   const written = asText(value)
-  const instant = written === undefined ? undefined : parseInstant(written)
+  const instant = written === undefined ? undefined : readOperatorTime(written, wallMs)
   if (written === undefined || instant === undefined) {
     return refuse(
       422,
@@ -83,7 +84,7 @@ export function readSchedule(
     return refuse(400, `Timezone information is mandatory for the scheduled ${action}`)
   }
   if (instant.epochMs < wallMs) return refuse(422, `Cannot schedule ${action} in the past`)
-  return { at: { text: written, wallMs: instant.epochMs } }
+  return { at: { text: printInstant(instant.epochMs, instant.zoneMinutes), wallMs: instant.epochMs } }
 }
 
 function refuse(code: number, sentence: string): { readonly refusal: Answer } {

@@ -41,7 +41,7 @@ export async function restart(context: CtlContext, options: RestartOptions): Pro
   const { scope, force } = options
   const view = await readCluster(context, scope)
   const chosen = await chooseMembers(context, scope, view, { ...options, action: 'restart' })
-  const at = readSchedule(await whenToRestart(context, options))
+  const at = readSchedule(await whenToRestart(context, options), context.clock.wallMs())
   await confirmMembers(context, chosen, { action: 'restart', force }, at)
   const body = await restartBody(context, view, options, at)
   const picked = Math.floor(Math.random() * chosen.length)

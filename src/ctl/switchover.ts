@@ -169,7 +169,7 @@ async function agreeSchedule(
   const example = localMinute(clock.wallMs() + 3_600_000)
   const question = `When should the switchover take place (e.g. ${example} ) `
   const answered = scheduled ?? (force ? 'now' : await terminal.ask(question, 'now'))
-  const at = readSchedule(answered)
+  const at = readSchedule(answered, clock.wallMs())
   if (at !== undefined && readBoolean(view.config?.value['pause']) === true) {
     throw new UserError("Can't schedule switchover in the paused state")
   }

@@ -41,6 +41,14 @@ const accepted: readonly (readonly ['switchover' | 'failover', JsonObject, unkno
       request: { leader: 'a', candidate: undefined, scheduledAt: '2026-11-24T13:00:00+01:00' },
     },
   ],
+  [
+    'switchover',
+    { leader: 'a', scheduled_at: 'Tue, 01 Jan 2030 10:00:00 GMT' },
+    {
+      action: 'switchover',
+      request: { leader: 'a', candidate: undefined, scheduledAt: '2030-01-01T10:00:00+00:00' },
+    },
+  ],
 ]
 for (const [endpoint, body, order] of accepted) {
   test(`POST /${endpoint} ${JSON.stringify(body)} is accepted`, () => {
@@ -67,6 +75,7 @@ const refused: readonly (readonly ['switchover' | 'failover', JsonObject, boolea
     400,
     /Timezone information is mandatory/,
   ],
+  ['switchover', { leader: 'a', scheduled_at: '23:30' }, false, 400, /Timezone information is mandatory/],
   ['switchover', { leader: 'a', scheduled_at: 'tomorrow' }, false, 422, /Unable to parse/],
   ['failover', {}, false, 400, /^Failover could be performed only to a specific candidate$/],
   ['failover', { leader: 'a' }, false, 400, /^Failover could be performed only to a specific candidate$/],

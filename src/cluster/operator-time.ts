@@ -1,0 +1,79 @@
+// Times of scheduled actions as people and scripts give them to ctl and to the REST server: the shapes of Python's dateutil
+// that mean one time only. What stands in etcd is read by `instant.ts` alone. Pure.
+
+import type { Instant } from './instant.ts'
+
+const TIME = '(?<hour>\\d{1,2}):(?<minute>\\d{2})(?::(?<second>\\d{2})(?:[.,](?<fraction>\\d{1,9}))?)?'
+const ZONE_WORD = '(?<zone>Z|UTC|GMT|UT|[+-]\\d{2}(?::?\\d{2})?)'
+const ZONE = `(?:\\s*${ZONE_WORD})?`
+const WEEKDAY = '(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),?\\s+)?'
+const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
+const DATE = '(?<year>\\d{4})-(?<month>\\d{2})-(?<day>\\d{2})'
+const BASIC_DATE = '(?<year>\\d{4})(?<month>\\d{2})(?<day>\\d{2})'
+const BASIC_TIME = '(?<hour>\\d{2})(?<minute>\\d{2})(?:(?<second>\\d{2})(?:[.,](?<fraction>\\d{1,9}))?)?'
+
+const SHAPES: readonly RegExp[] = [
+  `${DATE}(?:T|\\s+)${TIME}${ZONE}`,
+  `${BASIC_DATE}(?:T|\\s+)${BASIC_TIME}${ZONE}`,
+  // Of RFC 2822.
+  `${WEEKDAY}(?<day>\\d{1,2})\\s+(?<name>[a-z]{3})\\s+(?<year>\\d{4})\\s+${TIME}${ZONE}`,
+  // As date(1) prints it.
+  `${WEEKDAY}(?<name>[a-z]{3})\\s+(?<day>\\d{1,2})\\s+${TIME}\\s+(?:${ZONE_WORD}\\s+)?(?<year>\\d{4})`,
+  // Today.
+  `${TIME}${ZONE}`,
+].map(shape => new RegExp(`^${shape}$`, 'i'))
+
+const ZONE_MINUTES_MAX = 24 * 60
+
+/**
+ * Reads ISO 8601 (also without separators), RFC 2822, what date(1) prints, or a time of today; `nowMs` says which day that is
+ * here. Undefined for anything else, for a day that no calendar has, and for a zone that is neither UTC nor an offset.
+ */
+export function readOperatorTime(text: string, nowMs: number): Instant | undefined {
+  const trimmed = text.trim()
+  for (const shape of SHAPES) {
+    const groups = shape.exec(trimmed)?.groups
+    if (groups !== undefined) return readFields(groups, new Date(nowMs))
+  }
+  return undefined
+}
+
+type Groups = Readonly<Record<string, string | undefined>>
+
+function readFields(groups: Groups, today: Date): Instant | undefined {
+  const { name, year, zone, fraction } = groups
+  const isToday = year === undefined
+  const month = name === undefined ? Number(groups['month']) - 1 : MONTHS.indexOf(name.toLowerCase())
+  const fields: Fields = [
+    isToday ? today.getFullYear() : Number(year),
+    isToday ? today.getMonth() : month,
+    isToday ? today.getDate() : Number(groups['day']),
+    Number(groups['hour']),
+    Number(groups['minute']),
+    Number(groups['second'] ?? '0'),
+    Number((fraction ?? '').slice(0, 3).padEnd(3, '0')),
+  ]
+  if (!isOfCalendar(fields)) return undefined
+  if (zone === undefined) return { epochMs: new Date(...fields).getTime(), zoneMinutes: undefined }
+  const zoneMinutes = readZone(zone)
+  if (Math.abs(zoneMinutes) >= ZONE_MINUTES_MAX) return undefined
+  return { epochMs: Date.UTC(...fields) - zoneMinutes * 60_000, zoneMinutes }
+}
+
+/** Year, month from 0, day, hour, minute, second, millisecond. */
+type Fields = [number, number, number, number, number, number, number]
+
+/** A date that is none comes back as another one. */
+function isOfCalendar(fields: Fields): boolean {
+  const [year, month, day, hour, minute, second] = fields
+  const back = new Date(Date.UTC(...fields))
+  const isDay = back.getUTCFullYear() === year && back.getUTCMonth() === month && back.getUTCDate() === day
+  return isDay && hour < 24 && minute < 60 && second < 60
+}
+
+function readZone(zone: string): number {
+  if (/^[a-z]/i.test(zone)) return 0
+  const digits = zone.slice(1).replace(':', '')
+  const minutes = Number(digits.slice(0, 2)) * 60 + Number(digits.slice(2) || '0')
+  return zone.startsWith('-') ? -minutes : minutes
+}
