@@ -44,8 +44,8 @@ function serverSamples(status: AgentStatus): readonly Sample[] {
     gauge('patroni_postgres_running', 'Whether the server runs and answers.', facts !== undefined),
     gauge(
       'patroni_postmaster_start_time',
-      'When the server was started, epoch seconds.',
-      startSeconds(facts?.postmasterStartTime),
+      'When the server was started, epoch seconds; 0 if it does not run.',
+      startSeconds(facts?.postmasterStartTime) ?? 0,
     ),
     gauge('patroni_primary', 'Whether this server is out of recovery.', role === 'primary'),
     gauge(

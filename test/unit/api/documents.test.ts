@@ -171,6 +171,13 @@ for (const [name, value, isLeader] of metricRows) {
   })
 }
 
+test('while the server is down its start is told as 0, and no metric is missing', () => {
+  const down = patroniMetrics(replicaStatus({ facts: undefined, state: 'stopped' }))
+  assert.match(down, /^patroni_postmaster_start_time\{scope="main",name="pg2"\} 0$/m)
+  const names = (text: string) => [...text.matchAll(/^# TYPE (\S+)/gm)].map(match => match[1])
+  assert.deepEqual(names(down), names(patroniMetrics(replicaStatus())))
+})
+
 test('a label cannot break out of its quotes', () => {
   assert.match(patroniMetrics(replicaStatus({ scope: 'a"b\\c\nd' })), /scope="a\\"b\\\\c\\nd"/)
 })
