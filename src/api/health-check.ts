@@ -2,6 +2,7 @@
 
 import { isTagged } from '../cluster/member.ts'
 import { isStandbyCluster } from '../cluster/summary.ts'
+import { writtenTags } from '../cluster/tags.ts'
 import { readBytes } from '../config/agent/units.ts'
 import type { AgentStatus } from './agent-port.ts'
 import { isQuorumStandby, isSyncStandby } from './sync-role.ts'
@@ -109,12 +110,13 @@ export function leaderLsn(status: AgentStatus): bigint | undefined {
   return heard
 }
 
-/** Every `tag_x=y` of the query must stand in our tags; booleans and numbers compare as lower-case text. */
+/** Every `tag_x=y` of the query must stand in our tags as others see them; booleans and numbers compare as lower-case text. */
 function tagsMatch(query: URLSearchParams, status: AgentStatus): boolean {
   const firstValues = new Map([...query].reverse())
+  const tags = writtenTags(status.tags)
   for (const [key, wanted] of firstValues) {
     if (!key.startsWith('tag_')) continue
-    const value = status.tags[key.slice('tag_'.length)]
+    const value = tags[key.slice('tag_'.length)]
     if (value === undefined || value === null) return false
     const isText = typeof value === 'string'
     if ((isText ? value : String(value).toLowerCase()) !== wanted) return false

@@ -137,6 +137,10 @@ const queries: readonly (readonly [string, string, AgentStatus, 200 | 503])[] = 
   ['/replica', 'tag_rank=7', replicaStatus({ tags: { rank: 7 } }), 200],
   ['/replica', 'tag_rank=7&tag_zone=b', replicaStatus({ tags: { rank: 7, zone: 'a' } }), 503],
   ['/replica', 'tag_rank=7&tag_rank=8', replicaStatus({ tags: { rank: 7 } }), 200],
+  // Built-in ones that are false are not there, for others and for a check alike.
+  ['/replica', 'tag_nosync=false', replicaStatus({ tags: { nosync: false } }), 503],
+  ['/replica', 'tag_clonefrom=true', replicaStatus({ tags: { clonefrom: true } }), 200],
+  ['/replica', 'tag_big=false', replicaStatus({ tags: { big: false } }), 200],
   ['/health', 'tag_zone=b', replicaStatus({ tags: { zone: 'a' } }), 503],
   ['/primary', 'tag_zone=b', leaderStatus({ tags: { zone: 'a' } }), 200],
   ['/leader', 'tag_zone=b', leaderStatus(), 200],
