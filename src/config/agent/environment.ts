@@ -7,7 +7,7 @@ import { Places } from './places.ts'
 import { readBoolean } from './units.ts'
 import { parseYamlValue, type YamlText } from './yaml.ts'
 
-type Kind = 'text' | 'list' | 'map' | 'boolean' | 'number'
+type Kind = 'text' | 'format' | 'list' | 'map' | 'boolean' | 'number'
 interface Variable {
   readonly path: readonly string[]
   readonly kind: Kind
@@ -77,7 +77,8 @@ const variables: ReadonlyMap<string, Variable> = new Map([
   ...under(['postgresql', 'authentication', 'rewind'], 'REWIND', CREDENTIALS),
   ...under(['citus'], 'CITUS', [...text('database'), ...number('group')]),
   ...under(['log'], 'LOG', [
-    ...text('type', 'level', 'traceback_level', 'format', 'dateformat', 'dir', 'mode'),
+    ...text('type', 'level', 'traceback_level', 'dateformat', 'dir', 'mode'),
+    ['format', 'format'],
     ...map('static_fields', 'loggers'),
     ...boolean('deduplicate_heartbeat_logs'),
     ...number('max_queue_size', 'file_num', 'file_size'),
@@ -85,7 +86,7 @@ const variables: ReadonlyMap<string, Variable> = new Map([
   ...under(['etcd'], 'ETCD', STORE),
   ...under(['etcd3'], 'ETCD3', STORE),
   ['LOGLEVEL', { path: ['log', 'level'], kind: 'text' }],
-  ['LOGFORMAT', { path: ['log', 'format'], kind: 'text' }],
+  ['LOGFORMAT', { path: ['log', 'format'], kind: 'format' }],
   ['LOG_DATEFMT', { path: ['log', 'dateformat'], kind: 'text' }],
 ])
 
@@ -133,6 +134,8 @@ export function removeVariables(env: NodeJS.ProcessEnv): void {
 function convert(name: string, content: string, kind: Kind): Json {
   const trimmed = content.trim()
   if (kind === 'text') return content
+  // A text names something for Python's logging; what names nothing is the list of fields that type json takes.
+  if (kind === 'format') return /%\(\w+\)/.test(content) ? content : (readList(trimmed) ?? content)
   if (kind === 'boolean') return readBoolean(trimmed) ?? content
   if (kind === 'number') return parseYamlValue(trimmed) ?? content
   const value = kind === 'list' ? readList(trimmed) : readMap(trimmed)
