@@ -2,7 +2,7 @@
 // variables and password file.
 
 import { readFile } from 'node:fs/promises'
-import { userInfo } from 'node:os'
+import { homedir } from 'node:os'
 import pg from 'pg'
 import type { Json } from '../cluster/json.ts'
 import { hostPortOf, type Member } from '../cluster/member.ts'
@@ -11,6 +11,7 @@ import { messageOf, UserError } from '../platform/errors.ts'
 import { membersOf, type Role } from './choose.ts'
 import { type CtlContext, readCluster, scopeOf } from './context.ts'
 import { type Format, printObjects } from './formats.ts'
+import { connectMember } from './query-connection.ts'
 import { printTable } from './table.ts'
 import { plainTime } from './time.ts'
 
@@ -36,9 +37,6 @@ interface Result {
   readonly columns: readonly string[] | undefined
   readonly rows: readonly (readonly Json[])[]
 }
-
-const CONNECT_MS = 5_000
-const APPLICATION_NAME = 'Patroni ctl'
 
 /** Prints `host=... port=...` of the leader, of the named member, or of one with the role. */
 export async function dsn(context: CtlContext, name: string | undefined, which: WhichMember): Promise<void> {
@@ -115,7 +113,11 @@ async function run(
   if (address === undefined) return errorRow(context, nobody)
   let client: pg.Client | undefined
   try {
-    client = await connect(address, options)
+    client = await connectMember(address, options, {
+      env: process.env,
+      home: homedir(),
+      clock: context.clock,
+    })
     if (!(await hasRole(client, role))) return errorRow(context, nobody)
     return await rowsOf(client, sql)
   } catch (error) {
@@ -129,44 +131,6 @@ async function run(
 function errorRow({ clock, noteRefusal }: CtlContext, text: string): Result {
   noteRefusal()
   return { columns: undefined, rows: [[plainTime(clock.wallMs()), text]] }
-}
-
-/** Encrypted when the server can, like libpq; PGSSLMODE may ask for one or the other. */
-async function connect(
-  address: { readonly host: string; readonly port: number },
-  { username, database, password }: QueryOptions & { readonly password: string | undefined },
-): Promise<pg.Client> {
-  const mode = process.env['PGSSLMODE'] ?? 'prefer'
-  const user = username ?? process.env['PGUSER'] ?? userInfo().username
-  const attempt = async (ssl: false | { readonly rejectUnauthorized: boolean }): Promise<pg.Client> => {
-    const client = new pg.Client({
-      ...address,
-      user,
-      database: database ?? process.env['PGDATABASE'] ?? user,
-      connectionTimeoutMillis: CONNECT_MS,
-      fallback_application_name: APPLICATION_NAME,
-      ssl,
-      types: { getTypeParser: () => (value: string) => value },
-      ...(password === undefined ? {} : { password }),
-    })
-    client.on('error', () => {})
-    try {
-      await client.connect()
-      return client
-    } catch (error) {
-      await client.end().catch(() => {})
-      throw error
-    }
-  }
-  if (mode === 'disable') return attempt(false)
-  if (mode.startsWith('verify')) return attempt({ rejectUnauthorized: true })
-  try {
-    return await attempt({ rejectUnauthorized: false })
-  } catch (error) {
-    const hasNoTls = error instanceof Error && /does not support SSL/.test(error.message)
-    if (mode === 'require' || !hasNoTls) throw error
-    return attempt(false)
-  }
 }
 
 /** A member's server may have another role by now than its key says. */

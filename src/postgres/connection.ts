@@ -163,7 +163,8 @@ function sessionOptions(session: Readonly<Record<string, string>>): string {
     .join(' ')
 }
 
-function isAboutEncryption(error: unknown): boolean {
+/** Whether another way, with TLS or without, may get in. */
+export function isAboutEncryption(error: unknown): boolean {
   if (sqlStateOf(error) === NO_HBA_ENTRY) return true
   return error instanceof Error && /SSL connection/.test(error.message)
 }
