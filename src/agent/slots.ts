@@ -1,7 +1,7 @@
 // Which slots this server should have. Pure; memory of members that were here lately is handed in and out.
 
 import type { Lsn } from '../cluster/lsn.ts'
-import { isTagged, mayLead, type Tags } from '../cluster/member.ts'
+import { isTagged, type Member, mayLead, type Tags } from '../cluster/member.ts'
 import { slotNameOf } from '../cluster/slot-name.ts'
 import type { ClusterView } from '../cluster/view.ts'
 import type { PermanentSlot, SlotMatcher } from '../config/agent/slots.ts'
@@ -38,6 +38,8 @@ export interface SlotScene {
  * A slot for every other member, for members that left less than `member_slots_ttl` ago, and the permanent ones. A member
  * that may become the leader has them all, so that everybody finds his WAL on it; one that may not serves its own followers.
  * Where nothing is kept for a member that left, the leader has slots only for those that follow it, not for cascading ones.
+ * A standby's slot for somebody who streams from elsewhere must move on, or it keeps WAL for ever: Patroni below 4 publishes no
+ * positions of physical slots, so that a member's own word counts, and a slot of which nobody knows where it stands is not had.
  */
 export function wantedSlots(scene: SlotScene): WantedSlots {
   const { view, name, config } = scene
@@ -46,20 +48,22 @@ export function wantedSlots(scene: SlotScene): WantedSlots {
   const isPassing = config.memberSlotsTtlSeconds === 0
   const followers = followersOf(view, name)
   const cascading = cascadingMembers(view)
+  const positions = positionsOf(view.members.values())
   const slots = new Map<string, Lsn | undefined>()
   for (const member of memory.keys()) {
     const isLeaders = scene.isLeader && !(isPassing && cascading.has(member))
     const isWanted = followers.has(member) || (isKeeper && (isLeaders || !isPassing))
     // The leader's slot for a cascading member is nobody's to move on but ours: it would keep WAL for ever.
-    const to = scene.isLeader ? cascading.get(member) : view.status.slots[member]
-    if (isWanted) slots.set(member, to)
+    const to = scene.isLeader ? cascading.get(member) : (view.status.slots[member] ?? positions.get(member))
+    const isMoving = scene.isLeader || followers.has(member) || to !== undefined
+    if (isWanted && isMoving) slots.set(member, to)
   }
   if (!isKeeper) return { slots, logical: [], memory }
   const logical: LogicalSlot[] = []
   for (const [permanent, wish] of config.permanentSlots) {
     if (permanent === slotNameOf(name) || !isKept(wish, config)) continue
     const to = scene.isLeader ? undefined : view.status.slots[permanent]
-    if (wish.kind === 'physical') slots.set(permanent, to)
+    if (wish.kind === 'physical' && (scene.isLeader || to !== undefined)) slots.set(permanent, to)
     else if (wish.kind === 'logical')
       logical.push({
         name: permanent,
@@ -125,7 +129,11 @@ function cascadingMembers(view: ClusterView): ReadonlyMap<string, Lsn | undefine
       pgherd?.['follows_leader'] !== true &&
       namedMember(view, name, tags) !== undefined,
   )
-  return new Map(members.map(({ name, walPosition }) => [slotNameOf(name), walPosition]))
+  return positionsOf(members)
+}
+
+function positionsOf(members: Iterable<Member>): ReadonlyMap<string, Lsn | undefined> {
+  return new Map([...members].map(({ name, walPosition }) => [slotNameOf(name), walPosition]))
 }
 
 function isKept(wish: PermanentSlot, { standbyCluster }: SlotScene['config']): boolean {

@@ -91,3 +91,36 @@ test('two Patroni members and one of ours in a scope: each leads in turn, the ot
   }
   assert.equal(led.size, 3)
 })
+
+/** Where the slots stand by which nobody streams from this member. */
+function idleSlots(member: Member): Promise<readonly { readonly name: string; readonly isPast: boolean }[]> {
+  return member.query(
+    `SELECT slot_name AS name, restart_lsn > '${mark}' AS "isPast" FROM pg_replication_slots
+     WHERE slot_type = 'physical' AND NOT active ORDER BY 1`,
+  )
+}
+let mark = '0/0'
+
+test('under a Patroni leader the slots on ours for the others move on, and keep no WAL', async t => {
+  const ours = cluster.members.find(({ keeper }) => keeper === 'pgherd')
+  const [theirs] = cluster.members.filter(({ keeper }) => keeper === 'patroni')
+  assert.ok(ours && theirs)
+  if ((await cluster.leader()).keeper === 'pgherd') await switchOver(theirs)
+  const leader = await cluster.leader({ withinMs: 60_000 })
+  assert.equal(leader.keeper, 'patroni')
+  await cluster.complete(60_000)
+  await leader.query('CREATE TABLE IF NOT EXISTS filler (id int)')
+  for (let file = 0; file < 3; file += 1) {
+    await leader.query('INSERT INTO filler SELECT generate_series(1, 10000)')
+    await leader.query('SELECT pg_switch_wal()')
+  }
+  const [end] = await leader.query<{ lsn: string }>('SELECT pg_current_wal_lsn() AS lsn')
+  mark = end?.lsn ?? mark
+  await leader.query('INSERT INTO filler VALUES (1)')
+  await waitFor('the idle slots to be past what was written', { withinMs: 60_000 }, async note => {
+    const slots = await idleSlots(ours)
+    note(JSON.stringify(slots))
+    return slots.length === 2 && slots.every(({ isPast }) => isPast)
+  })
+  t.diagnostic(`all idle slots on ${ours.name} are past ${mark}`)
+})

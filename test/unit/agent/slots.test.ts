@@ -81,6 +81,42 @@ test('with member_slots_ttl 0 a cascading member has its slot where it streams f
   assert.deepEqual(names(scene({ view: alone, config })), ['pg2', 'pg3'])
 })
 
+const heldByAStandby: readonly (readonly [string, Partial<SlotScene>, string])[] = [
+  [
+    'one for another member goes where that member is',
+    { view: view({ positions: { pg2: 800, pg3: 900 } }) },
+    'pg2=800 pg3=900',
+  ],
+  [
+    'what the leader published comes first',
+    { view: view({ positions: { pg2: 800, pg3: 900 }, status: '{"optime":1,"slots":{"pg3":55}}' }) },
+    'pg2=800 pg3=55',
+  ],
+  ['none for a member whose position nobody tells', { view: view({ positions: { pg2: 800 } }) }, 'pg2=800'],
+  [
+    'none for one that left and of whom nothing is known any more',
+    { view: view({ members: ['pg2'], positions: { pg2: 800 } }), memory: new Map([['pg9', 999_999]]) },
+    'pg2=800',
+  ],
+  [
+    'its own follower has one in any case',
+    { view: view({ tags: { pg3: { replicatefrom: 'pg1' } }, positions: { pg2: 800 } }) },
+    'pg2=800 pg3=undefined',
+  ],
+]
+for (const [what, changes, want] of heldByAStandby) {
+  test(`slots on a standby: ${what}`, () => {
+    const { slots } = wantedSlots(scene({ isLeader: false, ...changes }))
+    assert.equal(
+      [...slots]
+        .map(pair => pair.join('='))
+        .sort()
+        .join(' '),
+      want.replace('undefined', ''),
+    )
+  })
+}
+
 test('a member that becomes nostream loses its slot at once', () => {
   const seen = view({ tags: { pg3: { nostream: true } }, status: '{"optime":1,"retain_slots":["pg3"]}' })
   assert.deepEqual(names(scene({ view: seen, memory: new Map([['pg3', 999_999]]) })), ['pg2'])
@@ -120,13 +156,9 @@ test('permanent slots are wanted by all that may lead; the own name never', () =
   const status = '{"optime":1,"slots":{"backup":77}}'
   const standby = scene({ view: view({ members: ['pg1'], status }), config, isLeader: false })
   const { slots, logical, memory } = wantedSlots(standby)
-  assert.deepEqual(
-    [...slots],
-    [
-      ['backup', 77n],
-      ['zero', undefined],
-    ],
-  )
+  // Nobody has published where `zero` stands: here nothing would move it.
+  assert.deepEqual([...slots], [['backup', 77n]])
+  assert.deepEqual(names({ ...standby, isLeader: true }), ['backup', 'zero'])
   const cdc = { name: 'cdc', database: 'app', plugin: 'pgoutput', confirmedLsn: undefined }
   assert.deepEqual(logical, [cdc])
   assert.deepEqual(wantedSlots({ ...standby, tags: { nostream: true } }).logical, [])
