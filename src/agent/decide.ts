@@ -57,5 +57,6 @@ export function decide(snapshot: Snapshot, memory: Memory): Decision {
 /** In a pause an operator may do anything to a server: what its history was found to be before counts no more. */
 function afterPause(memory: Memory): Memory {
   if (memory.wasPaused !== true) return memory
-  return { ...memory, wasPaused: false, cleanAgainst: undefined, rewindFailedAgainst: undefined }
+  const forgotten = { cleanAgainst: undefined, rewindFailedAgainst: undefined, rewindPause: undefined }
+  return { ...memory, wasPaused: false, ...forgotten }
 }

@@ -164,6 +164,8 @@ export interface Memory {
   readonly cleanAgainst: bigint | undefined
   /** Rewind failed against this epoch: do not try for ever. */
   readonly rewindFailedAgainst: bigint | undefined
+  /** A rewind did not come to its work: not before this instant again. */
+  readonly rewindPause?: { readonly tries: number; readonly untilMs: number } | undefined
   readonly lastLeader: string | undefined
   /** Starts that failed in a row. */
   readonly failedStarts: number

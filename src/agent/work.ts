@@ -217,15 +217,21 @@ export class Work {
   async #rewind(leader: Upstream, signal: AbortSignal): Promise<MemoryUpdate> {
     const { parts, state } = this.#context
     const epoch = this.#epoch()
-    const failed: MemoryUpdate = memory => ({ ...memory, rewindFailedAgainst: epoch })
     const { divergence } = state
     if (divergence?.kind !== 'diverged') return noUpdate
     state.isStopExpected = true
-    if (state.server.process === 'running') this.#context.callbacks.stopped()
+    const wasRunning = state.server.process === 'running'
+    if (wasRunning) this.#context.callbacks.stopped()
     const result = await parts.postgres.rewind(leader, divergence, signal)
     if (!result.ok) {
       parts.log.error(`pg_rewind from ${leader.member} failed: ${result.says}`)
-      return failed
+      if (result.isFinal) return memory => ({ ...memory, rewindFailedAgainst: epoch })
+      const nowMs = parts.clock.monotonicMs()
+      return memory => ({
+        ...memory,
+        rewindPause: laterRewind(memory, nowMs),
+        isOursToStart: memory.isOursToStart || wasRunning,
+      })
     }
     const { name } = parts.local
     const kilobytes = (Number(result.discardedBytes) / 1024).toFixed(0)
@@ -235,7 +241,7 @@ export class Work {
       facts: { discarded_bytes: result.discardedBytes, from: leader.member },
     })
     // We stopped it: a pause that began meanwhile must not leave it down.
-    return memory => ({ ...memory, cleanAgainst: epoch, isOursToStart: true })
+    return memory => ({ ...memory, cleanAgainst: epoch, isOursToStart: true, rewindPause: undefined })
   }
 }
 
@@ -245,8 +251,16 @@ const START_PAUSE_MAX_MS = 10_000
 /** Each failure doubles the pause before the next attempt. */
 function countFailedStart(memory: Memory, nowMs: number): Memory {
   const failedStarts = memory.failedStarts + 1
-  const pauseMs = Math.min(START_PAUSE_MS * 2 ** (failedStarts - 1), START_PAUSE_MAX_MS)
-  return { ...memory, failedStarts, nextStartAtMs: nowMs + pauseMs }
+  return { ...memory, failedStarts, nextStartAtMs: nowMs + pauseAfter(failedStarts) }
+}
+
+function laterRewind({ rewindPause }: Memory, nowMs: number): Memory['rewindPause'] {
+  const tries = (rewindPause?.tries ?? 0) + 1
+  return { tries, untilMs: nowMs + pauseAfter(tries) }
+}
+
+function pauseAfter(failures: number): number {
+  return Math.min(START_PAUSE_MS * 2 ** (failures - 1), START_PAUSE_MAX_MS)
 }
 
 function task(

@@ -198,6 +198,8 @@ export interface RewindResult {
   /** Bytes of our own WAL after the point where the histories part: they are gone now. */
   readonly discardedBytes: bigint
   readonly says: string
+  /** Of a failure: it would come again. False where the leader, or our own server, may do better the next time. */
+  readonly isFinal: boolean
 }
 
 export interface Postgres {

@@ -1,8 +1,9 @@
 // Takes a diverged server back to the point where the histories part, with pg_rewind.
 
+import type { HostPort } from '../cluster/member.ts'
 import { runChild } from '../platform/child.ts'
 import { Deadline } from '../platform/deadline.ts'
-import { messageOf } from '../platform/errors.ts'
+import { HaError, messageOf } from '../platform/errors.ts'
 import { archiveReady } from './archive-ready.ts'
 import { PATIENT_SESSION, withConnection } from './connection.ts'
 import type { Context } from './context.ts'
@@ -23,12 +24,19 @@ const STOP_MS = 60_000
 const FILES_MS = 30_000
 const BEFORE_REWIND = 'before the rewind'
 const LEADER_MS = 600_000
+const LOOK_AGAIN_MS = 500
+const ANSWER_MS = 5_000
 const RESTORES_SINCE = 13
 const CONFIG_FILE_SINCE = 15
 /** Files of WAL that are fetched one by one. */
 const FETCHED_MAX = 1_000
 /** With --progress pg_rewind says this right before it changes the first file. */
 const HAS_BEGUN_TO_COPY = /need to copy/
+/** What pg_rewind says of a source that it lost or did not reach. */
+const SOURCE_LOST =
+  /connection to server|could not connect|server closed the connection|terminating connection|too many connections/
+/** Of an error that would come again. */
+const FINAL = 'E_REWIND'
 /** These say where the server ended; in any other state it crashed. */
 const CLEAN_STATES = ['shut down', 'shut down in recovery']
 
@@ -44,7 +52,7 @@ export async function rewind(
   try {
     const stop = { mode: 'fast', checkpointFirst: false, by: Deadline.in(clock, STOP_MS) } as const
     const { stopped } = await stopServer(context, lifecycle, stop, undefined)
-    if (!stopped) return failed('our own server could not be stopped')
+    if (!stopped) return failed('our own server could not be stopped', false)
     await archiveReady(context, BEFORE_REWIND, signal)
     await context.files.writeSignals(
       { role: 'primary' },
@@ -52,15 +60,15 @@ export async function rewind(
       Deadline.in(clock, FILES_MS),
     )
     if (await endCrash(context, lifecycle, signal)) await archiveReady(context, BEFORE_REWIND, signal)
-    const leaderTimeline = await checkpointOnLeader(context, leader)
+    const leaderTimeline = await untilCheckpointed(context, leader, signal)
     const output = await runRewind(context, leader, signal)
     const before = divergence.kind === 'diverged' ? divergence : undefined
     if (/no rewind required/.test(output)) return await notNeeded(lifecycle, leaderTimeline, clock)
     const discardedBytes = before === undefined ? 0n : before.localEnd - before.at
-    return { ok: true, discardedBytes, says: `rewound to the history of ${leader.member}` }
+    return { ok: true, discardedBytes, says: `rewound to the history of ${leader.member}`, isFinal: false }
   } catch (error) {
     signal.throwIfAborted()
-    return failed(messageOf(error))
+    return failed(messageOf(error), error instanceof HaError && error.code === FINAL)
   }
 }
 
@@ -108,27 +116,41 @@ async function endCrash(context: Context, lifecycle: Lifecycle, signal: AbortSig
     { by: Deadline.in(clock, REWIND_MS), env: toolEnvironment(), cwd: '/', signal, diesWithUs: true },
   )
   signal.throwIfAborted()
-  if (result.code !== 0) throw new Error(`single-user recovery failed: ${lastLine(result.stderr)}`)
+  if (result.code !== 0) throw new HaError(FINAL, `single-user recovery failed: ${lastLine(result.stderr)}`)
   return true
 }
 
 /**
- * pg_rewind reads the leader's timeline from its control file, which shows a new one only after the first checkpoint:
- * before it pg_rewind would find nothing to do and say so with success.
+ * pg_rewind reads the leader's timeline from its control file, which shows a new one only after the first checkpoint: before it
+ * pg_rewind would find nothing to do and say so with success. A leader makes one after its promotion by itself; one that is
+ * asked for comes at once, but only a superuser may ask, and many let none in from other hosts.
  */
-async function checkpointOnLeader(context: Context, leader: Upstream): Promise<number> {
-  const by = Deadline.in(context.clock, LEADER_MS)
+async function untilCheckpointed(context: Context, leader: Upstream, signal: AbortSignal): Promise<number> {
+  const { clock, config, log } = context
+  const by = Deadline.in(clock, LEADER_MS)
   const { address, ...named } = await located(context, leader, by)
   const { timeline } = await leaderLineage(context, { address, ...named }, by)
-  const target = {
-    ...context.remote(address, context.config.postgres.superuser, false),
-    session: PATIENT_SESSION,
-  }
-  await withConnection(target, by, async connection => {
-    const [row] = await connection.query('SELECT timeline_id FROM pg_control_checkpoint()', by)
-    if (Number(row?.['timeline_id']) < timeline) await connection.query('CHECKPOINT', by)
+  await withConnection(context.remote(address, config.postgres.rewind, false), by, async connection => {
+    const isShown = async () => {
+      const [row] = await connection.query('SELECT timeline_id FROM pg_control_checkpoint()', by)
+      return Number(row?.['timeline_id']) >= timeline
+    }
+    if (await isShown()) return
+    await orderCheckpoint(context, address, by).catch(error =>
+      log.info(
+        `waiting for the checkpoint of ${leader.member} before the rewind; it takes no order: ${messageOf(error)}`,
+      ),
+    )
+    while (!(await isShown())) await clock.sleep(LOOK_AGAIN_MS, signal)
   })
   return timeline
+}
+
+async function orderCheckpoint(context: Context, address: HostPort, by: Deadline): Promise<void> {
+  const asSuperuser = context.remote(address, context.config.postgres.superuser, false)
+  await withConnection({ ...asSuperuser, session: PATIENT_SESSION }, by, connection =>
+    connection.query('CHECKPOINT', by),
+  )
 }
 
 async function runRewind(context: Context, leader: Upstream, signal: AbortSignal): Promise<string> {
@@ -170,10 +192,24 @@ async function runRewind(context: Context, leader: Upstream, signal: AbortSignal
     result = await attempt()
   }
   const output = `${result.stdout}\n${result.stderr}`
-  if (result.code === 0 || !HAS_BEGUN_TO_COPY.test(output)) await data.endRewind(Deadline.in(clock, FILES_MS))
+  const isUntouched = !HAS_BEGUN_TO_COPY.test(output)
+  if (result.code === 0 || isUntouched) await data.endRewind(Deadline.in(clock, FILES_MS))
   signal.throwIfAborted()
-  if (result.code !== 0) throw new Error(lastLine(result.stderr))
-  return output
+  if (result.code === 0) return output
+  const says = lastLine(result.stderr)
+  if (isUntouched && (SOURCE_LOST.test(result.stderr) || !(await isAnswering(context, leader))))
+    throw new HaError('E_LEADER', says, { retryable: true })
+  throw new HaError(FINAL, says)
+}
+
+/** Could the leader be compared with now? */
+async function isAnswering(context: Context, leader: Upstream): Promise<boolean> {
+  const by = Deadline.in(context.clock, ANSWER_MS)
+  const asked = located(context, leader, by).then(found => leaderLineage(context, found, by))
+  return asked.then(
+    () => true,
+    () => false,
+  )
 }
 
 /** How pg_rewind of this major finds a configuration that lies beside the data; below 15 it cannot be told. */
@@ -201,12 +237,13 @@ async function notNeeded(
   if (control === undefined || control.timeline >= leaderTimeline)
     return failed(
       `pg_rewind cannot compare two histories of the same timeline ${leaderTimeline}: clone this member again`,
+      true,
     )
-  return { ok: true, discardedBytes: 0n, says: 'pg_rewind found nothing to do' }
+  return { ok: true, discardedBytes: 0n, says: 'pg_rewind found nothing to do', isFinal: false }
 }
 
-function failed(says: string): RewindResult {
-  return { ok: false, discardedBytes: 0n, says }
+function failed(says: string, isFinal: boolean): RewindResult {
+  return { ok: false, discardedBytes: 0n, says, isFinal }
 }
 
 function lastLine(text: string): string {

@@ -81,6 +81,7 @@ test('WAL that the old primary has thrown away comes from the archive, and witho
   const refused = await rewind(one, two)
   assert.equal(refused.ok, false)
   assert.match(refused.says, /pg_rewind/)
+  assert.equal(refused.isFinal, true, 'the archive will not have it the next time either')
   await rm(archive, { recursive: true })
   await rename(away, archive)
   const done = await rewind(one, two)

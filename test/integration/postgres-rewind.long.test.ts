@@ -1,9 +1,10 @@
-// What a rewind must not lose: WAL that only the crashed primary has and that waits for its archiver.
+// What a rewind must not lose, WAL that only the crashed primary has and that waits for its archiver, and what it may wait for.
 
 import assert from 'node:assert/strict'
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
+import { realClock } from '../../src/platform/clock.ts'
 import { factsOf, type Member, Rig, sql, until, within } from './postgres-rig.ts'
 
 const rig = await Rig.open()
@@ -70,4 +71,68 @@ test('an archive that refuses does not keep the server down: what is missing is 
     /WAL files up to [0-9A-F]{24}.* are missing in the archive; take a new base backup/,
   )
   assert.ok(complaint?.includes(waiting[0] ?? 'none'), complaint)
+})
+
+async function followAgain(member: Member, leader: Member): Promise<void> {
+  const slots = new Map([[member.config.name, undefined]])
+  await leader.server.syncSlots(slots, await factsOf(leader), within(5_000))
+  assert.equal(await member.server.start('replica', leader.upstream, starting()), true)
+  await until('streaming', member, async () => (await factsOf(member)).replicationState === 'streaming')
+}
+
+test('a leader that lets no superuser in from other hosts is waited for, until its own checkpoint shows its timeline', async () => {
+  await writeFile(open, '')
+  await followAgain(two, one)
+  // So many pages that the checkpoint after the promotion, which takes its time, is far from its end.
+  await sql(one, "CREATE TABLE pages AS SELECT repeat('x', 2000) AS t FROM generate_series(1, 4000)", 60_000)
+  const { writeLsn = 0n } = await factsOf(one)
+  await until('all of it', two, async () => ((await factsOf(two)).replayedLsn ?? 0n) >= writeLsn, 60_000)
+  await two.server.follow(undefined, within(5_000))
+  await until('nobody streams', one, async () => (await factsOf(one)).senders.length === 0)
+  await sql(one, 'INSERT INTO story VALUES (3)')
+  await one.server.stop({ mode: 'immediate', checkpointFirst: false, by: within(20_000) })
+  const pgHba = two.settings.pgHba?.map(line => line.replace('host all all', 'host all rewinder')) ?? []
+  await two.server.configure({ ...two.settings, pgHba }, within(10_000))
+  assert.equal(await two.server.promote(within(20_000)), true)
+  await assert.rejects(sql(two, 'SELECT 1'), /pg_hba/)
+  const itsOwn = realClock.sleep(3_000).then(async () => {
+    // Here all are on one host: its own agent would be refused, too.
+    await two.server.configure(two.settings, within(10_000))
+    return two.server.checkpoint(within(60_000))
+  })
+  await rewound(one, two)
+  assert.equal(await itsOwn, true)
+  const said = one.log.filter(line => /waiting for the checkpoint of two before the rewind/.test(line))
+  assert.equal(said.length, 1, one.log.join('\n'))
+  await followAgain(one, two)
+})
+
+/** A pg_rewind whose source is full. */
+async function refusedRewind(): Promise<string> {
+  const program = join(rig.directory, 'pg_rewind-refused')
+  const says =
+    'pg_rewind: error: connection to server at \\"127.0.0.1\\" failed: FATAL:  sorry, too many clients'
+  await writeFile(program, `#!/bin/sh\necho "${says}" >&2\nexit 1\n`, { mode: 0o755 })
+  return program
+}
+
+test('a leader that takes no connection when the rewind wants one spoils nothing: it may be tried again', async () => {
+  await crashWithoutArchive(two, one)
+  const { config, settings } = two
+  const raw = { ...config.postgres.raw, bin_name: { pg_rewind: await refusedRewind() } }
+  const refused = rig.build({ ...config, postgres: { ...config.postgres, raw } }, settings)
+  const divergence = await two.server.divergence(one.upstream, within(20_000))
+  for (const [what, before, after] of [
+    ['to pg_rewind', 'SELECT 1', 'SELECT 1'],
+    ['to us', 'ALTER ROLE rewinder CONNECTION LIMIT 0', 'ALTER ROLE rewinder CONNECTION LIMIT -1'],
+  ] as const) {
+    await sql(one, before)
+    const result = await refused.server.rewind(one.upstream, divergence, starting())
+    assert.deepEqual([result.ok, result.isFinal], [false, false], `${what}: ${result.says}`)
+    assert.match(result.says, /too many/)
+    await sql(one, after)
+  }
+  assert.equal((await two.server.status(within(5_000))).dataDirectory, 'initialized')
+  await rewound(two, one)
+  await followAgain(two, one)
 })

@@ -10,13 +10,18 @@ const IMPOSSIBLE =
 
 /** Rewind if allowed, possible and not yet failed against this leader; else copy anew if allowed; else stay and say so. */
 export function resolveDivergence(
-  { self, canRewind }: Snapshot,
+  { self, canRewind, nowMs }: Snapshot,
   leader: Upstream,
   epoch: bigint,
   memory: Memory,
 ): Decision {
   const hasFailed = memory.rewindFailedAgainst === epoch
   const isPossible = self.usePgRewind && canRewind !== false
+  const { rewindPause: pause } = memory
+  if (isPossible && !hasFailed && pause !== undefined && nowMs < pause.untilMs) {
+    const says = `pg_rewind from ${leader.member} could not begin (${pause.tries} tries): waiting to try again`
+    return { ...say('wait-to-rewind', says, memory), againInMs: pause.untilMs - nowMs }
+  }
   if (isPossible && !hasFailed) {
     return say('rewind', `running pg_rewind from ${leader.member}`, memory, { kind: 'rewind', leader })
   }

@@ -262,17 +262,25 @@ export class SimPostgres implements Postgres {
 
   async #rewind(leader: Upstream, divergence: Divergence, signal: AbortSignal): Promise<RewindResult> {
     const server = this.#server
-    const failed = (says: string): RewindResult => ({ ok: false, discardedBytes: 0n, says })
+    const failed = (says: string, isFinal = true): RewindResult => ({
+      ok: false,
+      discardedBytes: 0n,
+      says,
+      isFinal,
+    })
     const { stopped } = await this.#stop({
       mode: 'fast',
       checkpointFirst: false,
       by: Deadline.in(this.#process, 60_000),
     })
-    if (!stopped || server.data === undefined) return failed('our own server could not be stopped')
+    if (!stopped || server.data === undefined) return failed('our own server could not be stopped', false)
     await this.#work(this.#random.between(100, 500), signal)
     if (server.troubles.failingRewinds > 0) {
       server.troubles.failingRewinds -= 1
-      return failed('pg_rewind: error: could not read a block')
+      const isLast = server.troubles.failingRewinds === 0
+      return isLast
+        ? failed('pg_rewind: error: could not read a block')
+        : failed('pg_rewind: error: connection to server failed: too many connections', false)
     }
     const by = Deadline.in(this.#process, 60_000)
     const before = server.data
@@ -298,7 +306,12 @@ export class SimPostgres implements Postgres {
     const discarded = rewindOnto(server, before, theirs, theirs === source ? copied : 0)
     server.world.listener.onRewound(server, discarded)
     const bytes = divergence.kind === 'diverged' ? divergence.localEnd - divergence.at : 0n
-    return { ok: true, discardedBytes: bytes, says: `rewound to the history of ${leader.member}` }
+    return {
+      ok: true,
+      discardedBytes: bytes,
+      says: `rewound to the history of ${leader.member}`,
+      isFinal: false,
+    }
   }
 
   async walOnLeader(leader: Upstream, _from: Lsn, _timeline: Timeline, by: Deadline): Promise<WalOnLeader> {

@@ -17,6 +17,22 @@ const rows: readonly Row[] = [
     needsOperator: true,
   },
   {
+    situation: 'a rewind could not begin a moment ago: it waits for its next try',
+    seen: { server: down(), divergence: { kind: 'diverged', at: 900n, localEnd: 1000n } },
+    remembers: { cleanAgainst: 90n, rewindPause: { tries: 3, untilMs: 1_000_700 } },
+    rule: 'wait-to-rewind',
+    actions: [],
+    says: /could not begin \(3 tries\)/,
+    againInMs: 700,
+  },
+  {
+    situation: 'a rewind could not begin, and its pause is over: it is tried again',
+    seen: { server: down(), divergence: { kind: 'diverged', at: 900n, localEnd: 1000n } },
+    remembers: { cleanAgainst: 90n, rewindPause: { tries: 3, untilMs: 1_000_000 } },
+    rule: 'rewind',
+    actions: ['rewind pg1'],
+  },
+  {
     situation:
       'a standby comes up without its upstream: it is pointed to the leader, whose WAL it may need to come up at all',
     seen: { server: down({ process: 'starting' }), isFollowingLeader: false },
