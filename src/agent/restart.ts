@@ -2,19 +2,16 @@
 // the lease keeper and the fence go on as if the server ran.
 
 import { Deadline } from '../platform/deadline.ts'
-import { messageOf } from '../platform/errors.ts'
 import type { Upstream } from '../postgres/port.ts'
-import { demote } from './demote.ts'
+import { giveWay } from './hand-over.ts'
 import { beforeStop } from './own-scripts.ts'
 import { walPosition } from './race.ts'
-import { anybody, findHeirs, heirsToAsk } from './rules/heirs.ts'
 import { leaderUpstream } from './rules/say.ts'
 import { remoteUpstream } from './rules/source.ts'
 import { type MemoryUpdate, noUpdate } from './tasks.ts'
 import type { WorkContext } from './work.ts'
 
 const STOP_MS = 3_600_000
-const PEERS_MS = 2_000
 const LEASE_CHECK_MS = 20
 
 export type RestartOutcome = 'restarted' | 'still-starting' | 'failed'
@@ -59,8 +56,9 @@ export async function restartServer(
   }
   if (started === 'down') return { outcome: 'failed', update: noUpdate }
   const position = before === undefined ? undefined : walPosition(before)
-  const update = isPrimary ? await giveWay(context, position) : noUpdate
-  return { outcome: 'still-starting', update }
+  const says = 'the server does not start in time: demoting so that another member can lead'
+  const update = isPrimary ? await giveWay(context, position, { kind: 'restart-too-slow', says }) : noUpdate
+  return { outcome: 'still-starting', update: update ?? noUpdate }
 }
 
 /** Starts in the old role. A primary starts only while the lease is ours: the start is called off when it ends. */
@@ -101,29 +99,4 @@ function upstreamOf({ state, parts, keeper }: WorkContext): Upstream | undefined
   if (keeper.hold !== undefined) return remoteUpstream(state.config)
   const upstream = state.lastView === undefined ? undefined : leaderUpstream(state.lastView)
   return upstream?.member === parts.local.name ? undefined : upstream
-}
-
-/** The server does not come up: if somebody else can serve, the key goes to them. */
-async function giveWay(context: WorkContext, position: bigint | undefined): Promise<MemoryUpdate> {
-  const { parts, state } = context
-  const view = state.lastView
-  if (view === undefined) return noUpdate
-  const { config } = state
-  const request = anybody(parts.local.name)
-  const urls = heirsToAsk({ config, self: parts.local }, view, request)
-  try {
-    const peers = await parts.askPeers(urls, Deadline.in(parts.clock, PEERS_MS))
-    // A server that was down before has told nothing: what it published last counts.
-    const optime = position ?? view.status.optime
-    const known = { ...view, status: { ...view.status, optime } }
-    if ('obstacle' in findHeirs({ config }, known, request, undefined, peers)) return noUpdate
-    parts.events.record({
-      kind: 'restart-too-slow',
-      says: 'the server does not start in time: demoting so that another member can lead',
-    })
-    return await demote(context, { mode: 'immediate', release: true, heirs: undefined })
-  } catch (error) {
-    parts.log.warning(`handing over after a slow restart: ${messageOf(error)}`)
-    return noUpdate
-  }
 }

@@ -20,11 +20,11 @@ import type { AgentState } from './state.ts'
 import { stopQuickly } from './stop-quickly.ts'
 import { beginSynchronous, namesForStart, setSynchronousNames } from './synchronous.ts'
 import { type MemoryUpdate, noUpdate, type TaskPlan } from './tasks.ts'
+import { untilPromoted } from './until-promoted.ts'
 import { armWatchdog, type Watchdog } from './watchdog.ts'
 
 /** A standby that takes longer goes on by itself, and the loop looks after it again. */
 const STANDBY_START_MS = 10_000
-const PROMOTE_TIMEOUT_MS = 60_000
 const CHECKPOINT_TIMEOUT_MS = 600_000
 const RELEASE_TIMEOUT_MS = 10_000
 const SET_ASIDE_TIMEOUT_MS = 60_000
@@ -170,7 +170,8 @@ export class Work {
     fence.arm()
     // From here on our WAL may have a beginning of a timeline that nobody else has, however this ends.
     state.memory = { ...state.memory, cleanAgainst: undefined }
-    const isDone = await parts.postgres.promote(Deadline.in(parts.clock, PROMOTE_TIMEOUT_MS))
+    const { isDone, update } = await untilPromoted(this.#context, signal)
+    if (update !== undefined) return update
     if (!isDone) {
       await stopQuickly(this.#context)
       await keeper.release(Deadline.in(parts.clock, RELEASE_TIMEOUT_MS))

@@ -10,7 +10,15 @@ import type { Mutant } from './named.ts'
 /** Where accidents happen: what decides and what acts. */
 const FILES: readonly string[] = [
   ...['act', 'agent', 'bootstrap', 'decide', 'decision', 'demote', 'demote-cluster', 'drain', 'failsafe'],
-  ...['failsafe-key', 'fence', 'lease-deadline', 'lease-keeper', 'lease-keeper-parts', 'lease-timings'],
+  ...[
+    'failsafe-key',
+    'fence',
+    'hand-over',
+    'lease-deadline',
+    'lease-keeper',
+    'lease-keeper-parts',
+    'lease-timings',
+  ],
   ...['leave-sync', 'loop', 'observe', 'operator', 'race', 'restart', 'slots', 'state', 'stop-quickly'],
   ...['storage', 'synchronous', 'tasks', 'upkeep', 'watchdog', 'watchdog-plan', 'work'],
   ...['rules/data-directory', 'rules/divergence', 'rules/follow', 'rules/gate', 'rules/give-way'],
@@ -33,6 +41,7 @@ export const WITHOUT_ACCIDENTS: ReadonlyMap<string, string> = new Map(
     'slot-copies': 'logical slots, which no world has',
     snapshot: 'types, and a memory that is empty',
     'sync/step': 'types alone',
+    'until-promoted': 'no promotion of a world takes a minute',
   }).map(([name, why]) => [`src/agent/${name}.ts`, why]),
 )
 
