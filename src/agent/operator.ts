@@ -32,6 +32,12 @@ const RESTART_SAYS: Readonly<Record<RestartOutcome, string>> = {
   failed: 'restart failed',
 }
 
+/** What a failed copy leaves to the loop. */
+interface Undone {
+  isOursToStart?: boolean
+  isToBeCopied?: boolean
+}
+
 export class Operator {
   readonly #context: WorkContext
   readonly #tasks: Tasks
@@ -190,16 +196,18 @@ export class Operator {
     const refusal = await this.#askLeader(view.leader.name, view.members.get(view.leader.name)?.apiUrl)
     if (refusal !== undefined) return refusal
     if (isForced) await this.#tasks.cancel('reinitialize was ordered')
+    const undone: Undone = {}
     const isStarted = this.#tasks.start({
       kind: 'reinitialize',
       says: 'reinitialize',
       work: async signal => {
         const epoch = state.view?.leader?.createRevision
         const mark = epoch === undefined ? undefined : historyMark(state.config, epoch)
-        await this.#unwaitedFor(signal, () => this.#copyAfresh(signal))
-        return memory => ({ ...memory, role: 'replica', cleanAgainst: mark })
+        await this.#unwaitedFor(signal, () => this.#copyAfresh(undone, signal))
+        return memory => ({ ...memory, role: 'replica', cleanAgainst: mark, isOursToStart: true })
       },
-      onFailure: noUpdate,
+      // What the order began goes on, in a pause too: nobody else would know why there is no server.
+      onFailure: memory => ({ ...memory, ...undone }),
     })
     if (!isStarted) return `${this.#taskName()} already in progress`
     this.#wake()
@@ -218,7 +226,8 @@ export class Operator {
     return isThere ? undefined : `The leader ${name} does not answer as a primary, can not reinitialize`
   }
 
-  async #copyAfresh(signal: AbortSignal): Promise<void> {
+  /** `undone` says what is left to do if it fails. */
+  async #copyAfresh(undone: Undone, signal: AbortSignal): Promise<void> {
     const { parts, state, keeper, fence, callbacks } = this.#context
     const { postgres, clock, local } = parts
     const wasStopped = state.server.process === 'stopped'
@@ -230,12 +239,16 @@ export class Operator {
     const stop = { mode: 'immediate', checkpointFirst: false, by: Deadline.in(clock, STOP_MS) } as const
     const { stopped } = await postgres.stop(stop)
     if (!stopped) throw new HaError('E_STOP', 'the server could not be stopped')
+    if (!wasStopped) undone.isOursToStart = true
     fence.disarm()
     if (!wasStopped) callbacks.stopped()
     parts.events.record({
       kind: 'reinitialize',
       says: `reinitialize: this member's data is thrown away and copied from (${upstream.member})`,
     })
+    // Half of the data must not be started.
+    undone.isOursToStart = false
+    undone.isToBeCopied = true
     await postgres.discard(Deadline.in(clock, DISCARD_MS))
     await postgres.clone(upstream, signal)
   }

@@ -2,6 +2,7 @@
 // the lease keeper and the fence go on as if the server ran.
 
 import { Deadline } from '../platform/deadline.ts'
+import { messageOf } from '../platform/errors.ts'
 import type { Upstream } from '../postgres/port.ts'
 import { giveWay } from './hand-over.ts'
 import { beforeStop } from './own-scripts.ts'
@@ -21,9 +22,13 @@ export interface Restarted {
   readonly update: MemoryUpdate
 }
 
+/** The server is down because we stopped it: it is started again even if the cluster is paused by then. */
+const leftDown: MemoryUpdate = memory => ({ ...memory, isOursToStart: true })
+
 /**
  * Restarts the server within `timeoutMs` (counted from its stop). A leader whose server does not come back in time hands over
- * if somebody can take over.
+ * if somebody can take over. A primary whose lease does not hold is not even stopped; while the cluster is paused it needs
+ * none, as it needs none to run.
  */
 export async function restartServer(
   context: WorkContext,
@@ -37,16 +42,27 @@ export async function restartServer(
     before === undefined
       ? state.memory.role === 'primary' && keeper.hold !== undefined
       : before.role === 'primary'
+  const isUnderLease = isPrimary && !state.config.isPaused
+  if (isUnderLease && isLeaseOver(context)) {
+    parts.log.warning('no restart: the lease does not hold, and the server could not come back as a primary')
+    return { outcome: 'failed', update: noUpdate }
+  }
   state.isStopExpected = true
   const by = Deadline.in(parts.clock, STOP_MS)
   await beforeStop(context, STOP_MS)
   const { stopped } = await parts.postgres.stop({ mode: 'fast', checkpointFirst: true, by })
   if (!stopped) return { outcome: 'failed', update: noUpdate }
   context.callbacks.expect('on_restart')
-  const started = await startAgain(context, isPrimary, timeoutMs, signal)
+  const started = await startAgain(context, isPrimary, timeoutMs, signal).catch((error: unknown) => {
+    parts.log.error(`restart: ${messageOf(error)}`)
+    return 'down' as const
+  })
   if (started === 'lease-lost') {
     parts.log.warning('the lease was lost during a restart: the server does not come back as a primary')
-    return { outcome: 'failed', update: memory => ({ ...memory, role: 'demoted', cleanAgainst: undefined }) }
+    return {
+      outcome: 'failed',
+      update: memory => leftDown({ ...memory, role: 'demoted', cleanAgainst: undefined }),
+    }
   }
   if (started === 'up') {
     return {
@@ -54,26 +70,31 @@ export async function restartServer(
       update: memory => ({ ...memory, failedStarts: 0, nextStartAtMs: Number.NEGATIVE_INFINITY }),
     }
   }
-  if (started === 'down') return { outcome: 'failed', update: noUpdate }
+  if (started === 'down') return { outcome: 'failed', update: leftDown }
   const position = before === undefined ? undefined : walPosition(before)
   const says = 'the server does not start in time: demoting so that another member can lead'
   const update = isPrimary ? await giveWay(context, position, { kind: 'restart-too-slow', says }) : noUpdate
   return { outcome: 'still-starting', update: update ?? noUpdate }
 }
 
-/** Starts in the old role. A primary starts only while the lease is ours: the start is called off when it ends. */
+function isLeaseOver({ keeper, fence }: WorkContext): boolean {
+  return keeper.leftMs() <= 0 || fence.isActing
+}
+
+/** Starts in the old role. Outside of a pause a primary starts only while the lease is ours: the start is called off when it ends. */
 async function startAgain(
   context: WorkContext,
   isPrimary: boolean,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<'up' | 'down' | 'too-slow' | 'lease-lost'> {
-  const { parts, keeper, fence } = context
-  if (isPrimary && (keeper.leftMs() <= 0 || fence.isActing)) return 'lease-lost'
-  if (isPrimary) fence.arm()
+  const { parts, keeper, fence, state } = context
+  const isUnderLease = isPrimary && !state.config.isPaused
+  if (isUnderLease && isLeaseOver(context)) return 'lease-lost'
+  if (isUnderLease) fence.arm()
   // The fence kills what it finds; a server that is launched after its look must not be.
-  const fenced = isPrimary ? [fence.signal] : []
-  const isLeaseLost = () => isPrimary && (keeper.leftMs() <= 0 || fenced.some(({ aborted }) => aborted))
+  const fenced = isUnderLease ? [fence.signal] : []
+  const isLeaseLost = () => isUnderLease && (keeper.leftMs() <= 0 || fenced.some(({ aborted }) => aborted))
   const enough = new AbortController()
   const deadline = Deadline.in(parts.clock, timeoutMs)
   const watch = () => {

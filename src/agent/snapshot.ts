@@ -183,6 +183,8 @@ export interface Memory {
   readonly wasPaused?: boolean
   /** We stopped the server ourselves: we start it again even while the cluster is paused. */
   readonly isOursToStart: boolean
+  /** We threw our data away at an order, and the copy that was to take its place failed. */
+  readonly isToBeCopied?: boolean
   /** When the leader's server was last started in place, latest last; a few. */
   readonly restartsAtMs: readonly number[]
   /** Undefined while WAL arrives. */

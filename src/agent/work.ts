@@ -67,7 +67,14 @@ export class Work {
           this.#cloneName(action.from),
           async signal => {
             await parts.postgres.clone(action.from, signal)
-            return memory => ({ ...memory, role: 'replica', cleanAgainst: this.#epoch(), failedStarts: 0 })
+            return memory => ({
+              ...memory,
+              role: 'replica',
+              cleanAgainst: this.#epoch(),
+              failedStarts: 0,
+              isOursToStart: memory.isOursToStart || memory.isToBeCopied === true,
+              isToBeCopied: false,
+            })
           },
           this.#failedStart,
         )

@@ -123,3 +123,39 @@ test('paused: a switchover to a named candidate is carried out', async () => {
   await cluster.complete()
   await pause(false)
 })
+
+test('paused and etcd away: a primary that is restarted by an order comes back as a primary', async () => {
+  await pause(true)
+  const leader = await cluster.leader()
+  const [etcd] = cluster.etcd.members
+  assert.ok(etcd)
+  await etcd.server.freeze()
+  await sleep(2 * TTL_MS)
+  const before = await leader.postmasterPid()
+  const answer = await leader.rest('/restart', {
+    method: 'POST',
+    body: '{}',
+    signal: AbortSignal.timeout(30_000),
+  })
+  etcd.server.thaw()
+  assert.deepEqual([answer.code, answer.body], [200, 'restarted successfully'])
+  assert.notEqual(await leader.postmasterPid(), before)
+  assert.ok(await isWritable(leader))
+  await cluster.leader({ withinMs: 20_000 })
+})
+
+test('paused: a member that is copied afresh by an order is started again', async () => {
+  await cluster.complete(30_000)
+  const [member] = await cluster.replicas()
+  assert.ok(member)
+  const before = await member.postmasterPid()
+  const answer = await member.rest('/reinitialize', { method: 'POST', body: '{}' })
+  assert.equal(answer.code, 200, answer.body)
+  await waitFor('it to stream again', { withinMs: 60_000 }, async note => {
+    const status = await member.status()
+    note(JSON.stringify(status))
+    return status.state === 'running' && status['replication_state'] === 'streaming'
+  })
+  assert.notEqual(await member.postmasterPid(), before)
+  await pause(false)
+})

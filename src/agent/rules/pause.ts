@@ -3,7 +3,7 @@
 
 import type { Decision, Rule } from '../decision.ts'
 import type { Memory, Snapshot } from '../snapshot.ts'
-import { waitForStorage } from './data-directory.ts'
+import { dataDirectoryIsEmpty, waitForStorage } from './data-directory.ts'
 import { followsLeader } from './follow.ts'
 import { gate } from './gate.ts'
 import { fenceActs, isAnotherCluster, taskRuns } from './guards.ts'
@@ -11,7 +11,7 @@ import { holdsLeader, reattach } from './lead.ts'
 import { leaderRace } from './race.ts'
 import { serverIsDown, serverIsStarting } from './recover.ts'
 import { systemIsUnregistered } from './register.ts'
-import { runsAsPrimary, say } from './say.ts'
+import { leaderUpstream, runsAsPrimary, say } from './say.ts'
 import { leadsStandbyCluster, standbyClusterServerIsDown } from './standby.ts'
 
 /** Without etcd nothing changes: nobody else will be made leader by himself. */
@@ -39,7 +39,14 @@ const serverIsGone: Rule = (snapshot, memory) => {
   }
   if (memory.isOursToStart && server.dataDirectory === 'unknown' && !isForAnother(snapshot))
     return waitForStorage(server, memory)
+  if (memory.isToBeCopied === true && mayCopy(snapshot)) return dataDirectoryIsEmpty(snapshot, memory)
   return letGo(snapshot, 'paused-server-down', 'the server is not running, and stays so', memory)
+}
+
+/** Nothing is thrown away, and there is a leader to copy: a pause founds no cluster. */
+function mayCopy({ server, view, lease, self }: Snapshot): boolean {
+  const isLed = view?.leader !== undefined && view.leader.name !== self.name && lease.hold === undefined
+  return server.dataDirectory === 'empty' && isLed && leaderUpstream(view) !== undefined
 }
 
 /** The operator has named somebody else who is to lead. */

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Operator } from '../../../src/agent/operator.ts'
+import { firstMemory } from '../../../src/agent/snapshot.ts'
 import { AgentState } from '../../../src/agent/state.ts'
 import { Tasks } from '../../../src/agent/tasks.ts'
 import type { WorkContext } from '../../../src/agent/work.ts'
@@ -21,6 +22,7 @@ function scene() {
   const said: string[] = []
   const clock = new FakeClock()
   const state = new AgentState(dynamicConfig({}, true))
+  const copy = { reached: Promise.resolve() }
   state.view = view()
   state.server = running({ postmasterStartTime: 'first' })
   const parts = {
@@ -36,23 +38,29 @@ function scene() {
         return { stopped: true, shutdownCheckpointLsn: undefined }
       },
       start: async () => said.push('start') > 0,
+      discard: async () => void said.push('discard'),
+      clone: () => copy.reached.then(() => said.push('clone')),
     },
+    events: { record: () => {} },
   }
   const context = {
     parts,
     state,
     keeper: { leftMs: () => 0, hold: undefined },
     ...aside(),
+    fence: { disarm: () => {} },
   } as unknown as WorkContext
+  const tasks = new Tasks(clock, silentLogger, () => {})
   const operator = new Operator(
     context,
-    new Tasks(clock, silentLogger, () => {}),
+    tasks,
     () => {},
     async () => {},
   )
   const atWallMs = clock.wallMs() + AT_MS
   const schedule = () => operator.schedule(unconditionalRestart, '2026-01-01T00:00:30+00:00', atWallMs)
-  return { said, clock, state, operator, schedule }
+  const remembered = () => tasks.takeUpdates().reduce((memory, update) => update(memory), firstMemory)
+  return { said, clock, state, operator, schedule, copy, remembered }
 }
 
 test('a restart that is scheduled happens at its time and once', async () => {
@@ -93,4 +101,24 @@ test('a fresh copy is refused while the server is being restarted', async () => 
   await clock.advance(STOP_MS)
   await restarting
   assert.deepEqual(said, ['stop fast', 'start'])
+})
+
+test('a server that was copied afresh is ours to start, in a pause too', async () => {
+  const { said, clock, operator, remembered } = scene()
+  assert.equal(await operator.reinitialize(false), undefined)
+  await clock.advance(STOP_MS)
+  assert.deepEqual(said, ['stop immediate', 'discard', 'clone'])
+  const { isOursToStart, isToBeCopied } = remembered()
+  assert.deepEqual([isOursToStart, isToBeCopied], [true, undefined])
+})
+
+test('a fresh copy that failed is to be made again, in a pause too; half of it is not started', async () => {
+  const { said, clock, operator, copy, remembered } = scene()
+  copy.reached = Promise.reject(new Error('the leader is gone'))
+  copy.reached.catch(() => {})
+  assert.equal(await operator.reinitialize(false), undefined)
+  await clock.advance(STOP_MS)
+  assert.deepEqual(said, ['stop immediate', 'discard'])
+  const { isOursToStart, isToBeCopied } = remembered()
+  assert.deepEqual([isOursToStart, isToBeCopied], [false, true])
 })

@@ -17,6 +17,7 @@ interface Scene {
   readonly lease: { leftMs: number }
   /** Aborted: the fence acts. */
   readonly fencing: AbortController
+  readonly whileStopping: (() => void)[]
   readonly context: WorkContext
   readonly run: (timeoutMs?: number, passMs?: number) => ReturnType<typeof restartServer>
 }
@@ -28,6 +29,7 @@ function scene(
   peers: readonly ReturnType<typeof parsePeerAnswer>[] = [],
 ): Scene {
   const said: string[] = []
+  const whileStopping: (() => void)[] = []
   const clock = new FakeClock()
   const fencing = new AbortController()
   const lease = { leftMs: role === 'primary' ? 5_000 : 0 }
@@ -35,6 +37,7 @@ function scene(
   const postgres = {
     stop: async ({ mode }: { readonly mode: string }) => {
       said.push(`stop ${mode}`)
+      for (const happen of whileStopping) happen()
       return { stopped: true, shutdownCheckpointLsn: undefined }
     },
     start: (as: string, upstream: { readonly member: string } | undefined, signal: AbortSignal) => {
@@ -86,7 +89,7 @@ function scene(
     await clock.advance(passMs)
     return running
   }
-  return { said, clock, lease, fencing, context, run }
+  return { said, clock, lease, fencing, whileStopping, context, run }
 }
 
 test('a leader stops in order and starts as a primary under the fence', async () => {
@@ -101,13 +104,31 @@ test('a standby starts behind the leader and arms nothing', async () => {
   assert.deepEqual(said, ['stop fast', 'start replica behind pg1'])
 })
 
-test('a leader whose lease ended while it stopped does not start as a primary', async () => {
-  const { run, said, lease } = scene('primary', true)
-  lease.leftMs = 0
+test('a leader whose lease ended while it stopped does not start as a primary, and is not left down', async () => {
+  const { run, said, lease, whileStopping } = scene('primary', true)
+  whileStopping.push(() => {
+    lease.leftMs = 0
+  })
   const { outcome, update } = await run()
   assert.equal(outcome, 'failed')
   assert.deepEqual(said, ['stop fast'])
-  assert.equal(update({ ...firstMemory, role: 'primary' }).role, 'demoted')
+  const after = update({ ...firstMemory, role: 'primary' })
+  assert.deepEqual([after.role, after.isOursToStart], ['demoted', true])
+})
+
+test('a primary whose lease does not hold is not stopped: it could not come back', async () => {
+  const { run, said, lease } = scene('primary', true)
+  lease.leftMs = 0
+  const { outcome, update } = await run()
+  assert.deepEqual([outcome, said, update(firstMemory)], ['failed', [], firstMemory])
+})
+
+test('paused: a primary without a lease is restarted as what it was, and no fence is armed for it', async () => {
+  const { run, said, lease, context } = scene('primary', true)
+  context.state.config = dynamicConfig({ pause: true }, true)
+  lease.leftMs = 0
+  const { outcome } = await run()
+  assert.deepEqual([outcome, said], ['restarted', ['stop fast', 'start primary']])
 })
 
 test('a start that is under way is called off when the lease ends', async () => {
@@ -142,8 +163,8 @@ test('a start that is under way is called off at once when the fence acts, befor
 })
 
 test('a leader whose fence acts while it stops does not start as a primary', async () => {
-  const { run, said, fencing } = scene('primary', true)
-  fencing.abort(new Error('fence'))
+  const { run, said, fencing, whileStopping } = scene('primary', true)
+  whileStopping.push(() => fencing.abort(new Error('fence')))
   assert.equal((await run()).outcome, 'failed')
   assert.deepEqual(said, ['stop fast'])
 })
@@ -195,5 +216,6 @@ test('with a quorum it hands over only if enough voters answer', async () => {
 
 test('a start that fails is a failed restart, and the loop goes on from there', async () => {
   const { run } = scene('primary', false)
-  assert.equal((await run()).outcome, 'failed')
+  const { outcome, update } = await run()
+  assert.deepEqual([outcome, update(firstMemory).isOursToStart], ['failed', true])
 })

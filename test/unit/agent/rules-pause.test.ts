@@ -214,6 +214,31 @@ const rows: readonly Row[] = [
     actions: ['start replica of pg1'],
   },
   {
+    situation: 'paused: the fresh copy that was ordered failed: it is copied again',
+    seen: { config: paused, server: down({ dataDirectory: 'empty' }) },
+    remembers: { isToBeCopied: true },
+    rule: 'clone',
+    actions: ['clone pg1'],
+  },
+  {
+    situation:
+      'paused: the fresh copy that was ordered failed, and there is no leader any more: nothing is founded',
+    seen: {
+      config: paused,
+      view: view({ leader: undefined, initialize: undefined }),
+      server: down({ dataDirectory: 'empty' }),
+    },
+    remembers: { isToBeCopied: true },
+    rule: 'paused-server-down',
+    actions: [],
+  },
+  {
+    situation: 'paused: data that an operator has removed is not copied again',
+    seen: { config: paused, server: down({ dataDirectory: 'empty' }) },
+    rule: 'paused-server-down',
+    actions: [],
+  },
+  {
     situation: 'paused: a standby whose history parts from the leader’s is not rewound',
     seen: {
       config: paused,
