@@ -8,7 +8,7 @@ import { giveWay } from './hand-over.ts'
 import { beforeStop } from './own-scripts.ts'
 import { walPosition } from './race.ts'
 import { leaderUpstream } from './rules/say.ts'
-import { remoteUpstream } from './rules/source.ts'
+import { historyMark, remoteUpstream, sourceOf } from './rules/source.ts'
 import { type MemoryUpdate, noUpdate } from './tasks.ts'
 import type { WorkContext } from './work.ts'
 
@@ -115,9 +115,19 @@ async function startAgain(
   return enough.signal.aborted || signal.aborted ? 'too-slow' : 'down'
 }
 
-/** The leader, or for a standby leader the other cluster. */
+/**
+ * What the server is started behind: whom the rules have it follow, if its history was compared in this term of the leader. Otherwise it
+ * starts alone, and the loop compares it before it follows anybody.
+ */
 function upstreamOf({ state, parts, keeper }: WorkContext): Upstream | undefined {
-  if (keeper.hold !== undefined) return remoteUpstream(state.config)
-  const upstream = state.lastView === undefined ? undefined : leaderUpstream(state.lastView)
-  return upstream?.member === parts.local.name ? undefined : upstream
+  const { config, lastView: view, memory } = state
+  if (view?.leader === undefined || memory.cleanAgainst !== historyMark(config, view.leader.createRevision))
+    return undefined
+  if (keeper.hold !== undefined) return remoteUpstream(config)
+  const { local, clock } = parts
+  const leader = leaderUpstream(view)
+  if (leader === undefined || leader.member === local.name) return undefined
+  const unknown = { isFollowingLeader: false, isFollowingNobody: false }
+  const scene = { self: local, config, nowMs: clock.monotonicMs(), ...unknown }
+  return sourceOf(scene, view, leader, undefined, memory).upstream
 }

@@ -5,7 +5,7 @@ import { type HistoryLine, parseHistoryFile } from '../cluster/history.ts'
 import type { Lsn, Timeline } from '../cluster/lsn.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
-import { type Connection, type Target, withConnection } from './connection.ts'
+import { type Connection, sqlStateOf, type Target, withConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import type { ControlFile } from './control-data.ts'
 import { type Fork, forkPoint, type Lineage } from './fork-point.ts'
@@ -55,8 +55,16 @@ export async function divergence(
     return fork === undefined ? { kind: 'none' } : await compare(context, lifecycle, ours, fork, by)
   } catch (error) {
     const isLeaderInRecovery = error instanceof HaError && error.code === 'E_NOT_PRIMARY'
-    return { kind: 'unknown', why: messageOf(error), isLeaderInRecovery }
+    return { kind: 'unknown', why: messageOf(error), isLeaderInRecovery, isLasting: isLasting(error) }
   }
+}
+
+/** A login that is refused, a database that is not there, a function that the rewind role may not call. */
+const REFUSED = /^(28...|3D000|42501)$/
+
+function isLasting(error: unknown): boolean {
+  if (REFUSED.test(sqlStateOf(error) ?? '')) return true
+  return error instanceof HaError && (error.code === 'E_REFUSED' || error.code === 'E_HISTORY')
 }
 
 /**
@@ -98,7 +106,8 @@ async function ask<T>(
     return await withConnection(target, by, work)
   } catch (error) {
     if (error instanceof HaError) throw error
-    throw new HaError('E_LEADER', connectionTrouble(error, target, section, context.config.file), {
+    const code = isLasting(error) ? 'E_REFUSED' : 'E_LEADER'
+    throw new HaError(code, connectionTrouble(error, target, section, context.config.file), {
       cause: undefined,
     })
   }

@@ -187,8 +187,16 @@ export interface StopResult {
 export type Divergence =
   | { readonly kind: 'none' }
   | { readonly kind: 'diverged'; readonly at: Lsn; readonly localEnd: Lsn }
-  /** `isLeaderInRecovery`: there was nothing to compare with yet. */
-  | { readonly kind: 'unknown'; readonly why: string; readonly isLeaderInRecovery?: boolean }
+  /**
+   * `isLeaderInRecovery`: there was nothing to compare with yet. `isLasting`: asked again it would be the same, until somebody
+   * mends a login, a right or a file.
+   */
+  | {
+      readonly kind: 'unknown'
+      readonly why: string
+      readonly isLeaderInRecovery?: boolean
+      readonly isLasting?: boolean
+    }
 
 /** `unknown`: the leader did not tell, or our server is not at the end of its own WAL. */
 export type WalOnLeader = 'there' | 'gone' | 'unknown'

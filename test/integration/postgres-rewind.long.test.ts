@@ -136,3 +136,16 @@ test('a leader that takes no connection when the rewind wants one spoils nothing
   await rewound(two, one)
   await followAgain(two, one)
 })
+
+test('a comparison that gets no answer says whether asking again may help', async () => {
+  for (const [what, before, after, isLasting] of [
+    ['full', 'CONNECTION LIMIT 0', 'CONNECTION LIMIT -1', false],
+    ['refused', 'NOLOGIN', 'LOGIN', true],
+  ] as const) {
+    await sql(one, `ALTER ROLE rewinder ${before}`)
+    const said = await two.server.divergence(one.upstream, within(20_000))
+    await sql(one, `ALTER ROLE rewinder ${after}`)
+    assert.ok(said.kind === 'unknown', what)
+    assert.equal(said.isLasting, isLasting, said.why)
+  }
+})

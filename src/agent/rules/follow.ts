@@ -11,6 +11,8 @@ import { lacksWal } from './starved.ts'
 
 /** A promotion takes a tenth of a second or two, and nobody tells us of its end. */
 const COMPARE_AGAIN_MS = 250
+/** A leader that gives no answer is likely to be full, or cut off from us. */
+const ASK_AGAIN_MS = 1_000
 
 /** A primary without the key stops at once; a standby follows, after a look at its history when the leader is new. */
 export const followsLeader: Rule = (snapshot, memory) => {
@@ -122,7 +124,11 @@ function checkHistory(
   if (divergence.kind === 'diverged') {
     return { memory, decision: resolveDivergence(snapshot, upstream, mark, memory) }
   }
-  return { memory: divergence.kind === 'none' ? { ...memory, cleanAgainst: mark } : memory }
+  if (divergence.kind === 'none') return { memory: { ...memory, cleanAgainst: mark } }
+  // A leader that never lets us in would keep us from following for ever, and has told its timeline in its key.
+  if (divergence.isLasting === true || !mayHaveItsNextTimeline(snapshot, view, facts, memory))
+    return { memory }
+  return { memory, decision: waitForAnswer(upstream, divergence.why, memory) }
 }
 
 /**
@@ -161,6 +167,11 @@ function waitToCompare({ member, remote }: Upstream, { timeline }: ServerFacts, 
   const what = remote === undefined ? 'to leave recovery' : 'to answer'
   const says = `waiting for (${member}) ${what}: the history of my timeline ${timeline} is to be compared first`
   return { ...say('wait-to-compare', says, memory), againInMs: COMPARE_AGAIN_MS }
+}
+
+function waitForAnswer({ member }: Upstream, why: string, memory: Memory): Decision {
+  const says = `waiting to compare my history with (${member}) before I follow it: ${why}`
+  return { ...say('wait-to-compare', says, memory), againInMs: ASK_AGAIN_MS }
 }
 
 /**

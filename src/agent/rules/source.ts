@@ -43,6 +43,12 @@ export function reference(
   return remote.remote?.hosts.length === 0 ? undefined : remote
 }
 
+/** What the choice goes by beside the view. */
+type Seen = Pick<
+  Snapshot,
+  'isFollowingLeader' | 'isFollowingNobody' | 'isFollowingNamed' | 'nowMs' | 'config'
+> & { readonly self: Pick<Snapshot['self'], 'name' | 'tags'> }
+
 /** Whom to stream from, if from anybody. */
 export interface Source {
   readonly kind: 'leader' | 'named' | 'archive'
@@ -59,7 +65,7 @@ export interface Source {
  * that has sent nothing for a turn counts as gone, whatever its key says, until its agent has written a key of another lease.
  */
 export function sourceOf(
-  snapshot: Snapshot,
+  snapshot: Seen,
   view: ClusterView,
   leader: Upstream,
   facts: ServerFacts | undefined,

@@ -29,6 +29,7 @@ function scene(
   peers: readonly ReturnType<typeof parsePeerAnswer>[] = [],
 ): Scene {
   const said: string[] = []
+  const tags = {}
   const whileStopping: (() => void)[] = []
   const clock = new FakeClock()
   const fencing = new AbortController()
@@ -54,13 +55,13 @@ function scene(
       clock,
       log: silentLogger,
       ...withoutScripts,
-      local: { name: me },
+      local: { name: me, tags },
       events: { record: ({ kind }: { readonly kind: string }) => said.push(kind) },
       askPeers: async () => peers,
     },
     state: {
       server: { facts },
-      memory: firstMemory,
+      memory: { ...firstMemory, cleanAgainst: view.leader?.createRevision },
       lastView: view,
       view,
       config: dynamicConfig({}, true),
@@ -102,6 +103,20 @@ test('a standby starts behind the leader and arms nothing', async () => {
   const { run, said } = scene('replica', true)
   assert.equal((await run()).outcome, 'restarted')
   assert.deepEqual(said, ['stop fast', 'start replica behind pg1'])
+})
+
+test('a standby whose history was not compared in this term of the leader starts alone', async () => {
+  const { run, said, context } = scene('replica', true)
+  context.state.memory = { ...firstMemory, cleanAgainst: 1n }
+  assert.equal((await run()).outcome, 'restarted')
+  assert.deepEqual(said, ['stop fast', 'start replica'])
+})
+
+test('a standby that streams from nobody is not started behind the leader', async () => {
+  const { run, said, context } = scene('replica', true)
+  Object.assign(context.parts.local.tags, { nostream: true })
+  await run()
+  assert.deepEqual(said, ['stop fast', 'start replica'])
 })
 
 test('a leader whose lease ended while it stopped does not start as a primary, and is not left down', async () => {

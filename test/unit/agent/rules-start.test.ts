@@ -8,6 +8,24 @@ import { follows, type Row } from './table.ts'
 
 const rows: readonly Row[] = [
   {
+    situation: 'never compared, and the leader gives no answer: it may be on another timeline of our number',
+    seen: { divergence: { kind: 'unknown', why: 'too many clients' }, isFollowingLeader: false },
+    remembers: { cleanAgainst: undefined },
+    rule: 'wait-to-compare',
+    actions: [],
+    againInMs: 1_000,
+  },
+  {
+    situation: 'never compared, and the leader will never let us ask: it is followed all the same',
+    seen: {
+      divergence: { kind: 'unknown', why: 'no pg_hba.conf entry', isLasting: true },
+      isFollowingLeader: false,
+    },
+    remembers: { cleanAgainst: undefined },
+    rule: 'follow',
+    actions: ['follow pg1'],
+  },
+  {
     situation: 'pg_rewind can never work on our data: it is told, and nothing is tried',
     seen: { server: down(), divergence: { kind: 'diverged', at: 900n, localEnd: 1000n }, canRewind: false },
     remembers: { cleanAgainst: 90n },
