@@ -89,6 +89,18 @@ function isOnClusterTimeline(
   return timeline !== undefined && timeline >= cluster
 }
 
+/** The members through which this one gets its WAL, by the tags, from the nearest on. */
+function sourcesOf({ members }: ClusterView, name: string): readonly string[] {
+  const sources: string[] = []
+  for (let me = name; sources.length < members.size; ) {
+    const next = members.get(me)?.tags['replicatefrom']
+    if (typeof next !== 'string' || next === name || sources.includes(next)) break
+    sources.push(next)
+    me = next
+  }
+  return sources
+}
+
 function canLead(
   peer: PeerAnswer,
   { config }: Pick<Snapshot, 'config'>,
@@ -108,9 +120,7 @@ function canLead(
     facts.senders.some(
       ({ applicationName, state }) => state === 'streaming' && sameName(applicationName, name),
     )
-  // A cascading one gets everything through the member that it names.
-  const through = view.members.get(peer.name)?.tags['replicatefrom']
-  const isReached =
-    streams(peer.name) || (peer.isStreaming && typeof through === 'string' && streams(through))
+  // A cascading one gets everything through the members between.
+  const isReached = streams(peer.name) || (peer.isStreaming && sourcesOf(view, peer.name).some(streams))
   return isReached && walPosition(facts) - peer.walPosition <= config.maximumLagOnFailoverBytes
 }

@@ -182,6 +182,36 @@ const rows: readonly Row[] = [
     actions: ['demote graceful release to pg3'],
   },
   {
+    situation: 'one that is two hops away may, too',
+    seen: {
+      view: ledByUs({
+        ...handOver,
+        members: ['pg1', 'pg2', 'pg3', 'pg4'],
+        tags: { pg3: { replicatefrom: 'pg4' }, pg4: { replicatefrom: 'pg1' } },
+      }),
+      server: streamedBy('pg1'),
+      lease: holding,
+      peers: [peer('pg3', { isStreaming: true })],
+    },
+    rule: 'switchover',
+    actions: ['demote graceful release to pg3'],
+  },
+  {
+    situation: 'one whose tags lead round in a circle may not',
+    seen: {
+      view: ledByUs({
+        ...handOver,
+        members: ['pg1', 'pg2', 'pg3', 'pg4'],
+        tags: { pg3: { replicatefrom: 'pg4' }, pg4: { replicatefrom: 'pg3' } },
+      }),
+      server: streamedBy('pg1'),
+      lease: holding,
+      peers: [peer('pg3', { isStreaming: true })],
+    },
+    rule: 'request-refused',
+    actions: ['clear-request'],
+  },
+  {
     situation: 'one that streams from nobody may not',
     seen: {
       view: ledByUs({ ...handOver, tags: { pg3: { replicatefrom: 'pg1' } } }),
