@@ -66,11 +66,13 @@ export class Work {
           'clone',
           this.#cloneName(action.from),
           async signal => {
+            // Of the leader that is copied: the next one may come while the copy runs, and part before its end.
+            const epoch = this.#epoch()
             await parts.postgres.clone(action.from, signal)
             return memory => ({
               ...memory,
               role: 'replica',
-              cleanAgainst: this.#epoch(),
+              cleanAgainst: epoch,
               failedStarts: 0,
               isOursToStart: memory.isOursToStart || memory.isToBeCopied === true,
               isToBeCopied: false,
