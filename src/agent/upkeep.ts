@@ -188,9 +188,8 @@ export class Upkeep {
     const logical = wanted.logical
       .filter(({ name }) => !others.has(name))
       .map(slot => ({ ...slot, isUnproven: state.logicalSlots.get(slot.name) === 'unproven' }))
-    const done = config.isPaused
-      ? await postgres.syncSlots(missingSlots(slots, facts), { ...facts, slots: [] }, by)
-      : await postgres.syncSlots(slots, { ...facts, slots: ours }, by, logical)
+    // In a pause nothing that is there is dropped: whoever works on the cluster may need its WAL.
+    const done = await postgres.syncSlots(slots, { ...facts, slots: ours }, by, logical, config.isPaused)
     for (const change of done) log.info(change)
     await this.#copies.run(logical, facts, view, by)
     state.logicalSlots = this.#copies.states
@@ -259,13 +258,4 @@ export class Upkeep {
     const limit = this.#state.config.maxTimelinesHistory
     return printHistory(limit > 0 ? told.slice(-limit) : told)
   }
-}
-
-/** While paused slots are only made: whoever works on the cluster may need the WAL of any that is there. */
-function missingSlots(
-  wanted: ReadonlyMap<string, Lsn | undefined>,
-  { slots }: ServerFacts,
-): ReadonlyMap<string, Lsn | undefined> {
-  const existing = new Set(slots.map(({ name }) => name))
-  return new Map([...wanted].filter(([name]) => !existing.has(name)))
 }

@@ -26,10 +26,11 @@ export class LogicalSlots {
     this.#context = context
   }
 
-  /** Begins to do what `wanted` needs on a server with these slots; returns at once. */
-  begin(wanted: readonly LogicalSlot[], facts: ServerFacts): void {
+  /** Begins to do what `wanted` needs on a server with these slots; returns at once. `keepsAll`: drops none. */
+  begin(wanted: readonly LogicalSlot[], facts: ServerFacts, keepsAll = false): void {
     if (this.#work !== undefined || this.#isClosed) return
-    const plan = logicalPlan(wanted, facts)
+    const whole = logicalPlan(wanted, facts)
+    const plan = keepsAll ? { ...whole, drop: [] } : whole
     for (const { name, says } of plan.complaints) this.#tell(name, says)
     if (plan.create.length + plan.drop.length + plan.advance.length === 0) return
     this.#abort = new AbortController()

@@ -285,13 +285,14 @@ export interface Postgres {
   /**
    * Creates missing physical slots, drops unwanted ones, advances inactive ones on a standby. Logical ones are looked after
    * beside: missing ones are created on a primary, which may take as long as its longest transaction, copies on a standby
-   * follow their leader's. Returns what it did.
+   * follow their leader's. `keepsAll`: nothing is dropped, not even to be made again. Returns what it did.
    */
   syncSlots(
     wanted: ReadonlyMap<string, Lsn | undefined>,
     facts: ServerFacts,
     by: Deadline,
     logical?: readonly LogicalSlot[],
+    keepsAll?: boolean,
   ): Promise<readonly string[]>
   /** Asks the leader for these logical slots and for the physical slot by which it serves us. Rejects when it cannot. */
   slotsOnLeader?(

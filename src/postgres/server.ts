@@ -41,7 +41,7 @@ import { endStarvedReplay } from './replay.ts'
 import { canRewind, rewind } from './rewind.ts'
 import { stopServer } from './shutdown.ts'
 import { copyLogicalSlots, slotsOnLeader } from './slot-copies.ts'
-import { applySlotChanges, slotChanges } from './slots.ts'
+import { applySlotChanges, slotChanges, withoutDrops } from './slots.ts'
 import { startServer } from './startup.ts'
 import { StorageCheck, type StorageWord } from './storage-check.ts'
 import { verify } from './verify.ts'
@@ -242,9 +242,10 @@ export class LocalServer implements Postgres {
     facts: ServerFacts,
     by: Deadline,
     logical: readonly LogicalSlot[] = [],
+    keepsAll = false,
   ): Promise<readonly string[]> {
-    this.#logicalSlots.begin(logical, facts)
-    const changes = slotChanges(wanted, facts)
+    this.#logicalSlots.begin(logical, facts, keepsAll)
+    const changes = keepsAll ? withoutDrops(slotChanges(wanted, facts)) : slotChanges(wanted, facts)
     if (changes.length === 0) return []
     // Kept: on a standby there is something to advance at nearly every turn.
     if (this.#slotConnection?.isOpen !== true)

@@ -49,6 +49,12 @@ export function slotChanges(
   return changes
 }
 
+/** What remains where nothing may be dropped: a slot that would be made again stays as it is. */
+export function withoutDrops(changes: readonly SlotChange[]): readonly SlotChange[] {
+  const dropped = new Set(changes.filter(({ kind }) => kind === 'drop').map(({ name }) => name))
+  return changes.filter(({ name }) => !dropped.has(name))
+}
+
 function isUseless(slot: Slot, isIdle: boolean): boolean {
   return slot.isLost || slot.restartLsn === undefined || (isIdle && slot.holdsXmin)
 }

@@ -16,6 +16,8 @@ import type { ServerFacts, Slot } from '../../../src/postgres/port.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { config, facts, OUR_LEASE, type ViewSpec, view } from './scene.ts'
 
+const names = (named: readonly { readonly name: string }[]) => named.map(({ name }) => name).join()
+
 interface Scene {
   readonly name?: string
   readonly server?: Partial<ServerFacts>
@@ -73,8 +75,15 @@ function scene({ name = 'pg1', server = {}, seen = {}, dynamic = {}, failing = '
       },
       endStarvedReplay: async () => call('replay'),
       keepDynamicConfig: async () => call('keep'),
-      syncSlots: async (slots: ReadonlyMap<string, unknown>) => {
+      syncSlots: async (
+        slots: ReadonlyMap<string, unknown>,
+        now: ServerFacts,
+        _by: unknown,
+        logical: readonly { readonly name: string }[],
+        keepsAll: boolean,
+      ) => {
         call(`slots ${[...slots.keys()].join()}`)
+        if (keepsAll) said.push(`kept ${names(now.slots)}, logical ${names(logical)}`)
         return done
       },
       historyLines: async () => [
@@ -238,4 +247,17 @@ test('the leader of a standby cluster is told of as one when its settings change
   state.config = config({ standby_cluster: site, ttl: 45 })
   await upkeep.run()
   assert.ok(said.includes('on_reload standby_leader'), said.join('; '))
+})
+
+test('paused: slots move on as ever, physical and logical ones, and none is dropped', async () => {
+  const cdc = { type: 'logical', database: 'app', plugin: 'pgoutput' }
+  const { said, upkeep } = scene({
+    name: 'pg2',
+    server: { slots: [physical('pg1', '0/100')] },
+    seen: { status: '{"optime":1,"slots":{"pg1":900,"pg3":700}}' },
+    dynamic: { pause: true, slots: { cdc } },
+  })
+  await upkeep.run()
+  const at = said.findIndex(what => /^slots /.test(what))
+  assert.deepEqual(said.slice(at, at + 2), ['slots pg1,pg3', 'kept pg1, logical cdc'])
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { ServerRole, Slot } from '../../../src/postgres/port.ts'
-import { slotChanges } from '../../../src/postgres/slots.ts'
+import { type SlotChange, slotChanges, withoutDrops } from '../../../src/postgres/slots.ts'
 
 const slot = (name: string, changes: Partial<Slot> = {}): Slot => ({
   name,
@@ -92,3 +92,17 @@ const rows = [
 for (const [what, role, slots, wanted, want] of rows) {
   test(`slots: ${what}`, () => assert.deepEqual(plan(role, slots, wanted), want))
 }
+
+test('where nothing may be dropped slots are still made and moved on, and a lost one stays as it is', () => {
+  const changes: readonly SlotChange[] = [
+    { kind: 'drop', name: 'unwanted' },
+    { kind: 'create', name: 'missing' },
+    { kind: 'drop', name: 'lost' },
+    { kind: 'create', name: 'lost' },
+    { kind: 'advance', name: 'idle', to: 7n },
+  ]
+  assert.deepEqual(
+    withoutDrops(changes).map(({ kind, name }) => `${kind} ${name}`),
+    ['create missing', 'advance idle'],
+  )
+})
