@@ -62,7 +62,8 @@ export async function clone(
       isDone = true
       break
     } catch (error) {
-      if (!method.keepData) await data.discardContents(Deadline.in(clock, FILES_MS))
+      if (method.keepData) isKept ||= await hasCluster(context)
+      else await data.discardContents(Deadline.in(clock, FILES_MS))
       signal.throwIfAborted()
       failure = error
       if (method !== methods.at(-1)) log.warning(messageOf(error))
@@ -81,8 +82,10 @@ export function keepsData(settings: ServerSettings): boolean {
   return methodsOf(settings)[0]?.keepData === true
 }
 
+/** A cluster, or what a method that keeps data left of one: it is given to the method again. */
 async function hasCluster({ data, clock }: Context): Promise<boolean> {
-  return (await data.look(Deadline.in(clock, FILES_MS)))?.state === 'initialized'
+  const look = await data.look(Deadline.in(clock, FILES_MS))
+  return look?.state === 'initialized' || (look?.state === 'unfinished' && look.majorVersion !== undefined)
 }
 
 function methodsOf(

@@ -150,14 +150,14 @@ export class DataDirectory {
     return code === 3 ? undefined : stdout.trim()
   }
 
-  /** From now on, and after every restart, the directory counts as unfinished, until `endRewind` or `moveAside`. */
-  async beginRewind(by: Deadline): Promise<void> {
-    await this.#must('note the rewind beside', MARK_REWIND, [this.path], by)
+  /** From now on, and after every restart, the directory counts as unfinished, until `endChange` or `moveAside`. */
+  async beginChange(by: Deadline): Promise<void> {
+    await this.#must('note the change beside', MARK_REWIND, [this.path], by)
   }
 
-  /** The directory is whole: rewound, or never touched. */
-  async endRewind(by: Deadline): Promise<void> {
-    await this.#must('remove the note of the rewind beside', UNMARK_REWIND, [this.path], by)
+  /** The directory is whole: changed to the end, or never touched. */
+  async endChange(by: Deadline): Promise<void> {
+    await this.#must('remove the note of the change beside', UNMARK_REWIND, [this.path], by)
   }
 
   /**

@@ -18,6 +18,8 @@ export interface MethodProgram {
   readonly args: readonly string[]
   /** Beside the environment that servers get. */
   readonly env?: NodeJS.ProcessEnv
+  /** It works on what is there: until it has ended well, and after every restart, the directory counts as unfinished. */
+  readonly keepsData?: boolean
   /** The error for this reason. */
   readonly failed: (why: string) => HaError
 }
@@ -25,12 +27,13 @@ export interface MethodProgram {
 /** Rejects with `failed` unless the program ends with 0 and leaves a cluster. */
 export async function fillDataDirectory(
   { clock, config, data }: Context,
-  { command, args, env, failed }: MethodProgram,
+  { command, args, env, failed, keepsData = false }: MethodProgram,
   signal: AbortSignal,
 ): Promise<void> {
   const [name = '', ...words] = commandWords(command)
   const program = await findProgram(name)
   if (program === undefined) throw failed(missingProgram(name, config.file))
+  if (keepsData) await data.beginChange(Deadline.in(clock, LOOK_MS))
   const result = await runChild(program, [...words, ...args], {
     by: Deadline.in(clock, FILL_MS),
     env: { ...serverEnvironment(), ...env },
@@ -39,9 +42,12 @@ export async function fillDataDirectory(
   })
   signal.throwIfAborted()
   if (result.code !== 0) {
+    if (keepsData && (await data.look(Deadline.in(clock, LOOK_MS)))?.majorVersion === undefined)
+      await data.endChange(Deadline.in(clock, LOOK_MS))
     const said = (result.stderr.trim() || result.stdout.trim()).split('\n').slice(-2).join(' / ')
     throw failed(`exit code ${result.code ?? result.signal}: ${said}`)
   }
+  if (keepsData) await data.endChange(Deadline.in(clock, LOOK_MS))
   const look = await data.look(Deadline.in(clock, LOOK_MS))
   if (look?.state !== 'initialized')
     throw failed('it ended well, but there is no cluster in the data directory')

@@ -24,6 +24,7 @@ export async function runReplicaMethod(
       args: method.noParams ? [] : parameters(context, method, source),
       env: { PGPASSFILE: context.passfile },
       failed,
+      keepsData: method.keepData,
     },
     signal,
   )

@@ -174,7 +174,7 @@ async function runRewind(context: Context, leader: Upstream, signal: AbortSignal
     context.log.warning(`postgresql.rewind: ${extra.refused.join(', ')} is set by us and left out`)
   args.push(...optionArguments(extra.allowed))
   // Half rewound, a directory may look whole and never come up, or worse: the note outlives us.
-  await data.beginRewind(Deadline.in(clock, FILES_MS))
+  await data.beginChange(Deadline.in(clock, FILES_MS))
   const attempt = () =>
     withToolConnection(source, ({ conninfo, env }) =>
       runChild(binaries.path('pg_rewind'), [...args, `--source-server=${conninfo}`], {
@@ -193,7 +193,7 @@ async function runRewind(context: Context, leader: Upstream, signal: AbortSignal
   }
   const output = `${result.stdout}\n${result.stderr}`
   const isUntouched = !HAS_BEGUN_TO_COPY.test(output)
-  if (result.code === 0 || isUntouched) await data.endRewind(Deadline.in(clock, FILES_MS))
+  if (result.code === 0 || isUntouched) await data.endChange(Deadline.in(clock, FILES_MS))
   signal.throwIfAborted()
   if (result.code === 0) return output
   const says = lastLine(result.stderr)

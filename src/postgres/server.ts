@@ -134,7 +134,7 @@ export class LocalServer implements Postgres {
     if (keepsData(this.#context.settings)) return
     await this.#context.data.discardContents(by)
     // Whatever was left undone in there is gone with it.
-    await this.#context.data.endRewind(by)
+    await this.#context.data.endChange(by)
   }
 
   /** The node's file was read again: other passwords, options and access rules count from the next use on. */

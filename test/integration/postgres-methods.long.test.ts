@@ -121,6 +121,35 @@ test('keep_data leaves what is there to the program, and sets it aside for the n
   assert.ok((await readdir(`${dataDir}.failed`)).includes('mine'))
 })
 
+test('what a method that keeps data left half-done is never started: it is given to the method again', async () => {
+  const member = await withMethods('half', [program('delta', { keepData: true })])
+  const { dataDir } = member.config.postgres
+  const look = async () => (await member.server.status(within(5_000))).dataDirectory
+  await script(
+    'delta',
+    `for a in "$@"; do case $a in --datadir=*) d=\${a#*=};; esac; done
+mkdir -p -m 700 "$d"; cp -r ${kept}/. "$d"; rm -rf "$d/pg_xact"; exit 7`,
+  )
+  await assert.rejects(member.server.clone(leader.upstream, starting()), /exit code 7/)
+  assert.equal(await look(), 'empty', 'to the agent there is no cluster')
+  await writeFile(join(dataDir, 'mine'), 'x')
+  await script('delta', 'exit 8')
+  await assert.rejects(member.server.clone(leader.upstream, starting()), /exit code 8/)
+  assert.equal(await look(), 'empty')
+  await script(
+    'delta',
+    `for a in "$@"; do case $a in --datadir=*) d=\${a#*=};; esac; done
+cp -r ${kept}/. "$d"`,
+  )
+  await member.server.clone(leader.upstream, starting())
+  assert.equal(await look(), 'initialized')
+  assert.ok((await readdir(dataDir)).includes('mine'), 'it was not set aside meanwhile')
+  await script('delta', 'exit 9')
+  const empty = await withMethods('nothing', [program('delta', { keepData: true }), basebackup])
+  await empty.server.clone(leader.upstream, starting())
+  assert.equal((await empty.server.status(within(5_000))).dataDirectory, 'initialized')
+})
+
 test("Patroni's own program for WAL-E is run when it is installed", async () => {
   // Its own programs, envdir and wal-e, are played: the one gives an environment, the other has one backup.
   const bin = join(rig.directory, 'bin')

@@ -245,7 +245,7 @@ test('a directory whose rewind was interrupted counts as empty: it is set aside,
     'initialized',
     'a rewind that ended left no mark',
   )
-  await new DataDirectory(dataDir).beginRewind(within(5000))
+  await new DataDirectory(dataDir).beginChange(within(5000))
   const status = await broken.server.status(within(5000))
   assert.deepEqual([status.process, status.dataDirectory], ['stopped', 'empty'])
   await broken.server.clone(leader.upstream, AbortSignal.timeout(60_000))
