@@ -2,7 +2,7 @@
 // is read from the leader and laid where the server finds it at its next start.
 
 import { formatLsn, type Lsn } from '../cluster/lsn.ts'
-import { Deadline } from '../platform/deadline.ts'
+import { Deadline, DeadlineError } from '../platform/deadline.ts'
 import { HaError } from '../platform/errors.ts'
 import { type Row, withConnection } from './connection.ts'
 import type { Context } from './context.ts'
@@ -18,6 +18,7 @@ import { startServer } from './startup.ts'
 const LEADER_MS = 5_000
 const FILES_MS = 30_000
 const STOP_MS = 60_000
+const START_MS = 10_000
 
 /** The parts of one server that a copy needs. */
 export interface CopyParts {
@@ -87,9 +88,27 @@ export async function copyLogicalSlots(
   const after = await judge(parts, names, rows, replayed)
   for (const { name, state } of after.fit)
     await context.data.placeSlot(name, Buffer.from(state, 'hex'), Deadline.in(clock, FILES_MS))
-  if (!(await startServer(context, lifecycle, intentOf(context, 'replica', upstream), signal)))
-    throw new HaError('E_START', 'the server did not come up after a copy of logical slots')
+  await startAgain(context, lifecycle, upstream, signal)
   return after.unfit
+}
+
+/** A standby that needs longer goes on by itself: whoever waits for us must be able to point it to another leader meanwhile. */
+async function startAgain(
+  context: Context,
+  lifecycle: Lifecycle,
+  upstream: Upstream,
+  signal: AbortSignal,
+): Promise<void> {
+  const intent = intentOf(context, 'replica', upstream)
+  const by = Deadline.in(context.clock, START_MS)
+  try {
+    if (await by.run('start', patience => startServer(context, lifecycle, intent, patience), signal)) return
+  } catch (error) {
+    if (!(error instanceof DeadlineError)) throw error
+    context.log.warning('the server is still starting after a copy of logical slots')
+    return
+  }
+  throw new HaError('E_START', 'the server did not come up after a copy of logical slots')
 }
 
 interface Fit {

@@ -2,8 +2,11 @@
 // back vacuum, a promotion that the control file does not show yet, a slot that is being made while the role changes.
 
 import assert from 'node:assert/strict'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import test, { after } from 'node:test'
 import { realClock } from '../../src/platform/clock.ts'
+import { findBinaries } from '../../src/postgres/binaries.ts'
 import type { LogicalSlot } from '../../src/postgres/port.ts'
 import { connectTo, factsOf, type Member, Rig, sql, until, within } from './postgres-rig.ts'
 
@@ -154,4 +157,51 @@ test('a rewind right after a promotion is not misled by a control file that does
   assert.equal(await shown(), '2')
   await follow(pg1, pg2)
   assert.deepEqual(await sql(pg1, "SELECT to_regclass('only_here') AS found"), [{ found: null }])
+})
+
+const SLOW_START_S = 25
+
+/** A server that takes its time to come up while the file `slow` is there. */
+async function slowServer(): Promise<string> {
+  const binaries = await findBinaries(
+    { binDir: undefined, names: {}, preferMajor: undefined },
+    within(10_000),
+  )
+  const program = join(rig.directory, 'postgres-slow')
+  // Not where it is only asked for a setting or its version.
+  const wait = `case " $* " in *" -C "*) ;; *" -D "*) [ ! -e ${slow} ] || sleep ${SLOW_START_S};; esac`
+  const text = `#!/bin/sh\n${wait}\nexec ${binaries.path('postgres')} "$@"\n`
+  await writeFile(program, text, { mode: 0o755 })
+  return program
+}
+const slow = join(rig.directory, 'slow')
+
+test('a standby that comes up slowly after a copy of logical slots is not waited for', async () => {
+  const cdc: LogicalSlot = { name: 'cdc2', database: 'postgres', plugin: 'test_decoding' }
+  await pg2.server.syncSlots(new Map([['pg1', undefined]]), await factsOf(pg2), within(10_000), [cdc])
+  await until('the slot', pg2, async () => {
+    const found = (await factsOf(pg2)).slots.find(({ name }) => name === 'cdc2')
+    return found?.confirmedLsn !== undefined
+  })
+  const { writeLsn = 0n } = await factsOf(pg2)
+  await until('all of it', pg1, async () => ((await factsOf(pg1)).replayedLsn ?? 0n) >= writeLsn)
+  const { config, settings } = pg1
+  const raw = { ...config.postgres.raw, bin_name: { postgres: await slowServer() } }
+  const again = rig.build({ ...config, postgres: { ...config.postgres, raw } }, settings)
+  assert.equal((await factsOf(again)).role, 'replica')
+  await writeFile(slow, '')
+  const beganMs = realClock.monotonicMs()
+  const left = await again.server.copyLogicalSlots(pg2.upstream, pg2.upstream, ['cdc2'], starting())
+  await rm(slow)
+  assert.deepEqual(left, [])
+  assert.ok(realClock.monotonicMs() - beganMs < (SLOW_START_S - 5) * 1000)
+  assert.equal((await again.server.status(within(5_000))).process, 'starting')
+  await until(
+    'it to be up with its copy',
+    again,
+    async () => {
+      return (await factsOf(again)).slots.some(({ name }) => name === 'cdc2')
+    },
+    60_000,
+  )
 })
