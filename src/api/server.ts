@@ -110,16 +110,27 @@ export class ApiServer {
   /** Connections that were taken stay, and get their answers. */
   async #move(before: RestConfig, rest: RestConfig): Promise<void> {
     const old = this.#listener
-    // All addresses and one of them exclude each other at one port: it has to be free first.
-    const isSamePort = before.listen.port === rest.listen.port
-    if (isSamePort) old?.close()
+    try {
+      this.#listener = await this.#listenOn(rest)
+      old?.close()
+    } catch (error) {
+      if (before.listen.port !== rest.listen.port || !isTaken(error) || old?.listening !== true) throw error
+      await this.#moveWithin(old, before, rest)
+    }
+  }
+
+  /** All addresses and one of them exclude each other at one port: it has to be free first. */
+  async #moveWithin(old: Server, before: RestConfig, rest: RestConfig): Promise<void> {
+    const bound = old.address()
+    // Where it really was: no name has to be looked up for the way back.
+    const host = typeof bound === 'object' && bound !== null ? bound.address : before.listen.host
+    old.close()
     try {
       this.#listener = await this.#listenOn(rest)
     } catch (error) {
-      if (isSamePort) this.#listener = await this.#listenOn(before)
+      this.#listener = await this.#listenOn({ ...before, listen: { ...before.listen, host } })
       throw error
     }
-    if (!isSamePort) old?.close()
   }
 
   /** Takes no new connections and cuts those that are left. */
@@ -257,7 +268,11 @@ function explainListen(error: NodeJS.ErrnoException, address: string): Error {
     ENOTFOUND: 'the host name has no address: change restapi.listen',
   }
   const reason = reasons[error.code ?? '']
-  return reason === undefined
-    ? error
-    : new UserError(`restapi.listen: cannot listen on ${address}: ${reason}`)
+  if (reason === undefined) return error
+  const { code } = error
+  return Object.assign(new UserError(`restapi.listen: cannot listen on ${address}: ${reason}`), { code })
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
 }

@@ -54,10 +54,31 @@ function readFields(groups: Groups, today: Date): Instant | undefined {
     Number((fraction ?? '').slice(0, 3).padEnd(3, '0')),
   ]
   if (!isOfCalendar(fields)) return undefined
-  if (zone === undefined) return { epochMs: new Date(...fields).getTime(), zoneMinutes: undefined }
+  if (zone === undefined) return readLocal(fields)
   const zoneMinutes = readZone(zone)
   if (Math.abs(zoneMinutes) >= ZONE_MINUTES_MAX) return undefined
   return { epochMs: Date.UTC(...fields) - zoneMinutes * 60_000, zoneMinutes }
+}
+
+/** A time that the clocks here skip, or show twice, in the night in which they are changed means no one time. */
+function readLocal(fields: Fields): Instant | undefined {
+  const date = new Date(...fields)
+  const [, , day, hour, minute] = fields
+  if (date.getDate() !== day || date.getHours() !== hour || date.getMinutes() !== minute) return undefined
+  const epochMs = date.getTime()
+  const isTwice = CLOCK_CHANGES_MS.some(byMs => isSameOnTheClock(date, new Date(epochMs + byMs)))
+  return isTwice ? undefined : { epochMs, zoneMinutes: undefined }
+}
+
+/** An hour nearly everywhere, half of one on Lord Howe. */
+const CLOCK_CHANGES_MS: readonly number[] = [-3_600_000, -1_800_000, 1_800_000, 3_600_000]
+
+function isSameOnTheClock(one: Date, other: Date): boolean {
+  return (
+    one.getDate() === other.getDate() &&
+    one.getHours() === other.getHours() &&
+    one.getMinutes() === other.getMinutes()
+  )
 }
 
 /** Year, month from 0, day, hour, minute, second, millisecond. */

@@ -46,6 +46,8 @@ const USAGE_EXIT_CODE = 2
 /** Runs the command that `argv` names (argv[0] is node, argv[1] the program) and sets the process's exit code. */
 export async function runProgram(argv: readonly string[]): Promise<void> {
   process.stdout.on('error', leaveQuietly)
+  // Without a listener it opens the runtime's debugger: a port on which every local user can run code as this one.
+  process.on('SIGUSR1', () => {})
   const isDebug = argv.includes('--debug') || process.env['PGHERD_DEBUG'] === '1'
   try {
     const words = argv.slice(2).filter(word => word !== '--debug')

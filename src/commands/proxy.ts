@@ -155,6 +155,8 @@ function openPem(config: ProxyConfig, log: Logger): Promise<PemFiles> {
 export async function runProxy(config: ProxyConfig): Promise<void> {
   const log = openLog({ ...config.log, fd: 2 })
   const lifecycle = new Lifecycle({ clock: realClock, log, process, readsAgain: false, softStop: true })
+  // Until the lifecycle takes it: HAProxy's reload signal would end the process.
+  process.on('SIGUSR2', () => {})
   const registry = createRegistry()
   registerLogMetrics(registry, () => log.health())
   const told: EventDraft[] = []

@@ -62,6 +62,9 @@ export async function connectMember(
   const ways = WAYS[sslmode]
   if (ways === undefined)
     throw new UserError(`PGSSLMODE: invalid value "${sslmode}": expected ${Object.keys(WAYS).join(', ')}`)
+  // Anybody can have a certificate that this system trusts: without the host's name it proves nothing.
+  if (env['PGSSLROOTCERT'] === SYSTEM && sslmode !== 'verify-full')
+    throw new UserError(`PGSSLMODE: "${sslmode}" is too weak beside PGSSLROOTCERT=${SYSTEM}: use verify-full`)
   const ssl = ways.includes('tls') ? await encryption(sslmode, surroundings) : false
   const user = username ?? env['PGUSER'] ?? userInfo().username
   const settings: pg.ClientConfig = {

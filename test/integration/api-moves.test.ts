@@ -63,6 +63,20 @@ test('a reload moves to all addresses and to one, at the same port, and who is c
   early.destroy()
 })
 
+test('a host without an address leaves the server where it was, and it answers meanwhile', async () => {
+  const port = await freePort('127.0.0.1', 8008)
+  const server = await startOn('127.0.0.1', port)
+  let isMoving = true
+  const moving = assert.rejects(server.reload(restOn('no-such-host.invalid', port)))
+  void moving.finally(() => {
+    isMoving = false
+  })
+  do assert.equal(await rawExchange('127.0.0.1', port, CHECK), OK)
+  while (isMoving)
+  await moving
+  assert.equal(await rawExchange('127.0.0.1', port, CHECK), OK)
+})
+
 test('an address that is taken, or not of this machine, leaves the server where it was', async t => {
   const port = await freePort('127.0.0.1', 8008)
   const server = await startOn('127.0.0.1', port)

@@ -91,9 +91,9 @@ function readTls(section: Section): RestTlsConfig | undefined {
   }
 }
 
-/** A guard that is spelled wrong must not be taken for none. */
+/** A guard that is spelled wrong, or lost with a variable, must not be taken for none. */
 function readWord<T extends string>(section: Section, key: string, words: readonly T[], fallback: T): T {
-  const given = section.text(key)?.toLowerCase()
+  const given = section.stands(key) ? (section.text(key) ?? '').toLowerCase() : undefined
   if (given === undefined) return fallback
   const found = words.find(word => word === given)
   if (found === undefined) throw section.wrong(key, words.join(', '))

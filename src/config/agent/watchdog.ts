@@ -27,7 +27,7 @@ const MODES: Readonly<Record<string, WatchdogConfig['mode']>> = {
 export function readWatchdog(top: Section): WatchdogConfig {
   const section = top.section('watchdog')
   section.warnUnknown(watchdogKeys)
-  const mode = MODES[(section.text('mode') ?? 'automatic').toLowerCase()]
+  const mode = section.stands('mode') ? MODES[(section.text('mode') ?? '').toLowerCase()] : 'automatic'
   if (mode === undefined) throw section.wrong('mode', 'off, automatic or required')
   const safetyMarginSeconds = section.integer('safety_margin') ?? SAFETY_MARGIN_SECONDS
   if (safetyMarginSeconds < -1) throw section.wrong('safety_margin', 'seconds, or -1 for half of the lease')

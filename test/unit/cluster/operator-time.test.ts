@@ -58,3 +58,23 @@ for (const text of refused) {
   test(`no time is read from ${JSON.stringify(text)}`, () =>
     assert.equal(readOperatorTime(text, now), undefined))
 }
+
+test('local times that the clocks skip or show twice in the night of their change mean nothing', t => {
+  const zone = process.env['TZ']
+  process.env['TZ'] = 'Europe/Berlin'
+  t.after(() => {
+    if (zone === undefined) delete process.env['TZ']
+    else process.env['TZ'] = zone
+  })
+  assert.equal(new Date(2030, 6, 1).getTimezoneOffset(), -120, 'the zone counts')
+  for (const text of ['2030-03-31 02:30', '2030-10-27 02:30', '2030-10-27 02:00'])
+    assert.equal(readOperatorTime(text, now), undefined, text)
+  for (const [text, want] of [
+    ['2030-03-31 01:59', '2030-03-31T00:59:00Z'],
+    ['2030-03-31 03:00', '2030-03-31T01:00:00Z'],
+    ['2030-10-27 01:59', '2030-10-26T23:59:00Z'],
+    ['2030-10-27 03:00', '2030-10-27T02:00:00Z'],
+    ['2030-10-27 02:30+01:00', '2030-10-27T01:30:00Z'],
+  ] as const)
+    assert.equal(readOperatorTime(text, now)?.epochMs, Date.parse(want), text)
+})

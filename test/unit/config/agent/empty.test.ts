@@ -41,7 +41,7 @@ test('empty paths of the server, and accounts without a name, are as if they wer
 
 test('empty certificates of the REST server and of its callers mean none', () => {
   const { rest, restClient } = read({
-    restapi: "certfile: '', keyfile: '', cafile: '', verify_client: '', connect_address: ''",
+    restapi: "certfile: '', keyfile: '', cafile: '', connect_address: ''",
     more: "ctl: {cacert: '', certfile: '', keyfile: ''}",
   })
   assert.equal(rest.tls, undefined)
@@ -84,6 +84,11 @@ test('an empty text where something must stand is told as found, not as missing'
 })
 
 test('a guard that is empty is refused, and no open door', () => {
+  assert.throws(
+    () => read({ restapi: "certfile: /c, keyfile: /k, cafile: /ca, verify_client: ''" }),
+    /^UserError: p\.yml:4: restapi\.verify_client/,
+  )
+  assert.throws(() => read({ more: "watchdog: {mode: ''}" }), /^UserError: p\.yml:\d+: watchdog\.mode/)
   for (const guard of ["authentication: {username: '', password: ''}", "allowlist: ''"])
     assert.throws(() => read({ restapi: guard }), /^UserError: p\.yml:4: restapi\.a/)
 })
