@@ -20,7 +20,8 @@ export async function giveWay(
 ): Promise<MemoryUpdate | undefined> {
   const { parts, state } = context
   const view = state.lastView
-  if (view === undefined) return undefined
+  // While the cluster is paused nobody would take the key.
+  if (view === undefined || state.config.isPaused) return undefined
   const { config } = state
   const request = anybody(parts.local.name)
   const urls = heirsToAsk({ config, self: parts.local }, view, request)

@@ -9,6 +9,7 @@ import { beforeStop } from './own-scripts.ts'
 import { walPosition } from './race.ts'
 import { leaderUpstream } from './rules/say.ts'
 import { historyMark, remoteUpstream, sourceOf } from './rules/source.ts'
+import { stopQuickly } from './stop-quickly.ts'
 import { type MemoryUpdate, noUpdate } from './tasks.ts'
 import type { WorkContext } from './work.ts'
 
@@ -73,7 +74,10 @@ export async function restartServer(
   if (started === 'down') return { outcome: 'failed', update: leftDown }
   const position = before === undefined ? undefined : walPosition(before)
   const says = 'the server does not start in time: demoting so that another member can lead'
-  const update = isPrimary ? await giveWay(context, position, { kind: 'restart-too-slow', says }) : noUpdate
+  const update =
+    isPrimary && keeper.hold !== undefined
+      ? await giveWay(context, position, { kind: 'restart-too-slow', says })
+      : noUpdate
   return { outcome: 'still-starting', update: update ?? noUpdate }
 }
 
@@ -81,23 +85,32 @@ function isLeaseOver({ keeper, fence }: WorkContext): boolean {
   return keeper.leftMs() <= 0 || fence.isActing
 }
 
-/** Starts in the old role. Outside of a pause a primary starts only while the lease is ours: the start is called off when it ends. */
+/**
+ * Starts in the old role. Outside of a pause a primary starts only while the lease is ours: the start is called off when it ends. A
+ * pause may end meanwhile: then somebody else may lead, so it is asked for at every look, and once more when the server is up.
+ */
 async function startAgain(
   context: WorkContext,
   isPrimary: boolean,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<'up' | 'down' | 'too-slow' | 'lease-lost'> {
-  const { parts, keeper, fence, state } = context
-  const isUnderLease = isPrimary && !state.config.isPaused
-  if (isUnderLease && isLeaseOver(context)) return 'lease-lost'
-  if (isUnderLease) fence.arm()
+  const { parts, fence, state } = context
+  const isUnderLease = () => isPrimary && !state.config.isPaused
+  const isLeaseLost = () => isUnderLease() && isLeaseOver(context)
+  if (isLeaseLost()) return 'lease-lost'
+  let isArmed = false
+  const arm = () => {
+    if (isUnderLease() && !isArmed) fence.arm()
+    isArmed ||= isUnderLease()
+  }
+  arm()
   // The fence kills what it finds; a server that is launched after its look must not be.
-  const fenced = isUnderLease ? [fence.signal] : []
-  const isLeaseLost = () => isUnderLease && (keeper.leftMs() <= 0 || fenced.some(({ aborted }) => aborted))
+  const fenced = isArmed ? [fence.signal] : []
   const enough = new AbortController()
   const deadline = Deadline.in(parts.clock, timeoutMs)
   const watch = () => {
+    arm()
     if (isLeaseLost()) enough.abort(new Error('the lease was lost'))
     else if (deadline.isOver()) enough.abort(new Error('the start takes too long'))
     else timer = parts.clock.setTimer(LEASE_CHECK_MS, watch)
@@ -107,7 +120,9 @@ async function startAgain(
   try {
     const role = isPrimary ? 'primary' : 'replica'
     const mayGoOn = AbortSignal.any([enough.signal, signal, ...fenced])
-    if (await parts.postgres.start(role, follows, mayGoOn)) return 'up'
+    const isUp = await parts.postgres.start(role, follows, mayGoOn)
+    if (isUp && !isLeaseLost()) return 'up'
+    if (isUp) await stopQuickly(context)
   } finally {
     timer.cancel()
   }

@@ -164,7 +164,7 @@ const specs: readonly Spec[] = [
     name: 'gate-stays-open',
     bug: 'the router passed on what a frozen proxy had buffered',
     file: 'src/proxy/backend.ts',
-    from: 'return this.#closedBecause === undefined && nowMs < this.#untilMs',
+    from: 'return this.#closedBecause === undefined && atMs < this.#untilMs',
     to: 'return this.#closedBecause === undefined',
   },
   {

@@ -18,6 +18,7 @@ interface Scene {
   /** Aborted: the fence acts. */
   readonly fencing: AbortController
   readonly whileStopping: (() => void)[]
+  readonly whileStarting: (() => void)[]
   readonly context: WorkContext
   readonly run: (timeoutMs?: number, passMs?: number) => ReturnType<typeof restartServer>
 }
@@ -31,6 +32,7 @@ function scene(
   const said: string[] = []
   const tags = {}
   const whileStopping: (() => void)[] = []
+  const whileStarting: (() => void)[] = []
   const clock = new FakeClock()
   const fencing = new AbortController()
   const lease = { leftMs: role === 'primary' ? 5_000 : 0 }
@@ -43,6 +45,7 @@ function scene(
     },
     start: (as: string, upstream: { readonly member: string } | undefined, signal: AbortSignal) => {
       said.push(`start ${as}${upstream === undefined ? '' : ` behind ${upstream.member}`}`)
+      for (const happen of whileStarting) happen()
       if (start !== 'waits') return Promise.resolve(start)
       return new Promise<boolean>(resolve => signal.addEventListener('abort', () => resolve(false)))
     },
@@ -90,7 +93,7 @@ function scene(
     await clock.advance(passMs)
     return running
   }
-  return { said, clock, lease, fencing, whileStopping, context, run }
+  return { said, clock, lease, fencing, whileStopping, whileStarting, context, run }
 }
 
 test('a leader stops in order and starts as a primary under the fence', async () => {
@@ -144,6 +147,30 @@ test('paused: a primary without a lease is restarted as what it was, and no fenc
   lease.leftMs = 0
   const { outcome } = await run()
   assert.deepEqual([outcome, said], ['restarted', ['stop fast', 'start primary']])
+})
+
+test('a pause that ends while a primary without a lease starts ends the start, or the server that has just come up', async () => {
+  for (const [start, wanted] of [
+    ['waits', ['stop fast', 'start primary', 'arm']],
+    [true, ['stop fast', 'start primary', 'stop immediate', 'disarm']],
+  ] as const) {
+    const { run, said, lease, context, whileStarting } = scene('primary', start)
+    context.state.config = dynamicConfig({ pause: true }, true)
+    lease.leftMs = 0
+    whileStarting.push(() => {
+      context.state.config = dynamicConfig({}, true)
+    })
+    const { outcome, update } = await run(60_000, 2_000)
+    assert.deepEqual([outcome, said], ['failed', wanted])
+    assert.equal(update({ ...firstMemory, role: 'primary' }).role, 'demoted')
+  }
+})
+
+test('paused, a primary that does not come up in time keeps what it has: nobody could be elected', async () => {
+  const { run, said, context } = scene('primary', 'waits', [close])
+  context.state.config = dynamicConfig({ pause: true }, true)
+  assert.equal((await run(1_000, 5_000)).outcome, 'still-starting')
+  assert.deepEqual(said, ['stop fast', 'start primary'])
 })
 
 test('a start that is under way is called off when the lease ends', async () => {
