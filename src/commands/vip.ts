@@ -10,6 +10,7 @@ import { realClock } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { UserError } from '../platform/errors.ts'
 import { openLog } from '../platform/log.ts'
+import { lockNames } from '../vip/address-scope.ts'
 import { commandEnvironment, failureOf } from '../vip/command-keeper.ts'
 import { type GuardOrders, runGuard } from '../vip/guard.ts'
 import { lockAddresses } from '../vip/host-lock.ts'
@@ -85,7 +86,7 @@ async function clear(file: string): Promise<void> {
   if (ours.length === 0) return
   const onInterfaces = ours.filter(({ driver }) => driver !== 'command').flatMap(vip => vip.addresses)
   if (onInterfaces.length > 0) await refuseWithoutCapabilities()
-  const names = ours.flatMap(({ addresses }) => addresses.map(({ address }) => address))
+  const names = ours.flatMap(({ addresses }) => lockNames(addresses))
   const lock = await lockAddresses(realClock, names, Deadline.in(realClock, LOCK_MS))
   if (lock === undefined)
     throw new UserError(`${names.join(', ')}: a running process keeps them: nothing was removed`)

@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../platform/clock.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
+import { lockNames } from './address-scope.ts'
 import type { AddressKeeper, KeeperEvents, Taken, TakeOptions, VipAddress } from './addresses.ts'
 import { GuardLink } from './guard-link.ts'
 
@@ -154,7 +155,7 @@ export class CommandKeeper implements AddressKeeper {
   async #startGuard(): Promise<void> {
     const { clock, kernelMs, guardWords, store, commands, log } = this.#options
     const orders = {
-      locks: this.addresses.map(({ address }) => address),
+      locks: lockNames(this.addresses),
       addresses: [],
       command: commands.del,
       environment: this.#environment(),

@@ -1,6 +1,7 @@
 // TCP connections of an address that goes away: their peers get a reset while it can still be sent (sock_diag(7)). Without
 // one a client that only waits would wait until its own keepalive finds out.
 
+import { isLinkLocal } from './address-scope.ts'
 import { addressBytes } from './address-text.ts'
 import type { VipAddress } from './addresses.ts'
 import { NativeSocket } from './native-socket.ts'
@@ -25,21 +26,26 @@ const INET_DIAG_REQ_BYTECODE = 1
 const INET_DIAG_BC_S_COND = 7
 const REQUEST_BYTES = 56
 const ID_BYTES = 48
+/** Within an id, behind ports and addresses: the interface that the connection is bound to, as all link-local ones are. */
+const ID_LINK_AT = 36
 /** Everything but LISTEN, TIME_WAIT, CLOSE and half-made ones: bits by the kernel's numbers of states. */
 const STATES = (1 << 1) | (1 << 2) | (1 << 4) | (1 << 5) | (1 << 8) | (1 << 9) | (1 << 11)
 
 /**
- * Resets every TCP connection whose own end is the address; returns how many, or undefined when this kernel cannot
- * (CONFIG_INET_DIAG_DESTROY). Throws SystemCallError without CAP_NET_ADMIN.
+ * Resets every TCP connection whose own end is the address, of a link-local one those of its link alone; returns how many, or
+ * undefined when this kernel cannot (CONFIG_INET_DIAG_DESTROY). Throws SystemCallError without CAP_NET_ADMIN.
  */
-export function resetConnections({ address, family }: VipAddress): number | undefined {
+export function resetConnections(vip: VipAddress, linkIndex: number | undefined): number | undefined {
+  const { address, family } = vip
+  const isMeant = (id: Buffer) => !isLinkLocal(vip) || id.readUInt32LE(ID_LINK_AT) === linkIndex
   const socket = new NativeSocket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG)
   try {
     // A socket that listens on `::` carries IPv4 as mapped addresses, in the other family's table.
     const tables = family === 4 ? [AF_INET, AF_INET6] : [AF_INET6]
     let count = 0
     for (const table of tables) {
-      for (const id of connections(socket, table, address, family)) if (destroy(socket, table, id)) count += 1
+      const ids = connections(socket, table, address, family).filter(isMeant)
+      for (const id of ids) if (destroy(socket, table, id)) count += 1
     }
     return count
   } catch (error) {

@@ -31,7 +31,7 @@ const COMMAND_MS = 10_000
 
 /** What the parent says first. */
 export interface GuardOrders {
-  /** Addresses that no other process of this host may keep meanwhile. */
+  /** Addresses that no other process of this host may keep meanwhile (`lockNames`). */
   readonly locks: readonly string[]
   /** What to take off the interfaces. */
   readonly addresses: readonly VipAddress[]

@@ -12,8 +12,8 @@ export interface HostLock {
 }
 
 /**
- * Waits until no other process of this network namespace keeps one of the addresses. Undefined when the deadline comes
- * first: then it keeps none of them.
+ * Waits until no other process of this network namespace keeps one of the addresses (`lockNames`). Undefined when the
+ * deadline comes first: then it keeps none of them.
  */
 export async function lockAddresses(
   clock: Clock,

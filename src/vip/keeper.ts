@@ -5,6 +5,7 @@ import type { Clock, Timer } from '../platform/clock.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { messageOf, UserError } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
+import { lockNames } from './address-scope.ts'
 import type { AddressKeeper, KeeperEvents, Taken, TakeOptions, VipAddress } from './addresses.ts'
 import { Announcer } from './announcer.ts'
 import { Clearing } from './clearing.ts'
@@ -171,7 +172,7 @@ export class LocalKeeper implements AddressKeeper {
 
   async #startGuard(): Promise<void> {
     const { clock, guardWords, store, kernelMs, log } = this.#options
-    const locks = this.addresses.map(({ address }) => address)
+    const locks = lockNames(this.addresses)
     const orders = { locks, addresses: this.addresses, command: undefined, environment: {}, store }
     const guard = await GuardLink.start(
       { clock, kernelMs, words: guardWords, orders },

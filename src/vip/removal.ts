@@ -39,7 +39,7 @@ function removeOne(netlink: Rtnetlink, vip: VipAddress): string | undefined {
   const present = () => presentOf(vip, link?.index, netlink.addresses())
   const found = present()
   if (found.length === 0) return undefined
-  const resets = quietly(() => resetConnections(vip))
+  const resets = quietly(() => resetConnections(vip, link?.index))
   for (const one of found) netlink.remove(one)
   const left = present().map(({ prefixLength }) => `/${prefixLength}`)
   if (left.length > 0) throw new Error(`it is still there (${left.join(', ')})`)

@@ -14,6 +14,7 @@ import { CommandKeeper, callbackCommands, type KeeperCommands } from './command-
 import type { VipDriver, VipStatus, VipWish } from './driver.ts'
 import { EtcdDriver } from './etcd-driver.ts'
 import { LocalKeeper } from './keeper.ts'
+import { mayServe } from './may-serve.ts'
 import { createVipMetrics, type VipMetrics } from './metrics.ts'
 import { NoneDriver } from './none-driver.ts'
 import { VrrpInstance } from './vrrp/instance.ts'
@@ -84,12 +85,10 @@ export class Vips {
    */
   mayServe(localAddress: string | undefined): boolean {
     if (localAddress === undefined || this.#entries.length === 0) return true
-    const address = localAddress.replace(/^::ffff:(?=\d+\.)/, '').replace(/%.*$/, '')
-    for (const { keeper } of this.#entries) {
-      if (keeper?.addresses.some(vip => vip.interfaceName !== '' && vip.address === address) === true)
-        return keeper.check()
-    }
-    return true
+    return mayServe(
+      this.#entries.flatMap(({ keeper }) => keeper ?? []),
+      localAddress,
+    )
   }
 
   status(): readonly VipStatus[] {

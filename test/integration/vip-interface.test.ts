@@ -1,11 +1,12 @@
 // Addresses on an interface of the test's own network: those of IPv6 beside the host's own; and how they go, also with another
-// prefix length, written in another way, and when this process can open no more sockets.
+// prefix length, written in another way, while another interface has the same, and when this process can open no more sockets.
 
 import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
-import test, { afterEach } from 'node:test'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import test, { afterEach, type TestContext } from 'node:test'
 import { runChild } from '../../src/platform/child.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { Deadline } from '../../src/platform/deadline.ts'
@@ -86,6 +87,40 @@ test('an address whose text is not the kernel’s is found by its bytes', async 
   const { removed } = removeAddresses([vip('FD77:0::210')])
   assert.equal(removed.length, 1)
   assert.doesNotMatch(await shown(), /::210/)
+})
+
+/** Both ends of a connection of the address to itself. */
+async function session(t: TestContext, address: string) {
+  const server = createServer().listen(0, address)
+  await once(server, 'listening')
+  t.after(() => server.close())
+  const client = connect((server.address() as AddressInfo).port, address)
+  t.after(() => client.destroy())
+  const [accepted] = (await once(server, 'connection')) as [Socket]
+  t.after(() => accepted.destroy())
+  for (const socket of [client, accepted]) socket.on('error', () => {})
+  return { client, accepted }
+}
+
+test('a link-local address that goes from one interface costs no connection of the other interface', async t => {
+  const other = 'vip1'
+  await ip(`link add ${other} type bridge`)
+  t.after(() => ip(`link delete ${other}`))
+  await ip(`link set ${other} up`)
+  for (const link of [LINK, other]) await ip(`address add fe80::1/64 dev ${link} nodad`)
+  const [one, kept] = [await session(t, `fe80::1%${LINK}`), await session(t, `fe80::1%${other}`)]
+  assert.equal(one.accepted.localAddress, `fe80::1%${LINK}`)
+  const heard = new Promise<string>(resolve => {
+    kept.accepted.once('data', data => resolve(`${data}`)).once('close', () => resolve('closed'))
+  })
+  const ended = new Promise<void>(resolve => one.accepted.once('close', () => resolve()))
+  assert.match(
+    removeAddresses([vip('fe80::1')]).removed.join(),
+    /^removed fe80::1 from vip0, \d connections reset$/,
+  )
+  await ended
+  kept.client.write('still here')
+  assert.equal(await heard, 'still here')
 })
 
 test('with no descriptor left, addresses are removed through the socket that is open', async () => {
