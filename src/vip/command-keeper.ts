@@ -8,7 +8,7 @@ import { messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 import { lockNames } from './address-scope.ts'
 import type { AddressKeeper, KeeperEvents, Taken, TakeOptions, VipAddress } from './addresses.ts'
-import { GuardLink } from './guard-link.ts'
+import { GuardLink, noGuard } from './guard-link.ts'
 
 const TICK_MS = 100
 const CHECK_EVERY_MS = 5_000
@@ -42,6 +42,8 @@ export class CommandKeeper implements AddressKeeper {
   readonly #options: CommandKeeperOptions
   #events: KeeperEvents | undefined
   #guard: GuardLink | undefined
+  /** Why it could not be started last time. */
+  #guardFailure: string | undefined
   #timer: Timer | undefined
   #isHeld = false
   #isClosed = false
@@ -66,7 +68,7 @@ export class CommandKeeper implements AddressKeeper {
   }
 
   get lacks(): string | undefined {
-    return this.#guard === undefined ? 'the guard process does not run yet' : undefined
+    return this.#guard === undefined ? noGuard(this.#guardFailure) : undefined
   }
 
   get fault(): string | undefined {
@@ -186,8 +188,10 @@ export class CommandKeeper implements AddressKeeper {
       if (this.#isClosed || this.#guard !== undefined) return
       this.#startGuard().catch((error: unknown) => {
         if (this.#isClosed) return
-        log.warning(messageOf(error), { event: 'vip-guard' })
+        this.#guardFailure = messageOf(error)
+        log.warning(this.#guardFailure, { event: 'vip-guard' })
         this.#startGuardIn(GUARD_AGAIN_MS)
+        this.#events?.onChanged()
       })
     })
   }

@@ -27,6 +27,12 @@ export interface GuardEvents {
   onGone(why: string): void
 }
 
+/** What a keeper without a guard lacks, with the last failure to start one. */
+export function noGuard(failure: string | undefined): string {
+  const says = 'the guard process does not run yet'
+  return failure === undefined ? says : `${says}: ${failure}`
+}
+
 export class GuardLink {
   readonly #options: GuardLinkOptions
   readonly #events: GuardEvents

@@ -9,7 +9,7 @@ import { lockNames } from './address-scope.ts'
 import type { AddressKeeper, KeeperEvents, Taken, TakeOptions, VipAddress } from './addresses.ts'
 import { Announcer } from './announcer.ts'
 import { Clearing } from './clearing.ts'
-import { GuardLink } from './guard-link.ts'
+import { GuardLink, noGuard } from './guard-link.ts'
 import { probe } from './neighbourhood.ts'
 import { removeAddresses } from './removal.ts'
 import { type Link, presentOf, Rtnetlink } from './rtnetlink.ts'
@@ -45,6 +45,8 @@ export class LocalKeeper implements AddressKeeper {
   readonly #clearing: Clearing
   #netlink: Rtnetlink | undefined
   #guard: GuardLink | undefined
+  /** Why it could not be started last time. */
+  #guardFailure: string | undefined
   #events: KeeperEvents | undefined
   #timer: Timer | undefined
   /** The take that is under way; aborted by `drop`. */
@@ -79,7 +81,7 @@ export class LocalKeeper implements AddressKeeper {
 
   get lacks(): string | undefined {
     if (this.#netlink === undefined) return undefined
-    if (this.#guard === undefined) return 'the guard process does not run yet'
+    if (this.#guard === undefined) return noGuard(this.#guardFailure)
     const lost = this.#links().find(({ link }) => link === undefined)
     return lost === undefined ? undefined : `there is no interface ${lost.name}`
   }
@@ -211,8 +213,10 @@ export class LocalKeeper implements AddressKeeper {
       if (this.#isClosed || this.#guard !== undefined) return
       this.#startGuard().catch((error: unknown) => {
         if (this.#isClosed) return
-        log.warning(messageOf(error), { event: 'vip-guard' })
+        this.#guardFailure = messageOf(error)
+        log.warning(this.#guardFailure, { event: 'vip-guard' })
         this.#startGuardIn(GUARD_AGAIN_MS)
+        this.#events?.onChanged()
       })
     })
   }

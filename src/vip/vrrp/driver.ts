@@ -30,6 +30,8 @@ import { type CheckState, effectivePriority } from './tracking.ts'
 
 /** After a take that the system refused. */
 const TAKE_AGAIN_MS = 5_000
+/** A guard that does not run so long after the start will not run in a moment: another process keeps an address. */
+const LACKING_MS = 10_000
 const SAME_LINE_EVERY_MS = 60_000
 
 export interface VrrpDriverParts {
@@ -66,6 +68,8 @@ export class VrrpDriver implements VipDriver {
   #isDying = false
   #timer: Timer | undefined
   #retry: Timer | undefined
+  #patience: Timer | undefined
+  #patientUntilMs = Number.POSITIVE_INFINITY
   #events: VipEvents | undefined
 
   constructor(parts: VrrpDriverParts) {
@@ -88,6 +92,9 @@ export class VrrpDriver implements VipDriver {
       onChanged: () => this.refresh(),
     })
     this.#events = events
+    const { clock } = this.#parts
+    this.#patientUntilMs = clock.monotonicMs() + LACKING_MS
+    this.#patience = clock.setTimer(LACKING_MS, () => this.refresh())
     this.refresh()
   }
 
@@ -110,6 +117,8 @@ export class VrrpDriver implements VipDriver {
       return
     }
     if (priority !== this.#state.priority) this.#feed({ kind: 'priority', priority })
+    if (role === 'init' && this.#parts.keeper.lacks === fault?.why && fault !== undefined)
+      this.#warn('vrrp-fault', `it takes no part: ${fault.why}`)
     if (fault !== undefined) this.#feed({ kind: 'fault', why: fault.why })
     else if (role === 'init') this.#feed({ kind: 'start' })
     else if (role === 'fault') this.#feed({ kind: 'recovered' })
@@ -146,6 +155,7 @@ export class VrrpDriver implements VipDriver {
     this.#feed({ kind: 'stop' })
     this.#timer?.cancel()
     this.#retry?.cancel()
+    this.#patience?.cancel()
     this.#closeWire()
     await this.#parts.keeper.close()
   }
@@ -155,12 +165,12 @@ export class VrrpDriver implements VipDriver {
   }
 
   #fault(): Hindrance | undefined {
-    const { config, keeper } = this.#parts
+    const { config, keeper, clock } = this.#parts
     if (!this.#wish.isEligible) return { why: this.#wish.why, isForNow: false }
     if (this.#trouble !== undefined) return { why: this.#trouble, isForNow: false }
     const { lacks } = keeper
     // As master it would send the others away from addresses that it cannot hold.
-    if (lacks !== undefined) return { why: lacks, isForNow: true }
+    if (lacks !== undefined) return { why: lacks, isForNow: clock.monotonicMs() < this.#patientUntilMs }
     return hindranceOf(config, this.#parts)
   }
 

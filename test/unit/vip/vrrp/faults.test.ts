@@ -36,10 +36,24 @@ test('a host that cannot hold the addresses when it starts takes nothing from a 
     await network.clock.advance(100)
     assert.deepEqual(network.holders, [a.address])
   }
-  assert.deepEqual([b.sent, a.told, b.state], [0, ['owned'], 'starting'])
-  assert.equal(b.driver.status().says, NO_GUARD)
+  assert.deepEqual([b.sent, a.told], [0, ['owned']])
   b.keeper.set(undefined)
   await until(network, b)
+})
+
+test('a host that starts waits a moment for its guard, then it is in fault and says why', async () => {
+  const network = new MemoryNetwork()
+  const a = network.node('priority 100\nnotify_fault /bin/fault')
+  a.keeper.lacks = NO_GUARD
+  await a.start()
+  await network.clock.advance(9_900)
+  assert.deepEqual([a.state, a.driver.status().says, a.told, a.notified], ['starting', NO_GUARD, [], []])
+  await network.clock.advance(200)
+  assert.deepEqual([a.state, a.told, a.notified.length], ['fault', ['vrrp-fault'], 1])
+  assert.equal(a.driver.status().says, `Entering FAULT STATE: ${NO_GUARD}`)
+  a.keeper.set(undefined)
+  await network.clock.advance(4_000)
+  assert.deepEqual([a.state, a.told], ['owner', ['vrrp-fault', 'owned']])
 })
 
 test('a backup that cannot hold the addresses any more is in fault, and back when it can', async () => {
