@@ -10,6 +10,7 @@ import type { VipAddress } from '../../src/vip/addresses.ts'
 import { GuardLink } from '../../src/vip/guard-link.ts'
 import { announceOnce, probe } from '../../src/vip/neighbourhood.ts'
 import { Rtnetlink } from '../../src/vip/rtnetlink.ts'
+import { limitDescriptors } from '../support/few-descriptors.ts'
 
 const vip: VipAddress = {
   ...{ interfaceName: 'lo', address: '10.77.0.210', family: 4, prefixLength: 32, label: undefined },
@@ -19,6 +20,7 @@ const lo = netlink.link('lo')
 assert.ok(lo !== undefined)
 const link = { ...lo, mac: Buffer.from('020000000001', 'hex') }
 after(() => netlink.close())
+after(limitDescriptors(256))
 
 /** Only until it returns: the test's own reporter wants to open a file, too. */
 function withoutDescriptors<T>(run: () => T): T {
@@ -27,6 +29,7 @@ function withoutDescriptors<T>(run: () => T): T {
     for (;;) opened.push(openSync('/dev/null', 'r'))
   } catch (error) {
     assert.match(`${error}`, /EMFILE/)
+    assert.ok(opened.length < 256)
     return run()
   } finally {
     for (const descriptor of opened) closeSync(descriptor)

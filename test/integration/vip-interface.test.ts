@@ -13,6 +13,7 @@ import { Deadline } from '../../src/platform/deadline.ts'
 import type { VipAddress } from '../../src/vip/addresses.ts'
 import { removeAddresses } from '../../src/vip/removal.ts'
 import { Rtnetlink } from '../../src/vip/rtnetlink.ts'
+import { limitDescriptors } from '../support/few-descriptors.ts'
 
 const LINK = 'vip0'
 
@@ -123,13 +124,15 @@ test('a link-local address that goes from one interface costs no connection of t
   assert.equal(await heard, 'still here')
 })
 
-test('with no descriptor left, addresses are removed through the socket that is open', async () => {
+test('with no descriptor left, addresses are removed through the socket that is open', async t => {
+  t.after(limitDescriptors(256))
   await ip(`address add 10.77.0.210/32 dev ${LINK}`)
   const netlink = new Rtnetlink()
   const opened: number[] = []
   try {
     const held = useUp(opened)
     assert.match(held, /EMFILE/)
+    assert.ok(opened.length < 256)
     const without = removeAddresses([vip('10.77.0.210')])
     assert.deepEqual(without.removed, [])
     assert.match(without.failed.join(), /^cannot remove 10\.77\.0\.210 from vip0: .*EMFILE/)
