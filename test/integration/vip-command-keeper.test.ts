@@ -6,15 +6,15 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import test, { after, type TestContext } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { kernelMs } from '../../src/commands/vip.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { Deadline } from '../../src/platform/deadline.ts'
 import { CommandKeeper } from '../../src/vip/command-keeper.ts'
 
-const STALL_MS = 300
-const SLOW_MS = 1_500
+/** Longer than this process stands still on a busy machine, and shorter than the removal takes. */
+const STALL_MS = 2_000
+const SLOW_MS = 3_000
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts')
 
 const folder = await mkdtemp(path.join(tmpdir(), 'pgherd-command-'))
@@ -50,7 +50,8 @@ test('a removal that takes longer than a stall is not run by the guard, too', as
   assert.equal((await take(60_000)).outcome, 'held')
   one.drop('a test')
   await settle()
-  await sleep(500)
+  // Its guard ends last: whatever that runs has then been written down.
+  await one.close()
   assert.deepEqual(await ran(), ['add', 'add ended', 'del', 'del ended'])
 })
 
@@ -59,7 +60,7 @@ test('an addition that waits behind a removal is left out when its owner has los
   assert.equal((await take(60_000)).outcome, 'held')
   one.drop('a test')
   const again = take(60_000)
-  await sleep(50)
+  await waitFor('the removal', { withinMs: 60_000, everyMs: 10 }, async () => (await ran()).includes('del'))
   one.drop('lost again')
   assert.equal((await again).outcome, 'cancelled')
   await settle()
