@@ -162,7 +162,7 @@ export class DataDirectory {
 
   /**
    * Removes everything in it, and what its tablespaces and its WAL have outside. Only for a copy that this process has just
-   * made and that failed, and for a copy that the operator ordered afresh.
+   * made and that failed, and for a copy that the operator ordered afresh. Cut short, it leaves an unfinished directory.
    */
   async discardContents(by: Deadline): Promise<void> {
     await this.#must('remove what is', DISCARD, [this.path], by)

@@ -101,7 +101,11 @@ outside aside
 free "$real"
 mv -T "$real" "$to" && mkdir -m 700 "$real" && rm -f "$real.rewinding" && echo "$to"`
 
-/** A tablespace's place may hold another major's files beside ours: those stay. What leads outside goes last. */
+/**
+ * Without its control file no directory is taken for a cluster, and while it has its version it counts as unfinished: the one
+ * goes first, the other last. A tablespace's place may hold another major's files beside ours: those stay. What leads outside
+ * goes after what is there.
+ */
 export const DISCARD = `${OUTSIDE}
 clear() {
   case $link in
@@ -112,8 +116,9 @@ clear() {
 [ -d "$1" ] || exit 0
 real=$(readlink -f "$1") || exit 1
 version=; [ -r "$real/PG_VERSION" ] && read -r version < "$real/PG_VERSION"
+if [ -e "$real/global/pg_control" ]; then rm -f -- "$real/global/pg_control" && sync "$real/global" || exit 1; fi
 outside clear
-find "$real" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +`
+find "$real" -mindepth 1 -maxdepth 1 ! -name PG_VERSION -exec rm -rf -- {} + && rm -rf -- "$real/PG_VERSION"`
 
 /** Of these directories those that are empty or not there yet. */
 export const EMPTY_PLACES = `
