@@ -61,6 +61,8 @@ export async function makeRoom(context: Context, by: Deadline): Promise<void> {
   switch (look?.state) {
     case 'absent':
     case 'empty':
+      // Somebody's who was ended before he wrote anything: the next copy would count as unfinished.
+      await context.data.endChange(by)
       return
     case 'unfinished':
       context.log.warning(
@@ -68,12 +70,17 @@ export async function makeRoom(context: Context, by: Deadline): Promise<void> {
       )
       return
     case undefined:
-      throw new HaError('E_STORAGE', `the data directory ${dataDir} does not answer`, { retryable: true })
+      throw noAnswer(dataDir)
     default:
       throw new UserError(
         `the data directory ${dataDir} is not empty: remove it, or correct postgresql.data_dir in ${context.config.file}`,
       )
   }
+}
+
+/** What to reject with when a look at the data directory got no answer. */
+export function noAnswer(dataDir: string): HaError {
+  return new HaError('E_STORAGE', `the data directory ${dataDir} does not answer`, { retryable: true })
 }
 
 async function runInitdb(context: Context, signal: AbortSignal): Promise<void> {

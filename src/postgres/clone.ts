@@ -4,7 +4,7 @@ import type { ReplicaMethod, ServerSettings } from '../config/agent/types.ts'
 import { runChild } from '../platform/child.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf, UserError } from '../platform/errors.ts'
-import { makeRoom } from './bootstrap.ts'
+import { makeRoom, noAnswer } from './bootstrap.ts'
 import { readProgress, withoutProgress } from './clone-progress.ts'
 import type { Context } from './context.ts'
 import { intentOf } from './following.ts'
@@ -82,10 +82,14 @@ export function keepsData(settings: ServerSettings): boolean {
   return methodsOf(settings)[0]?.keepData === true
 }
 
-/** A cluster, or what a method that keeps data left of one: it is given to the method again. */
-async function hasCluster({ data, clock }: Context): Promise<boolean> {
+/**
+ * A cluster, or what a method that keeps data left of one: it is given to the method again. Rejects without an answer: what
+ * the next method leaves is removed.
+ */
+async function hasCluster({ config, data, clock }: Context): Promise<boolean> {
   const look = await data.look(Deadline.in(clock, FILES_MS))
-  return look?.state === 'initialized' || (look?.state === 'unfinished' && look.majorVersion !== undefined)
+  if (look === undefined) throw noAnswer(config.postgres.dataDir)
+  return look.state === 'initialized' || (look.state === 'unfinished' && look.majorVersion !== undefined)
 }
 
 function methodsOf(
@@ -128,7 +132,7 @@ async function copyInTries(context: Context, source: Upstream, signal: AbortSign
 
 async function copy(context: Context, source: Upstream, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
-  const { config, clock } = context
+  const { config, clock, data } = context
   const binaries = await context.binaries(Deadline.in(clock, FILES_MS))
   const words = upstreamWords(context, source, config.postgres.replication)
   const named = { ...words, application_name: config.name }
@@ -152,7 +156,8 @@ async function copy(context: Context, source: Upstream, signal: AbortSignal): Pr
     context.cloneProgress = undefined
   })
   signal.throwIfAborted()
-  if (result.code === 0) return
+  // A method that kept data may have left strange files, and its note.
+  if (result.code === 0) return await data.endChange(Deadline.in(clock, FILES_MS))
   const said = withoutProgress(result.stderr).split('\n')
   const why = said
     .filter(line => !line.startsWith('password retrieved from file') && !CLEANING_UP.test(line))

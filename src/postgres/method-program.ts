@@ -42,12 +42,13 @@ export async function fillDataDirectory(
   })
   signal.throwIfAborted()
   if (result.code !== 0) {
-    if (keepsData && (await data.look(Deadline.in(clock, LOOK_MS)))?.majorVersion === undefined)
-      await data.endChange(Deadline.in(clock, LOOK_MS))
+    const left = keepsData ? await data.look(Deadline.in(clock, LOOK_MS)) : undefined
+    if (left?.state === 'absent' || left?.state === 'empty') await data.endChange(Deadline.in(clock, LOOK_MS))
     const said = (result.stderr.trim() || result.stdout.trim()).split('\n').slice(-2).join(' / ')
     throw failed(`exit code ${result.code ?? result.signal}: ${said}`)
   }
-  if (keepsData) await data.endChange(Deadline.in(clock, LOOK_MS))
+  // Of an earlier method, too: it may have left strange files, and its note.
+  await data.endChange(Deadline.in(clock, LOOK_MS))
   const look = await data.look(Deadline.in(clock, LOOK_MS))
   if (look?.state !== 'initialized')
     throw failed('it ended well, but there is no cluster in the data directory')

@@ -150,6 +150,17 @@ cp -r ${kept}/. "$d"`,
   assert.equal((await empty.server.status(within(5_000))).dataDirectory, 'initialized')
 })
 
+test('a method that keeps data and was ended before it wrote anything does not spoil the next copy', async () => {
+  const member = await withMethods('ended', [program('delta', { keepData: true })])
+  await script('delta', 'sleep 60')
+  await mkdir(member.config.postgres.dataDir, { mode: 0o700 })
+  await assert.rejects(member.server.clone(leader.upstream, AbortSignal.timeout(1_000)))
+  assert.ok((await readdir(rig.directory)).includes('ended.rewinding'), 'the note was written')
+  const next = rig.build(member.config, { ...member.settings, replicaMethods: [basebackup] })
+  await next.server.clone(leader.upstream, starting())
+  assert.equal((await next.server.status(within(5_000))).dataDirectory, 'initialized')
+})
+
 test("Patroni's own program for WAL-E is run when it is installed", async () => {
   // Its own programs, envdir and wal-e, are played: the one gives an environment, the other has one backup.
   const bin = join(rig.directory, 'bin')
