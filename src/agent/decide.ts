@@ -43,7 +43,8 @@ export const standbyRules: readonly Rule[] = rules.map(rule =>
   rule === serverIsDown ? standbyClusterServerIsDown : rule === holdsLeader ? leadsStandbyCluster : rule,
 )
 
-export function decide(snapshot: Snapshot, memory: Memory): Decision {
+export function decide(snapshot: Snapshot, before: Memory): Decision {
+  const memory = onceUp(snapshot, before)
   if (snapshot.config.isPaused) return decidePaused(snapshot, memory)
   const isStandbyCluster = snapshot.config.standbyCluster !== undefined
   const known = afterPause(memory)
@@ -52,6 +53,13 @@ export function decide(snapshot: Snapshot, memory: Memory): Decision {
     if (decision !== undefined) return decision
   }
   return { rule: 'no-rule', says: 'waiting: no rule covers this state', actions: [], memory: known }
+}
+
+/** A server that is up needs no start and no copy of ours any more: whoever stops or empties it in a later pause means it. */
+function onceUp({ server, task }: Snapshot, memory: Memory): Memory {
+  if (server.facts === undefined || task !== undefined) return memory
+  if (!memory.isOursToStart && memory.isToBeCopied !== true) return memory
+  return { ...memory, isOursToStart: false, isToBeCopied: false }
 }
 
 /** In a pause an operator may do anything to a server: what its history was found to be before counts no more. */

@@ -204,7 +204,13 @@ export class Operator {
         const epoch = state.view?.leader?.createRevision
         const mark = epoch === undefined ? undefined : historyMark(state.config, epoch)
         await this.#unwaitedFor(signal, () => this.#copyAfresh(undone, signal))
-        return memory => ({ ...memory, role: 'replica', cleanAgainst: mark, isOursToStart: true })
+        const done = {
+          role: 'replica',
+          cleanAgainst: mark,
+          isOursToStart: true,
+          isToBeCopied: false,
+        } as const
+        return memory => ({ ...memory, ...done })
       },
       // What the order began goes on, in a pause too: nobody else would know why there is no server.
       onFailure: memory => ({ ...memory, ...undone }),

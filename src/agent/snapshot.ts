@@ -181,9 +181,9 @@ export interface Memory {
   readonly isNamedInPause: boolean
   /** The cluster was paused when we last decided anything. */
   readonly wasPaused?: boolean
-  /** We stopped the server ourselves: we start it again even while the cluster is paused. */
+  /** We stopped the server ourselves: we start it again even while the cluster is paused. Over once it is up. */
   readonly isOursToStart: boolean
-  /** We threw our data away at an order, and the copy that was to take its place failed. */
+  /** We threw our data away at an order, and the copy that was to take its place failed. Over once a server is up. */
   readonly isToBeCopied?: boolean
   /** When the leader's server was last started in place, latest last; a few. */
   readonly restartsAtMs: readonly number[]

@@ -100,7 +100,7 @@ const PRIMARY_STAYS =
 
 function withoutHarshness(decision: Decision | undefined, memory: Memory): Decision | undefined {
   const isHarsh = decision?.actions.some(({ kind }) => kind === 'rewind' || kind === 'set-aside') === true
-  if (!isHarsh || memory.isOursToStart) return decision
+  if (!isHarsh) return decision
   return say('paused-diverged', 'my history parts from the leader: left as it is', memory)
 }
 

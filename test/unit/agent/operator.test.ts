@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Operator } from '../../../src/agent/operator.ts'
-import { firstMemory } from '../../../src/agent/snapshot.ts'
+import { firstMemory, type Memory } from '../../../src/agent/snapshot.ts'
 import { AgentState } from '../../../src/agent/state.ts'
 import { Tasks } from '../../../src/agent/tasks.ts'
 import type { WorkContext } from '../../../src/agent/work.ts'
@@ -59,7 +59,8 @@ function scene() {
   )
   const atWallMs = clock.wallMs() + AT_MS
   const schedule = () => operator.schedule(unconditionalRestart, '2026-01-01T00:00:30+00:00', atWallMs)
-  const remembered = () => tasks.takeUpdates().reduce((memory, update) => update(memory), firstMemory)
+  const remembered = (before: Partial<Memory> = {}) =>
+    tasks.takeUpdates().reduce((memory, update) => update(memory), { ...firstMemory, ...before })
   return { said, clock, state, operator, schedule, copy, remembered }
 }
 
@@ -108,8 +109,8 @@ test('a server that was copied afresh is ours to start, in a pause too', async (
   assert.equal(await operator.reinitialize(false), undefined)
   await clock.advance(STOP_MS)
   assert.deepEqual(said, ['stop immediate', 'discard', 'clone'])
-  const { isOursToStart, isToBeCopied } = remembered()
-  assert.deepEqual([isOursToStart, isToBeCopied], [true, undefined])
+  const { isOursToStart, isToBeCopied } = remembered({ isToBeCopied: true })
+  assert.deepEqual([isOursToStart, isToBeCopied], [true, false])
 })
 
 test('a fresh copy that failed is to be made again, in a pause too; half of it is not started', async () => {

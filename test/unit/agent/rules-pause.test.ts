@@ -302,3 +302,29 @@ test('what a server was compared with is forgotten at the end of a pause, once, 
   assert.deepEqual([afterwards.memory.cleanAgainst, afterwards.memory.wasPaused], [100n, false])
   assert.equal(decide(snapshot({ server: down() }), afterwards.memory).rule, 'start-following')
 })
+
+const ordered = { isOursToStart: true, isToBeCopied: true, role: 'replica' } as const
+
+for (const [what, server] of [
+  ['a standby that an operator stops', down()],
+  ['a directory that an operator empties', down({ dataDirectory: 'empty' })],
+] as const)
+  test(`paused: ${what} long after an order stays as it is`, () => {
+    const up = decide(snapshot({ config: paused }), { ...settled, ...ordered })
+    assert.deepEqual([up.memory.isOursToStart, up.memory.isToBeCopied], [false, false])
+    assert.equal(decide(snapshot({ config: paused, server }), up.memory).rule, 'paused-server-down')
+  })
+
+test('what an order began is not forgotten while it is at work, nor while the server tells nothing', () => {
+  const task = { kind: 'reinitialize', says: 'reinitialize', startedAtMs: 0 } as const
+  const starting = { ...running(), process: 'starting', facts: undefined, isAnswering: false } as const
+  for (const seen of [{ task }, { server: starting }]) {
+    const { memory } = decide(snapshot({ config: paused, ...seen }), { ...settled, ...ordered })
+    assert.deepEqual([memory.isOursToStart, memory.isToBeCopied], [true, true])
+  }
+})
+
+test('outside of a pause a server that is up ends what was ordered, too', () => {
+  const { memory } = decide(snapshot(), { ...settled, ...ordered })
+  assert.deepEqual([memory.isOursToStart, memory.isToBeCopied], [false, false])
+})
