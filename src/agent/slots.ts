@@ -40,6 +40,7 @@ export interface SlotScene {
  * Where nothing is kept for a member that left, the leader has slots only for those that follow it, not for cascading ones.
  * A standby's slot for somebody who streams from elsewhere must move on, or it keeps WAL for ever: Patroni below 4 publishes no
  * positions of physical slots, so that a member's own word counts, and a slot of which nobody knows where it stands is not had.
+ * One of ours will publish them: until then such a slot stays where it is, for its consumer may be hours behind.
  */
 export function wantedSlots(scene: SlotScene): WantedSlots {
   const { view, name, config } = scene
@@ -49,21 +50,22 @@ export function wantedSlots(scene: SlotScene): WantedSlots {
   const followers = followersOf(view, name)
   const cascading = cascadingMembers(view)
   const positions = positionsOf(view.members.values())
+  const keepsUntold = scene.isLeader || mayPublishPositions(view)
   const slots = new Map<string, Lsn | undefined>()
   for (const member of memory.keys()) {
     const isLeaders = scene.isLeader && !(isPassing && cascading.has(member))
     const isWanted = followers.has(member) || (isKeeper && (isLeaders || !isPassing))
     // The leader's slot for a cascading member is nobody's to move on but ours: it would keep WAL for ever.
     const to = scene.isLeader ? cascading.get(member) : (view.status.slots[member] ?? positions.get(member))
-    const isMoving = scene.isLeader || followers.has(member) || to !== undefined
-    if (isWanted && isMoving) slots.set(member, to)
+    if (isWanted && (keepsUntold || followers.has(member) || to !== undefined)) slots.set(member, to)
   }
   if (!isKeeper) return { slots, logical: [], memory }
   const logical: LogicalSlot[] = []
   for (const [permanent, wish] of config.permanentSlots) {
     if (permanent === slotNameOf(name) || !isKept(wish, config)) continue
-    const to = scene.isLeader ? undefined : view.status.slots[permanent]
-    if (wish.kind === 'physical' && (scene.isLeader || to !== undefined)) slots.set(permanent, to)
+    // It may bear a member's name.
+    const to = scene.isLeader ? undefined : (view.status.slots[permanent] ?? positions.get(permanent))
+    if (wish.kind === 'physical' && (keepsUntold || to !== undefined)) slots.set(permanent, to)
     else if (wish.kind === 'logical')
       logical.push({
         name: permanent,
@@ -114,6 +116,12 @@ function membersSeen({ view, name, isLeader, config, memory, nowMs }: SlotScene)
   }
   seen.delete(slotNameOf(name))
   return seen
+}
+
+/** Only of a leader that runs another program is it known that it may never tell where physical slots stand. */
+function mayPublishPositions({ members, leader }: ClusterView): boolean {
+  const leading = members.get(leader?.name ?? '')
+  return leading === undefined || leading.pgherd !== undefined
 }
 
 function followersOf(view: ClusterView, name: string): ReadonlySet<string> {

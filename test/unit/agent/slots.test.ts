@@ -92,16 +92,45 @@ const heldByAStandby: readonly (readonly [string, Partial<SlotScene>, string])[]
     { view: view({ positions: { pg2: 800, pg3: 900 }, status: '{"optime":1,"slots":{"pg3":55}}' }) },
     'pg2=800 pg3=55',
   ],
-  ['none for a member whose position nobody tells', { view: view({ positions: { pg2: 800 } }) }, 'pg2=800'],
   [
-    'none for one that left and of whom nothing is known any more',
-    { view: view({ members: ['pg2'], positions: { pg2: 800 } }), memory: new Map([['pg9', 999_999]]) },
+    'none under a leader of another program for a member whose position nobody tells',
+    { view: view({ positions: { pg2: 800 } }) },
+    'pg2=800',
+  ],
+  [
+    'none under a leader of another program for one that left and of whom nothing is known any more',
+    { view: view({ members: ['pg1', 'pg2'], positions: { pg2: 800 } }), memory: new Map([['pg9', 999_999]]) },
     'pg2=800',
   ],
   [
     'its own follower has one in any case',
     { view: view({ tags: { pg3: { replicatefrom: 'pg1' } }, positions: { pg2: 800 } }) },
     'pg2=800 pg3=undefined',
+  ],
+  [
+    'under a leader of ours that has told nothing yet they stay where they are',
+    {
+      view: view({ leader: 'pg2', ours: ['pg2'], positions: { pg2: 800 } }),
+      memory: new Map([['pg9', 999_999]]),
+      config: dynamicConfig({ member_slots_ttl: 200, slots: { backup: { type: 'physical' } } }, true),
+    },
+    'backup=undefined pg2=800 pg3=undefined pg9=undefined',
+  ],
+  [
+    'with no leader they stay where they are',
+    {
+      view: view({ leader: undefined, members: ['pg1'] }),
+      config: dynamicConfig({ slots: { backup: { type: 'physical' } } }, true),
+    },
+    'backup=undefined',
+  ],
+  [
+    'a permanent one that bears the name of the leader goes where the leader is',
+    {
+      view: view({ leader: 'pg2', ours: ['pg2'], members: ['pg1', 'pg2'], positions: { pg2: 800 } }),
+      config: dynamicConfig({ slots: { pg2: { type: 'physical' } } }, true),
+    },
+    'pg2=800',
   ],
 ]
 for (const [what, changes, want] of heldByAStandby) {
@@ -112,7 +141,7 @@ for (const [what, changes, want] of heldByAStandby) {
         .map(pair => pair.join('='))
         .sort()
         .join(' '),
-      want.replace('undefined', ''),
+      want.replaceAll('undefined', ''),
     )
   })
 }
@@ -156,7 +185,7 @@ test('permanent slots are wanted by all that may lead; the own name never', () =
   const status = '{"optime":1,"slots":{"backup":77}}'
   const standby = scene({ view: view({ members: ['pg1'], status }), config, isLeader: false })
   const { slots, logical, memory } = wantedSlots(standby)
-  // Nobody has published where `zero` stands: here nothing would move it.
+  // A leader of another program has published nothing of `zero`: here nothing would move it.
   assert.deepEqual([...slots], [['backup', 77n]])
   assert.deepEqual(names({ ...standby, isLeader: true }), ['backup', 'zero'])
   const cdc = { name: 'cdc', database: 'app', plugin: 'pgoutput', confirmedLsn: undefined }
