@@ -17,6 +17,11 @@ const tlsFiles = new OneByOne()
 /** As OpenSSL names lists of revoked certificates in a directory: a hash of the issuer, and a number. */
 const REVOCATION_LIST = /^[0-9a-f]{8}\.r\d+$/
 const BOUND = 'SCRAM-SHA-256-PLUS'
+const UNBOUND = 'channel_binding=require, but the server authenticates without it'
+/** As Node and OpenSSL name certificates that are not trusted, or that do not fit. */
+const CERTIFICATE_CODE =
+  /^(ERR_TLS_CERT_|CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_)/
+const FILE_OR_SERVER = /^(ENOENT|EACCES): .*, open |server does not support SSL connections/
 
 /** In which order a server is tried, by `sslmode`. */
 export function tlsModes(door: Door, words: Words): readonly TlsMode[] {
@@ -86,7 +91,7 @@ export function refuseUnbound(client: object, socket: Socket): () => Error | und
   let isBound = false
   let refusal: Error | undefined
   const refuse = () => {
-    refusal ??= new Error('channel_binding=require, but the server authenticates without it')
+    refusal ??= new Error(UNBOUND)
     socket.destroy(refusal)
   }
   // Before the client's own listeners: no password leaves.
@@ -100,4 +105,11 @@ export function refuseUnbound(client: object, socket: Socket): () => Error | und
     if (!isBound) refuse()
   })
   return () => refusal
+}
+
+/** Does TLS fail for a reason that somebody must mend: a certificate, a file of ours, a server without it? */
+export function isTlsMistake(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  return error.message === UNBOUND || CERTIFICATE_CODE.test(code) || FILE_OR_SERVER.test(error.message)
 }

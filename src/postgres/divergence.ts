@@ -6,11 +6,12 @@ import type { Lsn, Timeline } from '../cluster/lsn.ts'
 import type { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import { type Connection, sqlStateOf, type Target, withConnection } from './connection.ts'
+import { isTlsMistake } from './connection-tls.ts'
 import type { Context } from './context.ts'
 import type { ControlFile } from './control-data.ts'
 import { type Fork, forkPoint, type Lineage } from './fork-point.ts'
 import type { Lifecycle } from './lifecycle.ts'
-import { connectionTrouble } from './mistakes.ts'
+import { connectionTrouble, isConnectionMistake } from './mistakes.ts'
 import type { Divergence, Upstream } from './port.ts'
 import { otherBeginning } from './timeline-start.ts'
 import { located } from './upstream.ts'
@@ -61,9 +62,12 @@ export async function divergence(
 
 /** A login that is refused, a database that is not there, a function that the rewind role may not call. */
 const REFUSED = /^(28...|3D000|42501)$/
+/** TIMELINE_HISTORY: the server has no such file. */
+const FILE_MISSING = '58P01'
 
-function isLasting(error: unknown): boolean {
-  if (REFUSED.test(sqlStateOf(error) ?? '')) return true
+/** Would the same question fail the same way, until somebody mends a login, a right or a file? */
+export function isLasting(error: unknown): boolean {
+  if (REFUSED.test(sqlStateOf(error) ?? '') || isConnectionMistake(error) || isTlsMistake(error)) return true
   return error instanceof HaError && (error.code === 'E_REFUSED' || error.code === 'E_HISTORY')
 }
 
@@ -90,9 +94,26 @@ export async function leaderLineage(
     const systemId = identity?.['systemid'] ?? ''
     if (!Number.isSafeInteger(timeline)) throw new HaError('E_PROTOCOL', 'IDENTIFY_SYSTEM told no timeline')
     if (timeline === 1) return { systemId, timeline, history: [] }
-    const [file] = await walsender.query(`TIMELINE_HISTORY ${timeline}`, by)
-    return { systemId, timeline, history: parseHistoryFile(historyText(file?.['content'])) }
+    return { systemId, timeline, history: await leaderHistory(walsender, leader.member, timeline, by) }
   })
+}
+
+async function leaderHistory(
+  walsender: Connection,
+  member: string,
+  timeline: Timeline,
+  by: Deadline,
+): Promise<readonly HistoryLine[]> {
+  try {
+    const [file] = await walsender.query(`TIMELINE_HISTORY ${timeline}`, by)
+    return parseHistoryFile(historyText(file?.['content']))
+  } catch (error) {
+    if (sqlStateOf(error) !== FILE_MISSING) throw error
+    throw new HaError(
+      'E_HISTORY',
+      `${member} has no history of its timeline ${timeline}: ${messageOf(error)}`,
+    )
+  }
 }
 
 async function ask<T>(

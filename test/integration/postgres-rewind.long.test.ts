@@ -1,10 +1,11 @@
 // What a rewind must not lose, WAL that only the crashed primary has and that waits for its archiver, and what it may wait for.
 
 import assert from 'node:assert/strict'
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
 import { realClock } from '../../src/platform/clock.ts'
+import { historyFileName } from '../../src/postgres/divergence.ts'
 import { factsOf, type Member, Rig, sql, until, within } from './postgres-rig.ts'
 
 const rig = await Rig.open()
@@ -148,4 +149,20 @@ test('a comparison that gets no answer says whether asking again may help', asyn
     assert.ok(said.kind === 'unknown', what)
     assert.equal(said.isLasting, isLasting, said.why)
   }
+  const { config, settings } = two
+  const rewind = { ...config.postgres.rewind, password: undefined }
+  const nameless = rig.build({ ...config, postgres: { ...config.postgres, rewind } }, settings)
+  const asked = await nameless.server.divergence(one.upstream, within(20_000))
+  assert.ok(asked.kind === 'unknown' && asked.isLasting === true, JSON.stringify(asked.kind))
+  assert.match(asked.why, /asks user "rewinder" for a password/)
+})
+
+test('a leader without its history file is told so, and that asking again does not help', async () => {
+  const { timeline } = await factsOf(one)
+  const history = join(one.config.postgres.dataDir, 'pg_wal', historyFileName(timeline))
+  await rename(history, `${history}.aside`)
+  const said = await two.server.divergence(one.upstream, within(20_000))
+  await rename(`${history}.aside`, history)
+  assert.ok(said.kind === 'unknown' && said.isLasting === true, JSON.stringify(said.kind))
+  assert.match(said.why, /^one has no history of its timeline \d+: /)
 })
