@@ -1,15 +1,14 @@
 // Takes a diverged server back to the point where the histories part, with pg_rewind.
 
-import type { HostPort } from '../cluster/member.ts'
 import { runChild } from '../platform/child.ts'
 import { Deadline } from '../platform/deadline.ts'
 import { HaError, messageOf } from '../platform/errors.ts'
 import { archiveReady } from './archive-ready.ts'
-import { PATIENT_SESSION, withConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import { leaderLineage } from './divergence.ts'
 import { toolEnvironment } from './environment.ts'
 import { intentOf } from './following.ts'
+import { untilCheckpointed } from './leader-checkpoint.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { fetchWal, missingWal } from './missing-wal.ts'
 import type { Divergence, RewindResult, Upstream } from './port.ts'
@@ -23,8 +22,6 @@ const REWIND_MS = 24 * 3_600_000
 const STOP_MS = 60_000
 const FILES_MS = 30_000
 const BEFORE_REWIND = 'before the rewind'
-const LEADER_MS = 600_000
-const LOOK_AGAIN_MS = 500
 const ANSWER_MS = 5_000
 const RESTORES_SINCE = 13
 const CONFIG_FILE_SINCE = 15
@@ -118,39 +115,6 @@ async function endCrash(context: Context, lifecycle: Lifecycle, signal: AbortSig
   signal.throwIfAborted()
   if (result.code !== 0) throw new HaError(FINAL, `single-user recovery failed: ${lastLine(result.stderr)}`)
   return true
-}
-
-/**
- * pg_rewind reads the leader's timeline from its control file, which shows a new one only after the first checkpoint: before it
- * pg_rewind would find nothing to do and say so with success. A leader makes one after its promotion by itself; one that is
- * asked for comes at once, but only a superuser may ask, and many let none in from other hosts.
- */
-async function untilCheckpointed(context: Context, leader: Upstream, signal: AbortSignal): Promise<number> {
-  const { clock, config, log } = context
-  const by = Deadline.in(clock, LEADER_MS)
-  const { address, ...named } = await located(context, leader, by)
-  const { timeline } = await leaderLineage(context, { address, ...named }, by)
-  await withConnection(context.remote(address, config.postgres.rewind, false), by, async connection => {
-    const isShown = async () => {
-      const [row] = await connection.query('SELECT timeline_id FROM pg_control_checkpoint()', by)
-      return Number(row?.['timeline_id']) >= timeline
-    }
-    if (await isShown()) return
-    await orderCheckpoint(context, address, by).catch(error =>
-      log.info(
-        `waiting for the checkpoint of ${leader.member} before the rewind; it takes no order: ${messageOf(error)}`,
-      ),
-    )
-    while (!(await isShown())) await clock.sleep(LOOK_AGAIN_MS, signal)
-  })
-  return timeline
-}
-
-async function orderCheckpoint(context: Context, address: HostPort, by: Deadline): Promise<void> {
-  const asSuperuser = context.remote(address, context.config.postgres.superuser, false)
-  await withConnection({ ...asSuperuser, session: PATIENT_SESSION }, by, connection =>
-    connection.query('CHECKPOINT', by),
-  )
 }
 
 async function runRewind(context: Context, leader: Upstream, signal: AbortSignal): Promise<string> {

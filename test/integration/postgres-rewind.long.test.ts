@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
-import { realClock } from '../../src/platform/clock.ts'
 import { historyFileName } from '../../src/postgres/divergence.ts'
+import { familyOf } from '../../src/postgres/family.ts'
 import { factsOf, type Member, Rig, sql, until, within } from './postgres-rig.ts'
 
 const rig = await Rig.open()
@@ -81,6 +81,26 @@ async function followAgain(member: Member, leader: Member): Promise<void> {
   await until('streaming', member, async () => (await factsOf(member)).replicationState === 'streaming')
 }
 
+/** All processes of a server, which answer nothing any more, as if its host had gone. */
+async function freeze({ config }: Member): Promise<readonly number[]> {
+  const pids = await familyOf(config.postgres.dataDir)
+  for (const pid of pids) process.kill(pid, 'SIGSTOP')
+  return pids
+}
+
+function thaw(pids: readonly number[]): void {
+  for (const pid of pids) process.kill(pid, 'SIGCONT')
+}
+
+/** A rewind whose leader goes away ends soon, and may be tried again. */
+async function assertGivesUp(member: Member, leader: Member): Promise<void> {
+  const divergence = await member.server.divergence(leader.upstream, within(20_000))
+  const ended = member.server.rewind(leader.upstream, divergence, starting())
+  const { ok, isFinal, says } = await within(40_000).run('the rewind', () => ended)
+  assert.deepEqual([ok, isFinal], [false, false], says)
+  assert.match(says, /^PostgreSQL at \S+ does not answer: /)
+}
+
 test('a leader that lets no superuser in from other hosts is waited for, until its own checkpoint shows its timeline', async () => {
   await writeFile(open, '')
   await followAgain(two, one)
@@ -96,15 +116,20 @@ test('a leader that lets no superuser in from other hosts is waited for, until i
   await two.server.configure({ ...two.settings, pgHba }, within(10_000))
   assert.equal(await two.server.promote(within(20_000)), true)
   await assert.rejects(sql(two, 'SELECT 1'), /pg_hba/)
-  const itsOwn = realClock.sleep(3_000).then(async () => {
+  const waiting = () =>
+    one.log.filter(line => /waiting for the checkpoint of two before the rewind/.test(line))
+  const saysSo = (times: number) => until('says so', one, async () => waiting().length === times, 30_000)
+  const frozen = saysSo(1).then(() => freeze(two))
+  await assertGivesUp(one, two)
+  thaw(await frozen)
+  const itsOwn = saysSo(2).then(async () => {
     // Here all are on one host: its own agent would be refused, too.
     await two.server.configure(two.settings, within(10_000))
     return two.server.checkpoint(within(60_000))
   })
   await rewound(one, two)
   assert.equal(await itsOwn, true)
-  const said = one.log.filter(line => /waiting for the checkpoint of two before the rewind/.test(line))
-  assert.equal(said.length, 1, one.log.join('\n'))
+  assert.equal(waiting().length, 2, one.log.join('\n'))
   await followAgain(one, two)
 })
 
