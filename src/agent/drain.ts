@@ -10,8 +10,10 @@ import { Deadline } from '../platform/deadline.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 
-/** Behind proxies that hold, most transactions are over in milliseconds; the longer one lasts, the less a look more gains. */
-const LOOKS_AFTER_MS: readonly number[] = [10, 20, 40, 80]
+/**
+ * Not sooner: the processes that the look before has ended take the processors for some tens of milliseconds, and the time between a
+ * look and its signals, in which an encrypted session may begin a transaction, must be short.
+ */
 const EVERY_MS = 100
 const QUERY_MS = 1_000
 const ANNOUNCE_MS = 1_000
@@ -60,7 +62,7 @@ export async function drain(parts: DrainParts, createRevision: bigint, drainMs: 
   }
   const untilMs = startedAtMs + drainMs
   let left = Number.NaN
-  for (let look = 0; clock.monotonicMs() < untilMs; look += 1) {
+  while (clock.monotonicMs() < untilMs) {
     try {
       left = await parts.endIdle(Deadline.in(clock, Math.min(QUERY_MS, untilMs - clock.monotonicMs())))
     } catch (error) {
@@ -68,7 +70,7 @@ export async function drain(parts: DrainParts, createRevision: bigint, drainMs: 
       break
     }
     if (left === 0) break
-    await clock.sleep(LOOKS_AFTER_MS[look] ?? EVERY_MS)
+    await clock.sleep(EVERY_MS)
   }
   const tookMs = Math.round(clock.monotonicMs() - startedAtMs)
   log.info(`sessions drained in ${tookMs} ms${left > 0 ? `, ${left} still in a transaction` : ''}`)
