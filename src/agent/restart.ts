@@ -43,8 +43,7 @@ export async function restartServer(
     before === undefined
       ? state.memory.role === 'primary' && keeper.hold !== undefined
       : before.role === 'primary'
-  const isUnderLease = isPrimary && !state.config.isPaused
-  if (isUnderLease && isLeaseOver(context)) {
+  if (isUnderLease(context, isPrimary) && isLeaseOver(context)) {
     parts.log.warning('no restart: the lease does not hold, and the server could not come back as a primary')
     return { outcome: 'failed', update: noUpdate }
   }
@@ -81,6 +80,11 @@ export async function restartServer(
   return { outcome: 'still-starting', update: update ?? noUpdate }
 }
 
+/** Paused, a primary needs no lease. */
+function isUnderLease({ state }: WorkContext, isPrimary: boolean): boolean {
+  return isPrimary && !state.config.isPaused
+}
+
 function isLeaseOver({ keeper, fence }: WorkContext): boolean {
   return keeper.leftMs() <= 0 || fence.isActing
 }
@@ -95,14 +99,14 @@ async function startAgain(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<'up' | 'down' | 'too-slow' | 'lease-lost'> {
-  const { parts, fence, state } = context
-  const isUnderLease = () => isPrimary && !state.config.isPaused
-  const isLeaseLost = () => isUnderLease() && isLeaseOver(context)
+  const { parts, fence } = context
+  const isLeaseLost = () => isUnderLease(context, isPrimary) && isLeaseOver(context)
   if (isLeaseLost()) return 'lease-lost'
   let isArmed = false
   const arm = () => {
-    if (isUnderLease() && !isArmed) fence.arm()
-    isArmed ||= isUnderLease()
+    if (isArmed || !isUnderLease(context, isPrimary)) return
+    isArmed = true
+    fence.arm()
   }
   arm()
   // The fence kills what it finds; a server that is launched after its look must not be.

@@ -64,8 +64,6 @@ export async function runDemo(flags: DemoFlags): Promise<number> {
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => stopping.abort(new Error(`ended by ${name}`)))
   }
-  // Otherwise the runtime opens a debugger's port.
-  process.on('SIGUSR1', () => {})
   // A bug must not leave servers behind either: it ends the demo as a signal does, and is told at the end.
   const bugs: unknown[] = []
   for (const name of ['uncaughtException', 'unhandledRejection'] as const) {

@@ -52,8 +52,7 @@ export function kernelMs(): number {
 
 async function guard(): Promise<void> {
   // A stop is told to the whole group: the guard goes when its parent has gone, which the pipe tells.
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const)
-    process.on(signal, () => {})
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {})
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   const log = openLog({ type: 'plain', level: 'info', fd: 2 })
   // Before the first word: loading holds the event loop up for seconds on a busy host, and from then on nothing may.

@@ -130,10 +130,14 @@ export class StalledPeers {
     one.isSet = true
     const { keepAliveMs, unackedMs } = one.limits
     // The kernel counts the silence so far.
-    if (keepAliveMs !== undefined)
-      one.handle.setKeepAlive?.(true, Math.max(1, Math.floor(keepAliveMs / 1000)))
+    if (keepAliveMs !== undefined) one.handle.setKeepAlive?.(true, keepAliveSeconds(keepAliveMs))
     if (unackedMs !== undefined) this.#options.set(descriptor, unackedMs)
   }
+}
+
+/** The kernel counts whole seconds, one at least. */
+export function keepAliveSeconds(ms: number): number {
+  return Math.max(1, Math.floor(ms / 1000))
 }
 
 /** Is there something to send that the peer has no room for, and does the peer answer? */

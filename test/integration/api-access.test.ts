@@ -13,7 +13,7 @@ import { realClock } from '../../src/platform/clock.ts'
 import { Deadline } from '../../src/platform/deadline.ts'
 import { threeMembers } from '../support/agent-status.ts'
 import { makeCertificates } from '../support/certificates.ts'
-import { startRestServer } from '../support/rest-server.ts'
+import { restConfig, startRestServer } from '../support/rest-server.ts'
 
 const folder = await mkdtemp(path.join(tmpdir(), 'pgherd-access-'))
 after(() => rm(folder, { recursive: true, force: true }))
@@ -242,30 +242,20 @@ test('clear text to a TLS port gets no answer and harms nobody', async () => {
 test('a reload takes a new certificate, new rules and no certificate at all, and never loses the port', async () => {
   const started = await serverWith(tlsWith('none'))
   const { port, server: api, raw } = started
-  const listen = { host: '127.0.0.1', port: 0 }
-  const rest = (over: Partial<RestConfig>): RestConfig => ({
-    listen,
-    connectAddress: { host: '127.0.0.1', port: 1 },
-    authentication: undefined,
-    readOnly: undefined,
-    tls: undefined,
-    allowlist: [],
-    allowlistIncludesMembers: false,
-    extraHeaders: {},
-    serverTokens: 'original',
-    ...over,
-  })
   const before = await overTls(port, 'GET', '/primary')
   const renewed = await certificates.issue('renewed')
   const tls = { ...tlsWith('none').tls, certfile: renewed.cert, keyfile: renewed.key } as RestConfig['tls']
-  await api.reload(rest({ tls, authentication: op }))
+  await api.reload(restConfig({ tls, authentication: op }))
   const after_ = await overTls(port, 'GET', '/primary')
   assert.notEqual(after_.serial, before.serial)
   assert.equal((await overTls(port, 'POST', '/reload')).code, 401)
   const broken = { ...tls, keyfile: client.key } as RestConfig['tls']
-  await assert.rejects(api.reload(rest({ tls: broken })), { name: 'UserError', message: /restapi\.certfile/ })
+  await assert.rejects(api.reload(restConfig({ tls: broken })), {
+    name: 'UserError',
+    message: /restapi\.certfile/,
+  })
   assert.equal((await overTls(port, 'GET', '/primary')).serial, after_.serial)
-  await api.reload(rest({}))
+  await api.reload(restConfig({}))
   assert.equal(await raw('OPTIONS / HTTP/1.0\r\n\r\n'), 'HTTP/1.0 200 OK\r\n\r\n')
 })
 

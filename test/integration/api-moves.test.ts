@@ -4,28 +4,15 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import test, { after, type TestContext } from 'node:test'
-import type { RestConfig } from '../../src/config/agent/types.ts'
 import { freePort } from '../../src/demo/loopback.ts'
 import { threeMembers } from '../support/agent-status.ts'
 import { rawExchange } from '../support/raw-http.ts'
-import { startRestServer } from '../support/rest-server.ts'
+import { restConfig, startRestServer } from '../support/rest-server.ts'
 
 const CHECK = 'OPTIONS / HTTP/1.0\r\n\r\n'
 const OK = 'HTTP/1.0 200 OK\r\n\r\n'
 
-function restOn(host: string, port: number): RestConfig {
-  return {
-    listen: { host, port },
-    connectAddress: { host: '127.0.0.1', port: 1 },
-    authentication: undefined,
-    readOnly: undefined,
-    tls: undefined,
-    allowlist: [],
-    allowlistIncludesMembers: false,
-    extraHeaders: {},
-    serverTokens: 'original',
-  }
-}
+const restOn = (host: string, port: number) => restConfig({ listen: { host, port } })
 
 async function startOn(host: string, port: number) {
   const started = await startRestServer(after, { listen: { host, port } })

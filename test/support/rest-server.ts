@@ -30,6 +30,22 @@ export function startRestServer(
   return serveRest(fakeAgent(realClock, status), deferred, rest)
 }
 
+/** A server that asks nobody for anything, at a port of its own, but for what `over` says. */
+export function restConfig(over: Partial<RestConfig> = {}): RestConfig {
+  return {
+    listen: { host: '127.0.0.1', port: 0 },
+    connectAddress: { host: '127.0.0.1', port: 1 },
+    authentication: undefined,
+    readOnly: undefined,
+    tls: undefined,
+    allowlist: [],
+    allowlistIncludesMembers: false,
+    extraHeaders: {},
+    serverTokens: 'original',
+    ...over,
+  }
+}
+
 /** The same for an agent that the test made. */
 export async function serveRest<Store extends Dcs>(
   agent: FakeAgent<Store>,
@@ -38,18 +54,7 @@ export async function serveRest<Store extends Dcs>(
 ): Promise<RestServer<Store>> {
   const peers = new PeerClient()
   const server = new ApiServer({
-    rest: {
-      listen: { host: '127.0.0.1', port: 0 },
-      connectAddress: { host: '127.0.0.1', port: 1 },
-      authentication: undefined,
-      readOnly: undefined,
-      tls: undefined,
-      allowlist: [],
-      allowlistIncludesMembers: false,
-      extraHeaders: {},
-      serverTokens: 'original',
-      ...rest,
-    },
+    rest: restConfig(rest),
     agent,
     askPeers: (urls, by, signal) => peers.askAll(urls, by, signal),
     clock: realClock,

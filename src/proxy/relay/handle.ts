@@ -11,6 +11,7 @@ import {
   setListenerUserTimeout,
   setUserTimeout,
 } from '../socket-options.ts'
+import { keepAliveSeconds } from '../stalled-peers.ts'
 import { type Handle, type Inside, openBindings, type Request } from './bindings.ts'
 import { HandleWire, low, useBindings } from './handle-wire.ts'
 import type { Dial, DialListener, DialOptions, ServeOptions, Transport, Wire, WireServer } from './wire.ts'
@@ -80,10 +81,6 @@ function onDialed(this: Request, status: number): void {
 
 function noop(): void {}
 
-function seconds(ms: number): number {
-  return Math.max(1, Math.floor(ms / 1000))
-}
-
 function connectError(status: number, { host, port }: HostPort): NodeJS.ErrnoException {
   const code = getSystemErrorName(status)
   return Object.assign(new Error(`connect ${code} ${host}:${port}`), { code, errno: status })
@@ -143,7 +140,7 @@ const handleTransport: Transport = {
       const handle = (server as unknown as WithHandle)._handle
       if (handle === null) return
       handle.setNoDelay(true)
-      if (keepAliveMs !== undefined) handle.setKeepAlive(true, seconds(keepAliveMs))
+      if (keepAliveMs !== undefined) handle.setKeepAlive(true, keepAliveSeconds(keepAliveMs))
       setListenerUserTimeout(handle, unackedMs)
       handle.onconnection = (status, client) => {
         if (status !== 0) return
