@@ -18,7 +18,7 @@ export interface Place {
 
 /** The place that the one who started us prepared; undefined when we are still outside. */
 export async function ownPlace(env: NodeJS.ProcessEnv = process.env): Promise<Place | undefined> {
-  const { PGHERD_ISOLATED: isolated, PGHERD_WORK: work, PGHERD_NODE: node, PGHERD_MAIN: main } = env
+  const { PGHERD_ISOLATED: isolated, PGHERD_WORK: work, PGHERD_PROGRAM: packed } = env
   if (isolated !== '1' || work === undefined) return undefined
   const place = {
     data: path.join(work, 'data', 'bench'),
@@ -27,8 +27,8 @@ export async function ownPlace(env: NodeJS.ProcessEnv = process.env): Promise<Pl
   }
   await Promise.all(Object.values(place).map(directory => mkdir(directory, { recursive: true })))
   const program =
-    node !== undefined && main !== undefined
-      ? [node, main]
+    packed !== undefined
+      ? (JSON.parse(packed) as string[])
       : [process.execPath, path.resolve(import.meta.dirname, '../src/main.ts')]
   return { ...place, program }
 }
@@ -52,8 +52,7 @@ export async function runInOwnPlace(script: string, args: readonly string[]): Pr
       ...process.env,
       PGHERD_ISOLATED: '1',
       PGHERD_WORK: work,
-      PGHERD_NODE: artefact.node,
-      PGHERD_MAIN: artefact.main,
+      PGHERD_PROGRAM: JSON.stringify(artefact.program),
       PGHERD_ACCOUNT: `${account.uid}:${account.gid}`,
     }
     return await runInherited(program, words, { env })

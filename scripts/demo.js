@@ -6,7 +6,7 @@ import { rmSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { serverAccount } from './lib/account.js'
-import { makeSharedDirectory, packArtefact } from './lib/artefact.js'
+import { makeSharedDirectory, packArtefact, programWords } from './lib/artefact.js'
 import { parseFlags } from './lib/flags.js'
 import { projectNode, root } from './lib/paths.js'
 import { runInherited } from './lib/run.js'
@@ -27,8 +27,10 @@ await runMain(async () => {
   }
   const done = await setUp(purpose, fileURLToPath(import.meta.url))
   if (done !== undefined) return done
-  if (process.getuid?.() !== 0)
-    return runInherited(projectNode, [path.join(root, 'dist/main.js'), 'demo', ...rest])
+  if (process.getuid?.() !== 0) {
+    const [node = '', ...words] = programWords(projectNode, path.join(root, 'dist/main.js'))
+    return runInherited(node, [...words, 'demo', ...rest])
+  }
   return demoAsUser(rest)
 })
 
@@ -38,7 +40,7 @@ async function demoAsUser(args) {
   const directory = makeSharedDirectory('pgherd-demo-')
   try {
     say(`started as root: the demo runs as the user ${account.name} from ${directory}`)
-    const { node, main } = await packArtefact(directory)
+    const { program } = await packArtefact(directory)
     const identity = [`--reuid=${account.uid}`, `--regid=${account.gid}`, '--clear-groups', '--no-new-privs']
     // Root's own temporary directory may be closed to the user; the one that holds the copy is open to all.
     const owned = {
@@ -48,7 +50,7 @@ async function demoAsUser(args) {
       TMPDIR: path.dirname(directory),
     }
     const env = { ...process.env, ...owned }
-    return await runInherited('setpriv', [...identity, node, main, 'demo', ...args], { cwd: '/', env })
+    return await runInherited('setpriv', [...identity, ...program, 'demo', ...args], { cwd: '/', env })
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }

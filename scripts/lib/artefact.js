@@ -1,14 +1,14 @@
 // The program as a user gets it: `npm pack`, unpacked with its Node in a directory that every user of the machine can
 // read. Tests and root's demo run this copy, never the checkout, which may be closed to other users.
 
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { projectNode, root } from './paths.js'
 import { runQuiet } from './run.js'
 import { SetupError } from './say.js'
 
-/** @typedef {{ directory: string, node: string, main: string }} Artefact */
+/** @typedef {{ directory: string, program: string[] }} Artefact `program`: the words that start it */
 
 /**
  * A fresh directory that every user can enter, below the first temporary directory whose parents allow that too.
@@ -26,7 +26,7 @@ export function makeSharedDirectory(prefix) {
 }
 
 /**
- * Packs the built program into `directory`, which must exist and be empty. `node` and `main` of the result are what to run.
+ * Packs the built program into `directory`, which must exist and be empty. `program` of the result is what to run.
  * @param {string} directory
  * @returns {Promise<Artefact>}
  */
@@ -48,7 +48,22 @@ export async function packArtefact(directory) {
   const node = path.join(directory, 'bin/node')
   await copy(['--reflink=auto', projectNode, node])
   await runQuiet('chmod', ['-R', 'a+rX,go-w', directory])
-  return { directory, node, main: path.join(directory, 'dist/main.js') }
+  const main = path.join(directory, 'dist/main.js')
+  return { directory, program: programWords(node, main) }
+}
+
+/**
+ * The words that start a program as its first line does, with another Node: node, what that line gives to it (for example
+ * `--max-semi-space-size=2`), the program.
+ * @param {string} node
+ * @param {string} main
+ * @returns {string[]}
+ */
+export function programWords(node, main) {
+  const [line = ''] = readFileSync(main, 'utf8').split('\n', 1)
+  const options = /^#!\/usr\/bin\/env (?:-S )?node\b(.*)$/.exec(line)?.[1]
+  if (options === undefined) throw new SetupError(`${main} does not begin with the line that starts node`)
+  return [node, ...options.split(' ').filter(word => word !== ''), main]
 }
 
 /** @param {readonly string[]} args */

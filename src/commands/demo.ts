@@ -115,7 +115,7 @@ function stageOptions({ data, ttl, keep }: DemoFlags): StageOptions {
   if (main === undefined) throw new UserError('the program does not know its own file; start it as a file')
   return {
     // Servers run with another working directory, perhaps as another user: absolute, and past every link.
-    program: [process.execPath, realpathSync(main)],
+    program: [process.execPath, ...process.execArgv, realpathSync(main)],
     ttlSeconds: ttl,
     keep: keep === true,
     ...(data === undefined ? {} : { dataDir: realpathOf(data) }),

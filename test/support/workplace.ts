@@ -21,7 +21,7 @@ export interface Workplace {
   /** Data of the hosts; short, because sockets lie below it. */
   readonly data: string
   readonly logs: string
-  /** Command words of the program under test: `[node, main]`. */
+  /** Command words of the program under test: node, its options, main. */
   readonly program: readonly string[]
   /** Runs at the end, the latest first, before the place itself is removed. */
   defer(run: () => unknown): void
@@ -53,8 +53,8 @@ export async function makeWorkplace(scope: Scope): Promise<Workplace> {
  * readable for the account that servers run as.
  */
 export function programWords(env: NodeJS.ProcessEnv = process.env): readonly string[] {
-  const [node, main] = [env['PGHERD_NODE'], env['PGHERD_MAIN']]
-  if (node !== undefined && main !== undefined) return [node, main]
+  const packed = env['PGHERD_PROGRAM']
+  if (packed !== undefined) return JSON.parse(packed) as string[]
   return [process.execPath, path.resolve(import.meta.dirname, '../../src/main.ts')]
 }
 

@@ -103,8 +103,7 @@ async function prepare(plan, directory, options, signal) {
     await build()
     mkdirSync(path.join(directory, 'prefix'))
     const artefact = await packArtefact(path.join(directory, 'prefix'))
-    env['PGHERD_NODE'] = artefact.node
-    env['PGHERD_MAIN'] = artefact.main
+    env['PGHERD_PROGRAM'] = JSON.stringify(artefact.program)
   }
   return { directory, account, env, signal }
 }
