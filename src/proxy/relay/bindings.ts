@@ -17,8 +17,8 @@ export interface Handle {
   useUserBuffer(buffer: Buffer): void
   writeBuffer(request: Request, bytes: Buffer): number
   shutdown(request: Request): number
-  close(done: (this: Handle) => void): void
-  reset(done: (this: Handle) => void): number
+  close(): void
+  reset(): number
   getpeername(out: Name): number
   getsockname(out: Name): number
   setNoDelay(isOn: boolean): number

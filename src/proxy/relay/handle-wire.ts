@@ -119,8 +119,7 @@ export class HandleWire implements Wire {
   }
 
   destroy(): void {
-    if (!this.#leave()) return
-    this.#handle.close(onHandleClosed)
+    if (this.#leave()) this.#close()
   }
 
   reset(): void {
@@ -128,8 +127,14 @@ export class HandleWire implements Wire {
     // While a FIN is under way a reset is refused, and the handle counts as closed from then on without being closed.
     if (this.#hasEnded && !this.#isShut) {
       dropUnsent(this.#handle)
-      this.#handle.close(onHandleClosed)
-    } else if (this.#handle.reset(onHandleClosed) !== 0) this.#handle.close(onHandleClosed)
+      this.#close()
+    } else if (this.#handle.reset() === 0) tellClosedSoon(this)
+    else this.#close()
+  }
+
+  #close(): void {
+    this.#handle.close()
+    tellClosedSoon(this)
   }
 
   /** The kernel's answer to a read: so many bytes, or an error's number. Returns where the next one goes, if elsewhere. */
@@ -168,6 +173,7 @@ export class HandleWire implements Wire {
   }
 
   closed(): void {
+    forgetUserTimeout(this.#handle)
     this.listener.onClosed()
   }
 
@@ -236,9 +242,20 @@ function onShut(this: Request, status: number): void {
   else (this.wire as HandleWire).broke()
 }
 
-function onHandleClosed(this: Handle): void {
-  forgetUserTimeout(this)
-  ;(this.wire as HandleWire).closed()
+let justClosed: HandleWire[] = []
+
+/**
+ * The descriptor is closed when the handle's `close` or `reset` returns. Its own word for that would be a call into JavaScript
+ * for each wire: all of one turn are told together instead, and never within the step that closed them.
+ */
+function tellClosedSoon(wire: HandleWire): void {
+  if (justClosed.push(wire) === 1) setImmediate(tellClosed)
+}
+
+function tellClosed(): void {
+  const wires = justClosed
+  justClosed = []
+  for (const wire of wires) wire.closed()
 }
 
 function breakWire(wire: HandleWire): void {

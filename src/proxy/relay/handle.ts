@@ -36,14 +36,14 @@ class HandleDial implements Dial {
   abort(): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#handle.close(noop)
+    this.#handle.close()
   }
 
   ended(status: number): void {
     if (this.#isOver) return
     this.#isOver = true
     if (status !== 0) {
-      this.#handle.close(noop)
+      this.#handle.close()
       this.#listener.onFailed(connectError(status, this.#address))
       return
     }
@@ -78,8 +78,6 @@ class HandleDial implements Dial {
 function onDialed(this: Request, status: number): void {
   ;(this.wire as HandleDial).ended(status)
 }
-
-function noop(): void {}
 
 function connectError(status: number, { host, port }: HostPort): NodeJS.ErrnoException {
   const code = getSystemErrorName(status)
