@@ -29,14 +29,14 @@ agent)
   [ -w "$data" ] || fail "cannot write to $data: make the volume belong to uid $(id -u)"
   # PostgreSQL refuses a data directory that others may look into; its parent is what the volume gives us.
   umask 077
-  exec node "$main" agent "${2:-/etc/pgherd/patroni.yml}"
+  exec "$main" agent "${2:-/etc/pgherd/patroni.yml}"
   ;;
 proxy)
-  exec node "$main" proxy "${2:-/etc/pgherd/proxy.yml}"
+  exec "$main" proxy "${2:-/etc/pgherd/proxy.yml}"
   ;;
 ctl)
   shift
-  exec node "$main" ctl "$@"
+  exec "$main" ctl "$@"
   ;;
 *)
   exec "$@"

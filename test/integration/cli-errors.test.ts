@@ -145,14 +145,14 @@ test('a file that may not be read is told so', async () => {
 })
 
 test('called as pgherdctl, the program is ctl alone', async () => {
-  const [node = '', main = ''] = work.program
+  const words = work.program.slice(0, -1)
   const link = path.join(work.data, 'pgherdctl')
-  await symlink(main, link)
-  const help = await runProgram([node, link, '--help'])
+  await symlink(work.program.at(-1) ?? '', link)
+  const help = await runProgram([...words, link, '--help'])
   assert.match(help.stdout, /^Usage: pgherdctl \[options\] \[command\]\n/)
-  const version = await runProgram([node, link, '--version'])
+  const version = await runProgram([...words, link, '--version'])
   assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/)
-  const refused = await runProgram([node, link, '-c', '/nonexistent/ctl.yml', 'list'])
+  const refused = await runProgram([...words, link, '-c', '/nonexistent/ctl.yml', 'list'])
   assert.deepEqual(
     [refused.code, refused.stderr],
     [1, 'Error: /nonexistent/ctl.yml: no such file or directory\n'],

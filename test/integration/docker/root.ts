@@ -19,13 +19,15 @@ export async function asContainer(host: Host, work: Workplace, files: string): P
  * leads to the sources. `bin` holds the Node that the image's base would bring.
  */
 async function imagePrefix({ program, data }: Workplace): Promise<string> {
-  const [node = '', main = ''] = program
+  const [node = ''] = program
+  const main = program.at(-1) ?? ''
   if (main.endsWith('/dist/main.js')) return path.resolve(main, '../..')
   const prefix = path.join(data, 'opt')
   await mkdir(path.join(prefix, 'dist'), { recursive: true })
   await mkdir(path.join(prefix, 'bin'), { recursive: true })
   await chmod(prefix, 0o755)
-  await writeFile(path.join(prefix, 'dist/main.js'), `await import(${JSON.stringify(main)})\n`)
+  const lines = ['#!/usr/bin/env node', `await import(${JSON.stringify(main)})`, '']
+  await writeFile(path.join(prefix, 'dist/main.js'), lines.join('\n'), { mode: 0o755 })
   await writeFile(path.join(prefix, 'package.json'), '{ "type": "module" }\n')
   await symlink(node, path.join(prefix, 'bin/node')).catch(() => {})
   return prefix
