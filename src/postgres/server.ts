@@ -190,11 +190,13 @@ export class LocalServer implements Postgres {
   }
 
   async endIdleSessions(by: Deadline): Promise<number> {
-    const target = this.#context.local()
-    return await withConnection(target, by, async connection => {
-      const [row] = await connection.query(END_IDLE_SQL, by)
-      return Number(row?.['left_over'] ?? 0)
-    })
+    // The kept connection: a new one costs the start of a server process, in a moment when nobody can write.
+    const [row] = await this.#monitor
+      .query(END_IDLE_SQL, by)
+      .catch(() =>
+        withConnection(this.#context.local(), by, connection => connection.query(END_IDLE_SQL, by)),
+      )
+    return Number(row?.['left_over'] ?? 0)
   }
 
   keepDynamicConfig(raw: JsonObject, by: Deadline): Promise<void> {

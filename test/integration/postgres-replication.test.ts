@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import test, { after } from 'node:test'
+import pg from 'pg'
 import { slotNameOf } from '../../src/cluster/slot-name.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { DataDirectory } from '../../src/postgres/data-directory.ts'
@@ -53,6 +54,29 @@ test("a standby's positions and timeline are those of its upstream", async () =>
   assert.ok((facts.receivedLsn ?? 0n) >= writeLsn)
   assert.equal(facts.systemId, (await factsOf(pg1)).systemId)
   assert.equal((await pg2.server.divergence(pg1.upstream, within(5000))).kind, 'none')
+})
+
+test('before a planned stop idle sessions are ended over the connection that is there, and over a new one when it was ended', async () => {
+  const { session: busy } = await client(pg1)
+  await busy.query('BEGIN')
+  await factsOf(pg1)
+  const first = await client(pg1)
+  const isRefused = () =>
+    sql(pg1, 'SELECT 1').then(
+      () => false,
+      () => true,
+    )
+  await pg1.server.configure({ ...pg1.settings, pgHba: ['local all all reject'] }, within(5000))
+  await until('every new connection refused', pg1, isRefused)
+  assert.equal(await pg1.server.endIdleSessions(within(5000)), 1)
+  assert.equal(await first.ended, '57P01')
+  await pg1.server.configure(pg1.settings, within(5000))
+  await until('new connections taken again', pg1, async () => !(await isRefused()))
+  const second = await client(pg1)
+  await busy.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgherd'")
+  assert.equal(await pg1.server.endIdleSessions(within(5000)), 1)
+  assert.equal(await second.ended, '57P01')
+  await busy.end()
 })
 
 test('a standby that knows nobody to ask still knows its timeline', async () => {
@@ -313,3 +337,18 @@ test('setting aside keeps the data and leaves an empty directory to clone into',
   const status = await pg1.server.status(within(5000))
   assert.deepEqual([status.process, status.dataDirectory], ['stopped', 'empty'])
 })
+
+/** A session of an application, and the code that its end is told with. */
+async function client({ config }: Member): Promise<{ session: pg.Client; ended: Promise<string> }> {
+  const { superuser, connectAddress } = config.postgres
+  const { username: user, password } = superuser
+  const session = new pg.Client({ ...connectAddress, user, password, database: 'postgres' })
+  const ended = new Promise<string>(resolve =>
+    session.once('error', (error: Error & { code?: string }) => {
+      session.on('error', () => {})
+      resolve(error.code ?? error.message)
+    }),
+  )
+  await session.connect()
+  return { session, ended }
+}
