@@ -9,13 +9,16 @@ import { authOk, keyData, parameter, ready, startup } from '../unit/proxy/bytes.
 export type FarWish =
   /** `quiet`: so many more ask nothing once they have been greeted. */
   | { readonly do: 'connect'; readonly proxy: HostPort; readonly count: number; readonly quiet: number }
-  | { readonly do: 'look' }
+  /** `forgets`: longest pauses count from now on. */
+  | { readonly do: 'look'; readonly forgets: boolean }
 
 export interface FarClient {
   readonly isQuiet: boolean
   isGreeted: boolean
   answers: number
   lastAnswerAtMs: number
+  /** Between two answers. */
+  longestPauseMs: number
   endedAtMs: number | undefined
   /** SQLSTATE of the last words. */
   code: string | undefined
@@ -55,7 +58,7 @@ const server = createServer({ noDelay: true }, socket => {
 })
 
 function connectOne(proxy: HostPort, isQuiet: boolean): void {
-  const began = { answers: 0, lastAnswerAtMs: 0, endedAtMs: undefined, code: undefined }
+  const began = { answers: 0, lastAnswerAtMs: 0, longestPauseMs: 0, endedAtMs: undefined, code: undefined }
   const client: FarClient = { isQuiet, isGreeted: false, ...began }
   clients.push(client)
   const socket = connect({ ...proxy, noDelay: true })
@@ -69,8 +72,11 @@ function connectOne(proxy: HostPort, isQuiet: boolean): void {
     if (code !== undefined) client.code = code
     else {
       if (got > greeting.length) {
+        const atMs = now()
+        if (client.answers > 0)
+          client.longestPauseMs = Math.max(client.longestPauseMs, atMs - client.lastAnswerAtMs)
         client.answers += 1
-        client.lastAnswerAtMs = now()
+        client.lastAnswerAtMs = atMs
       }
       client.isGreeted = true
       if (!isQuiet) setTimeout(() => socket.write('?'), 2)
@@ -91,5 +97,8 @@ parentPort?.on('message', (wish: FarWish) => {
   if (wish.do === 'connect') {
     for (let count = 0; count < wish.count; count += 1) connectOne(wish.proxy, false)
     for (let count = 0; count < wish.quiet; count += 1) connectOne(wish.proxy, true)
-  } else parentPort?.postMessage({ clients, lastAskedAtMs } satisfies FarSide)
+    return
+  }
+  parentPort?.postMessage({ clients, lastAskedAtMs } satisfies FarSide)
+  if (wish.forgets) for (const client of clients) client.longestPauseMs = 0
 })

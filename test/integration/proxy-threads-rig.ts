@@ -45,6 +45,7 @@ export async function threadsFor(
 export class Far {
   readonly #worker: Worker
   readonly address: HostPort
+  #clients = 0
 
   private constructor(worker: Worker, address: HostPort) {
     this.#worker = worker
@@ -63,19 +64,21 @@ export class Far {
   /** `count` clients connect to `proxy` and ask without end, each as soon as it has been answered; `quiet` others ask nothing. */
   async connect(proxy: HostPort, count: number, quiet = 0): Promise<void> {
     this.#wish({ do: 'connect', proxy, count, quiet })
-    await waitFor(`${count} clients to be answered`, { withinMs: 20_000, everyMs: 20 }, async note => {
+    this.#clients += count + quiet
+    const expected = this.#clients
+    await waitFor(`${expected} clients to be answered`, { withinMs: 20_000, everyMs: 20 }, async note => {
       const { clients } = await this.look()
       const ready = clients.filter(({ isQuiet, isGreeted, answers }) => (isQuiet ? isGreeted : answers > 0))
       note(`${ready.length}`)
-      return ready.length === count + quiet
+      return ready.length === expected
     })
   }
 
-  /** What has happened there so far. */
-  async look(): Promise<FarSide> {
+  /** What has happened there so far. `forgets`: longest pauses count from now on. */
+  async look(forgets = false): Promise<FarSide> {
     const answer = Promise.withResolvers<FarSide>()
     this.#worker.once('message', answer.resolve)
-    this.#wish({ do: 'look' })
+    this.#wish({ do: 'look', forgets })
     return await answer.promise
   }
 

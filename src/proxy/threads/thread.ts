@@ -23,19 +23,17 @@ function run(): void {
     batch.post({ tells: 'ready', problem: transport })
     return
   }
+  const board = new CutBoard(boardMemory)
+  waitForOthers(() => board.isPending())
   const host = new WorkerHost({
     clock: new WheelClock(new ThreadClock(zeroMs)),
     transport,
     sheet: new ThreadSheet(sheet),
     batch,
+    // One at a time: those whose turn is later keep every thread's resets waiting.
+    onClosed: () => board.told(number, 1),
   })
-  const board = new CutBoard(boardMemory)
-  waitForOthers(() => board.isPending())
-  port.on('message', (orders: readonly Order[]) => {
-    for (const order of orders) host.take(order)
-    const cuts = orders.filter(order => order.do === 'close').length
-    if (cuts > 0) board.told(number, cuts)
-  })
+  port.on('message', (orders: readonly Order[]) => host.take(orders))
   batch.post({ tells: 'ready' })
 }
 

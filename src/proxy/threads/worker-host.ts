@@ -4,11 +4,11 @@
 import type { Clock } from '../../platform/clock.ts'
 import { SuspendWatch } from '../pause-watch.ts'
 import type { Dial, Transport, Wire, WireServer } from '../relay/wire.ts'
-import { inSlices } from '../slices.ts'
 import type { Batch } from './batch.ts'
 import { SharedGate } from './gate-sheet.ts'
 import { type CarryOrder, type Order, type Report, received } from './messages.ts'
 import type { ThreadSheet } from './thread-sheet.ts'
+import { Turns } from './turns.ts'
 import { WorkerSession } from './worker-session.ts'
 import { WorkerWire } from './worker-wire.ts'
 
@@ -25,7 +25,11 @@ export interface WorkerHostOptions {
   readonly transport: Transport
   readonly sheet: ThreadSheet
   readonly batch: Batch<Report>
+  /** An order to close a session was carried out. */
+  readonly onClosed: () => void
 }
+
+type WireOrder = Extract<Order, { readonly wire: number }>
 
 export class WorkerHost {
   readonly #options: WorkerHostOptions
@@ -37,26 +41,59 @@ export class WorkerHost {
   readonly #sessions = new Map<number, WorkerSession>()
   /** Those in which something moved since the control thread was told. */
   readonly #moved = new Set<WorkerSession>()
+  readonly #turns: Turns
+  /** How many orders for a wire wait for their turn: any other one for it comes behind them. */
+  readonly #behind = new Map<number, number>()
   #lastWire = 0
   #told = 0
 
   constructor(options: WorkerHostOptions) {
     this.#options = options
+    this.#turns = new Turns(options.clock)
     this.#watch = new SuspendWatch({ clock: options.clock, onSuspended: () => this.#onSlept() })
     this.#watch.start()
     this.#lookLater()
     this.#tellLater()
   }
 
-  /** Carries one order out. Throws for nothing that a client or a server can cause. */
-  take(order: Order): void {
+  /**
+   * Carries orders out, one after the other. A session that is to be closed passes nothing from now on; its farewell comes
+   * in its turn, for there may be thousands. Throws for nothing that a client or a server can cause.
+   */
+  take(orders: readonly Order[]): void {
+    for (const order of orders) {
+      if (order.do === 'close') this.#sessions.get(order.wire)?.order(order.kind, wordsOf(order.words))
+      if ('wire' in order && this.#mustWait(order)) this.#later(order)
+      else this.#carryOut(order)
+    }
+    this.#turns.begin()
+  }
+
+  /** Those that are told farewell and are too many for it end together, too: never in front of the words to others. */
+  #mustWait({ do: what, wire }: WireOrder): boolean {
+    return what === 'close' || this.#behind.has(wire) || (what === 'destroy' && this.#sessions.has(wire))
+  }
+
+  #later(order: WireOrder): void {
+    const { wire } = order
+    this.#behind.set(wire, (this.#behind.get(wire) ?? 0) + 1)
+    this.#turns.add(() => {
+      const left = (this.#behind.get(wire) ?? 1) - 1
+      if (left === 0) this.#behind.delete(wire)
+      else this.#behind.set(wire, left)
+      this.#carryOut(order)
+      if (order.do === 'close') this.#options.onClosed()
+    })
+  }
+
+  #carryOut(order: Order): void {
     if (order.do === 'listen') this.#listen(order)
     else if (order.do === 'stop-listening') this.#stopListening(order.server)
     else if (order.do === 'dial') this.#dial(order)
     else if (order.do === 'gate') this.#gates.set(order.gate, this.#gateIn(order.memory))
     else if (order.do === 'forget-gate') this.#gates.delete(order.gate)
     else if (order.do === 'carry') this.#carry(order)
-    else if (order.do === 'close') this.#sessions.get(order.wire)?.close(order.kind, wordsOf(order.words))
+    else if (order.do === 'close') this.#sessions.get(order.wire)?.end()
     else if (order.do === 'close-if-idle') this.#sessions.get(order.wire)?.closeIfIdle(received(order.words))
     else if (order.do === 'hold-when-idle') this.#sessions.get(order.wire)?.holdWhenIdle(order.isOn)
     else this.#handle(order)
@@ -177,8 +214,9 @@ export class WorkerHost {
     const nowMs = this.#options.clock.monotonicMs()
     const closed = new Set([...this.#gates.values()].filter(gate => !gate.isOpen(nowMs)))
     if (closed.size === 0) return
-    const over = [...this.#sessions.values()].filter(({ gate }) => closed.has(gate))
-    inSlices(this.#options.clock, over, session => session.endByGate())
+    for (const session of this.#sessions.values())
+      if (closed.has(session.gate) && session.orderByGate()) this.#turns.add(() => session.end())
+    this.#turns.begin()
   }
 
   #onSlept(): void {

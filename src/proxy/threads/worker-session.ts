@@ -1,7 +1,7 @@
 // In a worker: a session that moves bytes. The control thread keeps its books; this ends it by itself when its gate closes.
 
 import type { Clock } from '../../platform/clock.ts'
-import { type Carried, type CarryListener, carryHere } from '../carry.ts'
+import { type Carried, type CarryListener, carryHere, type SessionGate } from '../carry.ts'
 import { printFatal } from '../error-response.ts'
 import type { IdleReason } from '../idle-watch.ts'
 import { answeredAsStandby, cutWords } from '../last-words.ts'
@@ -26,7 +26,14 @@ export interface WorkerSessionOptions {
   readonly onOver: (session: WorkerSession) => void
 }
 
-export class WorkerSession implements CarryListener {
+/** How it is to end. */
+interface Ordered {
+  readonly why: RelayEnd
+  readonly kind: CloseKind
+  readonly words: Buffer | undefined
+}
+
+export class WorkerSession implements CarryListener, SessionGate {
   readonly id: number
   readonly gate: SharedGate
   readonly #serverName: string
@@ -35,6 +42,7 @@ export class WorkerSession implements CarryListener {
   readonly #onOver: (session: WorkerSession) => void
   readonly #carried: Carried
   #end: RelayEnd | undefined
+  #ordered: Ordered | undefined
   #toldAtMs = Number.NEGATIVE_INFINITY
   /** Does the control thread believe that a statement waits here? */
   #isToldUnanswered = false
@@ -52,8 +60,9 @@ export class WorkerSession implements CarryListener {
     const early = client.handOver().subarray(skipBytes)
     const wires = { client: client.wire, server: server.wire }
     this.#carried = carryHere({
-      ...{ clock, timeouts, isWrite, gate, serverName, first, early },
+      ...{ clock, timeouts, isWrite, serverName, first, early },
       ...wires,
+      gate: this,
       listener: this,
     })
     sheet.beginPassing()
@@ -69,8 +78,31 @@ export class WorkerSession implements CarryListener {
     if (client.hasEnded) client.wire.listener.onEnd()
   }
 
-  close(kind: CloseKind, words: Buffer | undefined): void {
-    this.#carried.relay.close(kind, words)
+  /** It is to be closed, with the words of the first who says so. Nothing passes from now on; the rest comes with `end`. */
+  order(kind: CloseKind, words: Buffer | undefined): void {
+    this.#ordered ??= { why: 'cut', kind, words }
+  }
+
+  /** The same because its gate has closed: nobody waits for a byte to find it out. False: it ends, or is about to. */
+  orderByGate(): boolean {
+    if (this.#end !== undefined || this.#ordered !== undefined) return false
+    this.#ordered = { why: 'gate-closed', kind: 'cut', words: this.#gateWords() }
+    return true
+  }
+
+  /** Its turn has come to end as it was ordered to. */
+  end(): void {
+    if (this.#ordered === undefined) return
+    this.#end ??= this.#ordered.why
+    this.#carried.relay.close(this.#ordered.kind, this.#ordered.words)
+  }
+
+  isOpen(nowMs: number): boolean {
+    return this.#ordered === undefined && this.gate.isOpen(nowMs)
+  }
+
+  get closedBecause(): SharedGate['closedBecause'] {
+    return this.gate.closedBecause
   }
 
   closeIfIdle(words: Buffer): void {
@@ -79,13 +111,6 @@ export class WorkerSession implements CarryListener {
 
   holdWhenIdle(isOn: boolean): void {
     this.#carried.relay.holdWhenIdle(isOn)
-  }
-
-  /** Its gate has closed: nobody waits for a byte to find it out. */
-  endByGate(): void {
-    if (this.#end !== undefined) return
-    this.#end = 'gate-closed'
-    this.#carried.relay.close('cut', this.#gateWords())
   }
 
   /** What it has moved, as FIGURES says, if that is news. */
@@ -125,10 +150,12 @@ export class WorkerSession implements CarryListener {
   }
 
   onEnding(why: RelayEnd): void {
-    this.#end ??= why
+    // A piece has found the gate closed, or has come in front of the session's turn to end.
+    if (why === 'gate-closed') this.orderByGate()
+    this.#end ??= why === 'gate-closed' ? (this.#ordered?.why ?? why) : why
     this.#carried.idle?.stop()
     this.#report({ tells: 'ending', wire: this.id, why: this.#end })
-    if (why === 'gate-closed') this.#carried.relay.close('cut', this.#gateWords())
+    if (why === 'gate-closed') this.end()
     if (why === 'refused') this.#carried.relay.close('cut', printFatal(answeredAsStandby(this.#serverName)))
   }
 

@@ -89,6 +89,7 @@ test('only a session in which something moved is asked for its figures', () => {
     assert.deepEqual([...moved], [session])
     moved.clear()
   }
-  session.close('reset', undefined)
+  session.order('reset', undefined)
+  session.end()
   assert.equal(moved.size, 0)
 })
