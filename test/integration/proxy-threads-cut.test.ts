@@ -46,3 +46,24 @@ test('3,000 sessions of one thread that are cut together do not keep a session o
   assert.ok(alive !== undefined && alive.answers > 0 && alive.endedAtMs === undefined)
   assert.ok(alive.longestPauseMs < 1000, `${alive.longestPauseMs} ms`)
 })
+
+test('a thread that is ended in the middle of a cut says its last words to every client first', async t => {
+  const count = 1500
+  const { threads } = await threadsFor(t, 1)
+  const far = await Far.open(t)
+  const made = await rig(t, { transport: threads, sessionsMax: count })
+  const backend = new Backend('pg1', far.address, realClock)
+  made.backends = [backend]
+  for (let connected = 0; connected < count; connected += 500) await far.connect(made.address, 0, 500)
+  // No gate is closed: nothing but the orders says that these sessions end.
+  for (const session of [...backend.sessions]) session.cut('proxy-stops', 'the proxy is stopping')
+  await threads.close()
+  await waitFor('all ends', { withinMs: 20_000, everyMs: 50 }, async note => {
+    const { clients } = await far.look()
+    const ended = clients.filter(({ endedAtMs }) => endedAtMs !== undefined)
+    note(`${ended.length}`)
+    return ended.length === count
+  })
+  const { clients } = await far.look()
+  assert.equal(clients.filter(({ code }) => code === '57P01').length, count)
+})

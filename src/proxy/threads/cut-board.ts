@@ -27,10 +27,16 @@ export class CutBoard {
     for (const word of [0, 1]) Atomics.store(this.#words, (thread - 1) * WORDS_EACH + word, 0)
   }
 
+  /** Has this thread not done so for one of them yet? */
+  isPendingIn(thread: number): boolean {
+    const at = (thread - 1) * WORDS_EACH
+    return Atomics.load(this.#words, at) !== Atomics.load(this.#words, at + 1)
+  }
+
   /** Is there a session in any thread whose client has not been told? */
   isPending(): boolean {
-    for (let at = 0; at < this.#words.length; at += WORDS_EACH)
-      if (Atomics.load(this.#words, at) !== Atomics.load(this.#words, at + 1)) return true
+    for (let thread = 1; thread * WORDS_EACH <= this.#words.length; thread += 1)
+      if (this.isPendingIn(thread)) return true
     return false
   }
 }

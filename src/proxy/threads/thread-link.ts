@@ -16,6 +16,8 @@ import { ThreadSheet } from './thread-sheet.ts'
 
 /** A thread needs some tens of milliseconds; on a busy machine more. */
 const START_MS = 20_000
+/** However busy the machine is, a thread that is to end gets no longer for the farewells that it owes. */
+const TELL_MS_MAX = 1000
 const NOWHERE: Endpoints = { source: '', sourcePort: 0, target: '', targetPort: 0 }
 
 export interface ThreadLinkOptions {
@@ -103,13 +105,22 @@ export class ThreadLink implements WireHome {
     this.#batch.post(order)
   }
 
-  /** Ends the thread; resolves when its descriptors are closed. */
+  /** Ends the thread, behind the last words to those that it was told to close; resolves when its descriptors are closed. */
   async leave(): Promise<void> {
     this.#isLeaving = true
     if (this.#isDead) return
     this.#batch.flush()
+    await this.#untilTold()
     void this.#worker.terminate()
     await this.#gone.promise
+  }
+
+  /** A thread closes sessions by thousands in slices: nobody's end may be lost, but one that hangs holds no stop up. */
+  async #untilTold(): Promise<void> {
+    const { clock, board } = this.#options
+    const untilMs = clock.monotonicMs() + TELL_MS_MAX
+    while (!this.#isDead && board.isPendingIn(this.number) && clock.monotonicMs() < untilMs)
+      await clock.sleep(5)
   }
 
   /** It has not started: it dies, as if by itself, if it lives. */
