@@ -59,13 +59,13 @@ export class RemoteRelay implements Relay {
     }
     this.#isClosing = true
     this.#onDone = onDone
-    const words = lastWords === undefined ? {} : { words: copied(lastWords) }
+    const words = lastWords === undefined ? {} : { words: shared(lastWords) }
     this.#home.post({ do: 'close', wire: this.id, kind, ...words })
     this.#end('cut')
   }
 
   closeIfIdle(lastWords: Buffer): void {
-    if (!this.#isClosing) this.#home.post({ do: 'close-if-idle', wire: this.id, words: copied(lastWords) })
+    if (!this.#isClosing) this.#home.post({ do: 'close-if-idle', wire: this.id, words: shared(lastWords) })
   }
 
   moved(counters: RelayCounters, isIdle: boolean): void {
@@ -116,4 +116,12 @@ export class RemoteRelay implements Relay {
     this.#counters = counters
     this.#listener.onRelayClosed()
   }
+}
+
+let latest: { readonly words: Buffer; readonly copy: Uint8Array } | undefined
+
+/** Thousands that are cut together have the same words: a message carries an object that it has often only once. */
+function shared(words: Buffer): Uint8Array {
+  if (latest?.words !== words) latest = { words, copy: copied(words) }
+  return latest.copy
 }
