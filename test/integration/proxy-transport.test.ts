@@ -1,7 +1,9 @@
 // What carries the sessions is tried out at the start, and what does not work is not used.
 
 import assert from 'node:assert/strict'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import test from 'node:test'
+import type { HostPort } from '../../src/cluster/member.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { type Inside, openBindings } from '../../src/proxy/relay/bindings.ts'
@@ -23,9 +25,43 @@ for (const transport of transports) {
   })
 }
 
+for (const transport of transports)
+  test(`the test at the start passes with a server that is given by its name: ${transport.kind}`, async () => {
+    const byName: Transport = {
+      ...transport,
+      dial: ({ port }, options, listener) => transport.dial({ host: 'localhost', port }, options, listener),
+    }
+    assert.equal(await testTransport(realClock, byName), undefined)
+  })
+
+test('a server whose name has two addresses, of which the first refuses, is reached, without a socket object: handle', async t => {
+  const stage = await Stage.open()
+  t.after(() => stage.close())
+  const asked: string[] = []
+  const transport = openHandleTransport(realClock, undefined, async name => {
+    asked.push(name)
+    return ['127.0.0.2', stage.address.host]
+  })
+  if (typeof transport === 'string') throw new Error(transport)
+  let sockets = 0
+  const count = () => {
+    sockets += 1
+  }
+  subscribe('net.client.socket', count)
+  t.after(() => unsubscribe('net.client.socket', count))
+  for (const index of [0, 1]) {
+    const wire = await dialed(transport, { ...stage.address, host: 'db1.example' })
+    const guest = await stage.guest(index)
+    wire.write(Buffer.from('startup'))
+    await guest.untilText('startup')
+    wire.destroy()
+  }
+  assert.deepEqual([asked, sockets], [['db1.example'], 0])
+})
+
 /** The low-level transport with one thing wrong in the wires that it dials. */
 function spoilt(spoil: (wire: Wire) => unknown): Transport {
-  const transport = openHandleTransport()
+  const transport = openHandleTransport(realClock)
   if (typeof transport === 'string') throw new Error(transport)
   return {
     ...transport,
@@ -78,7 +114,7 @@ test('a Node without the handles, or with others, is told by their shape', () =>
 })
 
 test('whoever insists on the handles is told that they do not work; net never tries them', async () => {
-  const without = () => openHandleTransport({ platform: 'linux' })
+  const without = () => openHandleTransport(realClock, { platform: 'linux' })
   await assert.rejects(chooseTransport(realClock, 'handle', without), {
     name: 'UserError',
     message: /^relay: handle: the TCP handles .*: process.binding does not exist; take auto or net$/,
@@ -89,10 +125,10 @@ test('whoever insists on the handles is told that they do not work; net never tr
 })
 
 /** A wire to the stage, as the proxy makes one. */
-function dialed(transport: Transport, stage: Stage): Promise<Wire> {
+function dialed(transport: Transport, address: HostPort): Promise<Wire> {
   const dialing = Promise.withResolvers<Wire>()
   const listener = { onConnected: dialing.resolve, onFailed: dialing.reject }
-  transport.dial(stage.address, { keepAliveMs: 30_000 }, listener)
+  transport.dial(address, { keepAliveMs: 30_000 }, listener)
   return dialing.promise
 }
 
@@ -106,7 +142,7 @@ for (const transport of transports)
     test(`a reset while a FIN is under way, ${when}, closes all the same: ${transport.kind}`, async t => {
       const stage = await Stage.open()
       t.after(() => stage.close())
-      const wire = await dialed(transport, stage)
+      const wire = await dialed(transport, stage.address)
       const guest = await stage.guest(0)
       guest.socket.pause()
       t.after(() => guest.socket.destroy())
@@ -143,7 +179,7 @@ for (const transport of transports)
       const stage = await Stage.open()
       t.after(() => stage.close())
       // Two of them, whose bytes must not land in one place.
-      const [one, two] = [await dialed(transport, stage), await dialed(transport, stage)]
+      const [one, two] = [await dialed(transport, stage.address), await dialed(transport, stage.address)]
       const early: string[] = []
       for (const wire of [one, two]) {
         wire.listener = { ...nobody, onData: bytes => void early.push(`${bytes}`) }
@@ -174,7 +210,7 @@ for (const transport of transports.filter(({ kind }) => kind === 'handle'))
     test(`what a server said before its reset is read to the end, also when a ${first} fails first: ${transport.kind}`, async t => {
       const stage = await Stage.open()
       t.after(() => stage.close())
-      const wire = await dialed(transport, stage)
+      const wire = await dialed(transport, stage.address)
       const guest = await stage.guest(0)
       const heard: string[] = []
       wire.listener = {

@@ -14,7 +14,7 @@ import { dial, Stage, type Watched } from './proxy-wire.ts'
 export const transports: readonly Transport[] = [netTransport, openHandles()]
 
 function openHandles(): Transport {
-  const opened = openHandleTransport()
+  const opened = openHandleTransport(realClock)
   if (typeof opened === 'string') throw new Error(opened)
   return opened
 }

@@ -2,18 +2,16 @@
 // public API, so `openHandleTransport` looks whether they are as we know them, self-test.ts tries them out at start-up, and the
 // proxy falls back to net.ts.
 
-import { connect, createServer, isIP, type Socket } from 'node:net'
+import { createServer, isIP } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import type { HostPort } from '../../cluster/member.ts'
-import {
-  followUserTimeout,
-  prepareLimits,
-  setListenerUserTimeout,
-  setUserTimeout,
-} from '../socket-options.ts'
+import type { Clock } from '../../platform/clock.ts'
+import { followUserTimeout, prepareLimits, setListenerUserTimeout } from '../socket-options.ts'
 import { keepAliveSeconds } from '../stalled-peers.ts'
 import { type Handle, type Inside, openBindings, type Request } from './bindings.ts'
 import { HandleWire, low, useBindings } from './handle-wire.ts'
+import { NameDial, type NameDialParts } from './name-dial.ts'
+import { type LookUp, Names } from './names.ts'
 import type { Dial, DialListener, DialOptions, ServeOptions, Transport, Wire, WireServer } from './wire.ts'
 
 /** One attempt to connect to a numeric address. */
@@ -84,48 +82,8 @@ function connectError(status: number, { host, port }: HostPort): NodeJS.ErrnoExc
   return Object.assign(new Error(`connect ${code} ${host}:${port}`), { code, errno: status })
 }
 
-/** A name has to be looked up, and its addresses tried in turn: node:net does that well, and we take the handle from it. */
-function dialByName(address: HostPort, options: DialOptions, listener: DialListener): Dial {
-  const { source, keepAliveMs, unackedMs } = options
-  const socket = connect({
-    ...address,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: keepAliveMs,
-    ...(source === undefined ? {} : { localAddress: source }),
-  })
-  let isOver = false
-  socket.on('error', error => {
-    if (!isOver) listener.onFailed(error)
-    isOver = true
-  })
-  socket.once('connect', () => {
-    if (isOver) return
-    isOver = true
-    const handle = takeHandle(socket)
-    setUserTimeout(handle, unackedMs)
-    listener.onConnected(new HandleWire(handle))
-  })
-  return {
-    abort: () => {
-      if (!isOver) socket.destroy()
-      isOver = true
-    },
-  }
-}
-
 interface WithHandle {
   _handle: Handle | null
-}
-
-function takeHandle(socket: Socket): Handle {
-  socket.pause()
-  const inner = socket as unknown as WithHandle
-  const handle = inner._handle
-  if (handle === null) throw new Error('a connected socket without a handle')
-  handle.readStop()
-  inner._handle = null
-  return handle
 }
 
 const handleTransport: Transport = {
@@ -149,17 +107,24 @@ const handleTransport: Transport = {
     return server
   },
 
+  /** Numeric addresses alone. */
   dial(address: HostPort, options: DialOptions, listener: DialListener): Dial {
-    return isIP(address.host) === 0
-      ? dialByName(address, options, listener)
-      : new HandleDial(address, options, listener)
+    return new HandleDial(address, options, listener)
   },
 }
 
-/** The low-level transport, or why this Node does not have it. */
-export function openHandleTransport(inside?: Inside): Transport | string {
+/** The low-level transport, or why this Node does not have it. Names of servers are looked up with `lookUp`. */
+export function openHandleTransport(clock: Clock, inside?: Inside, lookUp?: LookUp): Transport | string {
   const bindings = openBindings(inside)
   if (typeof bindings === 'string') return bindings
   useBindings(bindings)
-  return handleTransport
+  const { dial } = handleTransport
+  const parts: NameDialParts = { clock, names: new Names(clock, lookUp), dial }
+  return {
+    ...handleTransport,
+    dial: (address, options, listener) =>
+      isIP(address.host) === 0
+        ? new NameDial(parts, address, options, listener)
+        : dial(address, options, listener),
+  }
 }

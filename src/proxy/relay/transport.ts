@@ -21,7 +21,7 @@ export interface ChosenTransport {
 export async function chooseTransport(
   clock: Clock,
   setting: RelaySetting,
-  open: () => Transport | string = openHandleTransport,
+  open: () => Transport | string = () => openHandleTransport(clock),
 ): Promise<ChosenTransport> {
   if (setting === 'net') return { transport: netTransport, fallback: undefined }
   const opened = open()

@@ -17,8 +17,9 @@ function run(): void {
   if (port === null) throw new Error('this is a part of pgherd proxy, which starts it as a thread of its own')
   const { relay, zeroMs, sheet, board: boardMemory, number } = workerData as ThreadData
   const batch = new Batch<Report>(port)
+  const clock = new WheelClock(new ThreadClock(zeroMs))
   // The control thread has tried the handles out; here it is enough that they are there.
-  const transport = relay === 'handle' ? openHandleTransport() : netTransport
+  const transport = relay === 'handle' ? openHandleTransport(clock) : netTransport
   if (typeof transport === 'string') {
     batch.post({ tells: 'ready', problem: transport })
     return
@@ -26,7 +27,7 @@ function run(): void {
   const board = new CutBoard(boardMemory)
   waitForOthers(() => board.isPending())
   const host = new WorkerHost({
-    clock: new WheelClock(new ThreadClock(zeroMs)),
+    clock,
     transport,
     sheet: new ThreadSheet(sheet),
     batch,
