@@ -1,8 +1,10 @@
 // What carries the sessions is tried out at the start, and what does not work is not used.
 
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import test from 'node:test'
+import type { AddressInfo } from 'node:net'
+import test, { type TestContext } from 'node:test'
 import type { HostPort } from '../../src/cluster/member.ts'
 import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
@@ -12,7 +14,7 @@ import { netTransport } from '../../src/proxy/relay/net.ts'
 import { testTransport } from '../../src/proxy/relay/self-test.ts'
 import { chooseTransport } from '../../src/proxy/relay/transport.ts'
 import { nobody, type Transport, type Wire } from '../../src/proxy/relay/wire.ts'
-import { Stage } from './proxy-wire.ts'
+import { dial, Stage } from './proxy-wire.ts'
 import { transports } from './relay-rig.ts'
 
 const inside = process as unknown as Inside
@@ -34,6 +36,17 @@ for (const transport of transports)
     assert.equal(await testTransport(realClock, byName), undefined)
   })
 
+/** What Node makes of itself, as it tells on its own channels. */
+function counted(t: TestContext, channel: string): { count: number } {
+  const made = { count: 0 }
+  const onMade = () => {
+    made.count += 1
+  }
+  subscribe(channel, onMade)
+  t.after(() => unsubscribe(channel, onMade))
+  return made
+}
+
 test('a server whose name has two addresses, of which the first refuses, is reached, without a socket object: handle', async t => {
   const stage = await Stage.open()
   t.after(() => stage.close())
@@ -43,12 +56,7 @@ test('a server whose name has two addresses, of which the first refuses, is reac
     return ['127.0.0.2', stage.address.host]
   })
   if (typeof transport === 'string') throw new Error(transport)
-  let sockets = 0
-  const count = () => {
-    sockets += 1
-  }
-  subscribe('net.client.socket', count)
-  t.after(() => unsubscribe('net.client.socket', count))
+  const made = counted(t, 'net.client.socket')
   for (const index of [0, 1]) {
     const wire = await dialed(transport, { ...stage.address, host: 'db1.example' })
     const guest = await stage.guest(index)
@@ -56,7 +64,7 @@ test('a server whose name has two addresses, of which the first refuses, is reac
     await guest.untilText('startup')
     wire.destroy()
   }
-  assert.deepEqual([asked, sockets], [['db1.example'], 0])
+  assert.deepEqual([asked, made.count], [['db1.example'], 0])
 })
 
 /** The low-level transport with one thing wrong in the wires that it dials. */
@@ -204,6 +212,64 @@ for (const transport of transports)
         wire.destroy()
       }
     })
+
+/** What the kernel has for us is there after some turns of the loop, each of which asks it. */
+async function someTurns(): Promise<void> {
+  for (let count = 0; count < 20; count += 1) await new Promise(resolve => setImmediate(resolve))
+}
+
+/** As in a Node whose handles have no buffer of ours: what is accepted meanwhile goes through its stream. */
+function withoutUserBuffer(t: TestContext): void {
+  const { TCP } = inside.binding?.('tcp_wrap') ?? {}
+  const { prototype } = TCP as { prototype: object }
+  assert.ok(!Object.hasOwn(prototype, 'useUserBuffer'), 'it is inherited, and shadowed here')
+  Object.defineProperty(prototype, 'useUserBuffer', { value: undefined, configurable: true })
+  t.after(() => Reflect.deleteProperty(prototype, 'useUserBuffer'))
+}
+
+/** And how many sockets with streams Node makes for a client. */
+const pourings: readonly (readonly [string, Transport, (t: TestContext) => void, number])[] = [
+  ...transports.map(transport => [transport.kind, transport, () => {}, 0] as const),
+  ['net, through its stream', netTransport, withoutUserBuffer, 1],
+]
+for (const [kind, transport, prepare, sockets] of pourings)
+  test(`a client’s wire that was stopped tells no further piece while the client pours, and afterwards every byte: ${kind}`, async t => {
+    prepare(t)
+    const made = counted(t, 'net.server.socket')
+    const accepting = Promise.withResolvers<Wire>()
+    const front = transport.createServer({ keepAliveMs: 30_000 }, accepting.resolve)
+    await new Promise<void>(resolve => void front.listen({ port: 0, host: '127.0.0.1' }, resolve))
+    t.after(() => front.close())
+    const { port } = front.address() as AddressInfo
+    const client = await dial({ host: '127.0.0.1', port })
+    const wire = await accepting.promise
+    assert.equal(made.count, sockets)
+    t.after(() => [client.socket, wire].forEach(one => void one.destroy()))
+    const poured = randomBytes(16 * 1024 * 1024 + 1)
+    const heard: Buffer[] = []
+    let isStopping = true
+    const onData = (bytes: Buffer) => {
+      heard.push(Buffer.from(bytes))
+      if (isStopping) wire.stop()
+    }
+    wire.listener = { ...nobody, onData }
+    wire.start()
+    wire.stop()
+    client.socket.write(poured)
+    await someTurns()
+    assert.equal(heard.length, 0, 'begun and stopped in one step')
+    for (let pieces = 1; pieces <= 5; pieces += 1) {
+      wire.start()
+      await waitFor('a piece', { withinMs: 5_000, everyMs: 5 }, () => heard.length >= pieces)
+      await someTurns()
+      assert.equal(heard.length, pieces)
+    }
+    isStopping = false
+    wire.start()
+    const length = () => heard.reduce((sum, bytes) => sum + bytes.length, 0)
+    await waitFor('all', { withinMs: 10_000, everyMs: 5 }, () => length() >= poured.length)
+    assert.ok(Buffer.concat(heard).equals(poured))
+  })
 
 for (const transport of transports.filter(({ kind }) => kind === 'handle'))
   for (const first of ['write', 'write and an end'])

@@ -1,8 +1,15 @@
 // Wires over the public API of node:net: for platforms and versions of Node on which the handles are not what we know,
-// and for comparison. A connection that we make reads into our own buffer (`onread`); an accepted one has no such option
-// and goes through its stream.
+// and for comparison. A connection reads into our own buffer (`onread`). The server has no such option for those that it accepts:
+// their sockets are made here, or, where that is not possible, their streams are read.
 
-import { connect, createServer, type Socket } from 'node:net'
+import {
+  connect,
+  createServer,
+  type OnReadOpts,
+  type Server,
+  Socket,
+  type SocketConstructorOpts,
+} from 'node:net'
 import type { HostPort } from '../../cluster/member.ts'
 import type { Endpoints } from '../proxy-protocol.ts'
 import { dropUnsent, forgetUserTimeout, handleOf, setUserTimeout } from '../socket-options.ts'
@@ -28,11 +35,11 @@ class NetWire implements Wire {
   /** What was read though nobody reads, until somebody does. */
   #unread: Buffer | undefined
 
-  /** For a connection that we make: where its next read goes. */
-  readonly nextTarget = (): Buffer => this.#buffer.target
+  /** Where the next read goes. */
+  readonly #nextTarget = (): Buffer => this.#buffer.target
 
-  /** For a connection that we make: so many bytes were read. False stops the reading. */
-  readonly onRead = (count: number): boolean => {
+  /** So many bytes were read. False stops the reading. */
+  readonly #onRead = (count: number): boolean => {
     const bytes = this.#buffer.landed(count)
     // Node begins to read one step after `resume`, also when `pause` was called in between.
     if (!this.#isReading) {
@@ -44,16 +51,17 @@ class NetWire implements Wire {
     return this.#isReading
   }
 
-  /** Takes a socket that was made with allowHalfOpen and reads into our buffer. */
-  attachDialed(socket: Socket): void {
-    // No listener for its data, which `onRead` gets: adding one makes the socket read.
-    this.#attach(socket)
+  /** How a socket is made that reads into our buffer. */
+  get onread(): OnReadOpts {
+    return { buffer: this.#nextTarget, callback: this.#onRead }
   }
 
-  /** Takes a socket that is paused and was made with allowHalfOpen. */
-  attachAccepted(socket: Socket): void {
+  /** Takes a socket that was made with allowHalfOpen and our `onread`, or one that is paused and whose stream is to be read. */
+  attach(socket: Socket, isStream = false): void {
     this.#attach(socket)
-    socket.on('data', (chunk: Buffer) => this.listener.onData(chunk))
+    // A listener makes a socket read, so the others, whose data `#onRead` gets, have none.
+    if (isStream) socket.on('data', (chunk: Buffer) => this.listener.onData(chunk))
+    this.stop()
   }
 
   #attach(socket: Socket): void {
@@ -145,22 +153,48 @@ function limitUnacked(socket: Socket, unackedMs: number | undefined): void {
   socket.once('close', () => forgetUserTimeout(handle))
 }
 
+/** A listening handle, or the one of a client that it got. */
+interface Handle {
+  onconnection?: (status: number, client: Handle | undefined) => void
+  readonly useUserBuffer?: unknown
+}
+
+/**
+ * Clients go to `take` before Node makes a socket of them that reads into a stream. No public API leads there: where this Node
+ * does not have it as we know it, they become sockets as usual.
+ */
+function intercept(server: Server, take: (client: Handle) => void): void {
+  const { _handle: handle } = server as unknown as { readonly _handle?: Handle | null }
+  const usual = handle?.onconnection
+  if (handle === undefined || handle === null || typeof usual !== 'function') return
+  handle.onconnection = (status, client) => {
+    if (status === 0 && typeof client?.useUserBuffer === 'function') take(client)
+    else usual.call(handle, status, client)
+  }
+}
+
 /** Always there. */
 export const netTransport: Transport = {
   kind: 'net',
 
   createServer({ keepAliveMs, unackedMs }: ServeOptions, onWire: (wire: Wire) => void): WireServer {
-    const keepAlive = keepAliveMs === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: keepAliveMs }
-    return createServer(
-      { allowHalfOpen: true, noDelay: true, pauseOnConnect: true, ...keepAlive },
-      socket => {
-        limitUnacked(socket, unackedMs)
-        const wire = new NetWire()
-        wire.attachAccepted(socket)
-        wire.stop()
-        onWire(wire)
-      },
+    const welcome = (wire: NetWire, socket: Socket, isStream: boolean) => {
+      socket.setNoDelay(true)
+      if (keepAliveMs !== undefined) socket.setKeepAlive(true, keepAliveMs)
+      limitUnacked(socket, unackedMs)
+      wire.attach(socket, isStream)
+      onWire(wire)
+    }
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, socket =>
+      welcome(new NetWire(), socket, true),
     )
+    const take = (handle: Handle) => {
+      const wire = new NetWire()
+      const options = { handle, allowHalfOpen: true, onread: wire.onread }
+      welcome(wire, new Socket(options as SocketConstructorOpts), false)
+    }
+    server.on('listening', () => intercept(server, take))
+    return server
   },
 
   dial(address: HostPort, { source, keepAliveMs, unackedMs }: DialOptions, listener: DialListener): Dial {
@@ -171,7 +205,7 @@ export const netTransport: Transport = {
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: keepAliveMs,
-      onread: { buffer: wire.nextTarget, callback: wire.onRead },
+      onread: wire.onread,
       ...(source === undefined ? {} : { localAddress: source }),
     })
     let isOver = false
@@ -184,8 +218,7 @@ export const netTransport: Transport = {
       if (isOver) return
       isOver = true
       limitUnacked(socket, unackedMs)
-      wire.attachDialed(socket)
-      wire.stop()
+      wire.attach(socket)
       listener.onConnected(wire)
     })
     return {
