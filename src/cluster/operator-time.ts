@@ -1,5 +1,5 @@
-// Times of scheduled actions as people and scripts give them to ctl and to the REST server: the shapes of Python's dateutil
-// that mean one time only. What stands in etcd is read by `instant.ts` alone. Pure.
+// Times of scheduled actions as people and scripts give them to ctl and to the REST server, and as others leave them in etcd:
+// the shapes of Python's dateutil that mean one time only. Pure.
 
 import type { Instant } from './instant.ts'
 

@@ -1,5 +1,6 @@
 // A switchover or manual failover that the leader is asked for.
 
+import { readOperatorTime } from '../../cluster/operator-time.ts'
 import type { FailoverRequest } from '../../cluster/request.ts'
 import type { ClusterView } from '../../cluster/view.ts'
 import type { ServerFacts } from '../../postgres/port.ts'
@@ -21,7 +22,7 @@ export function dueRequest(snapshot: Snapshot, view: ClusterView): Due | undefin
   const { self, config } = snapshot
   const timing = whenDue(request, snapshot)
   if (timing === 'later' || (config.isPaused && request.scheduledAt !== undefined)) return undefined
-  const why = timing === 'too-late' ? 'its time has passed' : misnamed(request, self.name, config.isPaused)
+  const why = timing === 'now' ? misnamed(request, self.name, config.isPaused) : timing.never
   return why === undefined ? { kind: 'carry-out', request } : { kind: 'refuse', why }
 }
 
@@ -63,7 +64,8 @@ export function handleRequest(
 /** How long until a scheduled request is due; undefined when there is none, or not within a turn. */
 export function dueInMs({ config, wallMs }: Snapshot, view: ClusterView): number | undefined {
   const at = view.request?.value.scheduledAt
-  const inMs = at === undefined ? Number.NaN : Date.parse(at) - wallMs
+  const due = at === undefined ? undefined : readOperatorTime(at, wallMs)
+  const inMs = due === undefined ? 0 : due.epochMs - wallMs
   return inMs > 0 && inMs < config.loopWaitSeconds * 1000 ? inMs : undefined
 }
 
@@ -88,11 +90,14 @@ function misnamed(request: FailoverRequest, me: string, isPaused: boolean): stri
   return undefined
 }
 
-function whenDue(request: FailoverRequest, { config, wallMs }: Snapshot): 'now' | 'later' | 'too-late' {
-  if (request.scheduledAt === undefined) return 'now'
-  const dueMs = Date.parse(request.scheduledAt)
-  if (Number.isNaN(dueMs)) return 'too-late'
+function whenDue(
+  { scheduledAt: at }: FailoverRequest,
+  { config, wallMs }: Snapshot,
+): 'now' | 'later' | { readonly never: string } {
+  if (at === undefined) return 'now'
+  const due = readOperatorTime(at, wallMs)
+  if (due === undefined) return { never: `no time is read from ${JSON.stringify(at)}` }
   const loopWaitMs = config.loopWaitSeconds * 1000
-  if (wallMs - dueMs > loopWaitMs * LATE_FACTOR) return 'too-late'
-  return wallMs < dueMs ? 'later' : 'now'
+  if (wallMs - due.epochMs > loopWaitMs * LATE_FACTOR) return { never: 'its time has passed' }
+  return wallMs < due.epochMs ? 'later' : 'now'
 }

@@ -56,6 +56,14 @@ const due: readonly Row[] = [
     seen: led('{"leader":"pg2","member":"pg3","scheduled_at":"at noon"}'),
     rule: 'request-refused',
     actions: ['clear-request'],
+    says: /^cleaning up failover key: no time is read from "at noon"$/,
+  },
+  {
+    situation: 'a switchover is scheduled for a day that no calendar has: it is cleared',
+    seen: led('{"leader":"pg2","member":"pg3","scheduled_at":"2027-02-30T04:00:00+00:00"}'),
+    rule: 'request-refused',
+    actions: ['clear-request'],
+    says: /^cleaning up failover key: no time is read from "2027-02-30T04:00:00\+00:00"$/,
   },
 ]
 
