@@ -22,9 +22,13 @@ const PREDEFINED: Readonly<Record<string, AccessTerm>> = {
   LOCALHOST: { ranges: readNetworks(['127.0.0.0/8']) ?? [], negated: false },
 }
 
-/** `acl NAME src NETWORK...`. ACLs of one name add up. */
+/** `acl NAME src NETWORK...` or `acl NAME path PATH...`. ACLs of one name add up. */
 export function readAcl(reading: Reading): void {
   const [name = '', criterion = '', ...values] = reading.words
+  if (isPath(reading.words.slice(1))) {
+    reading.draft.pathAcls.add(name)
+    return
+  }
   const ranges = criterion === 'src' ? readSources(values) : undefined
   if (ranges === undefined) reading.remark({ about: `acl ${name}`, says: onlySources, severity: 'unknown' })
   else reading.draft.acls.set(name, [...(reading.draft.acls.get(name) ?? []), ...ranges])
@@ -39,7 +43,7 @@ export function readRules(
   if (condition.length === 0) return [{ action, ...always }]
   const [word, ...rest] = condition
   if (word !== 'if' && word !== 'unless') return undefined
-  const groups = readGroups(rest, draft.acls)
+  const groups = readGroups(rest, draft)
   const meant = groups === undefined || word === 'if' ? groups : turnedRound(groups)
   return meant?.map(([first = always, ...also]) => ({
     action,
@@ -48,7 +52,26 @@ export function readRules(
   }))
 }
 
-function readGroups(words: readonly string[], acls: Reading['draft']['acls']): Groups | undefined {
+/** Is this condition about paths alone: always, or `if` with such terms of which none is turned round? */
+export function isAboutPaths(condition: readonly string[], { acls, pathAcls }: Reading['draft']): boolean {
+  if (condition.length === 0) return true
+  const [word, ...rest] = condition
+  if (word !== 'if' || rest.length === 0) return false
+  const terms = rest.join(' ').match(/\{ [^{}]* \}|\S+/g) ?? []
+  const isTerm = (term: string | undefined): boolean => {
+    if (term === undefined) return false
+    if (term.startsWith('{')) return isPath(term.slice(2, -2).split(' '))
+    return pathAcls.has(term) && !acls.has(term)
+  }
+  const isOr = (term: string | undefined): boolean => term === 'or' || term === '||'
+  return terms.every((term, at) => isTerm(term) || (isOr(term) && at > 0 && isTerm(terms[at + 1])))
+}
+
+function isPath(words: readonly string[]): boolean {
+  return /^path(_beg)?( -i)?( [^\s{}]+)+$/.test(words.join(' '))
+}
+
+function readGroups(words: readonly string[], draft: Reading['draft']): Groups | undefined {
   const groups: AccessTerm[][] = [[]]
   for (let at = 0; at < words.length; ) {
     const word = words[at] ?? ''
@@ -57,7 +80,7 @@ function readGroups(words: readonly string[], acls: Reading['draft']['acls']): G
       at += 1
       continue
     }
-    const found = readTerm(words, at, acls)
+    const found = readTerm(words, at, draft)
     if (found === undefined) return undefined
     groups.at(-1)?.push(found.term)
     at = found.next
@@ -69,7 +92,7 @@ function readGroups(words: readonly string[], acls: Reading['draft']['acls']): G
 function readTerm(
   words: readonly string[],
   from: number,
-  acls: Reading['draft']['acls'],
+  { acls, pathAcls }: Reading['draft'],
 ): { readonly term: AccessTerm; readonly next: number } | undefined {
   const isApart = words[from] === '!'
   const at = isApart ? from + 1 : from
@@ -78,6 +101,7 @@ function readTerm(
   const name = isApart ? word : word.replace(/^!/, '')
   const turn = (term: AccessTerm) => ({ ...term, negated: term.negated !== isTurned })
   if (name !== '{') {
+    if (pathAcls.has(name)) return undefined
     const ranges = acls.get(name)
     const term = ranges === undefined ? PREDEFINED[name] : { ranges, negated: false }
     return term === undefined ? undefined : { term: turn(term), next: at + 1 }

@@ -3,7 +3,7 @@
 import type { AccessRule, Balance } from '../proxy/types.ts'
 import { readBind } from './bind.ts'
 import { checkDirectives } from './check-directives.ts'
-import { onlySources, readAcl, readRules } from './conditions.ts'
+import { isAboutPaths, onlySources, readAcl, readRules } from './conditions.ts'
 import type { Reading, ServerDraft, TimeoutName } from './draft.ts'
 import { readServerWords } from './server-words.ts'
 import { DURATION_MS_MAX, readAddress, readDurationMs, readWhole } from './values.ts'
@@ -134,7 +134,7 @@ function readHttpRequest(reading: Reading): void {
   const { draft, line } = reading
   const [name = '', ...words] = reading.words
   if (name === 'use-service' && words[0] === 'prometheus-exporter') {
-    readExporter(reading, words.slice(1).join(' '))
+    readExporter(reading, words.slice(1))
     return
   }
   const action = HTTP_ACTIONS[name]
@@ -154,11 +154,10 @@ function readHttpRequest(reading: Reading): void {
 }
 
 /** HAProxy's own metrics: the status page has ours, at /metrics. A condition about more than the path is a guard. */
-function readExporter({ draft, line, remark }: Reading, condition: string): void {
+function readExporter({ draft, line, remark }: Reading, condition: readonly string[]): void {
   const about = 'http-request use-service'
   draft.isStats = true
-  if (!/^(if \{ path(_beg)?( -i)?( [^\s{}]+)+ \})?$/.test(condition))
-    draft.httpRules.push({ line, about, rules: undefined })
+  if (!isAboutPaths(condition, draft)) draft.httpRules.push({ line, about, rules: undefined })
   const says =
     'becomes a status page: /metrics is there, but its names begin with pgherd_proxy_ (docs/metrics.md)'
   remark({ about, says, severity: 'warning' })

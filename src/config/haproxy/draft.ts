@@ -95,7 +95,10 @@ export interface SectionDraft {
   check: CheckDraft
   defaultServer: ServerDraft
   servers: ServerLine[]
+  /** Those about the source. A name may be in both: then either is enough. */
   acls: Map<string, readonly AddressRange[]>
+  /** Those about the path of a request, which counts on a status page alone. */
+  pathAcls: Set<string>
   /** Rules about the source, by their level: each level is a list of its own. */
   rules: Record<RuleLevel, AccessRule[]>
   perSecond: number | undefined
@@ -159,6 +162,7 @@ export function newDraft(kind: SectionKind, name: string, line: number): Section
     defaultServer: {},
     servers: [],
     acls: new Map(),
+    pathAcls: new Set(),
     rules: { connection: [], session: [], content: [] },
     perSecond: undefined,
     defaultBackend: undefined,
@@ -190,6 +194,7 @@ export function draftFrom(
     servers: [],
     // Conditions are read already; their names are not known in other sections.
     acls: new Map(),
+    pathAcls: new Set(),
     rules: {
       connection: [...defaults.rules.connection],
       session: [...defaults.rules.session],

@@ -231,6 +231,34 @@ test("HAProxy's own exporter becomes a status page whose metrics have other name
   }
 })
 
+test('the path of the exporter may have a name, and lines of one name add up', () => {
+  const named = '  acl m path /metrics\n  acl m path_beg -i /prom\n  acl other path /x\n'
+  for (const condition of [' if m', ' if m or other', ' if { path /y } || m']) {
+    const { config, remarks } = parseHaproxy(exporter(condition, named), 'h.cfg', { lenient: false })
+    assert.equal(config.admin.binds[0]?.port, 8405)
+    assert.equal(config.admin.guards?.[0], undefined)
+    assert.deepEqual(
+      remarks.map(({ about }) => about),
+      ['http-request use-service'],
+    )
+  }
+  const mixed = `${named}  acl m src 10.0.0.0/8\n  acl inside src 10.0.0.0/8\n  acl inside path /x\n`
+  for (const condition of [
+    ' if m',
+    ' unless other',
+    ' if !other',
+    ' if nobody',
+    ' if other or',
+    ' if inside',
+  ])
+    assert.match(mistake(exporter(condition, mixed)), /http-request use-service: would leave the status page/)
+  for (const rule of ['deny if other', 'deny unless inside', 'deny if inside'])
+    assert.match(
+      mistake(exporter('', `${mixed}  http-request ${rule}\n`)),
+      /http-request deny: would leave the status page open/,
+    )
+})
+
 test('an exporter that is only for some stays theirs, or stops the start', () => {
   const guarded = config(exporter(' if { path /metrics }', '  http-request deny unless { src 10.0.0.0/8 }\n'))
   const rules = guarded.admin.guards?.[0]?.rules ?? []
