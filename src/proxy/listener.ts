@@ -166,19 +166,17 @@ export class Listener {
     else this.#releaseSlowly(this.#releaseRate)
   }
 
-  /**
-   * Stops listening and ends every session. Resolves when all of them are gone, or when those that do not read their
-   * last words have had their time.
-   */
+  /** Stops listening and ends every session. Resolves when all are gone, or have had their time to read their last words. */
   async stop(says: string): Promise<void> {
     this.#isStopped = true
     this.#releaseTimer?.cancel()
     for (const server of this.#servers) server.close()
-    for (const client of this.#turnstile?.close() ?? []) client.destroy()
+    for (const client of this.#turnstile?.close() ?? []) this.#turnAway.takeAtStop(client, says)
     for (const session of [...this.sessions]) session.stop(says)
     const { clock } = this.#options
     const untilMs = clock.monotonicMs() + LINGER_MS + STOP_SLACK_MS
-    while (this.sessions.size > 0 && clock.monotonicMs() < untilMs) await clock.sleep(20)
+    while (this.sessions.size + this.#turnAway.size > 0 && clock.monotonicMs() < untilMs)
+      await clock.sleep(20)
   }
 
   #createServer(): WireServer {

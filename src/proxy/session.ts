@@ -148,8 +148,9 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
 
   /** The proxy stops: a session that has no server yet is told so, any other is cut. */
   stop(says: string): void {
-    if (this.cut('proxy-stops', says) || this.#state === 'draining' || this.#state === 'closed') return
-    this.#leaveQueues()
+    if (this.#state === 'draining' || this.#state === 'closed') return
+    if (this.#state === 'streaming' && this.cut('proxy-stops', says)) return
+    this.#giveUp()
     this.#refuse(shuttingDown(says), 'proxy-stops')
   }
 
@@ -193,8 +194,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
   /** The client hung up before it had a server: its place and its connection attempt are given up. */
   onGone(): void {
     this.#why ??= 'client-closed'
-    this.#abortConnect()
-    this.#leaveQueues()
+    this.#giveUp()
     this.#client.destroy()
   }
 
@@ -289,7 +289,8 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     if (this.#cancelKey !== undefined) this.#host.cancels.delete(this.#cancelKey)
   }
 
-  #leaveQueues(): void {
+  #giveUp(): void {
+    this.#abortConnect()
     this.#retryTimer?.cancel()
     this.#host.hold.leave(this)
     this.#host.queue.leave(this)
@@ -392,8 +393,7 @@ export class Session implements Cuttable, Seeker, InletListener, ConnectListener
     if (this.#state === 'closed') return
     this.#arrival?.release()
     this.#idle?.stop()
-    this.#leaveQueues()
-    this.#abortConnect()
+    this.#giveUp()
     this.#to('closed')
     this.#host.onEnded(this, this.#why ?? why)
   }

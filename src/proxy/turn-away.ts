@@ -1,10 +1,12 @@
-// Clients beyond a limit: they are told so, a bounded number at a time; the rest is just closed. Cancel requests are
-// still carried: a server takes them beyond its own limit, too, and they are how a full server gets room.
+// Clients that get no session, beyond a limit or at a stop: they are told so. Beyond a limit a bounded number is told at a time;
+// the rest is just closed. Cancel requests are still carried: a server takes them beyond its own limit, too, and they are how
+// it gets room.
 
 import type { Clock } from '../platform/clock.ts'
 import { type FatalError, sqlState } from './error-response.ts'
 import { sayFarewell } from './farewell.ts'
 import { Inlet } from './inlet.ts'
+import { shuttingDown } from './last-words.ts'
 import { refuse } from './refusal.ts'
 import type { ClosedListener, Wire } from './relay/wire.ts'
 import type { FirstPacket } from './startup.ts'
@@ -40,13 +42,29 @@ export class TurnAway {
     this.#options = options
   }
 
+  /** How many are being told. */
+  get size(): number {
+    return this.#refusals
+  }
+
   /** The client must not read yet. */
   take(client: Wire, limit: Limit): void {
     this.#tell(limit)
-    if (this.#refusals >= REFUSALS_MAX) {
-      client.destroy()
-      return
-    }
+    if (this.#refusals >= REFUSALS_MAX) client.destroy()
+    else
+      this.#take(client, () => ({
+        code: sqlState.tooManyConnections,
+        message: 'sorry, too many clients already',
+        detail: this.#options.detail(limit),
+      }))
+  }
+
+  /** The proxy stops; the client has no session yet and must not read yet. So many come as were let in, and none after them. */
+  takeAtStop(client: Wire, says: string): void {
+    this.#take(client, () => shuttingDown(says))
+  }
+
+  #take(client: Wire, error: () => FatalError): void {
     this.#refusals += 1
     const { clock, acceptsProxy } = this.#options
     const timer = clock.setTimer(PACKET_MS, () => client.destroy())
@@ -64,7 +82,7 @@ export class TurnAway {
         onPacket: first => {
           timer.cancel()
           inlet.release()
-          this.#answer(client, first, { told, limit }, next)
+          this.#answer(client, first, { told, error }, next)
         },
         onGone: () => client.destroy(),
         onHeader: endpoints => {
@@ -83,21 +101,16 @@ export class TurnAway {
   #answer(
     wire: Wire,
     first: FirstPacket,
-    { told, limit }: { readonly told: string | undefined; readonly limit: Limit },
+    { told, error }: { readonly told: string | undefined; readonly error: () => FatalError },
     next: ClosedListener,
   ): void {
-    const { clock, plainErrors, cancel, detail } = this.#options
+    const { clock, plainErrors, cancel } = this.#options
     if (first.kind === 'cancel') {
       const source = told ?? wire.endpoints().source
       void cancel(first.processId, first.secret, source).then(() => sayFarewell({ clock, wire, next }))
       return
     }
-    const error: FatalError = {
-      code: sqlState.tooManyConnections,
-      message: 'sorry, too many clients already',
-      detail: detail(limit),
-    }
-    refuse({ clock, client: wire, first, error, plainErrors, next })
+    refuse({ clock, client: wire, first, error: error(), plainErrors, next })
   }
 
   #tell(limit: Limit): void {
