@@ -40,7 +40,8 @@ export interface SlotScene {
  * Where nothing is kept for a member that left, the leader has slots only for those that follow it, not for cascading ones.
  * A standby's slot for somebody who streams from elsewhere must move on, or it keeps WAL for ever: Patroni below 4 publishes no
  * positions of physical slots, so that a member's own word counts, and a slot of which nobody knows where it stands is not had.
- * One of ours will publish them: until then such a slot stays where it is, for its consumer may be hours behind.
+ * One of ours, or a Patroni from 4 on, will publish them: until then such a slot stays where it is, for its consumer may be hours
+ * behind.
  */
 export function wantedSlots(scene: SlotScene): WantedSlots {
   const { view, name, config } = scene
@@ -118,10 +119,12 @@ function membersSeen({ view, name, isLeader, config, memory, nowMs }: SlotScene)
   return seen
 }
 
-/** Only of a leader that runs another program is it known that it may never tell where physical slots stand. */
+/** Only of a Patroni below 4 is it known that it may never tell where physical slots stand. Its key says which one it is. */
 function mayPublishPositions({ members, leader }: ClusterView): boolean {
   const leading = members.get(leader?.name ?? '')
-  return leading === undefined || leading.pgherd !== undefined
+  return (
+    leading === undefined || leading.pgherd !== undefined || Number.parseInt(leading.version ?? '', 10) >= 4
+  )
 }
 
 function followersOf(view: ClusterView, name: string): ReadonlySet<string> {

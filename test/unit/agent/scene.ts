@@ -92,6 +92,8 @@ export interface ViewSpec {
   readonly givenUp?: readonly string[]
   /** Members that run this program. */
   readonly ours?: readonly string[]
+  /** What their keys say of the program: a version of Patroni. */
+  readonly versions?: Readonly<Record<string, string>>
   readonly replicationStates?: Readonly<Record<string, string>>
   readonly states?: Readonly<Record<string, string>>
   readonly config?: string | undefined
@@ -142,6 +144,7 @@ function memberValue(name: string, spec: ViewSpec): string {
     role,
     timeline: role === 'uninitialized' ? undefined : (spec.timelines?.[name] ?? 1),
     replication_state: spec.replicationStates?.[name],
+    version: spec.versions?.[name],
     xlog_location: spec.positions?.[name],
     ...(spec.ours?.includes(name) === true ? { pgherd: ownFields(name, spec) } : {}),
     tags: spec.tags?.[name] ?? {},

@@ -117,6 +117,23 @@ const heldByAStandby: readonly (readonly [string, Partial<SlotScene>, string])[]
     'backup=undefined pg2=800 pg3=undefined pg9=undefined',
   ],
   [
+    'under a Patroni from 4 on that has told nothing yet they stay where they are',
+    {
+      view: view({ leader: 'pg2', versions: { pg2: '4.0.6' }, positions: { pg2: 800 } }),
+      memory: new Map([['pg9', 999_999]]),
+      config: dynamicConfig({ member_slots_ttl: 200, slots: { backup: { type: 'physical' } } }, true),
+    },
+    'backup=undefined pg2=800 pg3=undefined pg9=undefined',
+  ],
+  [
+    'none under a Patroni below 4 for those whose position nobody tells',
+    {
+      view: view({ leader: 'pg2', versions: { pg2: '3.3.2', pg3: '4.0.6' }, positions: { pg2: 800 } }),
+      memory: new Map([['pg9', 999_999]]),
+    },
+    'pg2=800',
+  ],
+  [
     'with no leader they stay where they are',
     {
       view: view({ leader: undefined, members: ['pg1'] }),
