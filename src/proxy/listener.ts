@@ -22,17 +22,13 @@ import type { Transport, Wire, WireServer } from './relay/wire.ts'
 import { Session } from './session.ts'
 import type { SessionHost } from './session-host.ts'
 import { TurnAway } from './turn-away.ts'
-import { Turnstile } from './turnstile.ts'
+import { Turns } from './turns.ts'
 
 /** Cancel requests of one source: on average in a second, and at once. Each may go to every server. */
 const CANCELS_PER_SECOND = 10
 const CANCELS_AT_ONCE = 50
 /** Held sessions that go on at once when there is a server again; the others follow at the listener's rate. */
 const RELEASED_AT_ONCE = 20
-/** Clients that wait for their turn; as many as the kernel's queue has places. */
-const WAITING_MAX = 4096
-/** And so many seconds' worth of them: most clients wait for ten. */
-const WAITING_SECONDS = 5
 /** More than LINGER_MS: what a stop waits for the last words. */
 const STOP_SLACK_MS = 200
 
@@ -76,7 +72,7 @@ export class Listener {
   readonly #cancelRate: SourceRate
   readonly #cancelRequests: CancelRequests
   readonly #sourceRate: SourceRate | undefined
-  readonly #turnstile: Turnstile<Wire> | undefined
+  readonly #turns: Turns | undefined
   readonly #releaseRate: Rate | undefined
   #releaseTimer: Timer | undefined
   #lastSessionId = 0
@@ -94,7 +90,7 @@ export class Listener {
     const queue = { capacity: queueMax(config), holdMs: config.timeouts.queueMs }
     this.queue = new HoldQueue({ clock, ...queue, onExpired: session => session.expireFull() })
     const { perSecond, perSourcePerSecond } = config.access
-    this.#turnstile = perSecond === undefined ? undefined : this.#createTurnstile(perSecond)
+    this.#turns = perSecond === undefined ? undefined : this.#createTurns(perSecond)
     this.#sourceRate =
       perSourcePerSecond === undefined ? undefined : new SourceRate(clock, perSourcePerSecond)
     this.#releaseRate = Number.isFinite(releasePerSecond)
@@ -171,7 +167,7 @@ export class Listener {
     this.#isStopped = true
     this.#releaseTimer?.cancel()
     for (const server of this.#servers) server.close()
-    for (const client of this.#turnstile?.close() ?? []) this.#turnAway.takeAtStop(client, says)
+    this.#turns?.close(client => this.#turnAway.takeAtStop(client, says))
     for (const session of [...this.sessions]) session.stop(says)
     const { clock } = this.#options
     const untilMs = clock.monotonicMs() + LINGER_MS + STOP_SLACK_MS
@@ -271,19 +267,14 @@ export class Listener {
     for (const session of this.queue.take(1)) session.wake()
   }
 
-  /**
-   * Clients that wait are unread, so one that has hung up still takes its turn. Each has a descriptor already: so many as there
-   * is a place for, and as get their turn before a usual client gives up.
-   */
-  #createTurnstile(perSecond: number): Turnstile<Wire> {
-    const { clock, mayServe } = this.#options
-    return new Turnstile({
+  #createTurns(perSecond: number): Turns {
+    const { clock, mayServe, config } = this.#options
+    return new Turns({
       clock,
       perSecond,
-      capacity: () =>
-        Math.min(this.sessionsMax - this.taken, WAITING_MAX, Math.ceil(perSecond * WAITING_SECONDS)),
-      isGone: client => client.isDestroyed,
-      onPass: client => {
+      acceptsProxy: config.acceptsProxy,
+      capacity: () => this.sessionsMax - this.taken,
+      onTurn: client => {
         if (mayServe(client)) this.#serve(client)
         else client.reset()
       },
@@ -354,8 +345,8 @@ export class Listener {
     metrics.accepted(this.config.name)
     const isAdmitted = this.#admitsPeer(client) && (this.config.acceptsProxy || this.#admitsBare(client))
     if (!isAdmitted) this.#dismissal.dismiss(client)
-    else if (this.#turnstile === undefined || this.taken >= this.sessionsMax) this.#serve(client)
-    else if (!this.#turnstile.take(client)) {
+    else if (this.#turns === undefined || this.taken >= this.sessionsMax) this.#serve(client)
+    else if (!this.#turns.take(client)) {
       this.#noted(false)
       this.#dismissal.dismiss(client)
     }

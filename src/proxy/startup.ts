@@ -2,6 +2,8 @@
 
 /** A first packet longer than this is refused; PostgreSQL's own limit is 10000. */
 export const FIRST_PACKET_BYTES_MAX = 16 * 1024
+/** A first packet behind the longest PROXY header. Whoever sends more before somebody takes it is not read meanwhile. */
+export const EARLY_BYTES_MAX = FIRST_PACKET_BYTES_MAX + 8192
 
 const REQUEST_MAJOR = 1234
 const CANCEL_MINOR = 5678

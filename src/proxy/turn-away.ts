@@ -47,7 +47,7 @@ export class TurnAway {
     return this.#refusals
   }
 
-  /** The client must not read yet. */
+  /** Becomes the listener of the wire within this step. */
   take(client: Wire, limit: Limit): void {
     this.#tell(limit)
     if (this.#refusals >= REFUSALS_MAX) client.destroy()
@@ -59,7 +59,7 @@ export class TurnAway {
       }))
   }
 
-  /** The proxy stops; the client has no session yet and must not read yet. So many come as were let in, and none after them. */
+  /** The same for one that has no session yet when the proxy stops. So many come as were let in, and none after them. */
   takeAtStop(client: Wire, says: string): void {
     this.#take(client, () => shuttingDown(says))
   }

@@ -1,4 +1,4 @@
-// Lets so many pass in a second. The others wait for their turn in the order in which they came, a bounded number of them.
+// Lets so many pass in a second. The others wait for their turn in the order in which they came.
 
 import type { Clock, Timer } from '../platform/clock.ts'
 import { Rate } from './rate.ts'
@@ -6,17 +6,13 @@ import { Rate } from './rate.ts'
 export interface TurnstileOptions<T> {
   readonly clock: Clock
   readonly perSecond: number
-  /** How many may wait now. */
-  capacity(): number
-  /** Has it gone away by itself? Then it takes no turn. */
-  isGone(item: T): boolean
   onPass(item: T): void
 }
 
 export class Turnstile<T> {
   readonly #options: TurnstileOptions<T>
   readonly #rate: Rate
-  #waiting: T[] = []
+  readonly #waiting = new Set<T>()
   #timer: Timer | undefined
 
   constructor(options: TurnstileOptions<T>) {
@@ -26,34 +22,32 @@ export class Turnstile<T> {
 
   /** How many wait. */
   get size(): number {
-    return this.#waiting.length
+    return this.#waiting.size
   }
 
-  /** Passes at once or waits; false when too many wait already. */
-  take(item: T): boolean {
-    if (this.#waiting.length === 0 && this.#rate.take()) {
-      this.#options.onPass(item)
-      return true
-    }
-    const capacity = this.#options.capacity()
-    if (this.#waiting.length >= capacity) this.#forgetGone()
-    if (this.#waiting.length >= capacity) return false
-    this.#waiting.push(item)
+  /** May somebody who comes now pass at once? He has taken his turn then. Nobody overtakes those who wait. */
+  pass(): boolean {
+    return this.#waiting.size === 0 && this.#rate.take()
+  }
+
+  /** Waits for its turn, behind all others. How many may wait is the caller's to see to. */
+  wait(item: T): void {
+    this.#waiting.add(item)
     if (this.#timer === undefined) this.#arm()
-    return true
+  }
+
+  /** Waits no more, and takes no turn. */
+  leave(item: T): void {
+    this.#waiting.delete(item)
+    if (this.#waiting.size === 0) this.#disarm()
   }
 
   /** Nobody passes any more. Returns who waited. */
   close(): readonly T[] {
-    this.#timer?.cancel()
-    this.#timer = undefined
-    const left = this.#waiting
-    this.#waiting = []
+    this.#disarm()
+    const left = [...this.#waiting]
+    this.#waiting.clear()
     return left
-  }
-
-  #forgetGone(): void {
-    this.#waiting = this.#waiting.filter(item => !this.#options.isGone(item))
   }
 
   #arm(): void {
@@ -61,13 +55,20 @@ export class Turnstile<T> {
     this.#timer = clock.setTimer(Math.ceil(this.#rate.waitMs()), () => this.#passSome())
   }
 
+  #disarm(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
   #passSome(): void {
     this.#timer = undefined
-    this.#forgetGone()
-    let count = 0
-    while (count < this.#waiting.length && this.#rate.take()) count += 1
-    const passing = this.#waiting.splice(0, count)
-    if (this.#waiting.length > 0) this.#arm()
+    const passing: T[] = []
+    for (const item of this.#waiting) {
+      if (!this.#rate.take()) break
+      passing.push(item)
+    }
+    for (const item of passing) this.#waiting.delete(item)
+    if (this.#waiting.size > 0) this.#arm()
     for (const item of passing) this.#options.onPass(item)
   }
 }

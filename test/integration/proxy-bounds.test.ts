@@ -89,7 +89,7 @@ test('at the limit of all ports the words are about that one, and it is one even
   assert.equal(made.said.length, 2)
 })
 
-test('clients beyond the rate of a port wait unread for their turn, and none is closed', async t => {
+test('clients beyond the rate of a port wait for their turn, and none is closed', async t => {
   const clock = new HeldClock()
   const access = { ...defaultListener.access, perSecond: 2 }
   const made = await rig(t, { clock, config: { access } })
@@ -111,6 +111,29 @@ test('clients beyond the rate of a port wait unread for their turn, and none is 
     [0, [0, 0, 0, 0]],
   )
 })
+
+for (const transport of transports)
+  test(`who hangs up while it waits for its turn is seen at once and takes none, but for a cancel request: ${transport.kind}`, async t => {
+    const clock = new HeldClock()
+    const access = { ...defaultListener.access, perSecond: 1 }
+    const made = await rig(t, { clock, transport, config: { access } })
+    const { stage: server, backend } = await played(t)
+    const held = await made.connect()
+    await inState(made, 'held', 1)
+    const gone = await made.connect()
+    const cancel = await dial(made.address)
+    cancel.socket.end(cancelRequest(7, secret))
+    await waitFor('all to be accepted', { withinMs: 20_000 }, () => made.listener.acceptedTotal === 3)
+    gone.socket.end()
+    await gone.untilEnd()
+    assert.deepEqual([held.ends, cancel.ends, made.listener.deniedTotal], [0, 0, 0])
+    made.backends = [backend]
+    clock.nowMs += 1000
+    const carried = await server.guest(0)
+    await carried.until('the request', () => carried.bytes === 16)
+    carried.socket.end()
+    await cancel.untilEnd()
+  })
 
 test('more than a port has places do not wait for their turn: they are closed and counted, and a stop ends those that wait', async t => {
   const access = { ...defaultListener.access, perSecond: 1 }

@@ -1,11 +1,8 @@
 // In a worker: a wire whose session lives in the control thread, until both wires of a session meet in a relay.
 
 import type { Wire, WireListener } from '../relay/wire.ts'
-import { FIRST_PACKET_BYTES_MAX } from '../startup.ts'
+import { EARLY_BYTES_MAX } from '../startup.ts'
 import { copied, type Report } from './messages.ts'
-
-/** A first packet behind the longest PROXY header. Whoever sends more before it has a server is not read meanwhile. */
-const EARLY_BYTES_MAX = FIRST_PACKET_BYTES_MAX + 8192
 
 export class WorkerWire implements WireListener {
   readonly id: number
