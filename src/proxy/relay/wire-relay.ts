@@ -176,6 +176,7 @@ export class WireRelay implements Relay {
 
   /** A vanished server: the client gets what was read, then FIN. A reset could destroy an error it has not read yet. */
   serverBroke(): void {
+    if (this.#hasLostItsServer()) return
     this.#end('server-reset')
     if (this.#isClosing) return
     sayFarewell({ clock: this.#clock, wire: this.#client, next: this, lingerMs: DELIVERY_MS })
@@ -214,6 +215,14 @@ export class WireRelay implements Relay {
   }
 
   /**
+   * Has its gate closed while its turn to be cut has not come? Then this is a cut like any other: the client gets the words, and
+   * what it has not taken of a retired server's answers is dropped.
+   */
+  #hasLostItsServer(): boolean {
+    return !this.#isClosing && !this.#isOpen(this.#clock.monotonicMs())
+  }
+
+  /**
    * A piece that had to wait is with the kernel, which takes it without asking: after a pause of the process perhaps before
    * anything of ours ran. That piece cannot be called back; the session ends now, not at its next one.
    */
@@ -236,7 +245,7 @@ export class WireRelay implements Relay {
   }
 
   #onEnd(why: HalfClose, other: Wire): void {
-    if (this.#isClosing) return
+    if (this.#isClosing || this.#hasLostItsServer()) return
     this.#listener.onHalfClosed(why)
     other.end()
   }

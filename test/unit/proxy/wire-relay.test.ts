@@ -13,11 +13,12 @@ function made(early = '', isFull = false) {
   const [client, server] = [new FakeWire(), new FakeWire()]
   server.isFull = isFull
   const ends: string[] = []
+  const gate = { isOpen: true }
   const relay = new WireRelay({
     clock: new FakeClock(),
     client,
     server,
-    passage: { isOpen: () => true },
+    passage: { isOpen: () => gate.isOpen },
     observer: {
       fromClient: () => {},
       fromServer: () => true,
@@ -27,14 +28,17 @@ function made(early = '', isFull = false) {
     },
     listener: {
       onHalfClosed: why => void ends.push(why),
-      onEnding: why => void ends.push(why),
+      onEnding: why => {
+        ends.push(why)
+        if (why === 'gate-closed') relay.close('cut', Buffer.from('words'))
+      },
       onRelayClosed: () => void ends.push('closed'),
     },
   })
   // As when a session gets its server: the client is being read.
   client.start()
   relay.start(Buffer.from(early))
-  return { client, server, relay, ends }
+  return { client, server, relay, ends, gate }
 }
 
 const idle = ready.toString('latin1')
@@ -85,6 +89,24 @@ test('a piece that is taken while the client is held does not read it', () => {
   assert.deepEqual([client.isReading, server.isReading], [false, true])
   relay.holdWhenIdle(false)
   assert.deepEqual([client.isReading, server.isReading], [true, true])
+})
+
+test('a server that closes behind a gate that has closed: the client gets the words all the same', () => {
+  const { client, server, ends, gate } = made()
+  server.deliver(idle)
+  gate.isOpen = false
+  server.listener.onEnd()
+  assert.deepEqual([ends, client.written, client.ended], [['gate-closed'], `${idle}words`, 1])
+})
+
+test('a server that vanishes behind a gate that has closed: what its client has not taken is dropped', () => {
+  const { client, server, ends, gate } = made()
+  client.isFull = true
+  server.deliver(idle)
+  gate.isOpen = false
+  server.destroy()
+  server.listener.onBroken()
+  assert.deepEqual([ends, client.isDestroyed, client.written], [['gate-closed'], true, idle])
 })
 
 type Step = 'client' | 'server' | 'idle' | 'fill' | 'choke' | 'drain' | 'take' | 'hold' | 'free'
