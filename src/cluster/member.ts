@@ -94,12 +94,12 @@ export interface HostPort {
   readonly port: number
 }
 
-/** Host and port of a `postgres://` or `http://` URL, brackets of IPv6 removed; undefined when it is no such URL. */
+/** Host and port of a `postgres://` or `http://` URL, brackets of IPv6 removed; undefined when it is none that one can dial. */
 export function hostPortOf(url: string | undefined, defaultPort = 5432): HostPort | undefined {
   if (url === undefined || !URL.canParse(url)) return undefined
   const { hostname, port } = new URL(url)
   const host = hostname.replace(/^\[|\]$/g, '')
-  if (host === '') return undefined
+  if (host === '' || Number(port || defaultPort) === 0) return undefined
   return { host, port: port === '' ? defaultPort : Number(port) }
 }
 

@@ -91,6 +91,7 @@ const urls: readonly (readonly [string | undefined, string | undefined, number |
   ['http://10.0.0.1:8008/patroni', '10.0.0.1', 8008],
   ['postgres://user:secret@h:1/x', 'h', 1],
   ['postgres:///postgres', undefined, undefined],
+  ['postgres://10.0.0.1:0/postgres', undefined, undefined],
   ['nonsense', undefined, undefined],
   ['', undefined, undefined],
   [undefined, undefined, undefined],
