@@ -21,6 +21,9 @@ const PAUSE_MS_MAX = 1000
 /** One that said nothing has been waited for: its checks, which are hurried now, get the time to speak for it. */
 const SILENT_PAUSE_MS = 250
 
+/** Of the time to connect: a name that is not found by then is a failure of this host, told as that. */
+const LOOK_UP_SHARE = 0.75
+
 /** What the network or the server itself answers; everything else fails on this host. */
 const EVIDENCE: readonly string[] = [
   'ECONNREFUSED',
@@ -80,7 +83,7 @@ class Attempt implements Connecting, DialListener {
   ) {
     this.#timeoutMs = options.timeoutMs
     this.#listener = listener
-    this.#dial = transport.dial(address, options, this)
+    this.#dial = transport.dial(address, { ...options, lookUpMs: options.timeoutMs * LOOK_UP_SHARE }, this)
     this.#timer = clock.setTimer(options.timeoutMs, () => this.#onLate())
   }
 

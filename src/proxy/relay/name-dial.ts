@@ -4,10 +4,13 @@ import { isIP } from 'node:net'
 import type { HostPort } from '../../cluster/member.ts'
 import type { Clock, Timer } from '../../platform/clock.ts'
 import type { Names, Search, Seeker } from './names.ts'
-import type { Dial, DialListener, DialOptions, Transport, Wire } from './wire.ts'
+import type { Dial, DialListener, DialOptions, Transport } from './wire.ts'
 
 /** An address that says nothing is not given up, but the next one is tried beside it (RFC 8305 section 5). */
 export const NEXT_AFTER_MS = 250
+
+/** Attempts beside each other; the oldest is given up for a third. */
+const OPEN_MAX = 2
 
 export interface NameDialParts {
   readonly clock: Clock
@@ -17,16 +20,18 @@ export interface NameDialParts {
 }
 
 /** The first address that answers counts. It has no deadline of its own: whoever dials has one, and aborts. */
-export class NameDial implements Dial, DialListener, Seeker {
+export class NameDial implements Dial, Seeker {
   readonly #parts: NameDialParts
   readonly #address: HostPort
   readonly #options: DialOptions
   readonly #listener: DialListener
   #search: Search | undefined
   #left: string[] = []
-  #attempts: Dial[] = []
+  /** Under way, the oldest first. */
+  readonly #open = new Map<Dial, string>()
   #failures: NodeJS.ErrnoException[] = []
   #timer: Timer | undefined
+  #isLookingUp = true
   #isOver = false
 
   constructor(parts: NameDialParts, address: HostPort, options: DialOptions, listener: DialListener) {
@@ -35,6 +40,9 @@ export class NameDial implements Dial, DialListener, Seeker {
     this.#options = options
     this.#listener = listener
     this.#search = parts.names.find(address.host, this)
+    const { lookUpMs } = options
+    if (lookUpMs !== undefined && this.#isLookingUp)
+      this.#timer = parts.clock.setTimer(lookUpMs, () => this.#fail(tooLate(address, lookUpMs)))
   }
 
   abort(): void {
@@ -42,6 +50,8 @@ export class NameDial implements Dial, DialListener, Seeker {
   }
 
   onFound(addresses: readonly string[]): void {
+    this.#isLookingUp = false
+    this.#timer?.cancel()
     const { source } = this.#options
     this.#left = addresses.filter(address => source === undefined || isIP(address) === isIP(source))
     if (this.#left.length > 0) this.#next()
@@ -52,25 +62,38 @@ export class NameDial implements Dial, DialListener, Seeker {
     this.#fail(error)
   }
 
-  onConnected(wire: Wire): void {
-    this.#end()
-    this.#listener.onConnected(wire)
-  }
-
-  onFailed(error: NodeJS.ErrnoException): void {
-    this.#failures.push(error)
-    if (this.#left.length > 0) this.#next()
-    else if (this.#failures.length === this.#attempts.length) this.#fail(joined(this.#failures))
-  }
-
   #next(): void {
     this.#timer?.cancel()
     this.#timer = undefined
     const host = this.#left.shift()
     if (host === undefined) return
+    if (this.#open.size >= OPEN_MAX) this.#giveUpOldest()
     const { clock, dial } = this.#parts
-    this.#attempts.push(dial({ ...this.#address, host }, this.#options, this))
+    const attempt = dial({ ...this.#address, host }, this.#options, {
+      onConnected: wire => {
+        this.#open.delete(attempt)
+        this.#end()
+        this.#listener.onConnected(wire)
+      },
+      onFailed: error => {
+        this.#open.delete(attempt)
+        this.#failures.push(error)
+        if (this.#left.length > 0) this.#next()
+        else if (this.#open.size === 0) this.#fail(joined(this.#failures))
+      },
+    })
+    this.#open.set(attempt, host)
     if (this.#left.length > 0) this.#timer = clock.setTimer(NEXT_AFTER_MS, () => this.#next())
+  }
+
+  /** A session may hold two descriptors for its server for a moment, not one for each address. */
+  #giveUpOldest(): void {
+    const [oldest] = this.#open
+    if (oldest === undefined) return
+    const [attempt, host] = oldest
+    this.#open.delete(attempt)
+    attempt.abort()
+    this.#failures.push(silent(host, this.#address.port))
   }
 
   #fail(error: NodeJS.ErrnoException): void {
@@ -84,8 +107,8 @@ export class NameDial implements Dial, DialListener, Seeker {
     this.#isOver = true
     this.#timer?.cancel()
     this.#search?.abort()
-    for (const attempt of this.#attempts) attempt.abort()
-    this.#attempts = []
+    for (const attempt of this.#open.keys()) attempt.abort()
+    this.#open.clear()
     this.#left = []
     this.#failures = []
   }
@@ -97,6 +120,15 @@ function joined(errors: readonly NodeJS.ErrnoException[]): NodeJS.ErrnoException
   if (first === undefined || others.length === 0) return first ?? new Error('no address was tried')
   const message = errors.map(error => error.message).join('; ')
   return Object.assign(new Error(message), { code: first.code, errno: first.errno })
+}
+
+function silent(host: string, port: number): NodeJS.ErrnoException {
+  return Object.assign(new Error(`connect ETIMEDOUT ${host}:${port}`), { code: 'ETIMEDOUT' })
+}
+
+function tooLate({ host }: HostPort, lookUpMs: number): NodeJS.ErrnoException {
+  const message = `the look-up of ${host} has not ended within ${lookUpMs} ms: look at the name servers of this host`
+  return Object.assign(new Error(message), { code: 'ETIMEOUT' })
 }
 
 function wrongFamily({ host }: HostPort, source = ''): NodeJS.ErrnoException {

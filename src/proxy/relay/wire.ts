@@ -98,6 +98,8 @@ export interface DialOptions {
   readonly unackedMs?: number | undefined
   /** Local address to connect from. */
   readonly source?: string | undefined
+  /** How long a name may take to be looked up: less than the whole attempt, so that a resolver that hangs is not the server's fault. */
+  readonly lookUpMs?: number | undefined
   /** The wire that this one is for: both must be where one relay can hold them. */
   readonly beside?: Wire | undefined
 }

@@ -130,11 +130,11 @@ export class ThreadLink implements WireHome {
     void this.#worker.terminate()
   }
 
-  dial(address: HostPort, { source, keepAliveMs, unackedMs }: DialOptions, listener: DialListener): Dial {
+  dial(address: HostPort, { beside: _, ...options }: DialOptions, listener: DialListener): Dial {
     this.#lastDial -= 1
     const wire = this.#lastDial
     this.#dials.set(wire, listener)
-    this.post({ do: 'dial', wire, address, options: { source, keepAliveMs, unackedMs } })
+    this.post({ do: 'dial', wire, address, options })
     return {
       abort: () => {
         if (this.#dials.delete(wire)) this.post({ do: 'abort', wire })
