@@ -74,8 +74,9 @@ class WaitingClient implements WireListener {
   }
 
   onData(bytes: Buffer): void {
-    this.#bytes = Buffer.concat([this.#bytes, bytes])
-    if (this.#bytes.length > EARLY_BYTES_MAX) this.#wire.stop()
+    // Nobody has that much to say before it is answered, and thousands may wait.
+    if (this.#bytes.length + bytes.length > EARLY_BYTES_MAX) this.#leave()
+    else this.#bytes = Buffer.concat([this.#bytes, bytes])
   }
 
   /** Who sends a cancel request may close right behind it. */
