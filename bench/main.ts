@@ -4,13 +4,12 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Cluster } from '../src/demo/cluster.ts'
 import { tlsParameters } from '../test/support/certificate.ts'
-import { USUAL_PATHS } from './chart.ts'
 import { measure, warmUp } from './measure.ts'
 import { type BenchOptions, HELP, readOptions } from './options.ts'
 import { openPaths } from './paths.ts'
 import { fill } from './pgbench.ts'
 import { openRaw } from './raw/routers.ts'
-import { latestResult, makeResult, printReport, storeChart, storeResult } from './report.ts'
+import { drawPicture, latestResult, makeResult, printReport, storeChart, storeResult } from './report.ts'
 import { onStage, type Stage, tell } from './stage.ts'
 import { isRaw, workloads } from './workloads.ts'
 
@@ -51,6 +50,5 @@ async function bench(options: BenchOptions, { layout, place, signal }: Stage): P
   await storeChart(result, file.replace(/\.json$/, '.svg'))
   process.stdout.write(`\n${printReport(result, last)}\n`)
   tell(`the single measurements are in ${path.relative(process.cwd(), file)}`)
-  if (options.isStored && (await storeChart(result, PICTURE, USUAL_PATHS)))
-    tell(`the picture that README.md shows is drawn anew: ${path.relative(process.cwd(), PICTURE)}`)
+  if (options.isStored) tell(await drawPicture(result, PICTURE))
 }

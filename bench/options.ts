@@ -19,7 +19,7 @@ export interface BenchOptions {
   readonly threads: number
   /** Few sessions where many are measured, to see that it works. */
   readonly isQuick: boolean
-  /** Are other runs compared with this one? Then the picture for the README is drawn from it, too. */
+  /** Is it kept under version control? Then the picture for the README is drawn from it, too, if it is a whole run. */
   readonly isStored: boolean
   /** Directory for the JSON file. */
   readonly out: string
@@ -32,11 +32,13 @@ export const HELP = `usage: npm run bench -- [--quick] [--rounds N] [--seconds N
   --clients    numbers of clients at once (default 1,8,32,64)
   --only       groups of measurements: ${GROUPS.join(', ')}
   --threads    with N above 1: pgherd with so many threads as one more path
-  --store      keep the result as the one that later runs are compared with (bench/results), and draw docs/bench.svg
+  --store      keep the result under version control (bench/results); when everything was measured, later runs are compared
+               with it and docs/bench.svg is drawn from it
   --out DIR    write the JSON file there (default bench/results/local)
   --no-install print what set-up would run, and stop
 `
 
+const CLIENTS = [1, 8, 32, 64]
 const FULL = { rounds: 5, durationSeconds: 5, scale: 10 }
 const QUICK = { rounds: 1, durationSeconds: 1, scale: 1 }
 
@@ -65,7 +67,7 @@ export function readOptions(args: readonly string[], results: string): BenchOpti
     scale: base.scale,
     rounds: positive('rounds', values['rounds'], base.rounds),
     durationSeconds: positive('seconds', values['seconds'], base.durationSeconds),
-    clients: String(values['clients'] ?? '1,8,32,64')
+    clients: String(values['clients'] ?? CLIENTS)
       .split(',')
       .map(text => positive('clients', text, 0)),
     groups: groups(values['only']),
@@ -74,6 +76,14 @@ export function readOptions(args: readonly string[], results: string): BenchOpti
     isStored,
     out: String(out),
   }
+}
+
+/** What a whole run measures and this one does not: groups and numbers of clients. Of a whole run nothing. */
+export function leftOut({ groups, clients }: Pick<BenchOptions, 'groups' | 'clients'>): readonly string[] {
+  return [
+    ...GROUPS.filter(group => !groups.includes(group)),
+    ...CLIENTS.filter(count => !clients.includes(count)).map(count => `${count} clients`),
+  ]
 }
 
 function groups(text: string | true | undefined): readonly Group[] {

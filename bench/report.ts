@@ -7,9 +7,9 @@ import { runChild } from '../src/platform/child.ts'
 import { realClock } from '../src/platform/clock.ts'
 import { Deadline } from '../src/platform/deadline.ts'
 import { version } from '../src/platform/version.ts'
-import { type Labels, printChart } from './chart.ts'
+import { type Labels, printChart, USUAL_PATHS } from './chart.ts'
 import { printGoals } from './goals.ts'
-import type { BenchOptions } from './options.ts'
+import { type BenchOptions, leftOut } from './options.ts'
 import type { Sample } from './sample.ts'
 import { median } from './statistics.ts'
 import { type Figures, summarize } from './summary.ts'
@@ -60,10 +60,11 @@ export async function makeResult(
   return { at, versions, machine, options, units, figures: summarize(samples), samples }
 }
 
-/** Writes the JSON file and resolves to its path. */
+/** Writes the JSON file and resolves to its path. What is not a whole run gets a name that `latestResult` does not see. */
 export async function storeResult(result: BenchResult, directory: string): Promise<string> {
   await mkdir(directory, { recursive: true })
-  const file = path.join(directory, `${result.at.slice(0, 19).replaceAll(':', '')}.json`)
+  const kind = leftOut(result.options).length === 0 ? '' : 'partial-'
+  const file = path.join(directory, `${kind}${result.at.slice(0, 19).replaceAll(':', '')}.json`)
   await writeFile(file, `${JSON.stringify(result, undefined, 1)}\n`)
   return file
 }
@@ -80,7 +81,18 @@ export async function storeChart(result: BenchResult, file: string, labels?: Lab
   return true
 }
 
-/** The latest result in `directory`, where those of failovers lie, too; or undefined. */
+/** Draws the README's picture from a whole run, and leaves it alone after another. Resolves to what there is to say. */
+export async function drawPicture(result: BenchResult, file: string): Promise<string> {
+  const name = path.relative(process.cwd(), file)
+  const missing = leftOut(result.options)
+  if (missing.length > 0)
+    return `${name} stays as it was, and no later run is compared with this one: it is a partial run, without ${missing.join(', ')}`
+  if (!(await storeChart(result, file, USUAL_PATHS)))
+    return `${name} stays as it was: there is nothing to draw`
+  return `the picture that README.md shows is drawn anew: ${name}`
+}
+
+/** The latest whole run in `directory`, where partial ones and those of failovers lie, too; or undefined. */
 export async function latestResult(directory: string): Promise<BenchResult | undefined> {
   const files = (await readdir(directory).catch(() => [])).filter(file => RESULT.test(file)).sort()
   const latest = files.at(-1)
