@@ -77,7 +77,11 @@ async function openHaproxy(host: Host, member: Member): Promise<Path> {
   })
 }
 
-/** pgbouncer that keeps one server connection for each client's whole session. */
+/**
+ * pgbouncer that keeps one server connection for each client's whole session, and for no other client (a lifetime of 0: "used
+ * only once, then closed"): on every other way each run of pgbench begins with new server processes, which must first touch
+ * all of their memory.
+ */
 async function openPgbouncer(host: Host, member: Member): Promise<Path> {
   const port = 6432
   const { user, password } = member.direct
@@ -91,6 +95,7 @@ async function openPgbouncer(host: Host, member: Member): Promise<Path> {
     'unix_socket_dir =',
     'auth_type = any',
     'pool_mode = session',
+    'server_lifetime = 0',
     'max_client_conn = 400',
     'default_pool_size = 100',
     'ignore_startup_parameters = extra_float_digits',
@@ -123,10 +128,17 @@ async function startRouter(
   return { name, target: { ...member.direct, host: host.address, port }, router }
 }
 
-/** A path is open when a statement comes back from a server that takes writes. */
+/** A path is open when a statement comes back from a server that takes writes. Throws when two clients get one server process. */
 async function opened({ name, target }: Path): Promise<void> {
   await waitFor(`a statement through ${name}`, { withinMs: READY_WITHIN_MS }, async () => {
     const [row] = await queryOnce<{ standby: boolean }>(target, 'SELECT pg_is_in_recovery() AS standby')
     return row?.standby === false
   })
+  const [first, second] = [await serverProcess(target), await serverProcess(target)]
+  if (first === second) throw new Error(`${name} keeps its server connections: its figures do not compare`)
+}
+
+async function serverProcess(target: SqlTarget): Promise<number | undefined> {
+  const [row] = await queryOnce<{ pid: number }>(target, 'SELECT pg_backend_pid() AS pid')
+  return row?.pid
 }
