@@ -8,6 +8,10 @@ import { percentile } from '../statistics.ts'
 import { type FaultKind, TITLES } from './faults.ts'
 import type { Run } from './run.ts'
 
+/** A dash alone would look like something that was not measured. */
+const NOTE =
+  'Phases and cuts exist only where a leader is retired, so not for a postmaster that is restarted in place; sessions that had ended with their server are not cut.'
+
 /** One line for each fault, with the middle and the 95th of a hundred of each figure; times in seconds, cuts in milliseconds. */
 export function printFailovers(runs: readonly Run[], kinds: readonly FaultKind[]): string {
   const head = [
@@ -42,7 +46,7 @@ export function printFailovers(runs: readonly Run[], kinds: readonly FaultKind[]
   const machine = `${count} CPUs (${cpu}), kernel ${kernel}`
   const title = `pgherd ${version}, ${new Date().toISOString().slice(0, 10)}; ${machine}`
   const lines = [head, head.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`)
-  return [title, '', ...lines].join('\n')
+  return [title, '', ...lines, '', NOTE].join('\n')
 }
 
 function inSeconds(valuesMs: readonly number[]): string {

@@ -95,4 +95,5 @@ test('the report of failovers has the middle and the 95th of a hundred, and the 
     /^\| agent and server are killed \| 3 \| 2\.00 \/ 3\.00 \| 2\.20 \/ 3\.30 \| 101 \/ 102 \| 2\.0 \/ 3\.0 \| last good to key gone 1\.00 \/ 1\.00, lock 0\.20 \/ 0\.30, promote 0\.20 \/ 0\.20, routed 0\.00 \/ 0\.00 \|$/m,
   )
   assert.match(text, /^\| switchover \| 0 \| - \|/m)
+  assert.match(text, /\n\nPhases and cuts exist only where a leader is retired, /)
 })
