@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// npm run bench: set-up, then bench/main.ts with the arguments given; `failover` as the first one: bench/failover/main.ts.
+// npm run bench: set-up, then bench/main.ts with the arguments given; `failover` or `profile` as the first one: main.ts of that folder.
 
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,9 +10,9 @@ import { printSetup, setUp } from './lib/setup.js'
 
 await runMain(async () => {
   const given = process.argv.slice(2)
-  const isFailover = given[0] === 'failover'
-  const args = isFailover ? given.slice(1) : given
-  const script = isFailover ? 'bench/failover/main.ts' : 'bench/main.ts'
+  const folder = ['failover', 'profile'].find(name => name === given[0])
+  const args = folder === undefined ? given : given.slice(1)
+  const script = folder === undefined ? 'bench/main.ts' : `bench/${folder}/main.ts`
   if (args.includes('--no-install')) {
     await printSetup('bench')
     return 0

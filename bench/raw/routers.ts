@@ -25,22 +25,24 @@ export interface RawStage {
   readonly paths: readonly RawPath[]
 }
 
-/** Starts both ends and fresh routers between them. */
+/** Starts both ends and fresh routers between them: all, or those that are `wanted`. */
 export async function openRaw(
   layout: Layout,
   program: readonly string[],
   threads: number,
+  wanted?: readonly string[],
 ): Promise<RawStage> {
   const pgherd =
     (relay: string, count = 1) =>
     (file: string) => [...program, 'proxy', '--relay', relay, '--threads', `${count}`, file]
-  const recipes: RouterRecipe[] = [
+  const known: RouterRecipe[] = [
     { name: 'haproxy', host: 'raw-haproxy', command: file => ['haproxy', '-db', '-f', file] },
     { name: 'pgherd', host: 'raw-pgherd', command: pgherd('net') },
     { name: 'pgherd, handles', host: 'raw-handles', command: pgherd('handle') },
   ]
   if (threads > 1)
-    recipes.push({ name: 'pgherd, threads', host: 'raw-threads', command: pgherd('handle', threads) })
+    known.push({ name: 'pgherd, threads', host: 'raw-threads', command: pgherd('handle', threads) })
+  const recipes = known.filter(({ name }) => wanted?.includes(name) ?? true)
   const names = recipes.map(({ name }) => name)
   const load = await RawLoad.start((await layout.host('raw-peer')).address, names)
   const direct = { name: 'direct', target: { host: load.host, port: load.port }, router: undefined }
