@@ -13,6 +13,7 @@ import {
 } from '../platform/native.ts'
 import { type Followable, type PeerLimits, StalledPeers } from './stalled-peers.ts'
 
+const SHUT_WR = 1
 const AF_INET = 2
 const SOCK_STREAM_CLOEXEC = 0o2000001
 const SOL_SOCKET = 1
@@ -30,6 +31,9 @@ export const noUserTimeout =
 const noLinger = Buffer.alloc(8)
 noLinger.writeInt32LE(1)
 
+/** `sent`: FIN is under way. `nobody`: the other side is gone. `unknown`: it could not be asked for. */
+export type ShutAnswer = 'sent' | 'nobody' | 'unknown'
+
 type Binds = Pick<NativeLibrary, 'bind'>
 
 /**
@@ -39,6 +43,7 @@ type Binds = Pick<NativeLibrary, 'bind'>
 export class OptionCalls {
   readonly #set: NativeFunction
   readonly #get: NativeFunction
+  readonly #shut: NativeFunction
   /** Does this machine have the limit, and the account that says when to take it off? Tried on a socket of its own. */
   readonly hasUserTimeout: boolean
   readonly #value = Buffer.alloc(4)
@@ -50,6 +55,7 @@ export class OptionCalls {
       'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
     )
     this.#get = library.bind('int getsockopt(int fd, int level, int name, void *value, void *length)')
+    this.#shut = library.bind('int shutdown(int fd, int how)')
     this.hasUserTimeout = this.#isTried(library)
   }
 
@@ -62,6 +68,17 @@ export class OptionCalls {
   /** False: refused. */
   setNoLinger(descriptor: number): boolean {
     return isDone(() => this.#set(descriptor, SOL_SOCKET, SO_LINGER, noLinger, noLinger.length))
+  }
+
+  /** As the function of this name. */
+  shutWriting(descriptor: number): ShutAnswer {
+    try {
+      this.#shut(descriptor, SHUT_WR)
+      return 'sent'
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error
+      return error.errnoName === 'ENOTCONN' ? 'nobody' : 'unknown'
+    }
   }
 
   /** The kernel's account of a connection, valid until the next call; undefined when there is none. */
@@ -147,6 +164,12 @@ export function followUserTimeout(handle: Followable, unackedMs: number | undefi
 /** The connection is closed. */
 export function forgetUserTimeout(handle: Followable | undefined): void {
   if (handle !== undefined) stalled.forget(handle)
+}
+
+/** Sends FIN behind what the kernel has (shutdown(2)), at once: Node's own way takes an object and a turn of the event loop. */
+export function shutWriting(handle: Followable): ShutAnswer {
+  const descriptor = descriptorOf(handle)
+  return descriptor < 0 ? 'unknown' : (optionCalls()?.shutWriting(descriptor) ?? 'unknown')
 }
 
 /**

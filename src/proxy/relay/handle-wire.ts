@@ -2,7 +2,7 @@
 
 import { getSystemErrorName } from 'node:util'
 import type { Endpoints } from '../proxy-protocol.ts'
-import { dropUnsent, forgetUserTimeout } from '../socket-options.ts'
+import { dropUnsent, forgetUserTimeout, shutWriting } from '../socket-options.ts'
 import type { Bindings, Handle, Request } from './bindings.ts'
 import { keepForLater, ReadBuffer } from './read-buffer.ts'
 import { nobody, type Wire, type WireListener } from './wire.ts'
@@ -104,12 +104,19 @@ export class HandleWire implements Wire {
     if (this.#hasEnded || this.isDestroyed) return
     this.#hasEnded = true
     // The other side has closed and the kernel has every byte: its close sends the FIN behind them.
-    if (this.#gotEnd && this.#writes === 0) {
-      this.destroy()
-      return
-    }
+    if (this.#gotEnd && this.#writes === 0) this.destroy()
     // There is nobody to tell; a refused FIN would end the wire in front of what is still to be read.
-    if (this.#isMute) return
+    else if (!this.#isMute) this.#shut()
+  }
+
+  #shut(): void {
+    const answer = this.#writes === 0 ? shutWriting(this.#handle) : 'unknown'
+    if (answer === 'sent') this.#isShut = true
+    else if (answer === 'nobody' && this.#isReading) this.#isMute = true
+    else this.#shutBehindWrites()
+  }
+
+  #shutBehindWrites(): void {
     const request = new low.Shutdown()
     request.wire = this
     request.oncomplete = onShut

@@ -13,6 +13,7 @@ import {
   OptionCalls,
   setListenerUserTimeout,
   setUserTimeout,
+  shutWriting,
 } from '../../../src/proxy/socket-options.ts'
 
 /** A C library in which calls of these names fail, as they do in the real one; the others are done. */
@@ -73,4 +74,14 @@ test('this machine has the limit, and the account of a socket', async t => {
     [true, true, true],
   )
   assert.ok((calls.readTcpInfo(fd)?.length ?? 0) > 100)
+})
+
+test('a FIN for which there is no connection any more is told from one that could not be asked for', () => {
+  const library = nativeLibrary()
+  const calls = new OptionCalls(library)
+  const fd = library.bind('int socket(int domain, int type, int protocol)')(2, 1, 0)
+  assert.equal(calls.shutWriting(fd), 'nobody')
+  closeSync(fd)
+  assert.equal(calls.shutWriting(fd), 'unknown')
+  assert.equal(shutWriting({ fd: -1 }), 'unknown')
 })
