@@ -1,4 +1,4 @@
-// Resets to servers, behind the words to the clients that are cut together.
+// What waits behind the words to the clients that are cut together: resets to their servers, and what those clients say to it.
 
 import type { Clock } from '../../platform/clock.ts'
 import { inSlices } from '../slices.ts'
@@ -8,6 +8,8 @@ import type { Wire } from './wire.ts'
 const ROUNDS_MAX = 100
 
 let waiting: Wire[] = []
+/** Clients that were told and are read again once all have been. */
+let told: Wire[] = []
 let lastCount = 0
 let rounds = 0
 let othersPending = (): boolean => false
@@ -31,6 +33,16 @@ export function resetSoon(clock: Clock, wire: Wire): void {
   setImmediate(look, clock)
 }
 
+/**
+ * Behind `resetSoon` for its server: a client that has its last words is read again when the others of the cut have theirs. Its
+ * answer to them, a close as a rule, would be dealt with in front of the next slice of words.
+ */
+export function readSoon(wire: Wire): void {
+  if (waiting.length === 0) return
+  wire.stop()
+  told.push(wire)
+}
+
 function look(clock: Clock): void {
   rounds += 1
   if (waiting.length > lastCount && rounds < ROUNDS_MAX) {
@@ -44,6 +56,9 @@ function look(clock: Clock): void {
   }
   const wires = waiting
   waiting = []
+  const clients = told
+  told = []
+  inSlices(clock, clients, wire => wire.start())
   // Each reset wakes a process: thousands of them must not keep the new leader's first sessions waiting.
   inSlices(clock, wires, wire => wire.reset())
 }

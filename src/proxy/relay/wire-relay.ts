@@ -14,7 +14,7 @@ import type {
   RelayListener,
   RelayOptions,
 } from './relay.ts'
-import { resetSoon } from './reset-soon.ts'
+import { readSoon, resetSoon } from './reset-soon.ts'
 import type { Wire, WireListener } from './wire.ts'
 
 /** How long a slow client may take for what the server sent before it vanished. */
@@ -109,6 +109,7 @@ export class WireRelay implements Relay {
       sayFarewell({ clock: this.#clock, wire: client, next: this, lastWords: words })
     }
     if (!server.isDestroyed) resetSoon(this.#clock, server)
+    if (!client.isDestroyed) readSoon(client)
   }
 
   closeIfIdle(lastWords: Buffer): void {

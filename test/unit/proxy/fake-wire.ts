@@ -24,7 +24,7 @@ export class FakeWire implements Wire {
   }
 
   start(): void {
-    this.isReading = true
+    if (!this.isDestroyed) this.isReading = true
   }
 
   stop(): void {

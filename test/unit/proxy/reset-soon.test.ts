@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { resetSoon } from '../../../src/proxy/relay/reset-soon.ts'
+import { readSoon, resetSoon } from '../../../src/proxy/relay/reset-soon.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { FakeWire } from './fake-wire.ts'
 
@@ -58,4 +58,35 @@ test('resets of a thousand servers leave everybody else a turn, and each server 
   }
   assert.deepEqual(new Set(wires.map(({ resets }) => resets)), new Set([1]))
   assert.ok(longest <= 200, `${longest} in one turn`)
+})
+
+test('clients that have their words are read again behind the words of all, one that has gone meanwhile is let be', async () => {
+  const clock = new FakeClock()
+  const pairs = Array.from({ length: 3 }, () => ({ client: new FakeWire(), server: new FakeWire() }))
+  const cut = ({ client, server }: { client: FakeWire; server: FakeWire }) => {
+    client.start()
+    resetSoon(clock, server)
+    readSoon(client)
+  }
+  const [first, second, third] = pairs
+  assert.ok(first && second && third)
+  cut(first)
+  cut(second)
+  await new Promise(setImmediate)
+  // The next slice.
+  cut(third)
+  assert.deepEqual(
+    pairs.map(({ client }) => client.isReading),
+    [false, false, false],
+  )
+  second.client.destroy()
+  for (let round = 0; round < 10; round += 1) await new Promise(setImmediate)
+  assert.deepEqual(
+    pairs.map(({ client, server }) => [client.isReading, server.resets]),
+    [
+      [true, 1],
+      [false, 1],
+      [true, 1],
+    ],
+  )
 })
