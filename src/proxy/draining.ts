@@ -6,6 +6,11 @@ import { inSlices } from './slices.ts'
 
 /** When there are more, the oldest end at once. */
 export const DRAINING_MAX = 1000
+/**
+ * Behind the last words: who hears them closes by itself, and its close is read before anybody is ended without. An end in front of
+ * what a client still sends is a reset, which may take the words with it.
+ */
+export const HEARD_WITHIN_MS = 250
 /** Whoever comes and comes cannot put it off any longer: rounds of the loop. */
 const ROUNDS_MAX = 50
 
@@ -32,25 +37,36 @@ export class Draining<T extends Drains> {
   add(session: T): void {
     this.#sessions.add(session)
     if (this.#sessions.size <= DRAINING_MAX || this.#lastSize !== undefined) return
-    this.#lastSize = 0
-    this.#rounds = 0
-    setImmediate(() => this.#look())
+    this.#awaitLast(() =>
+      this.#clock.setTimer(HEARD_WITHIN_MS, () => this.#awaitLast(() => this.#endOldest())),
+    )
   }
 
   delete(session: T): void {
     this.#sessions.delete(session)
   }
 
-  /** While more come in each round a cut is under way. */
-  #look(): void {
+  /** Calls `then` when no more come: while more come in each round a cut is under way. */
+  #awaitLast(then: () => void): void {
+    this.#lastSize = 0
+    this.#rounds = 0
+    setImmediate(() => this.#look(then))
+  }
+
+  #look(then: () => void): void {
     this.#rounds += 1
     const { size } = this.#sessions
     if (size > (this.#lastSize ?? 0) && this.#rounds < ROUNDS_MAX) {
       this.#lastSize = size
-      setImmediate(() => this.#look())
+      setImmediate(() => this.#look(then))
       return
     }
+    then()
+  }
+
+  #endOldest(): void {
     this.#lastSize = undefined
+    const { size } = this.#sessions
     if (size <= DRAINING_MAX) return
     // They leave the set when they are gone: until then they take no place of their listener.
     const oldest = [...this.#sessions].slice(0, size - DRAINING_MAX)

@@ -10,6 +10,9 @@ const ROUNDS_MAX = 100
 let waiting: Wire[] = []
 /** Clients that were told and are read again once all have been. */
 let told: Wire[] = []
+/** Not later than this they are read again, however long the cut takes: they are waited for a second only (farewell.ts). */
+const READ_WITHIN_MS = 250
+let firstToldAtMs = 0
 let lastCount = 0
 let rounds = 0
 let othersPending = (): boolean => false
@@ -20,7 +23,7 @@ export function waitForOthers(isPending: () => boolean): void {
 }
 
 /**
- * After the words and the FIN (which leave in the next round of the loop) to all the clients that are cut now: each reset
+ * After the words and the FIN (some leave in the next round of the loop) to all the clients that are cut now: each reset
  * wakes a server process to its end, and hundreds of them would take the processor from us in the middle of it. The
  * caller must let no byte of this wire pass any more.
  */
@@ -37,14 +40,21 @@ export function resetSoon(clock: Clock, wire: Wire): void {
  * Behind `resetSoon` for its server: a client that has its last words is read again when the others of the cut have theirs. Its
  * answer to them, a close as a rule, would be dealt with in front of the next slice of words.
  */
-export function readSoon(wire: Wire): void {
+export function readSoon(clock: Clock, wire: Wire): void {
   if (waiting.length === 0) return
   wire.stop()
-  told.push(wire)
+  if (told.push(wire) === 1) firstToldAtMs = clock.monotonicMs()
+}
+
+function readTold(clock: Clock): void {
+  const clients = told
+  told = []
+  inSlices(clock, clients, wire => wire.start())
 }
 
 function look(clock: Clock): void {
   rounds += 1
+  if (told.length > 0 && clock.monotonicMs() - firstToldAtMs > READ_WITHIN_MS) readTold(clock)
   if (waiting.length > lastCount && rounds < ROUNDS_MAX) {
     lastCount = waiting.length
     setImmediate(look, clock)
@@ -56,9 +66,7 @@ function look(clock: Clock): void {
   }
   const wires = waiting
   waiting = []
-  const clients = told
-  told = []
-  inSlices(clock, clients, wire => wire.start())
+  readTold(clock)
   // Each reset wakes a process: thousands of them must not keep the new leader's first sessions waiting.
   inSlices(clock, wires, wire => wire.reset())
 }

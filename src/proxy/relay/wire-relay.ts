@@ -109,7 +109,7 @@ export class WireRelay implements Relay {
       sayFarewell({ clock: this.#clock, wire: client, next: this, lastWords: words })
     }
     if (!server.isDestroyed) resetSoon(this.#clock, server)
-    if (!client.isDestroyed) readSoon(client)
+    if (!client.isDestroyed) readSoon(this.#clock, client)
   }
 
   closeIfIdle(lastWords: Buffer): void {

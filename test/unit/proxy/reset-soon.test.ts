@@ -66,7 +66,7 @@ test('clients that have their words are read again behind the words of all, one 
   const cut = ({ client, server }: { client: FakeWire; server: FakeWire }) => {
     client.start()
     resetSoon(clock, server)
-    readSoon(client)
+    readSoon(clock, client)
   }
   const [first, second, third] = pairs
   assert.ok(first && second && third)
@@ -89,4 +89,23 @@ test('clients that have their words are read again behind the words of all, one 
       [true, 1],
     ],
   )
+})
+
+test('a cut that takes long does not keep those that were told unread until they are given up', async () => {
+  const { clock, pass } = slowClock()
+  const clients: FakeWire[] = []
+  for (let round = 0; round < 90; round += 1) {
+    // Slice after slice, 5 ms each.
+    const client = new FakeWire()
+    client.start()
+    clients.push(client)
+    resetSoon(clock, new FakeWire())
+    readSoon(clock, client)
+    for (let ms = 0; ms < 5; ms += 1) pass()
+    await new Promise(setImmediate)
+    if (round === 40) assert.equal(clients[0]?.isReading, false, 'after 205 ms')
+  }
+  assert.equal(clients[0]?.isReading, true, 'after 450 ms')
+  for (let round = 0; round < 10; round += 1) await new Promise(setImmediate)
+  assert.ok(clients.every(({ isReading }) => isReading))
 })
