@@ -192,7 +192,7 @@ export class LocalServer implements Postgres {
   async endIdleSessions(by: Deadline): Promise<number> {
     // The kept connection: a new one costs the start of a server process, in a moment when nobody can write.
     const [row] = await this.#monitor
-      .query(END_IDLE_SQL, by)
+      .query(END_IDLE_SQL, by.within(by.remainingMs() / 2))
       .catch(() =>
         withConnection(this.#context.local(), by, connection => connection.query(END_IDLE_SQL, by)),
       )
