@@ -19,9 +19,12 @@ const SHAPES: readonly RegExp[] = [
   `${WEEKDAY}(?<day>\\d{1,2})\\s+(?<name>[a-z]{3})\\s+(?<year>\\d{4})\\s+${TIME}${ZONE}`,
   // As date(1) prints it.
   `${WEEKDAY}(?<name>[a-z]{3})\\s+(?<day>\\d{1,2})\\s+${TIME}\\s+(?:${ZONE_WORD}\\s+)?(?<year>\\d{4})`,
-  // Today.
-  `${TIME}${ZONE}`,
-].map(shape => new RegExp(`^${shape}$`, 'i'))
+].map(whole)
+const OF_TODAY = whole(`${TIME}${ZONE}`)
+
+function whole(shape: string): RegExp {
+  return new RegExp(`^${shape}$`, 'i')
+}
 
 const ZONE_MINUTES_MAX = 24 * 60
 
@@ -30,8 +33,17 @@ const ZONE_MINUTES_MAX = 24 * 60
  * here. Undefined for anything else, for a day that no calendar has, and for a zone that is neither UTC nor an offset.
  */
 export function readOperatorTime(text: string, nowMs: number): Instant | undefined {
+  return readShapes([...SHAPES, OF_TODAY], text, nowMs)
+}
+
+/** The same of a time that stands in etcd, perhaps for days: without a date it is none. */
+export function readStoredTime(text: string): Instant | undefined {
+  return readShapes(SHAPES, text, 0)
+}
+
+function readShapes(shapes: readonly RegExp[], text: string, nowMs: number): Instant | undefined {
   const trimmed = text.trim()
-  for (const shape of SHAPES) {
+  for (const shape of shapes) {
     const groups = shape.exec(trimmed)?.groups
     if (groups !== undefined) return readFields(groups, new Date(nowMs))
   }

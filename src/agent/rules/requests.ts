@@ -1,6 +1,6 @@
 // A switchover or manual failover that the leader is asked for.
 
-import { readOperatorTime } from '../../cluster/operator-time.ts'
+import { readStoredTime } from '../../cluster/operator-time.ts'
 import type { FailoverRequest } from '../../cluster/request.ts'
 import type { ClusterView } from '../../cluster/view.ts'
 import type { ServerFacts } from '../../postgres/port.ts'
@@ -64,7 +64,7 @@ export function handleRequest(
 /** How long until a scheduled request is due; undefined when there is none, or not within a turn. */
 export function dueInMs({ config, wallMs }: Snapshot, view: ClusterView): number | undefined {
   const at = view.request?.value.scheduledAt
-  const due = at === undefined ? undefined : readOperatorTime(at, wallMs)
+  const due = at === undefined ? undefined : readStoredTime(at)
   const inMs = due === undefined ? 0 : due.epochMs - wallMs
   return inMs > 0 && inMs < config.loopWaitSeconds * 1000 ? inMs : undefined
 }
@@ -95,7 +95,7 @@ function whenDue(
   { config, wallMs }: Snapshot,
 ): 'now' | 'later' | { readonly never: string } {
   if (at === undefined) return 'now'
-  const due = readOperatorTime(at, wallMs)
+  const due = readStoredTime(at)
   if (due === undefined) return { never: `no time is read from ${JSON.stringify(at)}` }
   const loopWaitMs = config.loopWaitSeconds * 1000
   if (wallMs - due.epochMs > loopWaitMs * LATE_FACTOR) return { never: 'its time has passed' }

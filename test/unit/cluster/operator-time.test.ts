@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { printInstant } from '../../../src/cluster/instant.ts'
-import { readOperatorTime } from '../../../src/cluster/operator-time.ts'
+import { readOperatorTime, readStoredTime } from '../../../src/cluster/operator-time.ts'
 
 const now = new Date(2029, 10, 27, 1, 14).getTime()
 
@@ -46,6 +46,11 @@ test('a time alone with a zone is of the day that is today here', () => {
     epochMs: Date.UTC(2029, 10, 27, 23, 30),
     zoneMinutes: 0,
   })
+})
+
+test('a time that is kept has a date: one of today would be another one tomorrow', () => {
+  assert.equal(readStoredTime('23:30Z'), undefined)
+  assert.equal(readStoredTime('2030-01-01T23:30Z')?.epochMs, Date.UTC(2030, 0, 1, 23, 30))
 })
 
 const refused = [
