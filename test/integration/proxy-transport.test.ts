@@ -10,7 +10,7 @@ import { waitFor } from '../../src/demo/wait.ts'
 import { realClock } from '../../src/platform/clock.ts'
 import { type Inside, openBindings } from '../../src/proxy/relay/bindings.ts'
 import { openHandleTransport } from '../../src/proxy/relay/handle.ts'
-import { netTransport } from '../../src/proxy/relay/net.ts'
+import { netTransport, openNetTransport } from '../../src/proxy/relay/net.ts'
 import { testTransport } from '../../src/proxy/relay/self-test.ts'
 import { chooseTransport } from '../../src/proxy/relay/transport.ts'
 import { nobody, type Transport, type Wire } from '../../src/proxy/relay/wire.ts'
@@ -34,6 +34,19 @@ for (const transport of transports)
       dial: ({ port }, options, listener) => transport.dial({ host: 'localhost', port }, options, listener),
     }
     assert.equal(await testTransport(realClock, byName), undefined)
+  })
+
+for (const open of [
+  openNetTransport,
+  (...[clock, lookUp]: Parameters<typeof openNetTransport>) => openHandleTransport(clock, inside, lookUp),
+])
+  test(`a resolver that hangs fails as a look-up: ${open === openNetTransport ? 'net' : 'handle'}`, async () => {
+    const transport = open(realClock, () => new Promise(() => {}))
+    assert.ok(typeof transport !== 'string')
+    const failed = Promise.withResolvers<NodeJS.ErrnoException>()
+    const listener = { onConnected: () => assert.fail('connected'), onFailed: failed.resolve }
+    transport.dial({ host: 'db1', port: 5432 }, { keepAliveMs: 1_000, lookUpMs: 20 }, listener)
+    assert.equal((await failed.promise).code, 'ETIMEOUT')
   })
 
 /** What Node makes of itself, as it tells on its own channels. */
@@ -129,7 +142,7 @@ test('whoever insists on the handles is told that they do not work; net never tr
   })
   const untouched = () => assert.fail('asked for the handles')
   const { transport, fallback } = await chooseTransport(realClock, 'net', untouched)
-  assert.deepEqual([transport, fallback], [netTransport, undefined])
+  assert.deepEqual([transport.kind, fallback], ['net', undefined])
 })
 
 /** A wire to the stage, as the proxy makes one. */

@@ -4,14 +4,14 @@ import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 import { realClock } from '../../src/platform/clock.ts'
 import { openHandleTransport } from '../../src/proxy/relay/handle.ts'
-import { netTransport } from '../../src/proxy/relay/net.ts'
+import { openNetTransport } from '../../src/proxy/relay/net.ts'
 import type { Observer, Passage, RelayEnd } from '../../src/proxy/relay/relay.ts'
 import type { Transport, Wire } from '../../src/proxy/relay/wire.ts'
 import { WireRelay } from '../../src/proxy/relay/wire-relay.ts'
 import { dial, Stage, type Watched } from './proxy-wire.ts'
 
 /** Both kinds; this Node has the handles, or the tests fail. */
-export const transports: readonly Transport[] = [netTransport, openHandles()]
+export const transports: readonly Transport[] = [openNetTransport(realClock), openHandles()]
 
 function openHandles(): Transport {
   const opened = openHandleTransport(realClock)

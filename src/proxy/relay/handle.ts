@@ -10,8 +10,8 @@ import { followUserTimeout, prepareLimits, setListenerUserTimeout } from '../soc
 import { keepAliveSeconds } from '../stalled-peers.ts'
 import { type Handle, type Inside, openBindings, type Request } from './bindings.ts'
 import { HandleWire, low, useBindings } from './handle-wire.ts'
-import { NameDial, type NameDialParts } from './name-dial.ts'
-import { type LookUp, Names } from './names.ts'
+import { withNames } from './name-dial.ts'
+import type { LookUp } from './names.ts'
 import type { Dial, DialListener, DialOptions, ServeOptions, Transport, Wire, WireServer } from './wire.ts'
 
 const PORT_MAX = 65_535
@@ -120,15 +120,12 @@ export function openHandleTransport(clock: Clock, inside?: Inside, lookUp?: Look
   const bindings = openBindings(inside)
   if (typeof bindings === 'string') return bindings
   useBindings(bindings)
-  const { dial } = handleTransport
-  const parts: NameDialParts = { clock, names: new Names(clock, lookUp), dial }
+  const { dial, ...rest } = withNames(clock, handleTransport, lookUp)
   return {
-    ...handleTransport,
+    ...rest,
     dial: (address, options, listener) => {
       checkPort(address.port)
-      return isIP(address.host) === 0
-        ? new NameDial(parts, address, options, listener)
-        : dial(address, options, listener)
+      return dial(address, options, listener)
     },
   }
 }

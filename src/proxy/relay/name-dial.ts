@@ -3,7 +3,7 @@
 import { isIP } from 'node:net'
 import type { HostPort } from '../../cluster/member.ts'
 import type { Clock, Timer } from '../../platform/clock.ts'
-import type { Names, Search, Seeker } from './names.ts'
+import { type LookUp, Names, type Search, type Seeker } from './names.ts'
 import type { Dial, DialListener, DialOptions, Transport } from './wire.ts'
 
 /** An address that says nothing is not given up, but the next one is tried beside it (RFC 8305 section 5). */
@@ -111,6 +111,19 @@ export class NameDial implements Dial, Seeker {
     this.#open.clear()
     this.#left = []
     this.#failures = []
+  }
+}
+
+/** The transport with names looked up by us: `transport.dial` gets numeric addresses alone. */
+export function withNames(clock: Clock, transport: Transport, lookUp?: LookUp): Transport {
+  const { dial } = transport
+  const parts: NameDialParts = { clock, names: new Names(clock, lookUp), dial }
+  return {
+    ...transport,
+    dial: (address, options, listener) =>
+      isIP(address.host) === 0
+        ? new NameDial(parts, address, options, listener)
+        : dial(address, options, listener),
   }
 }
 

@@ -11,8 +11,11 @@ import {
   type SocketConstructorOpts,
 } from 'node:net'
 import type { HostPort } from '../../cluster/member.ts'
+import type { Clock } from '../../platform/clock.ts'
 import type { Endpoints } from '../proxy-protocol.ts'
 import { dropUnsent, forgetUserTimeout, handleOf, setUserTimeout } from '../socket-options.ts'
+import { withNames } from './name-dial.ts'
+import type { LookUp } from './names.ts'
 import { keepForLater, ReadBuffer } from './read-buffer.ts'
 import {
   type Dial,
@@ -173,7 +176,7 @@ function intercept(server: Server, take: (client: Handle) => void): void {
   }
 }
 
-/** Always there. */
+/** Always there. Node looks names up here: `openNetTransport`. */
 export const netTransport: Transport = {
   kind: 'net',
 
@@ -229,4 +232,9 @@ export const netTransport: Transport = {
       },
     }
   },
+}
+
+/** As the proxy takes it: names of servers are looked up by us, as over the handles. */
+export function openNetTransport(clock: Clock, lookUp?: LookUp): Transport {
+  return withNames(clock, netTransport, lookUp)
 }

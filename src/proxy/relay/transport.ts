@@ -3,7 +3,7 @@
 import type { Clock } from '../../platform/clock.ts'
 import { UserError } from '../../platform/errors.ts'
 import { openHandleTransport } from './handle.ts'
-import { netTransport } from './net.ts'
+import { openNetTransport } from './net.ts'
 import { testTransport } from './self-test.ts'
 import type { Transport } from './wire.ts'
 
@@ -23,11 +23,11 @@ export async function chooseTransport(
   setting: RelaySetting,
   open: () => Transport | string = () => openHandleTransport(clock),
 ): Promise<ChosenTransport> {
-  if (setting === 'net') return { transport: netTransport, fallback: undefined }
+  if (setting === 'net') return { transport: openNetTransport(clock), fallback: undefined }
   const opened = open()
   const wrong = typeof opened === 'string' ? opened : await testTransport(clock, opened)
   if (wrong === undefined && typeof opened !== 'string') return { transport: opened, fallback: undefined }
   const says = `the TCP handles of Node ${process.version} do not work as expected: ${wrong}`
   if (setting === 'handle') throw new UserError(`relay: handle: ${says}; take auto or net`)
-  return { transport: netTransport, fallback: says }
+  return { transport: openNetTransport(clock), fallback: says }
 }

@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { ThreadClock } from '../../platform/clock.ts'
 import { WheelClock } from '../../platform/timer-wheel.ts'
 import { openHandleTransport } from '../relay/handle.ts'
-import { netTransport } from '../relay/net.ts'
+import { openNetTransport } from '../relay/net.ts'
 import { waitForOthers } from '../relay/reset-soon.ts'
 import { Batch } from './batch.ts'
 import { CutBoard } from './cut-board.ts'
@@ -19,7 +19,7 @@ function run(): void {
   const batch = new Batch<Report>(port)
   const clock = new WheelClock(new ThreadClock(zeroMs))
   // The control thread has tried the handles out; here it is enough that they are there.
-  const transport = relay === 'handle' ? openHandleTransport(clock) : netTransport
+  const transport = relay === 'handle' ? openHandleTransport(clock) : openNetTransport(clock)
   if (typeof transport === 'string') {
     batch.post({ tells: 'ready', problem: transport })
     return
