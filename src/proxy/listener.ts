@@ -18,11 +18,11 @@ import type { ProxyMetrics } from './metrics.ts'
 import type { SessionTotals } from './outage.ts'
 import type { Choice, Pool } from './pool.ts'
 import { Rate, SourceRate } from './rate.ts'
+import { RateQueue } from './rate-queue.ts'
 import type { Transport, Wire, WireServer } from './relay/wire.ts'
 import { Session } from './session.ts'
 import type { SessionHost } from './session-host.ts'
 import { TurnAway } from './turn-away.ts'
-import { Turns } from './turns.ts'
 
 /** Cancel requests of one source: on average in a second, and at once. Each may go to every server. */
 const CANCELS_PER_SECOND = 10
@@ -72,7 +72,7 @@ export class Listener {
   readonly #cancelRate: SourceRate
   readonly #cancelRequests: CancelRequests
   readonly #sourceRate: SourceRate | undefined
-  readonly #turns: Turns | undefined
+  readonly #rateQueue: RateQueue | undefined
   readonly #releaseRate: Rate | undefined
   #releaseTimer: Timer | undefined
   #lastSessionId = 0
@@ -90,7 +90,7 @@ export class Listener {
     const queue = { capacity: queueMax(config), holdMs: config.timeouts.queueMs }
     this.queue = new HoldQueue({ clock, ...queue, onExpired: session => session.expireFull() })
     const { perSecond, perSourcePerSecond } = config.access
-    this.#turns = perSecond === undefined ? undefined : this.#createTurns(perSecond)
+    this.#rateQueue = perSecond === undefined ? undefined : this.#createRateQueue(perSecond)
     this.#sourceRate =
       perSourcePerSecond === undefined ? undefined : new SourceRate(clock, perSourcePerSecond)
     this.#releaseRate = Number.isFinite(releasePerSecond)
@@ -167,7 +167,7 @@ export class Listener {
     this.#isStopped = true
     this.#releaseTimer?.cancel()
     for (const server of this.#servers) server.close()
-    this.#turns?.close(client => this.#turnAway.takeAtStop(client, says))
+    this.#rateQueue?.close(client => this.#turnAway.takeAtStop(client, says))
     for (const session of [...this.sessions]) session.stop(says)
     const { clock } = this.#options
     const untilMs = clock.monotonicMs() + LINGER_MS + STOP_SLACK_MS
@@ -267,9 +267,9 @@ export class Listener {
     for (const session of this.queue.take(1)) session.wake()
   }
 
-  #createTurns(perSecond: number): Turns {
+  #createRateQueue(perSecond: number): RateQueue {
     const { clock, mayServe, config } = this.#options
-    return new Turns({
+    return new RateQueue({
       clock,
       perSecond,
       acceptsProxy: config.acceptsProxy,
@@ -345,8 +345,8 @@ export class Listener {
     metrics.accepted(this.config.name)
     const isAdmitted = this.#admitsPeer(client) && (this.config.acceptsProxy || this.#admitsBare(client))
     if (!isAdmitted) this.#dismissal.dismiss(client)
-    else if (this.#turns === undefined || this.taken >= this.sessionsMax) this.#serve(client)
-    else if (!this.#turns.take(client)) {
+    else if (this.#rateQueue === undefined || this.taken >= this.sessionsMax) this.#serve(client)
+    else if (!this.#rateQueue.take(client)) {
       this.#noted(false)
       this.#dismissal.dismiss(client)
     }

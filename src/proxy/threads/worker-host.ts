@@ -5,10 +5,10 @@ import type { Clock } from '../../platform/clock.ts'
 import { SuspendWatch } from '../pause-watch.ts'
 import type { Dial, Transport, Wire, WireServer } from '../relay/wire.ts'
 import type { Batch } from './batch.ts'
+import { EndingQueue } from './ending-queue.ts'
 import { SharedGate } from './gate-sheet.ts'
 import { type CarryOrder, type Order, type Report, received } from './messages.ts'
 import type { ThreadSheet } from './thread-sheet.ts'
-import { Turns } from './turns.ts'
 import { WorkerSession } from './worker-session.ts'
 import { WorkerWire } from './worker-wire.ts'
 
@@ -41,7 +41,7 @@ export class WorkerHost {
   readonly #sessions = new Map<number, WorkerSession>()
   /** Those in which something moved since the control thread was told. */
   readonly #moved = new Set<WorkerSession>()
-  readonly #turns: Turns
+  readonly #endings: EndingQueue
   /** How many orders for a wire wait for their turn: any other one for it comes behind them. */
   readonly #behind = new Map<number, number>()
   #lastWire = 0
@@ -49,7 +49,7 @@ export class WorkerHost {
 
   constructor(options: WorkerHostOptions) {
     this.#options = options
-    this.#turns = new Turns(options.clock)
+    this.#endings = new EndingQueue(options.clock)
     this.#watch = new SuspendWatch({ clock: options.clock, onSuspended: () => this.#onSlept() })
     this.#watch.start()
     this.#lookLater()
@@ -66,7 +66,7 @@ export class WorkerHost {
       if ('wire' in order && this.#mustWait(order)) this.#later(order)
       else this.#carryOut(order)
     }
-    this.#turns.begin()
+    this.#endings.begin()
   }
 
   /** Those that are told farewell and are too many for it end together, too: never in front of the words to others. */
@@ -77,7 +77,7 @@ export class WorkerHost {
   #later(order: WireOrder): void {
     const { wire } = order
     this.#behind.set(wire, (this.#behind.get(wire) ?? 0) + 1)
-    this.#turns.add(() => {
+    this.#endings.add(() => {
       const left = (this.#behind.get(wire) ?? 1) - 1
       if (left === 0) this.#behind.delete(wire)
       else this.#behind.set(wire, left)
@@ -215,8 +215,8 @@ export class WorkerHost {
     const closed = new Set([...this.#gates.values()].filter(gate => !gate.isOpen(nowMs)))
     if (closed.size === 0) return
     for (const session of this.#sessions.values())
-      if (closed.has(session.gate) && session.orderByGate()) this.#turns.add(() => session.end())
-    this.#turns.begin()
+      if (closed.has(session.gate) && session.orderByGate()) this.#endings.add(() => session.end())
+    this.#endings.begin()
   }
 
   #onSlept(): void {

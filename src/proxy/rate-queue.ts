@@ -13,7 +13,7 @@ const WAITING_MAX = 4096
 const WAITING_SECONDS = 5
 const NOTHING = Buffer.alloc(0)
 
-export interface TurnsOptions {
+export interface RateQueueOptions {
   readonly clock: Clock
   readonly perSecond: number
   readonly acceptsProxy: boolean
@@ -23,11 +23,11 @@ export interface TurnsOptions {
   onTurn(client: Wire): void
 }
 
-export class Turns {
-  readonly #options: TurnsOptions
+export class RateQueue {
+  readonly #options: RateQueueOptions
   readonly #turnstile: Turnstile<WaitingClient>
 
-  constructor(options: TurnsOptions) {
+  constructor(options: RateQueueOptions) {
     const { clock, perSecond, onTurn } = options
     this.#options = options
     this.#turnstile = new Turnstile({ clock, perSecond, onPass: client => client.passTo(onTurn) })

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Inlet } from '../../../src/proxy/inlet.ts'
 import { printProxyHeader } from '../../../src/proxy/proxy-protocol.ts'
+import { RateQueue } from '../../../src/proxy/rate-queue.ts'
 import { EARLY_BYTES_MAX } from '../../../src/proxy/startup.ts'
-import { Turns } from '../../../src/proxy/turns.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { cancelRequest, startup } from './bytes.ts'
 import { FakeWire } from './fake-wire.ts'
@@ -21,11 +21,11 @@ function open(acceptsProxy = false) {
     const ends = { onGone: () => void met.push('gone'), onClosed: () => {}, onHeader: () => true }
     new Inlet(wire, { onPacket, ...ends }, acceptsProxy)
   }
-  const turns = new Turns({ clock, perSecond: 1, acceptsProxy, capacity: () => 2, onTurn })
-  turns.take(new FakeWire())
+  const queue = new RateQueue({ clock, perSecond: 1, acceptsProxy, capacity: () => 2, onTurn })
+  queue.take(new FakeWire())
   const wire = new FakeWire()
-  assert.equal(turns.take(wire), true)
-  return { clock, met, turns, wire, onTurn }
+  assert.equal(queue.take(wire), true)
+  return { clock, met, queue, wire, onTurn }
 }
 
 test('what a client has sent while it waited for its turn is there when its turn comes, and what it sends then follows', async () => {
@@ -41,12 +41,12 @@ test('what a client has sent while it waited for its turn is there when its turn
 })
 
 test('who hangs up while it waits gives its place free at once and takes no turn', async () => {
-  const { clock, met, turns, wire } = open()
+  const { clock, met, queue, wire } = open()
   const [next, late] = [new FakeWire(), new FakeWire()]
-  assert.deepEqual([turns.take(next), turns.take(late)], [true, false])
+  assert.deepEqual([queue.take(next), queue.take(late)], [true, false])
   wire.deliver(first)
   wire.listener.onEnd()
-  assert.deepEqual([wire.isDestroyed, turns.take(late)], [true, true])
+  assert.deepEqual([wire.isDestroyed, queue.take(late)], [true, true])
   next.deliver(first)
   await clock.advance(1000)
   assert.deepEqual(met, ['startup'])
@@ -64,17 +64,17 @@ test('a cancel request is for its turn, though its client has hung up, behind a 
 })
 
 test('a client that sends more than anybody has to say before it is answered does not wait any longer', async () => {
-  const { clock, met, turns, wire } = open()
+  const { clock, met, queue, wire } = open()
   wire.deliver(first + 'x'.repeat(EARLY_BYTES_MAX))
   assert.equal(wire.isDestroyed, true)
-  assert.equal(turns.take(new FakeWire()), true, 'its place is free')
+  assert.equal(queue.take(new FakeWire()), true, 'its place is free')
   await clock.advance(1000)
   assert.deepEqual(met, [])
 })
 
 test('at the end all who wait are handed over, with what they have sent', () => {
-  const { clock, met, turns, wire, onTurn } = open()
+  const { clock, met, queue, wire, onTurn } = open()
   wire.deliver(first)
-  turns.close(onTurn)
+  queue.close(onTurn)
   assert.deepEqual([met, clock.timers], [['startup'], 0])
 })

@@ -4,7 +4,7 @@
 import type { Clock } from '../../platform/clock.ts'
 import { inSlices } from '../slices.ts'
 
-export class Turns {
+export class EndingQueue {
   readonly #clock: Clock
   #waiting: (() => void)[] = []
   /** Of those whose slices are under way. */
