@@ -97,10 +97,10 @@ export interface HostPort {
 /** Host and port of a `postgres://` or `http://` URL, brackets of IPv6 removed; undefined when it is none that one can dial. */
 export function hostPortOf(url: string | undefined, defaultPort = 5432): HostPort | undefined {
   if (url === undefined || !URL.canParse(url)) return undefined
-  const { hostname, port } = new URL(url)
+  const { hostname, port: written } = new URL(url)
   const host = hostname.replace(/^\[|\]$/g, '')
-  if (host === '' || Number(port || defaultPort) === 0) return undefined
-  return { host, port: port === '' ? defaultPort : Number(port) }
+  const port = written === '' ? defaultPort : Number(written)
+  return host === '' || port === 0 ? undefined : { host, port }
 }
 
 /**

@@ -13,7 +13,8 @@ import { realClock } from '../../src/platform/clock.ts'
 import { Deadline } from '../../src/platform/deadline.ts'
 import { threeMembers } from '../support/agent-status.ts'
 import { makeCertificates } from '../support/certificates.ts'
-import { restConfig, startRestServer } from '../support/rest-server.ts'
+import { restConfig } from '../support/rest-config.ts'
+import { startRestServer } from '../support/rest-server.ts'
 
 const folder = await mkdtemp(path.join(tmpdir(), 'pgherd-access-'))
 after(() => rm(folder, { recursive: true, force: true }))

@@ -3,6 +3,7 @@
 import type { JsonObject } from '../../src/cluster/json.ts'
 import type { Tags } from '../../src/cluster/member.ts'
 import type { LocalConfig, WatchdogConfig } from '../../src/config/agent/types.ts'
+import { restConfig } from '../support/rest-config.ts'
 
 const someone = { username: 'postgres', password: undefined, options: {} }
 
@@ -29,17 +30,7 @@ export function localConfig(
       cert: undefined,
       key: undefined,
     },
-    rest: {
-      listen: { host, port: 8008 },
-      connectAddress: { host, port: 8008 },
-      authentication: undefined,
-      readOnly: undefined,
-      tls: undefined,
-      allowlist: [],
-      allowlistIncludesMembers: false,
-      extraHeaders: {},
-      serverTokens: 'original',
-    },
+    rest: restConfig({ listen: { host, port: 8008 }, connectAddress: { host, port: 8008 } }),
     restClient: {
       authentication: undefined,
       insecure: false,

@@ -11,6 +11,7 @@ import { silentLogger } from '../../src/platform/log.ts'
 import { leaderStatus } from './agent-status.ts'
 import { type FakeAgent, fakeAgent } from './fake-agent.ts'
 import { rawExchange } from './raw-http.ts'
+import { restConfig } from './rest-config.ts'
 
 export interface RestServer<Store extends Dcs = MemoryDcs> {
   readonly agent: FakeAgent<Store>
@@ -28,22 +29,6 @@ export function startRestServer(
 ): Promise<RestServer> {
   const status = leaderStatus({ nextTurnAtMs: realClock.monotonicMs() + 10_000 })
   return serveRest(fakeAgent(realClock, status), deferred, rest)
-}
-
-/** A server that asks nobody for anything, at a port of its own, but for what `over` says. */
-export function restConfig(over: Partial<RestConfig> = {}): RestConfig {
-  return {
-    listen: { host: '127.0.0.1', port: 0 },
-    connectAddress: { host: '127.0.0.1', port: 1 },
-    authentication: undefined,
-    readOnly: undefined,
-    tls: undefined,
-    allowlist: [],
-    allowlistIncludesMembers: false,
-    extraHeaders: {},
-    serverTokens: 'original',
-    ...over,
-  }
 }
 
 /** The same for an agent that the test made. */

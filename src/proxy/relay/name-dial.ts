@@ -3,7 +3,7 @@
 import { isIP } from 'node:net'
 import type { HostPort } from '../../cluster/member.ts'
 import type { Clock, Timer } from '../../platform/clock.ts'
-import { type LookUp, Names, type Search, type Seeker } from './names.ts'
+import { type LookUp, Names, type Search, type Seeker, tooLate } from './names.ts'
 import type { Dial, DialListener, DialOptions, Transport } from './wire.ts'
 
 /** An address that says nothing is not given up, but the next one is tried beside it (RFC 8305 section 5). */
@@ -42,7 +42,7 @@ export class NameDial implements Dial, Seeker {
     this.#search = parts.names.find(address.host, this)
     const { lookUpMs } = options
     if (lookUpMs !== undefined && this.#isLookingUp)
-      this.#timer = parts.clock.setTimer(lookUpMs, () => this.#fail(tooLate(address, lookUpMs)))
+      this.#timer = parts.clock.setTimer(lookUpMs, () => this.#fail(tooLate(address.host, `${lookUpMs} ms`)))
   }
 
   abort(): void {
@@ -137,11 +137,6 @@ function joined(errors: readonly NodeJS.ErrnoException[]): NodeJS.ErrnoException
 
 function silent(host: string, port: number): NodeJS.ErrnoException {
   return Object.assign(new Error(`connect ETIMEDOUT ${host}:${port}`), { code: 'ETIMEDOUT' })
-}
-
-function tooLate({ host }: HostPort, lookUpMs: number): NodeJS.ErrnoException {
-  const message = `the look-up of ${host} has not ended within ${lookUpMs} ms: look at the name servers of this host`
-  return Object.assign(new Error(message), { code: 'ETIMEOUT' })
 }
 
 function wrongFamily({ host }: HostPort, source = ''): NodeJS.ErrnoException {

@@ -73,7 +73,7 @@ export class Names {
     const looking = this.#underWay.get(name) ?? this.#begin(name)
     looking.seekers.add(seeker)
     // One that took too long holds its thread still: another one would only hold a second.
-    if (looking.isLate) process.nextTick(() => fail(looking, tooLate(name)))
+    if (looking.isLate) process.nextTick(() => fail(looking, tooLate(name, `${LOOK_UP_MAX_MS / 1000} s`)))
     return { abort: () => void looking.seekers.delete(seeker) }
   }
 
@@ -86,7 +86,7 @@ export class Names {
     }
     const timer = this.#clock.setTimer(LOOK_UP_MAX_MS, () => {
       looking.isLate = true
-      fail(looking, tooLate(name))
+      fail(looking, tooLate(name, `${LOOK_UP_MAX_MS / 1000} s`))
     })
     const looking: LookingUp = { seekers, timer, isLate: false }
     this.#underWay.set(name, looking)
@@ -133,8 +133,9 @@ function problemOf(message: string, code: string): NodeJS.ErrnoException {
   return Object.assign(new Error(message), { code })
 }
 
-function tooLate(name: string): NodeJS.ErrnoException {
-  const text = `the look-up of ${name} has not ended within ${LOOK_UP_MAX_MS / 1000} s: look at the name servers of this host`
+/** For those who wait no longer; `within`: how long they did, with its unit. */
+export function tooLate(name: string, within: string): NodeJS.ErrnoException {
+  const text = `the look-up of ${name} has not ended within ${within}: look at the name servers of this host`
   return problemOf(text, 'ETIMEOUT')
 }
 

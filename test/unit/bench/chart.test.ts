@@ -3,23 +3,7 @@ import test from 'node:test'
 import { printChart, USUAL_PATHS } from '../../../bench/chart.ts'
 import { printFailovers } from '../../../bench/failover/report.ts'
 import type { Run } from '../../../bench/failover/run.ts'
-import type { Figures } from '../../../bench/summary.ts'
-
-const figure = (path: string, workload: string, toDirect: number): Figures => ({
-  path,
-  workload,
-  value: 1,
-  spread: 0,
-  toDirect,
-  toHaproxy: 1,
-  p50Us: 1,
-  p95Us: 1,
-  p99Us: 1,
-  p99ToHaproxy: 1,
-  routerCpu: 1,
-  machineCpu: 1,
-  cpuToHaproxy: 1,
-})
+import { figure } from './figure.ts'
 
 test('the picture has one bar for each router and workload, as long as its share of the direct way', () => {
   const svg = printChart(

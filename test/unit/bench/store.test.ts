@@ -8,6 +8,7 @@ import { storeRuns } from '../../../bench/failover/report.ts'
 import type { Run } from '../../../bench/failover/run.ts'
 import { leftOut, readOptions as readBenchOptions } from '../../../bench/options.ts'
 import { type BenchResult, drawPicture, latestResult, storeResult } from '../../../bench/report.ts'
+import { figure } from './figure.ts'
 
 async function directory(t: TestContext): Promise<string> {
   const made = await mkdtemp(path.join(tmpdir(), 'pgherd-bench-store-'))
@@ -53,18 +54,15 @@ test('unless they are to be kept, runs of failovers lie beside the results that 
 function resultOf(args: readonly string[], at: string): BenchResult {
   const options = readBenchOptions(args, 'results')
   assert.ok(options !== undefined)
-  const workload = 'select, 8 clients'
-  const nothing = {
-    p50Us: 1,
-    p95Us: 1,
-    p99Us: 1,
-    p99ToHaproxy: 1,
-    routerCpu: 1,
-    machineCpu: 1,
-    cpuToHaproxy: 1,
+  return {
+    at,
+    versions: {},
+    machine: { cpus: 2 },
+    options,
+    units: {},
+    figures: [figure('haproxy', 'select, 8 clients', 0.5)],
+    samples: [],
   }
-  const figure = { workload, path: 'haproxy', value: 1, spread: 0, toDirect: 0.5, toHaproxy: 1, ...nothing }
-  return { at, versions: {}, machine: { cpus: 2 }, options, units: {}, figures: [figure], samples: [] }
 }
 
 test('a run is whole when it measures every group at every usual number of clients', () => {
